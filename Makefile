@@ -1,0 +1,46 @@
+# make setup    installs all that the checks and the stand-ins need, inside this folder (PYTHON=... picks the interpreter)
+# make test     everything that must hold: format, lint, types, tests (ARGS=... goes to pytest)
+# make demo     a run from start to callback on this machine (ARGS=... goes to local.demo)
+# make format   writes the format that make test asks for
+# make lock     writes requirements*.txt anew from requirements*.in (ARGS=--upgrade: newest versions)
+# make clean    removes all that make setup and the tools have made
+
+.PHONY: setup test demo format lint types lock clean
+
+export PYTHON
+run = .venv/bin/python -m
+
+setup:
+	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; \
+	else set -- python3 python3.14 python3.13 python3.12 python3.11; fi; \
+	for python; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    exec "$$python" local/setup.py; \
+	  fi; \
+	done; \
+	echo "make setup needs Python 3.11 or newer and found none as: $$*. Name one: make setup PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+test: lint types
+	@$(run) pytest $(ARGS)
+
+demo: setup
+	@$(run) local.demo $(ARGS)
+
+format: setup
+	@$(run) ruff format -q
+	@$(run) ruff check -q --fix
+
+lint: setup
+	@$(run) ruff format -q --check
+	@$(run) ruff check -q
+
+types: setup
+	@$(run) mypy --no-error-summary
+
+lock: setup
+	@$(run) local.lock $(ARGS)
+
+clean:
+	rm -rf .venv .venv-runtime local/azurite_npm/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,72 @@
+"""Every trigger of the app on one screen. What each one does stands in polysync_core/endpoints.py."""
+
+import json
+import os
+
+import azure.functions as func
+
+from polysync_core import endpoints
+from polysync_core.answering import Endpoint, answer, on_timer
+from polysync_core.rules.http_contract import Call
+from polysync_core.settings import sweep_schedule
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.route("pipelines/{pipeline_id}/updates", methods=["POST"])
+def start_update(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.start_update)
+
+
+@app.route("pipelines/{pipeline_id}/cancel", methods=["POST"])
+def cancel_pipeline(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.cancel_pipeline)
+
+
+@app.route("runs", methods=["GET"])
+def list_runs(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.list_runs)
+
+
+@app.route("runs/{run_id}", methods=["GET"])
+def get_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.get_run)
+
+
+@app.route("runs/{run_id}/result", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def await_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.await_run)
+
+
+@app.route("runs/{run_id}/cancel", methods=["POST"])
+def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.cancel_run)
+
+
+@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.health)
+
+
+@app.timer_trigger("timer", sweep_schedule(os.environ), run_on_startup=False)
+def sweep_runs(timer: func.TimerRequest) -> None:
+    on_timer("sweep_runs", endpoints.sweep)
+
+
+def _serve(req: func.HttpRequest, endpoint: Endpoint) -> func.HttpResponse:
+    call = Call(
+        method=req.method,
+        url=req.url,
+        headers={name.lower(): value for name, value in req.headers.items()},
+        query=dict(req.params),
+        route=dict(req.route_params),
+        body=req.get_body(),
+    )
+    reply = answer(call, endpoint)
+    return func.HttpResponse(
+        json.dumps(reply.body, ensure_ascii=False),
+        status_code=reply.status,
+        headers=dict(reply.headers),
+        mimetype=reply.content_type,
+        charset="utf-8",
+    )

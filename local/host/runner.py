@@ -1,0 +1,86 @@
+"""Runs functions as the Python worker does: sync ones on a thread pool, async ones on one event loop."""
+
+import asyncio
+import threading
+import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import azure.functions as func
+
+from local.host.functions import HostedFunction
+
+# The worker's default for PYTHON_THREADPOOL_THREAD_COUNT is at most 32.
+_THREADS = 32
+
+
+class Runner:
+    """One for each host; every call is one invocation."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="function")
+        self._loop = asyncio.new_event_loop()
+        self._loop_thread = threading.Thread(target=self._loop.run_forever, name="function-loop", daemon=True)
+        self._loop_thread.start()
+
+    def run(self, function: HostedFunction, value: Any) -> Any:
+        """What the function returns for its trigger's value; its exception is raised here."""
+        arguments = {function.parameter: value}
+        if function.wants_context:
+            arguments["context"] = InvocationContext(function.name)
+        future: Future[Any]
+        if function.is_async:
+            future = asyncio.run_coroutine_threadsafe(function.call(**arguments), self._loop)
+        else:
+            future = self._pool.submit(function.call, **arguments)
+        return future.result()
+
+    def close(self) -> None:
+        """Async functions that still run are cancelled; sync ones cannot be, and are left to end by themselves."""
+        asyncio.run_coroutine_threadsafe(_cancel_all_tasks(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop_thread.join()
+        self._loop.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _cancel_all_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class NoRetry:
+    """The host's word on retries for a function that has none."""
+
+    retry_count: int = 0
+    max_retry_count: int = 0
+    exception: None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A W3C trace of its own for each invocation."""
+
+    trace_parent: str
+    trace_state: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+class InvocationContext(func.Context):
+    """What a function gets that asks for `context: func.Context`."""
+
+    invocation_id = ""
+    function_name = ""
+    function_directory = ""
+    trace_context: Any = None
+    retry_context: Any = NoRetry()
+    thread_local_storage: Any = threading.local()
+
+    def __init__(self, function_name: str) -> None:
+        self.invocation_id = str(uuid.uuid4())
+        self.function_name = function_name
+        self.trace_context = Trace(f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-00")

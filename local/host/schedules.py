@@ -1,0 +1,76 @@
+"""NCRONTAB schedules in UTC, and the thread that fires one timer function by its schedule."""
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from croniter import croniter
+from croniter.croniter import CroniterError
+
+from local.host.functions import HostedFunction, HostStartError, TimerTrigger
+
+_LONGEST_WAIT_SECONDS = 60.0
+
+
+class Schedule:
+    """Six NCRONTAB fields (or five, without seconds): a day has to match day of month AND weekday."""
+
+    def __init__(self, expression: str) -> None:
+        if len(expression.split()) not in (5, 6):
+            raise ValueError(f"{expression!r} is not an NCRONTAB expression of six fields")
+        self.expression = expression
+        try:
+            self.next_after(datetime.now(UTC))
+        except (CroniterError, ValueError) as error:
+            raise ValueError(f"{expression!r} is not an NCRONTAB expression: {error}") from error
+
+    def next_after(self, moment: datetime) -> datetime:
+        """The first occurrence later than an aware moment."""
+        times = croniter(self.expression, moment.astimezone(UTC), second_at_beginning=True, day_or=False)
+        following: datetime = times.get_next(datetime)
+        return following
+
+
+def resolve_schedule(function: HostedFunction, trigger: TimerTrigger) -> Schedule:
+    """The schedule of a timer function, %NAME% taken from the environment. Raises HostStartError if that fails."""
+
+    def value_of(name: re.Match[str]) -> str:
+        if name[1] not in os.environ:
+            raise HostStartError(f"{function.name}: its schedule names {name[0]}, which is not set")
+        return os.environ[name[1]]
+
+    try:
+        return Schedule(re.sub(r"%([^%]+)%", value_of, trigger.schedule))
+    except ValueError as error:
+        raise HostStartError(f"{function.name}: {error}") from error
+
+
+class ScheduledTimer:
+    """Calls `fire` at every occurrence, one call at a time; occurrences that pass during a call are left out."""
+
+    def __init__(self, name: str, schedule: Schedule, fire: Callable[[], None]) -> None:
+        self._schedule = schedule
+        self._fire = fire
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"timer-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No occurrence is begun from now on; a running call goes on."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        due = datetime.now(UTC)
+        while True:
+            due = self._schedule.next_after(max(due, datetime.now(UTC)))
+            while (seconds := (due - datetime.now(UTC)).total_seconds()) > 0:
+                # Short waits, because the wait's clock stands still while a laptop sleeps.
+                if self._stopped.wait(min(seconds, _LONGEST_WAIT_SECONDS)):
+                    return
+            if self._stopped.is_set():
+                return
+            self._fire()

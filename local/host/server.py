@@ -1,0 +1,215 @@
+"""LocalHost: the routes, keys, timers and the admin API of one app, served on 127.0.0.1."""
+
+import hmac
+import json
+import logging
+import threading
+import time
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl
+
+import azure.functions as func
+
+from local.host.config import load_app, read_route_prefix
+from local.host.conversion import decode_http, decode_timer, encode_http
+from local.host.functions import ALL_METHODS, Functions, HostedFunction, HostStartError, TimerTrigger, load_functions
+from local.host.in_flight import InFlight
+from local.host.routes import Route, build_routes, match
+from local.host.runner import Runner
+from local.host.schedules import ScheduledTimer, resolve_schedule
+from local.host.wire import Request, Response, WireServer
+
+_STOP_POLL_SECONDS = 0.02
+
+_logger = logging.getLogger("local.host")
+
+
+class LocalHost:
+    """One running host. With `key`, functions that are not anonymous, and /admin, answer 401 without it.
+
+    The app is `functions` (of load_functions), else those of `app`, else those of `app_dir/function_app.py`; the route
+    prefix is that of `app_dir/host.json`, else `api`. `timers=False` leaves schedules unfired (`fire` still works).
+    Raises HostStartError where the Functions host would not start a function, and for a port that is taken.
+    """
+
+    def __init__(
+        self,
+        app_dir: Path | str | None = None,
+        *,
+        app: func.FunctionRegister | None = None,
+        functions: Functions | None = None,
+        key: str | None = None,
+        port: int = 0,
+        timers: bool = True,
+    ) -> None:
+        if key == "":
+            raise HostStartError("an empty key would let everyone in")
+        if functions is None:
+            functions = load_functions(app if app is not None else load_app(Path(app_dir or ".")))
+        self._functions = {function.name.lower(): function for function in functions}
+        self._routes = build_routes(functions, read_route_prefix(Path(app_dir)) if app_dir else "api")
+        self._schedules = {
+            function.name: resolve_schedule(function, function.trigger)
+            for function in functions
+            if isinstance(function.trigger, TimerTrigger)
+        }
+        self._key = key
+        self._port = port
+        self._fires_timers = timers
+        self._in_flight = InFlight()
+
+    def start(self) -> Self:
+        try:
+            self._wire = WireServer(self._port, self._answer, self._in_flight)
+        except OSError as error:
+            raise HostStartError(f"port {self._port} of 127.0.0.1 cannot be used: {error.strerror}") from error
+        self._runner = Runner()
+        self._accepting = threading.Thread(
+            target=self._wire.serve_forever, args=(_STOP_POLL_SECONDS,), name="local-host", daemon=True
+        )
+        self._accepting.start()
+        self._timers = [
+            ScheduledTimer(name, schedule, partial(self._run_timer, self._timer(name)))
+            for name, schedule in self._schedules.items()
+            if self._fires_timers
+        ]
+        for timer in self._timers:
+            timer.start()
+        return self
+
+    def stop(self, grace_seconds: float = 5.0) -> bool:
+        """Accept nothing more, wait for what runs. False when something still ran after the time given."""
+        for timer in self._timers:
+            timer.stop()
+        self._wire.stop_accepting()
+        self._accepting.join()
+        is_idle = self._in_flight.wait_until_idle(grace_seconds)
+        self._wire.close_connections()
+        self._runner.close()
+        return is_idle
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, without the route prefix."""
+        return f"http://127.0.0.1:{self._wire.server_port}"
+
+    def fire(self, name: str) -> None:
+        """Run a timer function by hand and wait for its end; its exception is raised here. KeyError: no such timer."""
+        with self._in_flight.work():
+            self._runner.run(self._timer(name), decode_timer())
+
+    def describe(self) -> list[str]:
+        """The function table, one line each: name, methods, address, auth level, or its schedule."""
+        lines = []
+        for route in self._routes:
+            methods = "any" if route.trigger.methods == ALL_METHODS else ",".join(sorted(route.trigger.methods))
+            lines.append((route.function.name, f"{methods:<8} {self.url}{route.path}  {route.trigger.auth_level}"))
+        lines += [(name, f"timer    {schedule.expression}") for name, schedule in self._schedules.items()]
+        width = max((len(name) for name, _ in lines), default=0)
+        return [f"  {name:<{width}}  {what}" for name, what in lines]
+
+    def _timer(self, name: str) -> HostedFunction:
+        function = self._functions[name.lower()]
+        if not isinstance(function.trigger, TimerTrigger):
+            raise KeyError(f"{name} is not a timer function")
+        return function
+
+    def _answer(self, request: Request) -> Response:
+        started = time.perf_counter()
+        if request.path == "/":
+            name, response = "/", Response(status=HTTPStatus.NO_CONTENT)
+        elif request.path.lower().startswith("/admin/"):
+            name, response = "/admin", self._answer_admin(request)
+        elif found := match(self._routes, request.method, request.path):
+            route, parameters = found
+            name, response = route.function.name, self._answer_function(route, parameters, request)
+        else:
+            name, response = "(no such route)", Response(status=HTTPStatus.NOT_FOUND)
+        _log(name, str(int(response.status)), started)
+        return response
+
+    def _answer_function(self, route: Route, parameters: dict[str, str], request: Request) -> Response:
+        if route.trigger.auth_level != "anonymous" and not self._is_let_in(request):
+            return Response(status=HTTPStatus.UNAUTHORIZED)
+        try:
+            return encode_http(self._runner.run(route.function, decode_http(request, parameters)))
+        except Exception:
+            _logger.exception("%s failed", route.function.name)
+            return Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _answer_admin(self, request: Request) -> Response:
+        """GET /admin/functions lists, POST /admin/functions/{name} with {"input": ""} fires a timer function."""
+        if not self._is_let_in(request):
+            return Response(status=HTTPStatus.UNAUTHORIZED)
+        folder, _, name = request.path.rstrip("/").lower().removeprefix("/admin/").partition("/")
+        if folder != "functions" or request.method != ("POST" if name else "GET"):
+            return Response(status=HTTPStatus.NOT_FOUND)
+        if not name:
+            return self._list_functions()
+        if name not in self._functions or self._functions[name].name not in self._schedules:
+            return Response(status=HTTPStatus.NOT_FOUND)
+        if "json" not in request.headers.get("content-type", "").lower():
+            return Response(status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        if not _is_json_object(request.body):
+            return Response(status=HTTPStatus.BAD_REQUEST)
+        self._in_flight.begin()
+        threading.Thread(target=self._run_by_hand, args=(self._functions[name],), daemon=True).start()
+        return Response(status=HTTPStatus.ACCEPTED)
+
+    def _list_functions(self) -> Response:
+        addresses = {route.function.name: self.url + route.path for route in self._routes}
+        listing = [
+            {"name": function.name, "invoke_url_template": addresses.get(function.name), "isDisabled": False}
+            for function in self._functions.values()
+        ]
+        body = json.dumps(listing).encode()
+        return Response(status=HTTPStatus.OK, headers=(("Content-Type", "application/json"),), body=body)
+
+    def _run_by_hand(self, function: HostedFunction) -> None:
+        try:
+            self._run_timer(function)
+        finally:
+            self._in_flight.end()
+
+    def _run_timer(self, function: HostedFunction) -> None:
+        started = time.perf_counter()
+        try:
+            self.fire(function.name)
+        except Exception:
+            _logger.exception("%s failed", function.name)
+            _log(function.name, "failed", started)
+        else:
+            _log(function.name, "succeeded", started)
+
+    def _is_let_in(self, request: Request) -> bool:
+        """Whether the request brings the key: the header, where there is one, beats `?code=`
+        (azure-functions-host, AuthenticationLevelHandler)."""
+        if self._key is None:
+            return True
+        codes = [value for name, value in parse_qsl(request.query) if name.lower() == "code"]
+        offered = request.headers.get("x-functions-key", codes[0] if codes else "")
+        return hmac.compare_digest(offered.encode(), self._key.encode())
+
+
+def _is_json_object(body: bytes) -> bool:
+    try:
+        content: Any = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(content, dict)
+
+
+def _log(name: str, outcome: str, started: float) -> None:
+    _logger.info("%s %s %d ms", name, outcome, (time.perf_counter() - started) * 1000)

@@ -1,0 +1,58 @@
+"""A Databricks workspace for the laptop and the tests: the Pipelines API 2.0, and the identity endpoint it trusts.
+
+In a test:
+
+    with SimulatedWorkspace(pace_seconds=None) as workspace: ...
+
+From a shell, until SIGINT or SIGTERM; prints the lines to export first:
+
+    python -m local.workspace [--port 8461] [--pace 5] [--pipelines 3] [--latency-ms 0]
+
+What it answers and refuses is in docs of the API and of databricks-sdk-py; sources stand in each module:
+states (one update), pipelines (updates of a pipeline, automatic successors), encoding (their JSON), queries (query
+strings), api (routes), identity (tokens), faults, journal, dispatch (a request's way through all that), server,
+control (the methods below), control_routes, settings.
+
+Control routes, for other processes: `POST /_sim/{method}` with a JSON object of the method's arguments answers
+`{"result": …}`, or 400/404 `{"error": …}`. No token is asked for; the server listens on the loopback address only.
+
+    configure         fields of settings.WorkspaceSettings: latency_seconds, pace_seconds, token_seconds, …
+    add_pipeline      pipeline_id?, name?, spec?, script?, pace_seconds?, drain_seconds?, retries?, … -> id
+    add_pipelines     count -> ids
+    pipeline_ids      -> ids
+    remove_pipeline, forbid {listed?}, allow                        pipeline_id
+    rename_pipeline {name}, set_spec {spec}, set_script {script}    pipeline_id
+    updates_of        pipeline_id -> the truth about its updates, oldest first
+    start_elsewhere   pipeline_id, cause?, full_refresh? -> update id
+    set_state         pipeline_id, update_id (null: the newest), state
+    advance           pipeline_id, update_id?, steps? -> state
+    forget_update     pipeline_id, update_id
+    add_event         pipeline_id, message, level?, event_type?, update_id?, exceptions? -> event id
+    add_fault         kind, when?, method?, route?, times?, after?, status?, … (faults.Fault)
+    clear_faults, down, up
+    issue_token       seconds?, resource? -> token
+    revoke_tokens     as_html_403?
+    tokens_issued     -> counts by resource
+    calls             method?, route? -> the journal of the API
+    identity_calls    -> the journal of the identity endpoint
+    clear_calls
+"""
+
+from local.workspace.control import UpdateRecord
+from local.workspace.faults import Fault
+from local.workspace.identity import DATABRICKS_RESOURCE, MANAGEMENT_RESOURCE
+from local.workspace.journal import Call, IdentityCall
+from local.workspace.simulated import SimulatedWorkspace
+from local.workspace.states import DEFAULT_SCRIPT, script_ending
+
+__all__ = [
+    "DATABRICKS_RESOURCE",
+    "DEFAULT_SCRIPT",
+    "MANAGEMENT_RESOURCE",
+    "Call",
+    "Fault",
+    "IdentityCall",
+    "SimulatedWorkspace",
+    "UpdateRecord",
+    "script_ending",
+]

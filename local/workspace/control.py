@@ -1,0 +1,157 @@
+"""The control methods: how a test, or another process through /_sim/, sets the stage and reads the truth."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from local.workspace import encoding, identity, pipelines, states
+from local.workspace.faults import Fault, Kind
+from local.workspace.journal import Call, IdentityCall
+from local.workspace.pipeline_control import PipelineControl, check_cause
+from local.workspace.states import Update
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UpdateRecord:
+    """The truth about an update. history: [(state, entered at, epoch seconds)]; body: of the POST that started it."""
+
+    update_id: str
+    state: str
+    cause: str
+    full_refresh: bool
+    creation_time: int
+    history: tuple[tuple[str, float], ...]
+    body: dict[str, Any] | None
+
+
+class Control(PipelineControl):
+    """All control methods; the ones here are about updates, faults, tokens and journals."""
+
+    def updates_of(self, pipeline_id: str) -> list[UpdateRecord]:
+        """All updates of a pipeline as of now, oldest first."""
+        with self._parts.lock:
+            return [
+                UpdateRecord(
+                    update_id=update.update_id,
+                    state=update.state,
+                    cause=update.cause,
+                    full_refresh=update.full_refresh,
+                    creation_time=update.creation_time,
+                    history=tuple(update.history),
+                    body=copy.deepcopy(update.body),
+                )
+                for update in self._settled(pipeline_id).updates
+            ]
+
+    def start_elsewhere(self, pipeline_id: str, *, cause: str = "USER_ACTION", full_refresh: bool = False) -> str:
+        """Somebody else starts an update: its id. Raises ValueError while one is active."""
+        check_cause(cause)
+        with self._parts.lock:
+            pipeline = self._settled(pipeline_id)
+            if pipeline.active is not None:
+                raise ValueError(f"pipeline {pipeline_id} has an active update, {pipeline.active.update_id}")
+            return pipelines.begin(pipeline, cause=cause, full_refresh=full_refresh, at=self._parts.now()).update_id
+
+    def set_state(self, pipeline_id: str, update_id: str | None, state: str) -> None:
+        """See states.set_state. `update_id` None: the newest update."""
+        with self._parts.lock:
+            states.set_state(self._update(pipeline_id, update_id), state, now=self._parts.now())
+
+    def advance(self, pipeline_id: str, update_id: str | None = None, *, steps: int = 1) -> str:
+        """Moves an update on along its script and gives its state. ValueError when the script ends before."""
+        with self._parts.lock:
+            update = self._update(pipeline_id, update_id)
+            for _ in range(steps):
+                states.step(update, self._parts.now())
+            return update.state
+
+    def forget_update(self, pipeline_id: str, update_id: str) -> None:
+        """The update is gone: 404, and no listing has it."""
+        with self._parts.lock:
+            self._settled(pipeline_id).updates.remove(self._update(pipeline_id, update_id))
+
+    def add_event(
+        self,
+        pipeline_id: str,
+        *,
+        message: str,
+        level: str = "ERROR",
+        event_type: str = "flow_progress",
+        update_id: str | None = None,
+        exceptions: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
+        """Adds an entry to the event log, now; its id."""
+        with self._parts.lock:
+            pipeline = self._parts.registry.get(pipeline_id)
+            event = encoding.event(
+                pipeline,
+                key=str(uuid.uuid4()),
+                at=self._parts.now(),
+                level=level,
+                event_type=event_type,
+                message=message,
+                update_id=update_id,
+                exceptions=[dict(exception) for exception in exceptions],
+            )
+            pipeline.extra_events.append(event)
+            return str(event["id"])
+
+    def add_fault(self, kind: Kind, **details: Any) -> None:
+        """See faults.Fault for what there is. Faults count from the next call on."""
+        fault = Fault(kind=kind, **details)
+        with self._parts.lock:
+            self._parts.faults.add(fault)
+
+    def clear_faults(self) -> None:
+        with self._parts.lock:
+            self._parts.faults.clear()
+
+    def down(self) -> None:
+        """Every call of the API finds its connection reset, until up(). The identity endpoint stays."""
+        self._parts.is_down = True
+
+    def up(self) -> None:
+        self._parts.is_down = False
+
+    def issue_token(self, seconds: float = 3600, *, resource: str = identity.DATABRICKS_RESOURCE) -> str:
+        """A token that the workspace accepts, as if the identity endpoint had handed it out."""
+        with self._parts.lock:
+            return self._parts.issuer.issue(seconds=seconds, resource=resource)
+
+    def revoke_tokens(self, *, as_html_403: bool = False) -> None:
+        """Every token out there is refused from now on: 401, or 403 "Invalid access token" as a page of HTML."""
+        with self._parts.lock:
+            self._parts.issuer.revoke_all(as_html_403=as_html_403)
+
+    def tokens_issued(self) -> dict[str, int]:
+        """How many tokens were handed out, by resource."""
+        with self._parts.lock:
+            return dict(self._parts.issuer.issued)
+
+    def calls(self, method: str | None = None, route: str | None = None) -> list[Call]:
+        """The journal of the API, oldest first; `route` is a template such as "/pipelines/{id}/updates"."""
+        with self._parts.lock:
+            entries = self._parts.calls.entries()
+        return [call for call in entries if method in (None, call.method) and route in (None, call.route)]
+
+    def identity_calls(self) -> list[IdentityCall]:
+        with self._parts.lock:
+            return self._parts.identity_calls.entries()
+
+    def clear_calls(self) -> None:
+        """Empties both journals."""
+        with self._parts.lock:
+            self._parts.calls.clear()
+            self._parts.identity_calls.clear()
+
+    def _update(self, pipeline_id: str, update_id: str | None) -> Update:
+        pipeline = self._settled(pipeline_id)
+        newest = pipeline.updates[-1] if pipeline.updates else None
+        update = newest if update_id is None else pipeline.update(update_id)
+        if update is None:
+            raise ValueError(f"pipeline {pipeline_id} has no update {update_id or ''}")
+        return update

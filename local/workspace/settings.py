@@ -1,0 +1,29 @@
+"""What a test may change about a whole workspace while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(kw_only=True)
+class WorkspaceSettings:
+    """Read at every call, so a change counts from the next one.
+
+    pace_seconds: how long a state of an update lasts, for pipelines added afterwards without a pace of their own;
+        None: states change by control methods only.
+    latency_seconds: added before every call of the API is executed.
+    token_seconds: lifetime of the tokens that the identity endpoint hands out.
+    has_update_stop: whether POST /pipelines/{id}/updates/{uid}/stop exists (it is not in the public reference).
+    required_resource_id: "/subscriptions/…": callers must then also send X-Databricks-Azure-Workspace-Resource-Id and
+        X-Databricks-Azure-SP-Management-Token.
+    conflict_error_code: `error_code` of the 409 on a second start; the real one is unknown.
+    ignores_event_filters: GET …/events answers as if no filter had been given (seen on real workspaces).
+    """
+
+    pace_seconds: float | None = None
+    latency_seconds: float = 0.0
+    token_seconds: float = 3600.0
+    has_update_stop: bool = True
+    required_resource_id: str | None = None
+    conflict_error_code: str = "RESOURCE_CONFLICT"
+    ignores_event_filters: bool = False

@@ -1,0 +1,74 @@
+"""SimulatedWorkspace: a workspace, its control methods and its server, as one context manager."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from local.workspace import control_routes, identity
+from local.workspace.control import Control
+from local.workspace.dispatch import Dispatcher, Outcome, WorkspaceParts
+from local.workspace.server import LoopbackServer
+from local.workspace.settings import WorkspaceSettings
+from local.workspace.wire import Request
+
+
+class SimulatedWorkspace(Control):
+    """A Databricks workspace on http://127.0.0.1, served inside the `with` block.
+
+        with SimulatedWorkspace(pace_seconds=None) as workspace:
+            pipeline_id = workspace.add_pipeline(name="orders")
+            requests.get(f"{workspace.url}/api/2.0/pipelines/{pipeline_id}",
+                         headers={"Authorization": f"Bearer {workspace.issue_token()}"})
+
+    pace_seconds: see WorkspaceSettings; the others of them through `settings` or configure(). port 0: a free one.
+    now: epoch seconds for updates, events and the journal, for tests with a time of their own. Tokens follow the real
+    clock, and so do waits.
+    """
+
+    def __init__(
+        self, pace_seconds: float | None = None, *, port: int = 0, now: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(WorkspaceParts(now=now, settings=WorkspaceSettings(pace_seconds=pace_seconds)))
+        self._dispatcher = Dispatcher(self._parts)
+        self._port = port
+        self._server: LoopbackServer | None = None
+
+    def __enter__(self) -> Self:
+        self._server = LoopbackServer(self._respond, self._parts.closing, port=self._port)
+        self._port = self._server.port
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    @property
+    def url(self) -> str:
+        """DATABRICKS_HOST: no slash at its end."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def identity_endpoint(self) -> str:
+        return f"{self.url}{identity.ROUTE}"
+
+    @property
+    def identity_header(self) -> str:
+        return self._parts.issuer.identity_header
+
+    def environ(self) -> dict[str, str]:
+        """The environment in which the app, with azure-identity's own code, talks to this workspace."""
+        return {
+            "DATABRICKS_HOST": self.url,
+            "IDENTITY_ENDPOINT": self.identity_endpoint,
+            "IDENTITY_HEADER": self.identity_header,
+        }
+
+    def _respond(self, request: Request) -> Outcome:
+        if request.path.startswith(control_routes.PREFIX):
+            return Outcome(reply=control_routes.answer(self, request))
+        return self._dispatcher.respond(request)

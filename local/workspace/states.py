@@ -1,0 +1,111 @@
+"""The states of one update, on a given time: pure, no clock, no I/O.
+
+State names: databricks-sdk-py, service/pipelines.py, UpdateInfoState. Times are epoch seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+TERMINAL_STATES = frozenset({"COMPLETED", "FAILED", "CANCELED"})
+
+DEFAULT_SCRIPT = (
+    "CREATED",
+    "WAITING_FOR_RESOURCES",
+    "INITIALIZING",
+    "SETTING_UP_TABLES",
+    "RUNNING",
+    "COMPLETED",
+)
+
+
+def script_ending(state: str) -> tuple[str, ...]:
+    """The default script with another end: FAILED, CANCELED, or RUNNING for a continuous pipeline."""
+    return (*DEFAULT_SCRIPT[:-1], state) if state != "RUNNING" else DEFAULT_SCRIPT[:-1]
+
+
+def script_of_update(script: tuple[str, ...], *, full_refresh: bool) -> tuple[str, ...]:
+    """A full refresh passes RESETTING before SETTING_UP_TABLES, unless the script places it itself."""
+    if not full_refresh or "RESETTING" in script or "SETTING_UP_TABLES" not in script:
+        return script
+    at = script.index("SETTING_UP_TABLES")
+    return (*script[:at], "RESETTING", *script[at:])
+
+
+@dataclass(kw_only=True, slots=True)
+class Update:
+    """One update. `history` is [(state, entered at)], the last one is now; `remaining` is what the script still holds.
+
+    `pace_seconds` None: no state ends by itself. `body` is the JSON object of the POST that started it, else None.
+    """
+
+    update_id: str
+    cause: str
+    full_refresh: bool
+    creation_time: int
+    history: list[tuple[str, float]]
+    remaining: tuple[str, ...]
+    pace_seconds: float | None
+    retries_left: int
+    body: dict[str, Any] | None = None
+    stop_requested: bool = False
+
+    @property
+    def state(self) -> str:
+        return self.history[-1][0]
+
+    @property
+    def entered_at(self) -> float:
+        return self.history[-1][1]
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.state in TERMINAL_STATES
+
+
+def step(update: Update, at: float) -> None:
+    """Enters the next state of the script. Raises ValueError when there is none."""
+    if update.is_terminal or not update.remaining:
+        raise ValueError(f"update {update.update_id} is {update.state}: its script has no next state")
+    update.history.append((update.remaining[0], at))
+    update.remaining = update.remaining[1:]
+
+
+def run_until(update: Update, now: float) -> None:
+    """Enters every state that is due by `now`, each at the moment it was due."""
+    while update.pace_seconds is not None and update.remaining and not update.is_terminal:
+        due_at = update.entered_at + update.pace_seconds
+        if due_at > now:
+            return
+        step(update, due_at)
+
+
+def stop(update: Update, *, now: float, drain_seconds: float | None) -> None:
+    """Moves an unfinished update to STOPPING, and to CANCELED `drain_seconds` later (None: at its own pace)."""
+    if update.is_terminal:
+        return
+    update.stop_requested = True
+    if update.state == "STOPPING":
+        return
+    update.history.append(("STOPPING", now))
+    update.remaining = ("CANCELED",)
+    if drain_seconds is not None:
+        update.pace_seconds = drain_seconds
+
+
+def set_state(update: Update, state: str, *, now: float) -> None:
+    """Puts the update in any state, also one nobody has heard of.
+
+    Afterwards the script goes on behind that state if the state is still ahead in it, else where it was. STOPPING goes
+    on to CANCELED. Raises ValueError for an update that has finished: no update leaves a terminal state.
+    """
+    if update.is_terminal:
+        raise ValueError(f"update {update.update_id} is {update.state}: it cannot become {state}")
+    update.history.append((state, now))
+    if state in TERMINAL_STATES:
+        update.remaining = ()
+    elif state == "STOPPING":
+        update.remaining = ("CANCELED",)
+    elif state in update.remaining:
+        update.remaining = update.remaining[update.remaining.index(state) + 1 :]

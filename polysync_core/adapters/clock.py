@@ -1,0 +1,21 @@
+"""The clock, handed to whoever needs time. Tests hand in another."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Real time."""
+
+    def now(self) -> datetime:
+        """The time of day, aware UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; only differences mean anything."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)

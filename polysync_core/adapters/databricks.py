@@ -1,0 +1,228 @@
+"""Databricks over requests: one connection pool a process, a time-out on every call, no decision about runs.
+
+A `Conversation` is one use case's talk with one workspace: it ends by a deadline and counts its calls.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.util.retry import Retry
+
+from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.entra import MANAGEMENT_SCOPE, EntraTokens
+from polysync_core.errors import DatabricksError, DatabricksUnreachable
+from polysync_core.model import JsonObject, RunId, SeenUpdate, Workspace
+from polysync_core.rules import pipelines_api
+from polysync_core.rules.pipelines_api import ApiRequest, PipelinesPage, UpdatesPage
+from polysync_core.rules.run_states import is_final
+
+CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
+POOL_SIZE = 64
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_READ_RETRIES = Retry(
+    total=2,
+    redirect=0,
+    allowed_methods={"GET"},
+    status_forcelist={429, 500, 502, 503, 504},
+    backoff_factor=0.5,
+    retry_after_max=3,
+    raise_on_status=False,
+    raise_on_redirect=False,
+)
+_RETRIES_TAKE_SECONDS = 40.0
+"""Retried reads need at most this; with less time left, a read is tried once."""
+
+
+class HttpPool:
+    """The process's connections to Databricks. Reads may be retried, or not, over the same pool."""
+
+    def __init__(self) -> None:
+        retrying = HTTPAdapter(pool_connections=16, pool_maxsize=POOL_SIZE, max_retries=_READ_RETRIES)
+        once = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=Retry(total=0, redirect=0))
+        once.poolmanager = retrying.poolmanager
+        self.retrying = _session(retrying)
+        self.once = _session(once)
+
+
+def _session(adapter: HTTPAdapter) -> requests.Session:
+    session = requests.Session()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+class Databricks:
+    """One workspace. Safe to use from all threads.
+
+    `knows_update_stop` says whether the mission's stop route exists there: False, for this process, once the workspace
+    answered that it does not.
+    """
+
+    def __init__(self, workspace: Workspace, pool: HttpPool, tokens: EntraTokens, clock: Clock) -> None:
+        self.workspace = workspace
+        self.pool = pool
+        self.tokens = tokens
+        self.clock = clock
+        self.knows_update_stop = True
+
+    def converse(self, seconds: float, *, retries: bool = True) -> Conversation:
+        """A talk that ends `seconds` from now. `retries` False: every call is tried once, as in a sweep."""
+        return Conversation(self, self.clock.monotonic() + seconds, retries=retries)
+
+
+class Conversation:
+    """Calls to one workspace until a deadline.
+
+    Every call raises DatabricksError (it answered otherwise), DatabricksUnreachable (no answer) or TokenUnavailable.
+    """
+
+    def __init__(self, databricks: Databricks, ends_at: float, *, retries: bool) -> None:
+        self._databricks = databricks
+        self._ends_at = ends_at
+        self._retries = retries
+        self._lock = threading.Lock()
+        self.calls = 0
+
+    @property
+    def seconds_left(self) -> float:
+        return self._ends_at - self._databricks.clock.monotonic()
+
+    def start_update(self, pipeline_id: str, full_refresh: bool, *, timeout_seconds: float) -> str:
+        """POST the update and give its id. Never repeated here, but for a refused token."""
+        request = pipelines_api.start_update(pipeline_id, full_refresh)
+        return pipelines_api.decode_update_id(self._send(request, timeout_seconds))
+
+    def fetch_update(self, run_id: RunId) -> SeenUpdate:
+        return pipelines_api.decode_update(self._send(pipelines_api.get_update(run_id)))
+
+    def fetch_updates_page(self, pipeline_id: str, page_token: str | None = None) -> UpdatesPage:
+        return pipelines_api.decode_updates_page(self._send(pipelines_api.list_updates(pipeline_id, page_token)))
+
+    def fetch_pipelines_page(self, page_token: str | None = None, page_size: int = 100) -> PipelinesPage:
+        return pipelines_api.decode_pipelines_page(self._send(pipelines_api.list_pipelines(page_token, page_size)))
+
+    def iter_pipelines_pages(self) -> Iterator[PipelinesPage]:
+        """All pages; a page token that comes twice ends them."""
+        page_token: str | None = None
+        used: set[str] = set()
+        while True:
+            page = self.fetch_pipelines_page(page_token)
+            yield page
+            page_token = page.next_page_token
+            if page_token is None or page_token in used:
+                return
+            used.add(page_token)
+
+    def stop(self, run_id: RunId) -> None:
+        """Ask for the stop of this one update.
+
+        By the mission's route; where the workspace does not have it, by the pipeline's stop after a look that our
+        update is the active one (Databricks allows one). Between that look and the stop another could begin.
+        """
+        if self._databricks.knows_update_stop:
+            try:
+                self._send(pipelines_api.stop_update(run_id))
+            except DatabricksError as error:
+                if not error.route_unknown:
+                    raise
+                self._databricks.knows_update_stop = False
+            else:
+                return
+        if not is_final(self.fetch_update(run_id).state):
+            self._send(pipelines_api.stop_pipeline(run_id.pipeline_id))
+
+    def _send(self, request: ApiRequest, timeout_seconds: float = READ_SECONDS) -> JsonObject:
+        tokens = self._databricks.tokens
+        token = tokens.token()
+        status, headers, body = self._send_once(request, token, timeout_seconds)
+        if status in {401, 403}:
+            renewed = tokens.renewed(token, expired=status == 401)
+            if renewed is not None:
+                status, headers, body = self._send_once(request, renewed, timeout_seconds)
+        return pipelines_api.decode_answer(status, headers, body)
+
+    def _send_once(
+        self, request: ApiRequest, token: str, timeout_seconds: float
+    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
+        seconds = min(timeout_seconds, self.seconds_left)
+        if seconds <= 0.01:
+            raise DatabricksUnreachable("The time for asking Databricks ran out.", was_sent=False)
+        pool = self._databricks.pool
+        retried = self._retries and self.seconds_left >= _RETRIES_TAKE_SECONDS
+        with self._lock:
+            self.calls += 1
+        try:
+            response = (pool.retrying if retried else pool.once).request(
+                request.method,
+                self._databricks.workspace.url + request.path,
+                params=request.query,
+                json=request.body,
+                auth=_Identity(token, self._resource_headers()),
+                timeout=(min(CONNECT_SECONDS, seconds), seconds),
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                return response.status_code, response.headers, self._read(response)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as wrong:
+            raise _unreachable(wrong) from None
+
+    def _read(self, response: requests.Response) -> bytes:
+        """The whole body, in bounded size and by the deadline even when it trickles."""
+        body = bytearray()
+        while piece := response.raw.read1(1 << 16, decode_content=True):
+            body += piece
+            if len(body) > MAX_ANSWER_BYTES or self.seconds_left <= 0:
+                raise urllib3.exceptions.HTTPError("too long")
+        return bytes(body)
+
+    def _resource_headers(self) -> dict[str, str]:
+        """For a principal that is no user of the workspace: sent only where `resourceId` is configured."""
+        resource_id = self._databricks.workspace.resource_id
+        if resource_id is None:
+            return {}
+        return {
+            "X-Databricks-Azure-Workspace-Resource-Id": resource_id,
+            "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(MANAGEMENT_SCOPE),
+        }
+
+
+class _Identity(AuthBase):
+    """Sets the token as requests' own authentication, so that a .netrc on the machine cannot replace it."""
+
+    def __init__(self, token: str, headers: dict[str, str]) -> None:
+        self._headers = {"Authorization": f"Bearer {token}", **headers}
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._headers)
+        return request
+
+
+def _unreachable(wrong: Exception) -> DatabricksUnreachable:
+    """Tell a connection that never came about from a request that may have been executed. Names no address."""
+    reason = _innermost(wrong)
+    if isinstance(getattr(reason, "args", [None])[0], ssl.SSLCertVerificationError):
+        return DatabricksUnreachable("The workspace's certificate is not valid.", was_sent=False)
+    if isinstance(reason, urllib3.exceptions.NameResolutionError):
+        return DatabricksUnreachable("The workspace's host name could not be resolved.", was_sent=False)
+    if isinstance(wrong, requests.ConnectTimeout | requests.exceptions.ProxyError) or isinstance(
+        reason, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.NewConnectionError
+    ):
+        return DatabricksUnreachable("No connection to Databricks could be made.", was_sent=False)
+    if isinstance(wrong, requests.Timeout) or isinstance(reason, urllib3.exceptions.TimeoutError):
+        return DatabricksUnreachable("Databricks did not answer in time.", was_sent=True)
+    return DatabricksUnreachable("The connection to Databricks broke before its answer was complete.", was_sent=True)
+
+
+def _innermost(wrong: Exception) -> Any:
+    """What requests and urllib3 wrapped: the reason inside a MaxRetryError, else the first argument."""
+    inner = wrong.args[0] if wrong.args else None
+    return getattr(inner, "reason", None) or inner

@@ -1,0 +1,50 @@
+"""What a process remembers, so that a thousand callers cost no more calls than one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from polysync_core.adapters.clock import Clock
+
+_FORGET_OVER = 10_000
+_T = TypeVar("_T")
+
+
+class Remembered(Generic[_T]):
+    """A value that is made again only when it is older than `seconds`; meanwhile callers wait for whoever makes it."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._made: tuple[float, _T] | None = None
+
+    def get(self, make: Callable[[], _T]) -> _T:
+        with self._lock:
+            if self._made is None or self._clock.monotonic() - self._made[0] >= self._seconds:
+                value = make()
+                self._made = (self._clock.monotonic(), value)
+            return self._made[1]
+
+
+class Looks:
+    """Hands out the turn to look at a run: to one caller, once in a while, whether the look works out or not."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._taken_at: dict[str, float] = {}
+
+    def take_turn(self, run_id: str, every_seconds: float) -> bool:
+        """Whether the caller may look at the run now: nobody of this process took the turn in `every_seconds`."""
+        now = self._clock.monotonic()
+        with self._lock:
+            taken_at = self._taken_at.get(run_id)
+            if taken_at is not None and now - taken_at < every_seconds:
+                return False
+            if len(self._taken_at) >= _FORGET_OVER:
+                self._taken_at.clear()
+            self._taken_at[run_id] = now
+            return True

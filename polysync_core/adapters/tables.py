@@ -1,0 +1,178 @@
+"""A table of Azure Table Storage: rows in, rows out, and what an error means. Knows nothing of runs.
+
+azure-data-tables repeats some calls by itself and cannot repeat others, so an error does not say whether a write
+happened: a reset leaves it open, and a repeat after a hidden success comes back as "already exists" or "changed since".
+`commit` therefore asks its caller to look whether the write is there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.data.tables import TableClient, TableEntity, TransactionOperation, UpdateMode
+from requests import Session
+from requests.adapters import HTTPAdapter
+
+from polysync_core.errors import SettingsError, StorageUnavailable
+from polysync_core.rules.row_keys import end_of
+from polysync_core.settings import TablesAddress
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+POOL_SIZE = 64
+_LIMITS: Mapping[str, Any] = {
+    "connection_timeout": 3,
+    "read_timeout": 8,
+    "retry_total": 2,
+    "retry_backoff_factor": 0.4,
+    "retry_backoff_max": 2,
+}
+Operation = tuple[Any, ...]
+
+
+def create(row: Mapping[str, object]) -> Operation:
+    """Insert; the batch fails when the row is there already."""
+    return (TransactionOperation.CREATE, row)
+
+
+def replace(row: Mapping[str, object], etag: str | None = None) -> Operation:
+    """Put the row as it is given; with `etag` only over exactly that version."""
+    if etag is None:
+        return (TransactionOperation.UPSERT, row, {"mode": UpdateMode.REPLACE})
+    return (TransactionOperation.UPDATE, row, {"mode": UpdateMode.REPLACE, **_if_unchanged(etag)})
+
+
+def merge(row: Mapping[str, object]) -> Operation:
+    """Change the named columns of a row that has to exist."""
+    return (TransactionOperation.UPDATE, row, {"mode": UpdateMode.MERGE})
+
+
+def delete(row: Mapping[str, object], etag: str) -> Operation:
+    """Delete exactly that version of the row."""
+    return (TransactionOperation.DELETE, row, _if_unchanged(etag))
+
+
+def _if_unchanged(etag: str) -> dict[str, Any]:
+    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+
+def etag_of(row: TableEntity) -> str:
+    return str(row.metadata["etag"])
+
+
+class Table:
+    """One table, created on first use. Safe to use from all threads. Every method raises StorageUnavailable."""
+
+    def __init__(self, address: TablesAddress, name: str, credential: Callable[[], TokenCredential]) -> None:
+        self._address = address
+        self._name = name
+        self._credential = credential
+        self._lock = threading.Lock()
+        self._client: TableClient | None = None
+
+    def get(self, partition: str, key: str) -> TableEntity | None:
+        """The row, or None."""
+        try:
+            return self._table().get_entity(partition, key)
+        except ResourceNotFoundError:
+            return None
+        except AzureError as wrong:
+            raise _unavailable(wrong) from wrong
+
+    def scan(
+        self,
+        partition: str,
+        prefix: str,
+        *,
+        after: str = "",
+        where: str = "",
+        values: Mapping[str, object] | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[TableEntity]:
+        """The partition's rows whose keys begin with `prefix`, in order of key, those after the key `after`."""
+        query = "PartitionKey eq @partition and RowKey gt @after and RowKey lt @end" + (
+            f" and {where}" if where else ""
+        )
+        given = {"partition": partition, "after": after or prefix, "end": end_of(prefix), **(values or {})}
+        try:
+            yield from self._table().query_entities(query, parameters=given, results_per_page=page_size)
+        except ResourceNotFoundError:
+            return
+        except AzureError as wrong:
+            raise _unavailable(wrong) from wrong
+
+    def put(self, row: Mapping[str, object]) -> None:
+        """Write the row whatever was there."""
+        try:
+            self._commit([replace(row)])
+        except AzureError as wrong:
+            raise _unavailable(wrong) from wrong
+
+    def commit(self, operations: Sequence[Operation], *, is_ours: Callable[[], bool]) -> bool:
+        """Do all of `operations` (one partition, at most 100) or none. True when they are done.
+
+        False when a row was not as expected. `is_ours` reads back whether this very write is there; it is asked after
+        every error, since the library may have repeated a write that had worked. An error that leaves it open and shows
+        no trace is StorageUnavailable: then the write may still come.
+        """
+        try:
+            self._commit(operations)
+        except AzureError as wrong:
+            if is_ours():
+                return True
+            if isinstance(wrong, HttpResponseError) and wrong.status_code in {404, 409, 412}:
+                return False
+            raise _unavailable(wrong) from wrong
+        return True
+
+    def _commit(self, operations: Sequence[Operation]) -> None:
+        table = self._table()
+        try:
+            table.submit_transaction(operations)
+        except HttpResponseError as wrong:
+            if getattr(wrong, "error_code", None) != "TableNotFound":
+                raise
+            self._create(table)
+            table.submit_transaction(operations)
+
+    def _create(self, table: TableClient) -> None:
+        try:
+            table.create_table()
+        except ResourceExistsError:
+            return
+
+    def _table(self) -> TableClient:
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> TableClient:
+        session = Session()
+        adapter = HTTPAdapter(pool_maxsize=POOL_SIZE)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        transport = RequestsTransport(session=session, session_owner=False, use_env_settings=False)
+        options = {"transport": transport, **_LIMITS}
+        if self._address.endpoint is not None:
+            return TableClient(self._address.endpoint, self._name, credential=self._credential(), **options)
+        try:
+            return TableClient.from_connection_string(self._address.connection_string or "", self._name, **options)
+        except ValueError as wrong:
+            raise SettingsError(["The connection string of Table Storage is malformed."]) from wrong
+
+
+def _unavailable(wrong: AzureError) -> StorageUnavailable:
+    """Says what kind of trouble it is; never the library's own text, which holds addresses."""
+    if isinstance(wrong, HttpResponseError) and wrong.status_code is not None:
+        remedy = ""
+        if wrong.status_code in {401, 403}:
+            remedy = " Give the app's identity the role Storage Table Data Contributor, or check the connection string."
+        return StorageUnavailable(f"Table Storage answered {wrong.status_code}.{remedy}")
+    return StorageUnavailable(f"Table Storage did not answer ({type(wrong).__name__}).")

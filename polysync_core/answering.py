@@ -1,0 +1,43 @@
+"""Turns the outcome of a request into an answer: a reply, a problem, or, for a bug, a reference to the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from polysync_core import services
+from polysync_core.errors import PolysyncError
+from polysync_core.rules.http_contract import Call, Reply, problem, problem_members
+from polysync_core.services import Services
+
+Endpoint = Callable[[Call, Services], Reply]
+_log = logging.getLogger("polysync.http")
+
+
+def answer(call: Call, endpoint: Endpoint) -> Reply:
+    """Serve `call`. Every PolysyncError becomes a problem; anything else is a bug: 500 with a reference id."""
+    try:
+        return endpoint(call, services.current())
+    except PolysyncError as error:
+        if error.http_status >= 500:
+            _log.warning("%s %s: %s", call.method, call.path, error.detail, extra={"action": endpoint.__name__})
+        return problem(error, call.path)
+    except Exception:
+        reference = services.new_id()
+        _log.exception("%s %s: a bug, reference %s", call.method, call.path, reference)
+        members = problem_members(
+            "InternalError",
+            "Something went wrong",
+            500,
+            f"This is a fault of the app; its log holds the details under the reference {reference}.",
+            call.path,
+        )
+        return Reply(status=500, body=members | {"reference": reference}, content_type="application/problem+json")
+
+
+def on_timer(name: str, work: Callable[[Services], object]) -> None:
+    """Do a timer's work. Trouble is logged, once, and left to the timer's next tick."""
+    try:
+        work(services.current())
+    except PolysyncError as error:
+        _log.error("%s: %s", name, error.detail, extra={"action": name})

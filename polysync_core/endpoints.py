@@ -1,0 +1,119 @@
+"""One function a route: decode the call, let a use case work, encode its outcome. No rule lives here."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from polysync_core import cancelling, checking, reading, starting, sweeping
+from polysync_core.cancelling import Cancelled
+from polysync_core.errors import RunNotFound
+from polysync_core.reading import RunView
+from polysync_core.rules import http_contract
+from polysync_core.rules.addresses import await_token, is_await_token
+from polysync_core.rules.http_contract import Call, Reply
+from polysync_core.rules.run_document import encode_document, encode_outcome
+from polysync_core.services import Services
+
+
+def start_update(call: Call, services: Services) -> Reply:
+    request = http_contract.decode_start(call, services.workspace_names)
+    access = services.at(request.workspace)
+    started = starting.start_update(request, access)
+    run, addresses = started.run, call.addresses(services.settings.public_url)
+    waiting = addresses.waiting_headers(run.run_id, await_token(services.await_secret(), run.run_id))
+    document = _document(call, services, reading.view_of(run, access, None))
+    joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
+    return Reply(status=202, body=document | joined, headers=waiting)
+
+
+def get_run(call: Call, services: Services) -> Reply:
+    return Reply(status=200, body=_document(call, services, _read(call, services)))
+
+
+def await_run(call: Call, services: Services) -> Reply:
+    """202 while active; then 200, 424, 409 or 410. A wrong token is answered as if the run did not exist."""
+    run_id = http_contract.decode_run_id(call)
+    token = call.query.get("token", "")
+    if not is_await_token(token, services.await_secret(), run_id):
+        raise RunNotFound(f"There is no run {run_id}, or this is not its result address.")
+    view = _read(call, services)
+    document = _document(call, services, view)
+    if not view.run.is_finished:
+        addresses = call.addresses(services.settings.public_url)
+        return Reply(status=202, body=document, headers=addresses.waiting_headers(run_id, token))
+    return encode_outcome(view.run, document, call.path)
+
+
+def cancel_run(call: Call, services: Services) -> Reply:
+    http_contract.decode_empty_body(call)
+    named = http_contract.decode_workspace(call, services.workspace_names)
+    run, access = reading.find_run(http_contract.decode_run_id(call), services.among(named))
+    return _cancelled(call, services, cancelling.cancel_run(run.run_id, access))
+
+
+def cancel_pipeline(call: Call, services: Services) -> Reply:
+    http_contract.decode_empty_body(call)
+    named = http_contract.decode_workspace(call, services.workspace_names)
+    pipeline_id = http_contract.decode_pipeline_id(call)
+    key = http_contract.decode_idempotency_key(call)
+    return _cancelled(call, services, cancelling.cancel_pipeline(pipeline_id, key, services.at(named)))
+
+
+def list_runs(call: Call, services: Services) -> Reply:
+    access = services.at(http_contract.decode_workspace(call, services.workspace_names))
+    found = reading.list_runs(
+        access,
+        http_contract.decode_run_filter(call),
+        limit=http_contract.decode_limit(call),
+        continuation=http_contract.decode_continuation(call),
+        max_age_seconds=services.settings.status_max_age_seconds,
+    )
+    items = [_document(call, services, view) for view in found.views]
+    continuation = None if found.continuation is None else http_contract.encode_continuation(found.continuation)
+    return Reply(status=200, body={"items": items, "continuation": continuation})
+
+
+def health(_: Call, services: Services) -> Reply:
+    checks = services.health.get(
+        lambda: checking.check_all([*services.accesses.values()], services.tokens, services.settings.notes)
+    )
+    ok = all(check.ok for check in checks)
+    lines = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
+    return Reply(status=200 if ok else 503, body={"status": "ok" if ok else "failing", "checks": lines})
+
+
+def sweep(services: Services) -> None:
+    limits = sweeping.SweepLimits(
+        lost_after=_lost_after(services), settle_seconds=services.settings.start_settle_seconds
+    )
+    sweeping.sweep_workspaces([*services.accesses.values()], limits)
+
+
+def _read(call: Call, services: Services) -> RunView:
+    named = http_contract.decode_workspace(call, services.workspace_names)
+    return reading.read_run(
+        http_contract.decode_run_id(call),
+        services.among(named),
+        max_age_seconds=services.settings.status_max_age_seconds,
+        lost_after=_lost_after(services),
+    )
+
+
+def _lost_after(services: Services) -> timedelta:
+    return timedelta(minutes=services.settings.lost_after_minutes)
+
+
+def _cancelled(call: Call, services: Services, cancelled: Cancelled) -> Reply:
+    run = cancelled.run
+    view = reading.view_of(run, services.at(run.workspace), None)
+    return Reply(status=202 if cancelled.asked else 200, body=_document(call, services, view))
+
+
+def _document(call: Call, services: Services, view: RunView) -> dict[str, object]:
+    return encode_document(
+        view.run,
+        workspace_url=view.workspace_url,
+        addresses=call.addresses(services.settings.public_url),
+        now=services.clock.now(),
+        stale_since=view.stale_since,
+    )

@@ -1,0 +1,205 @@
+"""Every error that Polysync raises on purpose. function_app answers each as a problem; anything else is a bug.
+
+PolysyncError
+├── SettingsError          503  settings missing or contradictory; names all of them
+├── InvalidRequest         400  a field of the request; names it, what was given, what is allowed
+│   └── BodyTooLarge       413
+├── RunNotFound            404  no such run, or nothing of ours active
+├── UpdateConflict         409  the pipeline has an active update, or a start in flight
+├── KeyReused              422  the Idempotency-Key came with another request before
+├── KeyInFlight            503  the Idempotency-Key's first request is still being handled
+├── StartUnknown           504  the outcome of a start is not known yet; never repeated, settled by the sweep
+├── DatabricksError             Databricks answered, and not with what was asked for
+│   └── PermissionRefused  403  401 or 403, also with a new token
+├── DatabricksUnreachable  503  no answer: nothing was sent, or (504) nobody knows what became of it
+├── TokenUnavailable       503  Entra ID gave no token
+└── StorageUnavailable     503  Table Storage did not answer, or not clearly
+    └── RowUnreadable           a row of ours that cannot be read; it is set aside
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+PERMISSION_HINT = (
+    "Add this app's service principal (its managed identity) to the workspace and give it Can Run on the pipeline."
+)
+
+
+class PolysyncError(Exception):
+    """Base of all. `code` is for programs, the text for a person; neither ever holds a secret or an address's query."""
+
+    code = "PolysyncError"
+    http_status = 500
+    title = "Something went wrong"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+
+    def members(self) -> Mapping[str, object]:
+        """Further members of the problem document."""
+        return {}
+
+
+class SettingsError(PolysyncError):
+    code, http_status, title = "SettingsInvalid", 503, "The app's settings are missing or contradictory"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(" ".join(problems), retry_after_seconds=60)
+        self.problems = tuple(problems)
+
+    def members(self) -> Mapping[str, object]:
+        return {"settings": list(self.problems)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldProblem:
+    """What is wrong with one field: `given` is bounded text, None where the value may be a secret."""
+
+    field: str
+    allowed: str
+    given: str | None = None
+
+    def sentence(self) -> str:
+        shown = "" if self.given is None else f", given {self.given}"
+        return f"{self.field}: {self.allowed}{shown}."
+
+
+class InvalidRequest(PolysyncError):
+    code, http_status, title = "InvalidRequest", 400, "The request is not valid"
+
+    def __init__(self, *problems: FieldProblem) -> None:
+        super().__init__(" ".join(problem.sentence() for problem in problems))
+        self.problems = problems
+
+    def members(self) -> Mapping[str, object]:
+        return {
+            "errors": [
+                {"field": problem.field, "given": problem.given, "allowed": problem.allowed}
+                for problem in self.problems
+            ]
+        }
+
+
+class BodyTooLarge(InvalidRequest):
+    code, http_status, title = "BodyTooLarge", 413, "The request's body is too large"
+
+
+class RunNotFound(PolysyncError):
+    code, http_status, title = "RunNotFound", 404, "No such run"
+
+
+class UpdateConflict(PolysyncError):
+    """The pipeline is busy. `active` names the active update, its page and, if it is tracked, its run."""
+
+    code, http_status, title = "ActiveUpdateExists", 409, "The pipeline already has an active update"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        active: Mapping[str, object] | None = None,
+        databricks: Mapping[str, object] | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self.active = active
+        self.databricks = databricks
+
+    def members(self) -> Mapping[str, object]:
+        shown: dict[str, object] = {"active": self.active}
+        if self.databricks is not None:
+            shown["databricks"] = self.databricks
+        return shown
+
+
+class KeyReused(PolysyncError):
+    code, http_status, title = "IdempotencyKeyReused", 422, "The Idempotency-Key belongs to another request"
+
+
+class KeyInFlight(PolysyncError):
+    code, http_status, title = "IdempotencyKeyInFlight", 503, "The first request with this key is still being handled"
+
+
+class StartUnknown(PolysyncError):
+    code, http_status, title = "StartUnknown", 504, "It is not known yet whether the update was started"
+
+
+class DatabricksError(PolysyncError):
+    """An answer of Databricks that is no success.
+
+    `databricks_status` is its HTTP status, `error_code` its code as text (None when missing), `says` its own message,
+    bounded. `does_not_exist` and `route_unknown` tell the two kinds of 404 apart. Source:
+    https://docs.databricks.com/api/azure/workspace/pipelines and the official SDK's error mapping.
+    """
+
+    code, title = "DatabricksError", "Databricks refused the call"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        databricks_status: int,
+        error_code: str | None = None,
+        says: str = "",
+        does_not_exist: bool = False,
+        route_unknown: bool = False,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self.databricks_status = databricks_status
+        self.error_code = error_code
+        self.says = says
+        self.does_not_exist = does_not_exist
+        self.route_unknown = route_unknown
+        passed_on = databricks_status in {400, 403, 404, 409, 429}
+        self.http_status = databricks_status if passed_on else 502
+
+    def members(self) -> Mapping[str, object]:
+        return {"databricks": self.as_member()}
+
+    def as_member(self) -> Mapping[str, object]:
+        """What Databricks said, as the problem's `databricks` member."""
+        return {"status": self.databricks_status, "error_code": self.error_code, "message": self.says}
+
+
+class PermissionRefused(DatabricksError):
+    code, title = "DatabricksPermissionDenied", "Databricks does not let this app do that"
+
+    def __init__(self, says: str, *, databricks_status: int, error_code: str | None) -> None:
+        super().__init__(
+            f"Databricks refused this app's identity: {says or 'no reason given'} {PERMISSION_HINT}",
+            databricks_status=databricks_status,
+            error_code=error_code,
+            says=says,
+        )
+        self.http_status = 403
+
+
+class DatabricksUnreachable(PolysyncError):
+    """No usable answer came. `was_sent` False: the connection failed before the request left, so nothing happened."""
+
+    code, title = "DatabricksUnreachable", "Databricks did not answer"
+
+    def __init__(self, detail: str, *, was_sent: bool) -> None:
+        super().__init__(detail, retry_after_seconds=15)
+        self.was_sent = was_sent
+        self.http_status = 504 if was_sent else 503
+
+
+class TokenUnavailable(PolysyncError):
+    code, http_status, title = "TokenUnavailable", 503, "Entra ID gave no token"
+
+
+class StorageUnavailable(PolysyncError):
+    code, http_status, title = "StorageUnavailable", 503, "Table Storage did not answer"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after_seconds=15)
+
+
+class RowUnreadable(StorageUnavailable):
+    code, title = "RowUnreadable", "A stored row cannot be read"

@@ -1,0 +1,263 @@
+"""The values that everything speaks of: frozen, keyword-only, without I/O. Times are aware UTC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Status(StrEnum):
+    """The mission's five words for how a run stands."""
+
+    RUNNING = "Running"
+    SUCCESS = "Success"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    UNKNOWN = "Unknown"
+
+
+class OnConflict(StrEnum):
+    """What a start does when the pipeline already has an active update."""
+
+    FAIL = "fail"
+    ATTACH = "attach"
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be a pipeline id or an update id: 1 to 64 letters, digits, '-' or '_' (Databricks' are UUIDs).
+
+    Only such a text ever enters a path or a row key.
+    """
+    return _ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RunId:
+    """The mission's composite run id, printed as "{pipeline_id}:{update_id}"."""
+
+    pipeline_id: str
+    update_id: str
+
+    def __post_init__(self) -> None:
+        if not (is_id(self.pipeline_id) and is_id(self.update_id)):
+            raise ValueError("a run id is {pipeline_id}:{update_id}, each 1 to 64 letters, digits, '-' or '_'")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "{pipeline_id}:{update_id}"; ValueError when it is not of that form."""
+        pipeline_id, _, update_id = text.partition(":")
+        return cls(pipeline_id, update_id)
+
+    def __str__(self) -> str:
+        return f"{self.pipeline_id}:{self.update_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workspace:
+    """A named Databricks workspace. `url` is scheme and host, without a slash at the end."""
+
+    name: str
+    url: str
+    resource_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenUpdate:
+    """One update as Databricks showed it. Anything it left out is None."""
+
+    update_id: str
+    state: str | None
+    cause: str | None = None
+    created_at: datetime | None = None
+    full_refresh: bool | None = None
+    pipeline_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One update of a run."""
+
+    update_id: str
+    state: str | None
+    cause: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunError:
+    """Why a run did not end well: `code` for programs, `message` one line for a person."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Our record of one update, from acceptance until nothing more is owed for it.
+
+    `seen_at` is when Databricks last answered for it in a way that was written down; a sweep that finds it unchanged
+    writes nothing here. `missing_since` is the first of an unbroken row of "does not exist" answers. The run is
+    finished exactly when `finished_at` is set.
+    """
+
+    run_id: RunId
+    workspace: str
+    full_refresh: bool | None
+    accepted_at: datetime
+    seen_at: datetime
+    updated_at: datetime
+    attempts: tuple[Attempt, ...]
+    pipeline_name: str | None = None
+    ignored_parameters: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    missing_since: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    attached: bool = False
+    error: RunError | None = None
+
+    @property
+    def state(self) -> str | None:
+        """Databricks' own word for the last attempt, or None while nothing was seen."""
+        return self.attempts[-1].state
+
+    @property
+    def current_id(self) -> RunId:
+        """The update that stands for the run now: its last attempt."""
+        return RunId(self.run_id.pipeline_id, self.attempts[-1].update_id)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.finished_at is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackedRun:
+    """An active run with the ETag of its `active` row, the lock that every transition has to hold."""
+
+    run: Run
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActiveRows:
+    """A workspace's active runs, and the keys of rows among them that cannot be read."""
+
+    runs: tuple[TrackedRun, ...]
+    set_aside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartRequest:
+    """A start as the caller asked for it. `full_refresh` is None when the request does not say."""
+
+    workspace: str
+    pipeline_id: str
+    full_refresh: bool | None = None
+    ignored_parameters: tuple[str, ...] = ()
+    on_conflict: OnConflict = OnConflict.FAIL
+    idempotency_key: str | None = field(default=None, repr=False)
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reservation:
+    """A start in flight, as its `starting` row keeps it. `owner` is the random token of the call that made it."""
+
+    workspace: str
+    pipeline_id: str
+    owner: str
+    reserved_at: datetime
+    full_refresh: bool
+    ignored_parameters: tuple[str, ...] = ()
+    start_row: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldReservation:
+    """A reservation with the ETag of its row: whoever ends it must still hold it."""
+
+    reservation: Reservation
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UsedKey:
+    """What became of an Idempotency-Key: `run_id` is None while its start is still in flight.
+
+    `attached`: its caller did not start the update but joined one that was active.
+    """
+
+    fingerprint: str
+    owner: str
+    run_id: RunId | None = None
+    attached: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepReport:
+    """What one sweep of one workspace did, in counts; `seconds` from its first read to its last write."""
+
+    workspace: str
+    active: int = 0
+    changed: int = 0
+    finished: int = 0
+    failed: int = 0
+    set_aside: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastSweep:
+    """The `sweep|last` row of a workspace.
+
+    `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for; `set_aside` the keys
+    of rows it could not read. `pages` is how many pages of 100 the workspace's pipelines took when last listed (None:
+    never listed), `pages_counted_at` when. `round_began_at` and `round_cursor` say how far the single looks beside the
+    listing have come.
+    """
+
+    swept_at: datetime
+    report: SweepReport
+    not_seen: frozenset[str] = frozenset()
+    set_aside: tuple[str, ...] = ()
+    pages: int | None = None
+    pages_counted_at: datetime | None = None
+    round_began_at: datetime | None = None
+    round_cursor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFilter:
+    """Which runs a listing shows; None means all."""
+
+    status: Status | None = None
+    pipeline_id: str | None = None
+    active: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPage:
+    """One page of runs, newest first, and the row key to go on after (None: the end)."""
+
+    runs: tuple[Run, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One line of the health answer."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+JsonObject = Mapping[str, object]

@@ -1,0 +1,98 @@
+"""Read runs. A stale one is looked at on the way, through the same transition as the sweep's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.errors import PolysyncError, RunNotFound
+from polysync_core.looking import look_at
+from polysync_core.model import Run, RunFilter, RunId
+from polysync_core.rules import sweep_rules
+
+_log = logging.getLogger("polysync.read")
+_LOOK_SECONDS = 40.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunView:
+    """A run as it is shown. `stale_since` is set when its state could not be refreshed lately."""
+
+    run: Run
+    workspace_url: str
+    stale_since: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunList:
+    views: tuple[RunView, ...]
+    continuation: str | None
+
+
+def find_run(run_id: RunId, accesses: Sequence[WorkspaceAccess]) -> tuple[Run, WorkspaceAccess]:
+    """Look for a run in every one of `accesses`. RunNotFound when none has it."""
+    for access in accesses:
+        run = access.store.find_run(access.workspace.name, run_id)
+        if run is not None:
+            return run, access
+    raise RunNotFound(f"There is no run {run_id}.")
+
+
+def read_run(
+    run_id: RunId, accesses: Sequence[WorkspaceAccess], *, max_age_seconds: int, lost_after: timedelta
+) -> RunView:
+    """The run, not older than `max_age_seconds` if Databricks lets itself be asked.
+
+    A state that the last sweep or another reader confirmed within that age causes no call.
+    """
+    run, access = find_run(run_id, accesses)
+    if not run.is_finished:
+        last = access.store.last_sweep(access.workspace.name)
+        if not sweep_rules.is_fresh(run, last, access.clock.now(), max_age_seconds):
+            run = _read_through(run, access, max_age_seconds, lost_after)
+            if not sweep_rules.is_fresh(run, last, access.clock.now(), max_age_seconds):
+                return view_of(run, access, sweep_rules.seen_at(run, last))
+    return view_of(run, access, None)
+
+
+def list_runs(
+    access: WorkspaceAccess, wanted: RunFilter, *, limit: int, continuation: str | None, max_age_seconds: int
+) -> RunList:
+    """Runs of one workspace, newest first, as storage has them."""
+    page = access.store.recent_runs(access.workspace.name, wanted, limit=limit, after=continuation)
+    last = access.store.last_sweep(access.workspace.name)
+    now = access.clock.now()
+    views = []
+    for run in page.runs:
+        fresh = sweep_rules.is_fresh(run, last, now, max_age_seconds)
+        views.append(view_of(run, access, None if fresh else sweep_rules.seen_at(run, last)))
+    return RunList(views=tuple(views), continuation=page.after)
+
+
+def view_of(run: Run, access: WorkspaceAccess, stale_since: datetime | None) -> RunView:
+    return RunView(run=run, workspace_url=access.workspace.url, stale_since=stale_since)
+
+
+def _read_through(run: Run, access: WorkspaceAccess, max_age_seconds: int, lost_after: timedelta) -> Run:
+    """Look at the run now, if it is this caller's turn; as it is stored when the look does not work out.
+
+    An unchanged run is written too, with the time of the look: that is what the next readers go by.
+    """
+    if not access.looks.take_turn(str(run.run_id), max_age_seconds):
+        return run
+    try:
+        tracked = access.store.find_active(run.workspace, run.run_id)
+        if tracked is not None:
+            seen = look_at(tracked.run, access.databricks.converse(_LOOK_SECONDS))
+            now = access.clock.now()
+            decision = sweep_rules.decide(tracked.run, seen, now, lost_after)
+            after = decision.run if decision.write else replace(decision.run, seen_at=now)
+            if access.store.save_transition(tracked, after):
+                return after
+        return access.store.find_run(run.workspace, run.run_id) or run
+    except PolysyncError as error:
+        _log.warning("a stale run could not be looked at: %s", error.code, extra={"run_id": str(run.run_id)})
+        return run

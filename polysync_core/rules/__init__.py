@@ -1,0 +1,1 @@
+"""Pure rules: values in, values out. Nothing here reads a clock, the environment or the network."""

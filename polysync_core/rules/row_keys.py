@@ -1,0 +1,46 @@
+"""Row keys of the table PolysyncRuns. One partition a workspace, so that every transition is one atomic batch.
+
+Kinds are set apart by their first word; ids hold letters, digits, '-', '_' and one ':', so nothing has to be escaped
+(Table Storage refuses / \\ # ? and control characters in keys).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from polysync_core.model import RunId
+
+SWEEP_LAST = "sweep|last"
+SECRETS_PARTITION, AWAIT_SECRET = "secret", "secret|await"
+STARTING, RUN, ACTIVE, RECENT = "starting|", "run|", "active|", "recent|"
+_LAST_MILLISECOND = 99_999_999_999_999
+
+
+def starting(pipeline_id: str) -> str:
+    return f"{STARTING}{pipeline_id}"
+
+
+def start(pipeline_id: str, idempotency_key: str) -> str:
+    """The row of a used key. The key itself is stored nowhere: a caller may have put anything into it."""
+    digest = hashlib.sha256(f"{pipeline_id}\n{idempotency_key}".encode()).hexdigest()
+    return f"start|{digest}"
+
+
+def run(run_id: RunId) -> str:
+    return f"{RUN}{run_id}"
+
+
+def active(run_id: RunId) -> str:
+    return f"{ACTIVE}{run_id}"
+
+
+def recent(run_id: RunId, accepted_at: datetime) -> str:
+    """Sorts newest first: the milliseconds left until year 5138."""
+    left = _LAST_MILLISECOND - int(accepted_at.timestamp() * 1000)
+    return f"{RECENT}{left:014d}|{run_id}"
+
+
+def end_of(prefix: str) -> str:
+    """The first key after all keys that begin with `prefix`."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)

@@ -1,0 +1,109 @@
+"""The run document: how callers see a run. Every field is always there, null when unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from polysync_core.model import Attempt, Run, Status
+from polysync_core.rules.addresses import Addresses, monitor_url, update_url
+from polysync_core.rules.http_contract import Reply, problem_members
+from polysync_core.rules.run_states import sentence_of, status_of
+
+
+def status_of_run(run: Run) -> Status:
+    return status_of(run.state)
+
+
+def encode_document(
+    run: Run, *, workspace_url: str, addresses: Addresses, now: datetime, stale_since: datetime | None
+) -> dict[str, object]:
+    """The document of `run`. `stale_since` is set when its state could not be refreshed lately."""
+    return {
+        "runId": str(run.run_id),
+        "pipelineId": run.run_id.pipeline_id,
+        "updateId": run.run_id.update_id,
+        "pipelineName": run.pipeline_name,
+        "workspace": run.workspace,
+        "status": status_of_run(run).value,
+        "state": run.state,
+        "isFinished": run.is_finished,
+        "message": message_of(run, stale_since),
+        "fullRefresh": run.full_refresh,
+        "ignoredParameters": list(run.ignored_parameters),
+        "monitorUrl": monitor_url(workspace_url, run.run_id.pipeline_id),
+        "updateUrl": update_url(workspace_url, run.current_id),
+        "statusUrl": addresses.status_url(run.run_id),
+        "cancelUrl": addresses.cancel_url(run.run_id),
+        "startedAt": iso(run.started_at),
+        "updatedAt": iso(run.updated_at),
+        "finishedAt": iso(run.finished_at),
+        "durationSeconds": _duration_seconds(run, now),
+        "error": None if run.error is None else {"code": run.error.code, "message": run.error.message},
+        "attempts": [_encode_attempt(attempt) for attempt in run.attempts],
+        "attached": run.attached,
+        "cancelRequestedAt": iso(run.cancel_requested_at),
+        "staleSince": iso(stale_since),
+        "callbacks": [],
+    }
+
+
+def message_of(run: Run, stale_since: datetime | None) -> str:
+    """One line for a person: what Databricks is doing, and what else matters now."""
+    if run.error is not None:
+        return run.error.message
+    parts = [sentence_of(run.state)]
+    if not run.is_finished:
+        if run.missing_since is not None:
+            parts = [f"Databricks answers since {iso(run.missing_since)} that this update does not exist."]
+        if run.cancel_requested_at is not None:
+            parts.append(f"A stop was asked for at {iso(run.cancel_requested_at)}.")
+        if stale_since is not None:
+            parts.append(f"Databricks could not be asked since {iso(stale_since)}; this is how it stood then.")
+    return " ".join(parts)
+
+
+_STATUS_CODES = {Status.SUCCESS: 200, Status.FAILED: 424, Status.CANCELLED: 409, Status.UNKNOWN: 410}
+_TITLES = {
+    Status.FAILED: "The update failed",
+    Status.CANCELLED: "The update was cancelled",
+    Status.UNKNOWN: "The update was given up",
+}
+
+
+def encode_outcome(run: Run, document: dict[str, object], instance: str) -> Reply:
+    """The final answer of the await address: 200 Success, 424 Failed, 409 Cancelled, 410 given up.
+
+    All below 500, so that Logic Apps does not repeat; all failures from 400, so that Data Factory's activity fails. A
+    failure has the members of a problem beside the run's own (whose `status` is the mission's word).
+    """
+    status = status_of_run(run)
+    code = _STATUS_CODES[status]
+    if code == 200:
+        return Reply(status=200, body=document)
+    error_code = run.error.code if run.error is not None else f"Update{status}"
+    members = problem_members(error_code, _TITLES[status], code, str(document["message"]), instance)
+    return Reply(status=code, body={**members, **document, "error": members["error"]})
+
+
+def iso(instant: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the millisecond."""
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _duration_seconds(run: Run, now: datetime) -> float | None:
+    """From Databricks' creation time to the finish, or until now while the run is active."""
+    if run.started_at is None:
+        return None
+    return round(max(0.0, ((run.finished_at or now) - run.started_at).total_seconds()), 3)
+
+
+def _encode_attempt(attempt: Attempt) -> Mapping[str, object]:
+    return {
+        "updateId": attempt.update_id,
+        "state": attempt.state,
+        "cause": attempt.cause,
+        "createdAt": iso(attempt.created_at),
+    }

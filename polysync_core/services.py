@@ -1,0 +1,105 @@
+"""The only wiring: the environment -> Settings -> adapters, built on first use and kept for the process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.databricks import Databricks, HttpPool
+from polysync_core.adapters.entra import EntraTokens, build_credential
+from polysync_core.adapters.memory import Looks, Remembered
+from polysync_core.adapters.run_store import RunStore
+from polysync_core.adapters.tables import Table
+from polysync_core.model import Check
+from polysync_core.settings import Settings
+
+RUNS_TABLE = "PolysyncRuns"
+_SECRET_BYTES = 32
+_HEALTH_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """What the triggers work with: the settings, and one access for each workspace, the default first."""
+
+    settings: Settings
+    clock: Clock
+    tokens: EntraTokens
+    store: RunStore
+    accesses: Mapping[str, WorkspaceAccess]
+    health: Remembered[tuple[Check, ...]]
+    _await_secret: Remembered[bytes]
+
+    @property
+    def workspace_names(self) -> tuple[str, ...]:
+        return tuple(self.accesses)
+
+    def at(self, workspace: str | None) -> WorkspaceAccess:
+        """The named workspace, or the default one. The name has been checked."""
+        return self.accesses[workspace or self.workspace_names[0]]
+
+    def among(self, workspace: str | None) -> Sequence[WorkspaceAccess]:
+        """The named workspace, or all."""
+        return [*self.accesses.values()] if workspace is None else [self.accesses[workspace]]
+
+    def await_secret(self) -> bytes:
+        """The key of the await tokens; read (or made) once a process."""
+        return self._await_secret.get(lambda: self.store.await_secret(lambda: secrets.token_bytes(_SECRET_BYTES)))
+
+
+def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
+    """Wire the adapters to `settings`. Connects to nothing yet."""
+    tokens = EntraTokens(lambda: build_credential(environ), clock)
+    store = RunStore(Table(settings.tables, RUNS_TABLE, lambda: tokens.credential), new_id)
+    pool, looks = HttpPool(), Looks(clock)
+    accesses = {
+        workspace.name: WorkspaceAccess(
+            databricks=Databricks(workspace, pool, tokens, clock),
+            store=store,
+            clock=clock,
+            looks=looks,
+            new_id=new_id,
+        )
+        for workspace in settings.workspaces
+    }
+    return Services(
+        settings=settings,
+        clock=clock,
+        tokens=tokens,
+        store=store,
+        accesses=accesses,
+        health=Remembered(clock, _HEALTH_SECONDS),
+        _await_secret=Remembered(clock, inf),
+    )
+
+
+def new_id() -> str:
+    """A random id, 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+_building = threading.Lock()
+
+
+def current() -> Services:
+    """This process's services. Raises SettingsError, naming every bad setting, until the settings are right."""
+    with _building:
+        return _build_once()
+
+
+@functools.cache
+def _build_once() -> Services:
+    return build(Settings.from_environ(os.environ), os.environ, Clock())
+
+
+def forget() -> None:
+    """Read the settings anew on the next use: for a host that serves the app again with another environment."""
+    _build_once.cache_clear()

@@ -1,0 +1,286 @@
+"""The app's settings: read once, validated together, every bad one named in one error.
+
+Names and meanings: README, "Settings". A blank value counts as not set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from croniter import croniter
+
+from polysync_core.errors import SettingsError
+from polysync_core.model import Workspace
+
+DEFAULT_WORKSPACE = "default"
+EVERY_15_SECONDS = "*/15 * * * * *"
+SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
+_KNOWN = frozenset(
+    {
+        "POLYSYNC_WORKSPACES",
+        "POLYSYNC_TABLES",
+        SWEEP_SCHEDULE,
+        "POLYSYNC_CALLBACK_SCHEDULE",
+        "POLYSYNC_DISCOVERY_SCHEDULE",
+        "POLYSYNC_PARAMETERS",
+        "POLYSYNC_PUBLIC_URL",
+        "POLYSYNC_STATUS_MAX_AGE_SECONDS",
+        "POLYSYNC_LOST_AFTER_MINUTES",
+        "POLYSYNC_START_SETTLE_SECONDS",
+        "POLYSYNC_RETRY_GRACE_SECONDS",
+        "POLYSYNC_RUN_TIMEOUT_MINUTES",
+        "POLYSYNC_CALLBACK_HOSTS",
+        "POLYSYNC_CALLBACK_SECRET",
+        "POLYSYNC_RETENTION_DAYS",
+    }
+)
+_WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,40}")
+_RESOURCE_ID = re.compile(
+    r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.Databricks/workspaces/[^/\s]+", re.IGNORECASE
+)
+_SCHEDULE = re.compile(r"[0-9A-Za-z*/,\- ]+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TablesAddress:
+    """Where Table Storage is: a connection string, or an endpoint that the app's identity opens."""
+
+    connection_string: str | None = field(default=None, repr=False)
+    endpoint: str | None = None
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All settings, valid. `notes` are faults that a safe default covers; health shows them."""
+
+    workspaces: tuple[Workspace, ...]
+    tables: TablesAddress
+    public_url: str | None
+    status_max_age_seconds: int
+    lost_after_minutes: int
+    start_settle_seconds: int
+    notes: tuple[str, ...]
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read every setting; SettingsError names all that are missing, malformed, misspelt or contradictory."""
+        return _Reader(environ).settings()
+
+
+def sweep_schedule(environ: Mapping[str, str]) -> str:
+    """The timer's schedule, read when the app is indexed; an invalid setting falls back to every 15 s."""
+    return _schedule(environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)[0]
+
+
+def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str, str | None]:
+    """The schedule to use for a timer, and a note when the setting's own is invalid and the default stands in.
+
+    Schedules are NCRONTAB with six fields, seconds first; read when the app is indexed, before anything can answer.
+    """
+    given = environ.get(name, "").strip()
+    if not given:
+        return default, None
+    if len(given.split()) == 6 and _SCHEDULE.fullmatch(given):
+        try:
+            croniter(given, datetime(2000, 1, 1, tzinfo=UTC), second_at_beginning=True, day_or=False).get_next()
+        except (ValueError, KeyError):
+            pass
+        else:
+            return given, None
+    return default, f"{name} is no NCRONTAB schedule of six fields (like '{default}'); '{default}' is used instead."
+
+
+class _Reader:
+    """Collects the problems of one environment while its settings are read."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[str] = []
+
+    def settings(self) -> Settings:
+        self._check_names()
+        workspaces = self._workspaces()
+        tables = self._tables()
+        public_url = self._public_url()
+        max_age = self._whole_number("POLYSYNC_STATUS_MAX_AGE_SECONDS", default=30, least=1, most=3600)
+        lost_after = self._whole_number("POLYSYNC_LOST_AFTER_MINUTES", default=60, least=1, most=43200)
+        settle = self._whole_number("POLYSYNC_START_SETTLE_SECONDS", default=120, least=0, most=3600)
+        _, sweep_note = _schedule(self._environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)
+        if self._problems or tables is None:
+            raise SettingsError(self._problems)
+        return Settings(
+            workspaces=workspaces,
+            tables=tables,
+            public_url=public_url,
+            status_max_age_seconds=max_age,
+            lost_after_minutes=lost_after,
+            start_settle_seconds=settle,
+            notes=tuple(note for note in (sweep_note,) if note),
+        )
+
+    def _text(self, name: str) -> str:
+        return self._environ.get(name, "").strip()
+
+    def _wrong(self, name: str, remedy: str) -> None:
+        self._problems.append(f"{name}: {remedy}.")
+
+    def _check_names(self) -> None:
+        for name in sorted(self._environ):
+            if name.startswith("POLYSYNC_") and not name.startswith("POLYSYNC_LOCAL_") and name not in _KNOWN:
+                near = difflib.get_close_matches(name, _KNOWN, n=1)
+                self._wrong(name, "is no setting of Polysync" + (f"; did you mean {near[0]}" if near else ""))
+
+    def _whole_number(self, name: str, *, default: int, least: int, most: int) -> int:
+        given = self._text(name)
+        if not given:
+            return default
+        if given.isascii() and given.isdecimal() and len(given) < 10 and least <= int(given) <= most:
+            return int(given)
+        self._wrong(name, f"must be a whole number from {least} to {most}")
+        return default
+
+    def _workspaces(self) -> tuple[Workspace, ...]:
+        host, listed = self._text("DATABRICKS_HOST"), self._text("POLYSYNC_WORKSPACES")
+        if host and listed:
+            self._wrong("DATABRICKS_HOST and POLYSYNC_WORKSPACES", "set only one of them")
+        elif host:
+            url = self._url("DATABRICKS_HOST", host)
+            return (Workspace(name=DEFAULT_WORKSPACE, url=url),) if url else ()
+        elif listed:
+            return self._listed_workspaces(listed)
+        else:
+            self._wrong(
+                "DATABRICKS_HOST",
+                "is missing; set the workspace's address, like https://adb-1234567890123456.7.azuredatabricks.net "
+                "(or POLYSYNC_WORKSPACES for several)",
+            )
+        return ()
+
+    def _listed_workspaces(self, listed: str) -> tuple[Workspace, ...]:
+        name = "POLYSYNC_WORKSPACES"
+        try:
+            entries = json.loads(listed, object_pairs_hook=_without_repeats)
+        except (ValueError, RecursionError) as error:
+            self._wrong(name, f"must be JSON, name to {{url, resourceId?}} ({error})")
+            return ()
+        if not isinstance(entries, dict) or not entries:
+            self._wrong(name, 'must be a JSON object like {"sales": {"url": "https://adb-….azuredatabricks.net"}}')
+            return ()
+        return tuple(found for key, entry in entries.items() if (found := self._workspace(key, entry)) is not None)
+
+    def _workspace(self, key: str, entry: object) -> Workspace | None:
+        where = f"POLYSYNC_WORKSPACES['{key}']"
+        if not _WORKSPACE_NAME.fullmatch(key):
+            self._wrong(where, "a workspace's name is 1 to 40 of a-z, 0-9 and '-'")
+            return None
+        if not isinstance(entry, dict) or not isinstance(entry.get("url"), str) or set(entry) - {"url", "resourceId"}:
+            self._wrong(where, "must be an object with url and, if needed, resourceId")
+            return None
+        resource_id = entry.get("resourceId")
+        if resource_id is not None and not (isinstance(resource_id, str) and _RESOURCE_ID.fullmatch(resource_id)):
+            self._wrong(
+                f"{where}.resourceId",
+                "must be like /subscriptions/…/resourceGroups/…/providers/Microsoft.Databricks/workspaces/…",
+            )
+            return None
+        url = self._url(f"{where}.url", entry["url"])
+        return Workspace(name=key, url=url, resource_id=resource_id) if url else None
+
+    def _public_url(self) -> str | None:
+        given = self._text("POLYSYNC_PUBLIC_URL")
+        return (self._url("POLYSYNC_PUBLIC_URL", given) if given else None) or None
+
+    def _tables(self) -> TablesAddress | None:
+        name = "POLYSYNC_TABLES"
+        given = self._text(name)
+        if not given:
+            name = "AzureWebJobsStorage"
+            given = self._text(name)
+        client_id = self._text("AzureWebJobsStorage__clientId") or None
+        if not given:
+            account = self._text("AzureWebJobsStorage__accountName")
+            given = self._text("AzureWebJobsStorage__tableServiceUri")
+            name = "AzureWebJobsStorage__tableServiceUri"
+            if not given and account:
+                given = f"https://{account}.table.core.windows.net"
+                name = "AzureWebJobsStorage__accountName"
+        if not given:
+            self._wrong(
+                "POLYSYNC_TABLES",
+                "is missing; set a connection string or a table endpoint (or the AzureWebJobsStorage settings)",
+            )
+            return None
+        if "=" not in given.split("?")[0]:
+            endpoint = self._url(name, given, with_path=True)
+            return TablesAddress(endpoint=endpoint, client_id=client_id) if endpoint else None
+        if _is_open_connection(given):
+            self._wrong(name, "must use https, unless its host is loopback")
+            return None
+        return TablesAddress(connection_string=given)
+
+    def _url(self, name: str, given: str, *, with_path: bool = False) -> str:
+        """Scheme, host and port; '' and a problem when `given` is anything more, or plain http to a real host.
+
+        `with_path` lets a path stand: the storage emulator's endpoint ends in its account's name.
+        """
+        if "://" not in given:
+            given = f"https://{given}"
+        try:
+            parts = urlsplit(given)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            self._wrong(name, "must be an address like https://host, without path or query")
+            return ""
+        path = parts.path.rstrip("/")
+        if (
+            not host
+            or parts.scheme not in {"http", "https"}
+            or parts.query
+            or parts.fragment
+            or (path and not with_path)
+        ):
+            self._wrong(name, "must be an address like https://host, without path or query")
+        elif parts.username is not None or parts.password is not None:
+            self._wrong(name, "must not hold a user name or password")
+        elif parts.scheme == "http" and not is_loopback(host):
+            self._wrong(name, "must use https, unless its host is loopback")
+        else:
+            shown = f"[{host}]" if ":" in host else host
+            return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{path}"
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine: 'localhost' or a literal loopback address. Names are not resolved."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_open_connection(connection_string: str) -> bool:
+    """Whether a connection string would send its calls over plain http to a host that is not loopback."""
+    parts = dict(part.split("=", 1) for part in connection_string.split(";") if "=" in part)
+    folded = {key.strip().lower(): value.strip() for key, value in parts.items()}
+    endpoint = urlsplit(folded.get("tableendpoint", ""))
+    if endpoint.scheme == "http":
+        return not is_loopback(endpoint.hostname or "")
+    return not endpoint.scheme and folded.get("defaultendpointsprotocol", "https").lower() == "http"
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object whose names are all different; ValueError names a repeated one."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands in it twice")
+    return found

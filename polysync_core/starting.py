@@ -1,0 +1,298 @@
+"""Start an update: reserve the pipeline, POST once, track the run. Nothing in here ever starts the same update twice.
+
+reserve ── key used before ──> the same answer again
+   │
+ POST ── refused ──> release, tell why
+   │  ── conflict ─> release and tell (fail), or join the active update (attach)
+   │  ── unknown ──> look it up; found: track it; else 504 and the sweep settles it
+   │
+ track
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import NoReturn
+
+from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.errors import (
+    DatabricksError,
+    KeyInFlight,
+    KeyReused,
+    PolysyncError,
+    RunNotFound,
+    StartUnknown,
+    StorageUnavailable,
+    UpdateConflict,
+)
+from polysync_core.model import (
+    HeldReservation,
+    OnConflict,
+    Reservation,
+    Run,
+    RunId,
+    SeenUpdate,
+    StartRequest,
+    UsedKey,
+)
+from polysync_core.rules import row_keys, start_rules
+from polysync_core.rules.addresses import update_url
+from polysync_core.rules.pipelines_api import START_HINT
+from polysync_core.rules.start_rules import NextStep
+from polysync_core.settling import find_started, new_run
+
+_log = logging.getLogger("polysync.start")
+_RESERVATION_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """What a start came to: its run, and whether this caller joined an update that was active already."""
+
+    run: Run
+    attached: bool
+
+
+def start_update(request: StartRequest, access: WorkspaceAccess) -> Started:
+    """Start an update of a pipeline, or give what an earlier request with the same key came to.
+
+    Answers within 45 s. Raises DatabricksError and its kin when it was refused, UpdateConflict when the pipeline is
+    busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet, StorageUnavailable.
+    """
+    return _Start(request, access).run()
+
+
+class _Start:
+    def __init__(self, request: StartRequest, access: WorkspaceAccess) -> None:
+        self._request = request
+        self._access = access
+        self._store = access.store
+        self._clock = access.clock
+        self._talk = access.databricks.converse(start_rules.ANSWER_WITHIN_SECONDS, retries=False)
+        self._began_at = access.clock.monotonic()
+        key = request.idempotency_key
+        self._start_row = None if key is None else row_keys.start(request.pipeline_id, key)
+        self._full_refresh = bool(request.full_refresh)
+
+    def run(self) -> Started:
+        held = self._reserve()
+        return held if isinstance(held, Started) else self._post(held)
+
+    @property
+    def _seconds_gone(self) -> float:
+        return self._clock.monotonic() - self._began_at
+
+    # --- the reservation and the key
+
+    def _reserve(self) -> HeldReservation | Started:
+        """The pipeline's reservation; or what this key came to before."""
+        workspace = self._access.workspace.name
+        while True:
+            if self._start_row is not None:
+                used = self._store.find_used_key(workspace, self._start_row)
+                if used is not None:
+                    return self._repeat(used, self._start_row)
+            reservation = Reservation(
+                workspace=workspace,
+                pipeline_id=self._request.pipeline_id,
+                owner=self._access.new_id(),
+                reserved_at=self._clock.now(),
+                full_refresh=self._full_refresh,
+                ignored_parameters=self._request.ignored_parameters,
+                start_row=self._start_row,
+            )
+            held = self._store.reserve(
+                reservation, UsedKey(fingerprint=self._request.fingerprint, owner=reservation.owner)
+            )
+            if held is not None:
+                return held
+            self._wait_for_the_other_start()
+
+    def _repeat(self, used: UsedKey, start_row: str) -> Started:
+        """Answer a repeat of a key as its first request was answered, waiting while that is still in flight."""
+        found: UsedKey | None = used
+        while found is not None:
+            if found.fingerprint != self._request.fingerprint:
+                raise KeyReused("This Idempotency-Key came with another request before; use a new key for a new start.")
+            if found.run_id is not None:
+                run = self._store.find_run(self._access.workspace.name, found.run_id)
+                if run is None:
+                    raise RunNotFound(f"The run {found.run_id} that this key started is no longer kept.")
+                return Started(run=run, attached=found.attached)
+            if self._seconds_gone >= start_rules.KEY_WAIT_SECONDS:
+                raise KeyInFlight(
+                    "The first request with this Idempotency-Key is still being handled; repeat it with the same key.",
+                    retry_after_seconds=15,
+                )
+            self._clock.sleep(_RESERVATION_POLL_SECONDS)
+            found = self._store.find_used_key(self._access.workspace.name, start_row)
+        raise KeyInFlight(
+            "The first request with this Idempotency-Key did not start anything; repeat it.", retry_after_seconds=1
+        )
+
+    def _wait_for_the_other_start(self) -> None:
+        """Another start of this pipeline is in flight (or our own key was used this moment)."""
+        if self._start_row is not None and self._store.find_used_key(self._access.workspace.name, self._start_row):
+            return
+        may_wait = self._seconds_gone + _RESERVATION_POLL_SECONDS < start_rules.LAST_POST_BEGINS_SECONDS
+        if self._request.on_conflict is OnConflict.FAIL or not may_wait:
+            raise UpdateConflict(
+                f"Another start of pipeline {self._request.pipeline_id} is in flight; its outcome is not known yet.",
+                retry_after_seconds=15,
+            )
+        self._clock.sleep(_RESERVATION_POLL_SECONDS)
+
+    # --- the POST
+
+    def _post(self, held: HeldReservation) -> Started:
+        repeats = conflicts = 0
+        may_be_started = False
+        while True:
+            self._check_time_for_post(held)
+            try:
+                update_id = self._talk.start_update(
+                    self._request.pipeline_id, self._full_refresh, timeout_seconds=start_rules.POST_TIMEOUT_SECONDS
+                )
+            except PolysyncError as error:
+                step = start_rules.decide_after_failed_post(error)
+                self._log_failed_post(error, step)
+                if step is NextStep.REFUSE:
+                    self._refuse(held, error)
+                if step is NextStep.LOOK_UP:
+                    return self._track(held, self._look_up(held, error))
+                if step is NextStep.REPEAT:
+                    may_be_started = may_be_started or _is_503(error)
+                    self._pause_before_repeat(held, error, repeats)
+                    repeats += 1
+                elif may_be_started and (found := self._find_started(held)) is not None:
+                    return self._track(held, found)
+                else:
+                    joined = self._meet_conflict(held, error, last=conflicts > 0)
+                    if joined is not None:
+                        return joined
+                    conflicts += 1
+            else:
+                return self._track(held, SeenUpdate(update_id=update_id, state=None))
+
+    def _check_time_for_post(self, held: HeldReservation) -> None:
+        if self._seconds_gone > start_rules.LAST_POST_BEGINS_SECONDS:
+            self._refuse(held, StorageUnavailable("Table Storage was too slow to begin the start in time."))
+
+    def _pause_before_repeat(self, held: HeldReservation, error: PolysyncError, repeats: int) -> None:
+        pause = start_rules.repeat_pause_seconds(error.retry_after_seconds, repeats)
+        if self._seconds_gone + pause > start_rules.LAST_POST_BEGINS_SECONDS:
+            self._refuse(held, error)
+        self._clock.sleep(pause)
+
+    def _refuse(self, held: HeldReservation, error: PolysyncError) -> NoReturn:
+        """Nothing was started: release the pipeline and the key, then tell the caller."""
+        self._store.release(held)
+        if isinstance(error, DatabricksError) and error.databricks_status == 400:
+            error.detail = f"{error.detail} {START_HINT}"
+        raise error
+
+    def _log_failed_post(self, error: PolysyncError, step: NextStep) -> None:
+        _log.warning(
+            "start of pipeline %s: %s -> %s",
+            self._request.pipeline_id,
+            error.code,
+            step.name.lower(),
+            extra={"pipeline_id": self._request.pipeline_id, "action": "start"},
+        )
+
+    # --- an outcome that nobody knows
+
+    def _look_up(self, held: HeldReservation, error: PolysyncError) -> SeenUpdate:
+        """Find what became of a POST without a clear answer; StartUnknown leaves it to the sweep, reservation kept."""
+        for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
+            self._clock.sleep(pause)
+            found = self._find_started(held)
+            if found is not None:
+                return found
+        raise StartUnknown(
+            f"{error.detail} Whether the update was started is not known yet; it was not repeated. The app keeps "
+            "looking: repeat the request with the same Idempotency-Key, or look at the pipeline's runs.",
+            retry_after_seconds=30,
+        )
+
+    def _find_started(self, held: HeldReservation) -> SeenUpdate | None:
+        try:
+            return find_started(held.reservation, self._access, self._talk)
+        except PolysyncError as error:
+            _log.warning("look-up of a start failed: %s", error.code, extra={"action": "start"})
+            return None
+
+    # --- an active update in the way
+
+    def _meet_conflict(self, held: HeldReservation, error: PolysyncError, *, last: bool) -> Started | None:
+        """Databricks says that an update is active. None: there is none any more, so the POST may be repeated once."""
+        active = self._find_active()
+        if active is None and not last:
+            return None
+        said = error.as_member() if isinstance(error, DatabricksError) else None
+        if active is None:
+            self._refuse(held, UpdateConflict(error.detail, databricks=said))
+        run_id = RunId(self._request.pipeline_id, active.update_id)
+        tracked = self._store.find_run(self._access.workspace.name, run_id)
+        shown = {
+            "updateId": active.update_id,
+            "state": active.state,
+            "updateUrl": update_url(self._access.workspace.url, run_id),
+            "runId": None if tracked is None else str(tracked.run_id),
+        }
+        busy = f"Update {active.update_id} of pipeline {self._request.pipeline_id} is active"
+        if self._request.on_conflict is OnConflict.FAIL:
+            self._refuse(
+                held,
+                UpdateConflict(
+                    f'{busy}. Wait for it, cancel it, or send "onConflict": "attach" to join it.',
+                    active=shown,
+                    databricks=said,
+                ),
+            )
+        if bool(active.full_refresh) != self._full_refresh:
+            kind = "a full refresh" if active.full_refresh else "no full refresh"
+            self._refuse(held, UpdateConflict(f"{busy}, but it is {kind}; it cannot be joined.", active=shown))
+        return self._attach(held, active, tracked)
+
+    def _attach(self, held: HeldReservation, active: SeenUpdate, tracked: Run | None) -> Started:
+        """Join the active update; one that was started elsewhere gets a run now."""
+        if tracked is None:
+            return self._track(held, active, attached=True)
+        self._store.complete(held, tracked.run_id, attached=True)
+        return Started(run=tracked, attached=True)
+
+    def _find_active(self) -> SeenUpdate | None:
+        """The pipeline's active update, with what a look of its own tells."""
+        try:
+            page = self._talk.fetch_updates_page(self._request.pipeline_id)
+            active = start_rules.find_active(page.updates)
+            if active is None:
+                return None
+            return self._talk.fetch_update(RunId(self._request.pipeline_id, active.update_id))
+        except PolysyncError as error:
+            _log.warning("look for the active update failed: %s", error.code, extra={"action": "start"})
+            return None
+
+    # --- the run
+
+    def _track(self, held: HeldReservation, seen: SeenUpdate, *, attached: bool = False) -> Started:
+        run = new_run(held.reservation, seen, self._access, attached=attached)
+        pause = 0.5
+        while True:
+            try:
+                return Started(run=self._store.track(run, held, attached=attached), attached=attached)
+            except StorageUnavailable as error:
+                if self._seconds_gone + pause > start_rules.ANSWER_WITHIN_SECONDS - 5:
+                    raise StartUnknown(
+                        f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "
+                        "The sweep will; repeat the request with the same Idempotency-Key.",
+                        retry_after_seconds=30,
+                    ) from error
+            self._clock.sleep(pause)
+            pause *= 2
+
+
+def _is_503(error: PolysyncError) -> bool:
+    return isinstance(error, DatabricksError) and error.databricks_status == 503

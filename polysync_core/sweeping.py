@@ -1,0 +1,237 @@
+"""The sweep: look at every active run, decide, apply. Every workspace by itself, all of them within 12 seconds.
+
+No call is repeated in a sweep: the next sweep is the retry. What cannot be looked at keeps its state and is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import Enum, auto
+
+from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.errors import DatabricksError, PolysyncError
+from polysync_core.looking import look_at
+from polysync_core.model import ActiveRows, HeldReservation, LastSweep, SeenUpdate, SweepReport, TrackedRun
+from polysync_core.rules import sweep_rules
+from polysync_core.rules.pipelines_api import ListedPipeline
+from polysync_core.settling import settle
+
+_log = logging.getLogger("polysync.sweep")
+_LOOK_SECONDS = 9.0
+"""For Databricks; the rest of the 12 s is for storage."""
+_WORKSPACE_SECONDS = 11.0
+_THREADS = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepLimits:
+    """What the settings say about a sweep."""
+
+    lost_after: timedelta
+    settle_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listing:
+    """A workspace's pipelines by id, and how many pages they took."""
+
+    pipelines: Mapping[str, ListedPipeline]
+    pages: int
+
+
+class _Outcome(Enum):
+    UNCHANGED = auto()
+    CHANGED = auto()
+    FINISHED = auto()
+    FAILED = auto()
+
+
+def sweep_workspaces(accesses: Sequence[WorkspaceAccess], limits: SweepLimits) -> tuple[SweepReport, ...]:
+    """Sweep every workspace, side by side. Ends within 12 s; a workspace that hangs is left behind and counted."""
+    if not accesses:
+        return ()
+    clock = accesses[0].clock
+    began_at = clock.monotonic()
+    reports: dict[str, SweepReport] = {}
+    threads = []
+    for access in accesses:
+        thread = threading.Thread(target=_sweep_into, args=(reports, access, limits), daemon=True)
+        thread.start()
+        threads.append(thread)
+    for thread in threads:
+        thread.join(max(0.0, began_at + sweep_rules.DEADLINE_SECONDS - 0.3 - clock.monotonic()))
+    done = tuple(
+        reports.get(access.workspace.name)
+        or SweepReport(workspace=access.workspace.name, failed=1, seconds=clock.monotonic() - began_at)
+        for access in accesses
+    )
+    _log_report(done, clock.monotonic() - began_at)
+    return done
+
+
+def _log_report(reports: Sequence[SweepReport], seconds: float) -> None:
+    counts = {
+        name: sum(getattr(report, name) for report in reports)
+        for name in ("active", "changed", "finished", "failed", "set_aside", "calls")
+    }
+    _log.info(
+        "sweep: workspaces=%d active=%d changed=%d finished=%d failed=%d set_aside=%d calls=%d seconds=%.2f",
+        len(reports),
+        *counts.values(),
+        seconds,
+        extra={"action": "sweep", **counts},
+    )
+
+
+def _sweep_into(reports: dict[str, SweepReport], access: WorkspaceAccess, limits: SweepLimits) -> None:
+    try:
+        reports[access.workspace.name] = sweep_workspace(access, limits)
+    except PolysyncError as error:
+        _log.warning("workspace %s could not be swept: %s", access.workspace.name, error.detail)
+    except Exception:
+        _log.exception("workspace %s could not be swept", access.workspace.name)
+
+
+def sweep_workspace(access: WorkspaceAccess, limits: SweepLimits) -> SweepReport:
+    """Sweep one workspace and write down when. Raises StorageUnavailable when its runs cannot even be read."""
+    return _Sweep(access, limits).run()
+
+
+class _Sweep:
+    def __init__(self, access: WorkspaceAccess, limits: SweepLimits) -> None:
+        self._access = access
+        self._limits = limits
+        self._name = access.workspace.name
+        self._talk = access.databricks.converse(_LOOK_SECONDS, retries=False)
+        self._began_at = access.clock.now()
+        self._ends_at = access.clock.monotonic() + _WORKSPACE_SECONDS
+        self._monotonic = access.clock.monotonic()
+
+    def run(self) -> SweepReport:
+        last = self._access.store.last_sweep(self._name)
+        active = self._access.store.active_runs(self._name)
+        for key in active.set_aside:
+            _log.error("row %s cannot be read and is set aside", key, extra={"action": "sweep"})
+        pool = ThreadPoolExecutor(max_workers=_THREADS)
+        try:
+            settling = [pool.submit(self._settle, held) for held in self._access.store.reservations(self._name)]
+            after = last or LastSweep(swept_at=self._began_at, report=SweepReport(workspace=self._name))
+            outcomes: Mapping[str, _Outcome] = {}
+            try:
+                listing = self._list(len(active.runs), last)
+            except PolysyncError as error:
+                _log.warning("workspace %s does not answer: %s", self._name, error.detail, extra={"action": "sweep"})
+            else:
+                runs = [tracked.run for tracked in active.runs]
+                plan = sweep_rules.plan_looks(
+                    runs, None if listing is None else listing.pipelines, last, self._began_at
+                )
+                outcomes = self._sweep_runs(active, plan, pool)
+                after = replace(after, round_began_at=plan.round_began_at, round_cursor=plan.round_cursor)
+                if listing is not None:
+                    after = replace(after, pages=listing.pages, pages_counted_at=self._began_at)
+            wait(settling, timeout=self._seconds_left)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return self._write_down(active, outcomes, after)
+
+    @property
+    def _seconds_left(self) -> float:
+        return max(0.0, self._ends_at - self._access.clock.monotonic())
+
+    # --- gather
+
+    def _list(self, active: int, last: LastSweep | None) -> _Listing | None:
+        """The workspace's pipelines where listing them is the cheaper look, else None.
+
+        Also None when Databricks refuses the listing for itself, so that runs are still looked at one by one. No answer
+        at all, or one that says "not now", is raised: asking for each run would fare no better.
+        """
+        if not sweep_rules.should_list(active, sweep_rules.known_pages(last, self._began_at)):
+            return None
+        pipelines: dict[str, ListedPipeline] = {}
+        pages = 0
+        try:
+            for page in self._talk.iter_pipelines_pages():
+                pages += 1
+                pipelines.update((pipeline.pipeline_id, pipeline) for pipeline in page.pipelines)
+                if pages > active:
+                    break
+        except DatabricksError as error:
+            if error.databricks_status not in {400, 403, 404}:
+                raise
+            _log.warning("the pipelines of workspace %s could not be listed: %s", self._name, error.detail)
+            return None
+        return _Listing(pipelines=pipelines, pages=pages)
+
+    # --- decide and apply
+
+    def _sweep_runs(
+        self, active: ActiveRows, plan: sweep_rules.LookPlan, pool: ThreadPoolExecutor
+    ) -> dict[str, _Outcome]:
+        """What became of each run; one that was not reached in time has no outcome here."""
+        by_id = {str(tracked.run.run_id): tracked for tracked in active.runs}
+        futures: dict[Future[_Outcome], str] = {}
+        for run_id, seen in plan.listed.items():
+            futures[pool.submit(self._sweep_run, by_id[run_id], seen)] = run_id
+        for run_id in plan.single:
+            futures[pool.submit(self._sweep_run, by_id[run_id], None)] = run_id
+        done, _ = wait(futures, timeout=self._seconds_left)
+        return {futures[future]: future.result() for future in done}
+
+    def _sweep_run(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
+        run = tracked.run
+        try:
+            answer = look_at(run, self._talk) if seen is None else seen
+            decision = sweep_rules.decide(run, answer, self._access.clock.now(), self._limits.lost_after)
+            won = decision.write and self._access.store.save_transition(tracked, decision.run)
+            if decision.stop:
+                self._talk.stop(run.current_id)
+        except PolysyncError as error:
+            _log.warning("run %s: %s", run.run_id, error.detail, extra={"run_id": str(run.run_id), "action": "sweep"})
+            return _Outcome.FAILED
+        except Exception:
+            _log.exception("run %s", run.run_id, extra={"run_id": str(run.run_id), "action": "sweep"})
+            return _Outcome.FAILED
+        if not won:
+            return _Outcome.UNCHANGED
+        return _Outcome.FINISHED if decision.run.is_finished else _Outcome.CHANGED
+
+    def _settle(self, held: HeldReservation) -> None:
+        pipeline_id = held.reservation.pipeline_id
+        try:
+            settle(held, self._access, self._talk, self._limits.settle_seconds)
+        except PolysyncError as error:
+            _log.warning("the start of pipeline %s is not settled: %s", pipeline_id, error.detail)
+        except Exception:
+            _log.exception("the start of pipeline %s is not settled", pipeline_id)
+
+    # --- write down
+
+    def _write_down(self, active: ActiveRows, outcomes: Mapping[str, _Outcome], after: LastSweep) -> SweepReport:
+        ended = [*outcomes.values()]
+        not_seen = frozenset(
+            run_id
+            for tracked in active.runs
+            if outcomes.get(run_id := str(tracked.run.run_id), _Outcome.FAILED) is _Outcome.FAILED
+        )
+        report = SweepReport(
+            workspace=self._name,
+            active=len(active.runs),
+            changed=ended.count(_Outcome.CHANGED),
+            finished=ended.count(_Outcome.FINISHED),
+            failed=len(not_seen),
+            set_aside=len(active.set_aside),
+            calls=self._talk.calls,
+            seconds=round(self._access.clock.monotonic() - self._monotonic, 3),
+        )
+        self._access.store.save_last_sweep(
+            self._name,
+            replace(after, swept_at=self._began_at, report=report, not_seen=not_seen, set_aside=active.set_aside),
+        )
+        return report
