@@ -32,8 +32,8 @@ def main() -> int:
             else:
                 screen.say("Everything runs on this machine: the app, Azurite, and a simulated Databricks workspace.")
             story = Story(stack, screen)
-            pipeline_id = story.pick_pipeline(given.pipeline)
-            story.tell(pipeline_id)
+            pipeline_id, endless_id = story.pick_pipelines(given.pipeline)
+            story.tell(pipeline_id, endless_id)
             story.where_next(pipeline_id)
             if given.stay:
                 screen.say("\nAll of it keeps running; these lines work. Ctrl-C ends it.")

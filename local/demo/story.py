@@ -10,6 +10,7 @@ import requests
 
 from local.demo.screen import Screen
 from local.demo.stack import KEY, Stack
+from local.workspace import script_ending
 
 _PATIENCE_SECONDS = 40.0
 _REAL_PATIENCE_SECONDS = 3600.0
@@ -27,7 +28,8 @@ class Story:
         self._session = requests.Session()
         self._patience_seconds = _REAL_PATIENCE_SECONDS if stack.workspace is None else _PATIENCE_SECONDS
 
-    def tell(self, pipeline_id: str) -> None:
+    def tell(self, pipeline_id: str, endless_id: str) -> None:
+        """Start `pipeline_id` and follow it to its end; start `endless_id` and cancel it."""
         self._screen.step("Start an update: the answer comes at once, with the addresses to wait on")
         first = self._start(pipeline_id, {"full_refresh": True})
         self._screen.step("The timer sweeps the run in Table Storage until it is finished")
@@ -35,7 +37,7 @@ class Story:
         _expect(ended["isFinished"] and ended["error"] is None, f"the run ended {ended['status']}")
         self._await(first)
         self._screen.step("A second run, cancelled once it runs")
-        second = self._start(pipeline_id, {}, brief=True)
+        second = self._start(endless_id, {}, brief=True)
         self._watch(second, until="RUNNING")
         self._call("POST", second["cancelUrl"], 202)
         ended = self._watch(second)
@@ -43,13 +45,16 @@ class Story:
         self._screen.step("The history")
         self._history()
 
-    def pick_pipeline(self, given: str | None) -> str:
-        """The pipeline to run: the one named, or, in the simulated workspace, one made for the demo."""
+    def pick_pipelines(self, given: str | None) -> tuple[str, str]:
+        """The pipeline to run, and the one to cancel: of a real workspace the one named, else two made for the demo."""
         if self._stack.workspace is None:
             if given is None:
                 raise DemoError("name a pipeline of your workspace: make demo ARGS='--pipeline <pipeline id>'")
-            return given
-        return given or self._stack.workspace.add_pipeline(name="orders")
+            return given, given
+        return (
+            self._stack.workspace.add_pipeline(name="orders"),
+            self._stack.workspace.add_pipeline(name="clicks (continuous)", script=script_ending("RUNNING")),
+        )
 
     def where_next(self, pipeline_id: str) -> None:
         self._screen.step("Where to look next")
