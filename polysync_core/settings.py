@@ -22,23 +22,16 @@ from polysync_core.model import Workspace
 DEFAULT_WORKSPACE = "default"
 EVERY_15_SECONDS = "*/15 * * * * *"
 SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
-_KNOWN = frozenset(
+SETTING_NAMES = frozenset(
     {
+        "DATABRICKS_HOST",
         "POLYSYNC_WORKSPACES",
         "POLYSYNC_TABLES",
         SWEEP_SCHEDULE,
-        "POLYSYNC_CALLBACK_SCHEDULE",
-        "POLYSYNC_DISCOVERY_SCHEDULE",
-        "POLYSYNC_PARAMETERS",
         "POLYSYNC_PUBLIC_URL",
         "POLYSYNC_STATUS_MAX_AGE_SECONDS",
         "POLYSYNC_LOST_AFTER_MINUTES",
         "POLYSYNC_START_SETTLE_SECONDS",
-        "POLYSYNC_RETRY_GRACE_SECONDS",
-        "POLYSYNC_RUN_TIMEOUT_MINUTES",
-        "POLYSYNC_CALLBACK_HOSTS",
-        "POLYSYNC_CALLBACK_SECRET",
-        "POLYSYNC_RETENTION_DAYS",
     }
 )
 _WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,40}")
@@ -134,8 +127,8 @@ class _Reader:
 
     def _check_names(self) -> None:
         for name in sorted(self._environ):
-            if name.startswith("POLYSYNC_") and not name.startswith("POLYSYNC_LOCAL_") and name not in _KNOWN:
-                near = difflib.get_close_matches(name, _KNOWN, n=1)
+            if name.startswith("POLYSYNC_") and not name.startswith("POLYSYNC_LOCAL_") and name not in SETTING_NAMES:
+                near = difflib.get_close_matches(name, SETTING_NAMES, n=1)
                 self._wrong(name, "is no setting of Polysync" + (f"; did you mean {near[0]}" if near else ""))
 
     def _whole_number(self, name: str, *, default: int, least: int, most: int) -> int:
