@@ -102,8 +102,12 @@ class Run:
     """Our record of one update, from acceptance until nothing more is owed for it.
 
     `seen_at` is when Databricks last answered for it in a way that was written down; a sweep that finds it unchanged
-    writes nothing here. `missing_since` is the first of an unbroken row of "does not exist" answers. The run is
-    finished exactly when `finished_at` is set.
+    writes nothing here. `state_since` is when its present state was first seen. `missing_since` is the first of an
+    unbroken row of "does not exist" answers. The run is finished exactly when `finished_at` is set.
+
+    `timeout_at`: when a stop is asked for. `follow_retries`: Databricks' automatic retries become further attempts;
+    from `retry_awaited_since` on, the last attempt has ended and a retry is waited for. `retried_as`: a retry that is
+    not followed.
     """
 
     run_id: RunId
@@ -121,6 +125,11 @@ class Run:
     cancel_requested_at: datetime | None = None
     attached: bool = False
     error: RunError | None = None
+    state_since: datetime | None = None
+    timeout_at: datetime | None = None
+    follow_retries: bool = False
+    retry_awaited_since: datetime | None = None
+    retried_as: str | None = None
 
     @property
     def state(self) -> str | None:
@@ -162,6 +171,8 @@ class StartRequest:
     full_refresh: bool | None = None
     ignored_parameters: tuple[str, ...] = ()
     on_conflict: OnConflict = OnConflict.FAIL
+    timeout_minutes: float | None = None
+    follow_retries: bool = False
     idempotency_key: str | None = field(default=None, repr=False)
     fingerprint: str = ""
 
@@ -176,6 +187,8 @@ class Reservation:
     reserved_at: datetime
     full_refresh: bool
     ignored_parameters: tuple[str, ...] = ()
+    timeout_at: datetime | None = None
+    follow_retries: bool = False
     start_row: str | None = None
 
 

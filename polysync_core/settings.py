@@ -32,6 +32,8 @@ SETTING_NAMES = frozenset(
         "POLYSYNC_STATUS_MAX_AGE_SECONDS",
         "POLYSYNC_LOST_AFTER_MINUTES",
         "POLYSYNC_START_SETTLE_SECONDS",
+        "POLYSYNC_RETRY_GRACE_SECONDS",
+        "POLYSYNC_RUN_TIMEOUT_MINUTES",
     }
 )
 _WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,40}")
@@ -60,6 +62,8 @@ class Settings:
     status_max_age_seconds: int
     lost_after_minutes: int
     start_settle_seconds: int
+    retry_grace_seconds: int
+    run_timeout_minutes: int | None
     notes: tuple[str, ...]
 
     @classmethod
@@ -106,6 +110,8 @@ class _Reader:
         max_age = self._whole_number("POLYSYNC_STATUS_MAX_AGE_SECONDS", default=30, least=1, most=3600)
         lost_after = self._whole_number("POLYSYNC_LOST_AFTER_MINUTES", default=60, least=1, most=43200)
         settle = self._whole_number("POLYSYNC_START_SETTLE_SECONDS", default=120, least=0, most=3600)
+        grace = self._whole_number("POLYSYNC_RETRY_GRACE_SECONDS", default=60, least=0, most=3600)
+        timeout = self._whole_number("POLYSYNC_RUN_TIMEOUT_MINUTES", default=0, least=1, most=43200)
         _, sweep_note = _schedule(self._environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)
         if self._problems or tables is None:
             raise SettingsError(self._problems)
@@ -116,6 +122,8 @@ class _Reader:
             status_max_age_seconds=max_age,
             lost_after_minutes=lost_after,
             start_settle_seconds=settle,
+            retry_grace_seconds=grace,
+            run_timeout_minutes=timeout or None,
             notes=tuple(note for note in (sweep_note,) if note),
         )
 

@@ -10,15 +10,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from enum import Enum, auto
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.errors import DatabricksError, PolysyncError
-from polysync_core.looking import look_at
+from polysync_core.looking import Look, look_at
 from polysync_core.model import ActiveRows, HeldReservation, LastSweep, SeenUpdate, SweepReport, TrackedRun
 from polysync_core.rules import sweep_rules
 from polysync_core.rules.pipelines_api import ListedPipeline
+from polysync_core.rules.run_transitions import NO_AFTERMATH, TransitionLimits, decide
 from polysync_core.settling import settle
 
 _log = logging.getLogger("polysync.sweep")
@@ -32,7 +32,7 @@ _THREADS = 16
 class SweepLimits:
     """What the settings say about a sweep."""
 
-    lost_after: timedelta
+    transitions: TransitionLimits
     settle_seconds: int
 
 
@@ -187,8 +187,8 @@ class _Sweep:
     def _sweep_run(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
         run = tracked.run
         try:
-            answer = look_at(run, self._talk) if seen is None else seen
-            decision = sweep_rules.decide(run, answer, self._access.clock.now(), self._limits.lost_after)
+            look = look_at(run, self._access, self._talk) if seen is None else Look(seen=seen, aftermath=NO_AFTERMATH)
+            decision = decide(run, look.seen, self._access.clock.now(), self._limits.transitions, look.aftermath)
             won = decision.write and self._access.store.save_transition(tracked, decision.run)
             if decision.stop:
                 self._talk.stop(run.current_id)

@@ -22,6 +22,7 @@ from polysync_core.rules.row_keys import RECENT
 MAX_BODY_BYTES = 64 * 1024
 MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
 MAX_LIST = 200
+MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 _PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipeline's settings in Databricks)"
@@ -83,6 +84,8 @@ class StartBody(BaseModel):
     pipeline_id: str | None = None
     parameters: Annotated[dict[ParameterName, Any] | None, Field(max_length=MAX_PARAMETERS)] = None
     onConflict: Literal["fail", "attach"] | None = None  # noqa: N815  # the caller's own name
+    timeoutMinutes: Annotated[float | None, Field(ge=1 / 60, le=MAX_TIMEOUT_MINUTES)] = None  # noqa: N815
+    followRetries: Flag = None  # noqa: N815
     workspace: str | None = None
 
 
@@ -102,6 +105,8 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
         full_refresh=_full_refresh(body),
         ignored_parameters=tuple(name for name in body.parameters or {} if name != "full_refresh"),
         on_conflict=OnConflict(body.onConflict or OnConflict.FAIL),
+        timeout_minutes=body.timeoutMinutes,
+        follow_retries=body.followRetries or False,
         idempotency_key=decode_idempotency_key(call),
         fingerprint="",
     )
@@ -244,6 +249,8 @@ def _with_fingerprint(request: StartRequest) -> StartRequest:
         request.full_refresh,
         sorted(request.ignored_parameters),
         request.on_conflict,
+        request.timeout_minutes,
+        request.follow_retries,
     ]
     digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
     return replace(request, fingerprint=digest)
