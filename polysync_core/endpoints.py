@@ -84,7 +84,11 @@ def health(_: Call, services: Services) -> Reply:
 
 
 def sweep(services: Services) -> None:
-    limits = sweeping.SweepLimits(transitions=_limits(services), settle_seconds=services.settings.start_settle_seconds)
+    limits = sweeping.SweepLimits(
+        transitions=_limits(services),
+        settle_seconds=services.settings.start_settle_seconds,
+        retention=timedelta(days=services.settings.retention_days),
+    )
     sweeping.sweep_workspaces([*services.accesses.values()], limits)
 
 

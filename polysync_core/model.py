@@ -209,6 +209,7 @@ class UsedKey:
 
     fingerprint: str
     owner: str
+    used_at: datetime
     run_id: RunId | None = None
     attached: bool = False
 
@@ -234,7 +235,7 @@ class LastSweep:
     `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for; `set_aside` the keys
     of rows it could not read. `pages` is how many pages of 100 the workspace's pipelines took when last listed (None:
     never listed), `pages_counted_at` when. `round_began_at` and `round_cursor` say how far the single looks beside the
-    listing have come.
+    listing have come. `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far that came.
     """
 
     swept_at: datetime
@@ -245,6 +246,8 @@ class LastSweep:
     pages_counted_at: datetime | None = None
     round_began_at: datetime | None = None
     round_cursor: str = ""
+    cleaned_at: datetime | None = None
+    cleaned_keys_after: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,7 @@ SETTING_NAMES = frozenset(
         "POLYSYNC_START_SETTLE_SECONDS",
         "POLYSYNC_RETRY_GRACE_SECONDS",
         "POLYSYNC_RUN_TIMEOUT_MINUTES",
+        "POLYSYNC_RETENTION_DAYS",
     }
 )
 _WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,40}")
@@ -64,6 +65,7 @@ class Settings:
     start_settle_seconds: int
     retry_grace_seconds: int
     run_timeout_minutes: int | None
+    retention_days: int
     notes: tuple[str, ...]
 
     @classmethod
@@ -112,6 +114,7 @@ class _Reader:
         settle = self._whole_number("POLYSYNC_START_SETTLE_SECONDS", default=120, least=0, most=3600)
         grace = self._whole_number("POLYSYNC_RETRY_GRACE_SECONDS", default=60, least=0, most=3600)
         timeout = self._whole_number("POLYSYNC_RUN_TIMEOUT_MINUTES", default=0, least=1, most=43200)
+        retention = self._whole_number("POLYSYNC_RETENTION_DAYS", default=90, least=1, most=3650)
         _, sweep_note = _schedule(self._environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)
         if self._problems or tables is None:
             raise SettingsError(self._problems)
@@ -124,6 +127,7 @@ class _Reader:
             start_settle_seconds=settle,
             retry_grace_seconds=grace,
             run_timeout_minutes=timeout or None,
+            retention_days=retention,
             notes=tuple(note for note in (sweep_note,) if note),
         )
 

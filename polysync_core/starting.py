@@ -111,7 +111,8 @@ class _Start:
                 start_row=self._start_row,
             )
             held = self._store.reserve(
-                reservation, UsedKey(fingerprint=self._request.fingerprint, owner=reservation.owner)
+                reservation,
+                UsedKey(fingerprint=self._request.fingerprint, owner=reservation.owner, used_at=now),
             )
             if held is not None:
                 return held

@@ -100,6 +100,7 @@ class Rig:
     def sweep_all(self) -> tuple[SweepReport, ...]:
         limits = sweeping.SweepLimits(
             transitions=self.limits,
+            retention=timedelta(days=self.settings.retention_days),
             settle_seconds=self.settings.start_settle_seconds,
         )
         return sweeping.sweep_workspaces([*self.services.accesses.values()], limits)

@@ -24,6 +24,7 @@ MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
 MAX_LIST = 200
 MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
+_MAX_DIGITS = 100
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 _PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipeline's settings in Databricks)"
 
@@ -57,6 +58,10 @@ class Reply:
     body: JsonObject
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
+
+    def encode(self) -> bytes:
+        """The body as UTF-8. Half a surrogate pair, as JSON from elsewhere may hold, becomes a question mark."""
+        return json.dumps(self.body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 # --- requests
@@ -182,9 +187,14 @@ def _decode_object(body: bytes) -> JsonObject:
     if not body.strip():
         return {}
     try:
-        payload = json.loads(body, object_pairs_hook=_object_without_repeats, parse_constant=_no_constant)
+        payload = json.loads(
+            body, object_pairs_hook=_object_without_repeats, parse_constant=_no_constant, parse_int=_short_int
+        )
+        json.dumps(payload, ensure_ascii=False).encode()
     except RecursionError:
         _refuse("body", "must be a JSON object that is not nested so deeply")
+    except UnicodeError:
+        _refuse("body", "must be a JSON object in UTF-8, without halves of surrogate pairs")
     except ValueError as wrong:
         _refuse("body", f"must be a JSON object ({wrong})")
     if not isinstance(payload, dict):
@@ -197,6 +207,12 @@ def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object
     if len(found) != len(pairs):
         raise ValueError("a name stands in one object twice")
     return found
+
+
+def _short_int(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError("it holds a number that is too long")
+    return int(digits)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -259,17 +275,26 @@ def _with_fingerprint(request: StartRequest) -> StartRequest:
 def _field_problem(error: Any) -> FieldProblem:
     """pydantic's error in our words: which field, what is allowed, what was given."""
     location = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    if "[key]" in error["loc"]:
+        return FieldProblem(field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters")
     if error["type"] == "extra_forbidden":
         allowed = f"is no field of a start; there are {', '.join(StartBody.model_fields)}"
-    elif error["type"] == "flag":
-        allowed = error["msg"]
-    elif "[key]" in error["loc"]:
-        return FieldProblem(
-            field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters", given=None
-        )
     else:
-        allowed = error["msg"][:1].lower() + error["msg"][1:]
+        allowed = _ALLOWED.get(error["type"]) or error["msg"]
     return FieldProblem(field=location or "body", allowed=allowed, given=_shown(error["input"]))
+
+
+_TIMEOUT = f"must be a number of minutes from 1/60 (1 second) to {MAX_TIMEOUT_MINUTES} (30 days)"
+_ALLOWED = {
+    "string_type": "must be a string",
+    "dict_type": "must be a JSON object, name to value",
+    "literal_error": 'must be "fail" or "attach"',
+    "too_long": f"must hold at most {MAX_PARAMETERS} parameters",
+    "float_type": _TIMEOUT,
+    "greater_than_equal": _TIMEOUT,
+    "less_than_equal": _TIMEOUT,
+}
+"""pydantic's kinds of error in our words; `flag` says it in its own."""
 
 
 def _refuse(name: str, allowed: str, given: object = None) -> NoReturn:

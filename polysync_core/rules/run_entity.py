@@ -120,6 +120,7 @@ def encode_used_key(used: UsedKey) -> Columns:
         {
             "fingerprint": used.fingerprint,
             "owner": used.owner,
+            "usedAt": used.used_at,
             "runId": None if used.run_id is None else str(used.run_id),
             "attached": used.attached,
         }
@@ -132,6 +133,7 @@ def decode_used_key(columns: Mapping[str, object]) -> UsedKey:
     return UsedKey(
         fingerprint=row.need("fingerprint", str),
         owner=row.need("owner", str),
+        used_at=row.instant("usedAt"),
         run_id=None if run_id is None else RunId.parse(run_id),
         attached=row.get("attached", bool) or False,
     )
@@ -147,6 +149,8 @@ def encode_last_sweep(last: LastSweep) -> Columns:
             "pagesCountedAt": last.pages_counted_at,
             "roundBeganAt": last.round_began_at,
             "roundCursor": last.round_cursor,
+            "cleanedAt": last.cleaned_at,
+            "cleanedKeysAfter": last.cleaned_keys_after,
         }
     )
     not_seen = _dump(sorted(last.not_seen))
@@ -170,6 +174,8 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
             pages_counted_at=row.instant_or_none("pagesCountedAt"),
             round_began_at=row.instant_or_none("roundBeganAt"),
             round_cursor=row.get("roundCursor", str) or "",
+            cleaned_at=row.instant_or_none("cleanedAt"),
+            cleaned_keys_after=row.get("cleanedKeysAfter", str) or "",
         )
     except (ValueError, TypeError) as wrong:
         raise RowUnreadable(f"The row of the last sweep cannot be read: {type(wrong).__name__}.") from wrong
