@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 from polysync_core.adapters import tables
@@ -32,7 +33,7 @@ class RunCleaner:
                 tables.delete(_key(workspace, recent), etag),
                 *(tables.delete(_key(workspace, key)) for key in rows),
             ]
-            deleted += self._table.commit(operations, is_ours=lambda key=recent: self._is_gone(workspace, key))
+            deleted += self._table.commit(operations, is_ours=partial(self._is_gone, workspace, recent))
         return deleted
 
     def _old_runs(self, workspace: str, cutoff: datetime) -> Iterator[tuple[Run, str]]:
@@ -60,7 +61,7 @@ class RunCleaner:
                 key = str(row["RowKey"])
                 self._table.commit(
                     [tables.delete(_key(workspace, key), etag_of(row))],
-                    is_ours=lambda key=key: self._is_gone(workspace, key),
+                    is_ours=partial(self._is_gone, workspace, key),
                 )
         return str(rows[-1]["RowKey"]) if len(rows) == MOST_KEYS else ""
 

@@ -131,10 +131,10 @@ class UpdatesPage:
 def decode_answer(status: int, headers: Mapping[str, str], body: bytes) -> JsonObject:
     """The JSON object of a successful answer.
 
-    Raises DatabricksError for a status of 300 or more and for a success that is no JSON object (502), PermissionRefused
-    for 401 and 403.
+    An empty body is an empty object: a stop needs to say nothing. Raises DatabricksError for a status of 300 or more
+    and for a success that is anything else (502), PermissionRefused for 401 and 403.
     """
-    payload = _json_object(body)
+    payload = _json_object(body) if body.strip() or status >= 300 else {}
     if status >= 300:
         raise _decode_error(status, headers, body, payload)
     if payload is None:
@@ -250,7 +250,8 @@ def _json_object(body: bytes) -> JsonObject | None:
 
 def _decode_error(status: int, headers: Mapping[str, str], body: bytes, payload: JsonObject | None) -> DatabricksError:
     raw_code = None if payload is None else payload.get("error_code")
-    error_code = str(raw_code)[:_MAX_STATE] if isinstance(raw_code, str | int) else None
+    is_code = isinstance(raw_code, str | int) and not isinstance(raw_code, bool)
+    error_code = str(raw_code)[:_MAX_STATE] if is_code else None
     says = _said(body, payload)
     if status in {401, 403}:
         return PermissionRefused(says, databricks_status=status, error_code=error_code)

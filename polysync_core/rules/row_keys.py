@@ -12,7 +12,8 @@ from datetime import datetime
 from polysync_core.model import RunId
 
 SWEEP_LAST = "sweep|last"
-SECRETS_PARTITION, AWAIT_SECRET = "secret", "secret|await"
+SECRETS_PARTITION, AWAIT_SECRET = "secret|", "secret|await"
+"""A partition that no workspace can have: their names hold no '|'."""
 STARTING, START, RUN, ACTIVE, RECENT = "starting|", "start|", "run|", "active|", "recent|"
 _LAST_MILLISECOND = 99_999_999_999_999
 
