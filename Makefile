@@ -34,6 +34,7 @@ format: setup
 lint: setup
 	@$(run) ruff format -q --check
 	@$(run) ruff check -q
+	@out=$$(.venv/bin/python -c 'from importlinter.cli import lint_imports_command as lint; lint()' 2>&1) || { echo "$$out"; exit 1; }
 
 types: setup
 	@$(run) mypy --no-error-summary
