@@ -29,6 +29,23 @@ class OnConflict(StrEnum):
     ATTACH = "attach"
 
 
+class CallbackKind(StrEnum):
+    """Who is called back, by the field that asked for it."""
+
+    DATA_FACTORY = "callBackUri"
+    """Data Factory's WebHook activity."""
+    WEBHOOK = "callbackUrl"
+    """Logic Apps' HTTP Webhook action, or any other receiver."""
+
+
+class CallbackState(StrEnum):
+    WAITING = "waiting"
+    """The run is active."""
+    DUE = "due"
+    DELIVERED = "delivered"
+    GIVEN_UP = "givenUp"
+
+
 def is_id(text: str) -> bool:
     """Whether `text` can be a pipeline id or an update id: 1 to 64 letters, digits, '-' or '_' (Databricks' are UUIDs).
 
@@ -98,6 +115,58 @@ class RunError:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CallbackAddress:
+    """Where a caller wants to be called back. `url` is a credential: stored to be called, shown nowhere.
+
+    `base_url` is the scheme and host under which the caller reached us, for the addresses in what is delivered.
+    """
+
+    kind: CallbackKind
+    url: str = field(repr=False)
+    base_url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiter:
+    """A caller who waits for a run. `callback_id` is the webhook-id of everything that is delivered to them."""
+
+    callback_id: str
+    address: CallbackAddress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Callback:
+    """How a callback of a run stands. `last_error` says why the last try failed, without any part of an address."""
+
+    callback_id: str
+    kind: CallbackKind
+    state: CallbackState = CallbackState.WAITING
+    tries: int = 0
+    last_error: str | None = None
+    next_attempt_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwedCallback:
+    """A callback of a finished run that is to be sent from `due_at` on. `since` is when it was first tried."""
+
+    workspace: str
+    run_id: RunId
+    callback_id: str
+    due_at: datetime
+    tries: int = 0
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldCallback:
+    """An owed callback with the ETag of its row: whoever sends it or ends it must still hold it."""
+
+    owed: OwedCallback
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """Our record of one update, from acceptance until nothing more is owed for it.
 
@@ -121,6 +190,7 @@ class Run:
     cancel_requested_at: datetime | None = None
     attached: bool = False
     error: RunError | None = None
+    callbacks: tuple[Callback, ...] = ()
 
     @property
     def state(self) -> str | None:
@@ -139,7 +209,10 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackedRun:
-    """An active run with the ETag of its `active` row, the lock that every transition has to hold."""
+    """A run with the ETag of the row that is its lock, which every change has to hold.
+
+    That is the `active` row while the run is active, and its `run` row once it is finished.
+    """
 
     run: Run
     etag: str
@@ -164,6 +237,7 @@ class StartRequest:
     on_conflict: OnConflict = OnConflict.FAIL
     idempotency_key: str | None = field(default=None, repr=False)
     fingerprint: str = ""
+    callback: CallbackAddress | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,6 +251,7 @@ class Reservation:
     full_refresh: bool
     ignored_parameters: tuple[str, ...] = ()
     start_row: str | None = None
+    waiter: Waiter | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,13 +266,15 @@ class HeldReservation:
 class UsedKey:
     """What became of an Idempotency-Key: `run_id` is None while its start is still in flight.
 
-    `attached`: its caller did not start the update but joined one that was active.
+    `attached`: its caller did not start the update but joined one that was active. `callback_id`: the callback that
+    this caller waits for.
     """
 
     fingerprint: str
     owner: str
     run_id: RunId | None = None
     attached: bool = False
+    callback_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
