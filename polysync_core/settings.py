@@ -26,23 +26,20 @@ DEFAULT_WORKSPACE = "default"
 EVERY_15_SECONDS = "*/15 * * * * *"
 SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
 CALLBACK_SCHEDULE = "POLYSYNC_CALLBACK_SCHEDULE"
-_KNOWN = frozenset(
+CALLBACK_SECRET = "POLYSYNC_CALLBACK_SECRET"
+SETTING_NAMES = frozenset(
     {
+        "DATABRICKS_HOST",
         "POLYSYNC_WORKSPACES",
         "POLYSYNC_TABLES",
         SWEEP_SCHEDULE,
         CALLBACK_SCHEDULE,
-        "POLYSYNC_DISCOVERY_SCHEDULE",
-        "POLYSYNC_PARAMETERS",
         "POLYSYNC_PUBLIC_URL",
         "POLYSYNC_STATUS_MAX_AGE_SECONDS",
         "POLYSYNC_LOST_AFTER_MINUTES",
         "POLYSYNC_START_SETTLE_SECONDS",
-        "POLYSYNC_RETRY_GRACE_SECONDS",
-        "POLYSYNC_RUN_TIMEOUT_MINUTES",
         callback_addresses.SETTING,
-        "POLYSYNC_CALLBACK_SECRET",
-        "POLYSYNC_RETENTION_DAYS",
+        CALLBACK_SECRET,
     }
 )
 _WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,40}")
@@ -149,8 +146,8 @@ class _Reader:
 
     def _check_names(self) -> None:
         for name in sorted(self._environ):
-            if name.startswith("POLYSYNC_") and not name.startswith("POLYSYNC_LOCAL_") and name not in _KNOWN:
-                near = difflib.get_close_matches(name, _KNOWN, n=1)
+            if name.startswith("POLYSYNC_") and not name.startswith("POLYSYNC_LOCAL_") and name not in SETTING_NAMES:
+                near = difflib.get_close_matches(name, SETTING_NAMES, n=1)
                 self._wrong(name, "is no setting of Polysync" + (f"; did you mean {near[0]}" if near else ""))
 
     def _whole_number(self, name: str, *, default: int, least: int, most: int) -> int:
@@ -230,8 +227,7 @@ class _Reader:
 
     def _callback_secret(self) -> str | None:
         """The secret that signs callbacks, as Standard Webhooks writes it. Never shown, not even a wrong one."""
-        name = "POLYSYNC_CALLBACK_SECRET"
-        given = self._text(name)
+        given = self._text(CALLBACK_SECRET)
         if not given:
             return None
         encoded = given.removeprefix(_SECRET_PREFIX).rstrip("=")
@@ -240,7 +236,7 @@ class _Reader:
         except ValueError:
             secret = b""
         if not given.startswith(_SECRET_PREFIX) or len(secret) not in _SECRET_BYTES:
-            self._wrong(name, f"must be '{_SECRET_PREFIX}' and then the base64 of 24 to 64 random bytes")
+            self._wrong(CALLBACK_SECRET, f"must be '{_SECRET_PREFIX}' and then the base64 of 24 to 64 random bytes")
             return None
         return given
 
