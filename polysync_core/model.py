@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
+from urllib.parse import urlsplit
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -125,6 +126,11 @@ class CallbackAddress:
     url: str = field(repr=False)
     base_url: str
 
+    @property
+    def host(self) -> str:
+        """The part that is no secret: host, and port if there is one."""
+        return urlsplit(self.url).netloc.lower()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiter:
@@ -140,6 +146,7 @@ class Callback:
 
     callback_id: str
     kind: CallbackKind
+    host: str
     state: CallbackState = CallbackState.WAITING
     tries: int = 0
     last_error: str | None = None
@@ -153,6 +160,7 @@ class OwedCallback:
     workspace: str
     run_id: RunId
     callback_id: str
+    host: str
     due_at: datetime
     tries: int = 0
     since: datetime | None = None
@@ -266,8 +274,8 @@ class HeldReservation:
 class UsedKey:
     """What became of an Idempotency-Key: `run_id` is None while its start is still in flight.
 
-    `attached`: its caller did not start the update but joined one that was active. `callback_id`: the callback that
-    this caller waits for.
+    `attached`: its caller did not start the update but joined one that was active. `callback_id` is
+    the id of this caller's callback, should they ask for one.
     """
 
     fingerprint: str

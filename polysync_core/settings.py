@@ -26,7 +26,7 @@ DEFAULT_WORKSPACE = "default"
 EVERY_15_SECONDS = "*/15 * * * * *"
 SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
 CALLBACK_SCHEDULE = "POLYSYNC_CALLBACK_SCHEDULE"
-CALLBACK_SECRET = "POLYSYNC_CALLBACK_SECRET"
+SIGNING_SETTING = "POLYSYNC_CALLBACK_SECRET"
 SETTING_NAMES = frozenset(
     {
         "DATABRICKS_HOST",
@@ -39,7 +39,7 @@ SETTING_NAMES = frozenset(
         "POLYSYNC_LOST_AFTER_MINUTES",
         "POLYSYNC_START_SETTLE_SECONDS",
         callback_addresses.SETTING,
-        CALLBACK_SECRET,
+        SIGNING_SETTING,
     }
 )
 _WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,40}")
@@ -227,7 +227,7 @@ class _Reader:
 
     def _callback_secret(self) -> str | None:
         """The secret that signs callbacks, as Standard Webhooks writes it. Never shown, not even a wrong one."""
-        given = self._text(CALLBACK_SECRET)
+        given = self._text(SIGNING_SETTING)
         if not given:
             return None
         encoded = given.removeprefix(_SECRET_PREFIX).rstrip("=")
@@ -236,7 +236,7 @@ class _Reader:
         except ValueError:
             secret = b""
         if not given.startswith(_SECRET_PREFIX) or len(secret) not in _SECRET_BYTES:
-            self._wrong(CALLBACK_SECRET, f"must be '{_SECRET_PREFIX}' and then the base64 of 24 to 64 random bytes")
+            self._wrong(SIGNING_SETTING, f"must be '{_SECRET_PREFIX}' and then the base64 of 24 to 64 random bytes")
             return None
         return given
 

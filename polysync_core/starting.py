@@ -24,6 +24,7 @@ from polysync_core.errors import (
     RunNotFound,
     StartUnknown,
     StorageUnavailable,
+    TooManyCallbacks,
     UpdateConflict,
 )
 from polysync_core.model import (
@@ -35,6 +36,7 @@ from polysync_core.model import (
     SeenUpdate,
     StartRequest,
     UsedKey,
+    Waiter,
 )
 from polysync_core.rules import row_keys, start_rules
 from polysync_core.rules.addresses import update_url
@@ -93,6 +95,7 @@ class _Start:
                 used = self._store.find_used_key(workspace, self._start_row)
                 if used is not None:
                     return self._repeat(used, self._start_row)
+            callback_id, address = self._access.new_id(), self._request.callback
             reservation = Reservation(
                 workspace=workspace,
                 pipeline_id=self._request.pipeline_id,
@@ -101,9 +104,11 @@ class _Start:
                 full_refresh=self._full_refresh,
                 ignored_parameters=self._request.ignored_parameters,
                 start_row=self._start_row,
+                waiter=None if address is None else Waiter(callback_id=callback_id, address=address),
             )
             held = self._store.reserve(
-                reservation, UsedKey(fingerprint=self._request.fingerprint, owner=reservation.owner)
+                reservation,
+                UsedKey(fingerprint=self._request.fingerprint, owner=reservation.owner, callback_id=callback_id),
             )
             if held is not None:
                 return held
@@ -116,7 +121,7 @@ class _Start:
             if found.fingerprint != self._request.fingerprint:
                 raise KeyReused("This Idempotency-Key came with another request before; use a new key for a new start.")
             if found.run_id is not None:
-                run = self._store.find_run(self._access.workspace.name, found.run_id)
+                run = self._rejoin(found.run_id, found.callback_id)
                 if run is None:
                     raise RunNotFound(f"The run {found.run_id} that this key started is no longer kept.")
                 return Started(run=run, attached=found.attached)
@@ -130,6 +135,14 @@ class _Start:
         raise KeyInFlight(
             "The first request with this Idempotency-Key did not start anything; repeat it.", retry_after_seconds=1
         )
+
+    def _rejoin(self, run_id: RunId, callback_id: str | None) -> Run | None:
+        """The run of a used key. A callback address that comes with the repeat replaces the one from before."""
+        workspace, address = self._access.workspace.name, self._request.callback
+        if address is None:
+            return self._store.find_run(workspace, run_id)
+        waiter = Waiter(callback_id=callback_id or self._access.new_id(), address=address)
+        return self._store.callbacks.join(workspace, run_id, waiter, self._clock.now())
 
     def _wait_for_the_other_start(self) -> None:
         """Another start of this pipeline is in flight (or our own key was used this moment)."""
@@ -258,10 +271,13 @@ class _Start:
 
     def _attach(self, held: HeldReservation, active: SeenUpdate, tracked: Run | None) -> Started:
         """Join the active update; one that was started elsewhere gets a run now."""
-        if tracked is None:
-            return self._track(held, active, attached=True)
-        self._store.complete(held, tracked.run_id, attached=True)
-        return Started(run=tracked, attached=True)
+        try:
+            if tracked is None:
+                return self._track(held, active, attached=True)
+            run = self._store.complete(held, tracked.run_id, attached=True)
+        except TooManyCallbacks as full:
+            self._refuse(held, full)
+        return Started(run=run or tracked, attached=True)
 
     def _find_active(self) -> SeenUpdate | None:
         """The pipeline's active update, with what a look of its own tells."""

@@ -14,6 +14,7 @@ from polysync_core.model import RunId
 SWEEP_LAST = "sweep|last"
 SECRETS_PARTITION, AWAIT_SECRET = "secret", "secret|await"
 STARTING, RUN, ACTIVE, RECENT = "starting|", "run|", "active|", "recent|"
+WAITER, CALLBACK = "waiter|", "callback|"
 _LAST_MILLISECOND = 99_999_999_999_999
 
 
@@ -39,6 +40,20 @@ def recent(run_id: RunId, accepted_at: datetime) -> str:
     """Sorts newest first: the milliseconds left until year 5138."""
     left = _LAST_MILLISECOND - int(accepted_at.timestamp() * 1000)
     return f"{RECENT}{left:014d}|{run_id}"
+
+
+def waiter(run_id: RunId, callback_id: str) -> str:
+    return f"{WAITER}{run_id}|{callback_id}"
+
+
+def callback(run_id: RunId, callback_id: str, due_at: datetime) -> str:
+    """Sorts by when it is due."""
+    return f"{due_until(due_at)[:-1]}{run_id}|{callback_id}"
+
+
+def due_until(now: datetime) -> str:
+    """The first key after those of the callbacks that are due at `now`."""
+    return f"{CALLBACK}{int(now.timestamp() * 1000):014d}|~"
 
 
 def end_of(prefix: str) -> str:
