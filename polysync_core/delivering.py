@@ -23,9 +23,8 @@ from polysync_core.rules.callback_rules import TryResult
 from polysync_core.rules.run_document import encode_document
 
 _log = logging.getLogger("polysync.deliver")
-_PASS_SECONDS = 12.0
+PASS_SECONDS = 12.0
 """Less than the timer's 15 s. A delivery that is under way then ends by itself, within 20 s of its beginning."""
-_GATHER_SECONDS = 4.0
 _THREADS, _THREADS_A_HOST = 32, 4
 _BACKLOG_A_HOST = 200
 """So many due callbacks of one host are considered in a pass, so that a dead one hides no other."""
@@ -48,10 +47,17 @@ class DeliveryReport:
 
 
 def deliver_callbacks(
-    accesses: Sequence[WorkspaceAccess], sender: CallbackSender, public_url: str | None
+    accesses: Sequence[WorkspaceAccess],
+    sender: CallbackSender,
+    public_url: str | None,
+    *,
+    pass_seconds: float = PASS_SECONDS,
 ) -> DeliveryReport:
-    """Send what is due in every workspace. `public_url`: where callers find the app, if that is configured."""
-    return _Pass(accesses, sender, public_url).run()
+    """Send what is due in every workspace, in one pass of at most `pass_seconds`.
+
+    `public_url`: where callers find the app, if that is configured.
+    """
+    return _Pass(accesses, sender, public_url, pass_seconds).run()
 
 
 def redeliver(run_id: RunId, access: WorkspaceAccess) -> Run:
@@ -68,12 +74,15 @@ def redeliver(run_id: RunId, access: WorkspaceAccess) -> Run:
 
 
 class _Pass:
-    def __init__(self, accesses: Sequence[WorkspaceAccess], sender: CallbackSender, public_url: str | None) -> None:
+    def __init__(
+        self, accesses: Sequence[WorkspaceAccess], sender: CallbackSender, public_url: str | None, pass_seconds: float
+    ) -> None:
         self._accesses = {access.workspace.name: access for access in accesses}
         self._sender = sender
         self._public_url = public_url
         self._clock = accesses[0].clock
-        self._began_at = self._clock.monotonic()
+        self._ends_at = self._clock.monotonic() + pass_seconds
+        self._sending_takes_seconds = pass_seconds * 2 / 3
 
     def run(self) -> DeliveryReport:
         due = self._gather()
@@ -96,8 +105,8 @@ class _Pass:
         return report
 
     @property
-    def _seconds_gone(self) -> float:
-        return self._clock.monotonic() - self._began_at
+    def _seconds_left(self) -> float:
+        return self._ends_at - self._clock.monotonic()
 
     # --- gather
 
@@ -111,7 +120,7 @@ class _Pass:
                     of_host[held.owed.host] += 1
                     if of_host[held.owed.host] <= _BACKLOG_A_HOST:
                         found.append(held)
-                    if self._seconds_gone > _GATHER_SECONDS:
+                    if self._seconds_left < self._sending_takes_seconds:
                         break
             except PolysyncError as error:
                 _log.warning("due callbacks of workspace %s: %s", access.workspace.name, error.detail)
@@ -126,7 +135,7 @@ class _Pass:
         sending: dict[Future[_Outcome], str] = {}
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="callback")
         try:
-            while (waiting or sending) and (seconds := _PASS_SECONDS - self._seconds_gone) > 0:
+            while (waiting or sending) and (seconds := self._seconds_left) > 0:
                 waiting = self._begin(waiting, sending, pool)
                 done, _ = wait(sending, timeout=seconds, return_when=FIRST_COMPLETED)
                 for future in done:

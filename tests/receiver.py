@@ -32,18 +32,20 @@ class Delivery:
 class Receiver:
     """Served inside the `with` block. `status` and `headers` are what it answers; `before` runs before each answer.
 
-    `answer` sends raw bytes instead, on the open socket.
+    `answer` sends raw bytes instead, on the open socket. `port` 0: a free one is chosen.
     """
 
+    port: int = 0
     tls: ssl.SSLContext | None = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    before: Callable[[Delivery], None] = lambda _: None
+    before: Callable[[Delivery], object] = lambda _: None
     answer: Callable[[socket.socket], None] | None = None
     deliveries: list[Delivery] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._server = _Server(self)
+        self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
@@ -54,11 +56,6 @@ class Receiver:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-
-    @property
-    def port(self) -> int:
-        port: int = self._server.server_address[1]
-        return port
 
     @property
     def host(self) -> str:
@@ -74,7 +71,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", receiver.port), _Handler)
 
     def server_bind(self) -> None:
         """Without HTTPServer's look-up of the host's name."""
