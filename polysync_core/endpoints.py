@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from polysync_core import cancelling, checking, delivering, reading, starting, sweeping
+from polysync_core.callback_model import CallbackKind
 from polysync_core.cancelling import Cancelled
 from polysync_core.errors import RunNotFound
-from polysync_core.model import CallbackKind
 from polysync_core.reading import RunView
 from polysync_core.rules import http_contract
 from polysync_core.rules.addresses import await_token, is_await_token

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.callback_model import Waiter
 from polysync_core.errors import (
     DatabricksError,
     KeyInFlight,
@@ -27,17 +28,7 @@ from polysync_core.errors import (
     TooManyCallbacks,
     UpdateConflict,
 )
-from polysync_core.model import (
-    HeldReservation,
-    OnConflict,
-    Reservation,
-    Run,
-    RunId,
-    SeenUpdate,
-    StartRequest,
-    UsedKey,
-    Waiter,
-)
+from polysync_core.model import HeldReservation, OnConflict, Reservation, Run, RunId, SeenUpdate, StartRequest, UsedKey
 from polysync_core.rules import row_keys, start_rules
 from polysync_core.rules.addresses import update_url
 from polysync_core.rules.pipelines_api import START_HINT

@@ -13,17 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import accumulate, zip_longest
 
+from polysync_core.callback_model import Callback, CallbackKind, CallbackState, HeldCallback, OwedCallback, Waiter
 from polysync_core.errors import TooManyCallbacks
-from polysync_core.model import (
-    Callback,
-    CallbackKind,
-    CallbackState,
-    HeldCallback,
-    JsonObject,
-    OwedCallback,
-    Run,
-    Waiter,
-)
+from polysync_core.model import JsonObject, Run
 from polysync_core.rules.run_document import error_code_of, outcome_code
 
 MAX_CALLBACKS = 20

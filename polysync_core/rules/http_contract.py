@@ -14,18 +14,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from polysync_core.callback_model import CallbackAddress, CallbackKind
 from polysync_core.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError, RunNotFound
-from polysync_core.model import (
-    CallbackAddress,
-    CallbackKind,
-    JsonObject,
-    OnConflict,
-    RunFilter,
-    RunId,
-    StartRequest,
-    Status,
-    is_id,
-)
+from polysync_core.model import JsonObject, OnConflict, RunFilter, RunId, StartRequest, Status, is_id
 from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.row_keys import RECENT
 

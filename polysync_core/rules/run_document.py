@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from polysync_core.model import Attempt, Callback, Run, Status
+from polysync_core.callback_model import Callback
+from polysync_core.model import Attempt, Run, Status
 from polysync_core.rules.addresses import Addresses, monitor_url, update_url
 from polysync_core.rules.http_contract import Reply, problem_members
 from polysync_core.rules.run_states import sentence_of, status_of

@@ -10,8 +10,9 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core import cancelling, delivering
+from polysync_core.callback_model import CallbackAddress, CallbackKind, CallbackState, Waiter
 from polysync_core.errors import CallbacksNotOwed, RunNotFound, StartUnknown, TooManyCallbacks
-from polysync_core.model import CallbackAddress, CallbackKind, CallbackState, Run, RunId, Waiter
+from polysync_core.model import Run, RunId
 from polysync_core.rules.callback_rules import MAX_CALLBACKS
 from tests.receiver import Receiver
 from tests.rig import ManualClock, Rig
@@ -122,7 +123,7 @@ class TestJoining:
         workspace.clear_faults()
         clock.pass_time(seconds=46)
         rig.sweep()
-        run = rig.start(pipeline_id, {"callbackUrl": receiver.url("/x")}, key="k").run
+        run = rig.start(pipeline_id, key="k").run
         finish(rig, run)
         deliver(rig)
         assert paths(receiver) == ["/x"]
