@@ -182,4 +182,4 @@ def encode_body(kind: CallbackKind, run: Run, document: JsonObject) -> bytes:
         body = {"Output": document, "StatusCode": str(code)}
         if code >= 400:
             body = {**body, "Error": {"ErrorCode": error_code_of(run), "Message": document["message"]}}
-    return json.dumps(body, ensure_ascii=False).encode()
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

@@ -212,6 +212,21 @@ class TestLeaving:
         assert [delivery.json["status"] for delivery in receiver.deliveries] == ["Cancelled"] * 2
 
 
+class TestForgetting:
+    def test_with_an_old_run_its_callers_addresses_go(self, rig: Rig, receiver: Receiver, clock: ManualClock) -> None:
+        run = started(rig, receiver.url("/starter"), key="k")
+        attach(rig, run, receiver.url("/joiner"))
+        finish(rig, run)
+        clock.pass_time(days=90, minutes=2)
+        rig.sweep()
+        callbacks = rig.access.store.callbacks
+        for callback in run.callbacks:
+            assert callbacks.find_waiter(rig.name, run.run_id, callback.callback_id) is None
+        assert deliver(rig).due == 2, "nobody delivered them in 90 days"
+        assert deliver(rig).due == 0
+        assert receiver.deliveries == []
+
+
 class TestRedelivering:
     def test_an_active_run_owes_nothing_yet(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url())
