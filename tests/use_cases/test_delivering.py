@@ -91,7 +91,11 @@ class TestWhatIsSent:
 
     @pytest.mark.parametrize(
         ("state", "status_code", "error_code"),
-        [("COMPLETED", "200", None), ("FAILED", "424", "UpdateFailed"), ("CANCELED", "409", "UpdateCancelled")],
+        [
+            ("COMPLETED", "200", None),
+            ("FAILED", "424", "org.apache.spark.sql.AnalysisException"),
+            ("CANCELED", "409", "UpdateCancelled"),
+        ],
     )
     def test_data_factory_gets_its_own_form_unsigned(
         self, rig_of: RigOf, receiver: Receiver, state: str, status_code: str, error_code: str | None
