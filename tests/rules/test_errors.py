@@ -10,6 +10,7 @@ import pytest
 from polysync_core import errors
 from polysync_core.errors import (
     BodyTooLarge,
+    CallbacksNotOwed,
     DatabricksError,
     DatabricksUnreachable,
     FieldProblem,
@@ -24,6 +25,7 @@ from polysync_core.errors import (
     StartUnknown,
     StorageUnavailable,
     TokenUnavailable,
+    TooManyCallbacks,
     UpdateConflict,
 )
 
@@ -34,6 +36,8 @@ EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
     (BodyTooLarge(PROBLEM), InvalidRequest, "BodyTooLarge", 413),
     (RunNotFound("x"), PolysyncError, "RunNotFound", 404),
     (UpdateConflict("x"), PolysyncError, "ActiveUpdateExists", 409),
+    (TooManyCallbacks("x"), PolysyncError, "TooManyCallbacks", 409),
+    (CallbacksNotOwed("x"), PolysyncError, "RunActive", 409),
     (KeyReused("x"), PolysyncError, "IdempotencyKeyReused", 422),
     (KeyInFlight("x"), PolysyncError, "IdempotencyKeyInFlight", 503),
     (StartUnknown("x"), PolysyncError, "StartUnknown", 504),
