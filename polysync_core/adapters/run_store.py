@@ -27,8 +27,8 @@ from polysync_core.model import (
     UsedKey,
 )
 from polysync_core.rules import row_keys
+from polysync_core.rules.columns import Columns
 from polysync_core.rules.run_entity import (
-    Columns,
     decode_last_sweep,
     decode_reservation,
     decode_run,
