@@ -3,10 +3,12 @@
 function_app            the triggers: decode, call, reply
 answering               a use case's outcome -> an HTTP answer
 services                the only wiring: Settings -> adapters, built on first use
-starting, cancelling, reading, sweeping, checking    the use cases: gather, decide, apply
-adapters/               I/O: databricks, entra, run_store, clock
+starting, cancelling, reading, sweeping, checking       the use cases: gather, decide, apply
+jobs, discovering       the use cases of jobs; fetching and keeping are their hands
+adapters/               I/O: databricks, entra, run_store, job_store, clock
 settings                the environment, validated
 rules/                  pure: run_states, start_rules, sweep_rules, pipelines_api, http_contract, run_document,
                         run_entity, row_keys, addresses
-model, errors           values and the error tree
+                        of jobs: parameters, discovery_rules, job_contract, job_document, job_entity
+model, job_model, errors    values and the error tree
 """

@@ -177,6 +177,7 @@ class Reservation:
     full_refresh: bool
     ignored_parameters: tuple[str, ...] = ()
     start_row: str | None = None
+    pipeline_name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

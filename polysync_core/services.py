@@ -15,13 +15,14 @@ from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks import Databricks, HttpPool
 from polysync_core.adapters.entra import EntraTokens, build_credential
+from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks, Remembered
 from polysync_core.adapters.run_store import RunStore
 from polysync_core.adapters.tables import Table
 from polysync_core.model import Check
 from polysync_core.settings import Settings
 
-RUNS_TABLE = "PolysyncRuns"
+RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
 _SECRET_BYTES = 32
 _HEALTH_SECONDS = 30.0
 
@@ -59,11 +60,13 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
     """Wire the adapters to `settings`. Connects to nothing yet."""
     tokens = EntraTokens(lambda: build_credential(environ), clock)
     store = RunStore(Table(settings.tables, RUNS_TABLE, lambda: tokens.credential), new_id)
+    jobs = JobStore(Table(settings.tables, JOBS_TABLE, lambda: tokens.credential), new_id)
     pool, looks = HttpPool(), Looks(clock)
     accesses = {
         workspace.name: WorkspaceAccess(
             databricks=Databricks(workspace, pool, tokens, clock),
             store=store,
+            jobs=jobs,
             clock=clock,
             looks=looks,
             new_id=new_id,

@@ -18,17 +18,19 @@ from croniter import croniter
 
 from polysync_core.errors import SettingsError
 from polysync_core.model import Workspace
+from polysync_core.rules.parameters import DEFAULT_PATTERNS, parse_patterns
 
 DEFAULT_WORKSPACE = "default"
 EVERY_15_SECONDS = "*/15 * * * * *"
-SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
+HOURLY = "0 0 * * * *"
+SWEEP_SCHEDULE, DISCOVERY_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE", "POLYSYNC_DISCOVERY_SCHEDULE"
 _KNOWN = frozenset(
     {
         "POLYSYNC_WORKSPACES",
         "POLYSYNC_TABLES",
         SWEEP_SCHEDULE,
         "POLYSYNC_CALLBACK_SCHEDULE",
-        "POLYSYNC_DISCOVERY_SCHEDULE",
+        DISCOVERY_SCHEDULE,
         "POLYSYNC_PARAMETERS",
         "POLYSYNC_PUBLIC_URL",
         "POLYSYNC_STATUS_MAX_AGE_SECONDS",
@@ -59,7 +61,10 @@ class TablesAddress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """All settings, valid. `notes` are faults that a safe default covers; health shows them."""
+    """All settings, valid. `parameters` are the patterns of names to import (rules/parameters says how they match).
+
+    `notes` are faults that a safe default covers; health shows them.
+    """
 
     workspaces: tuple[Workspace, ...]
     tables: TablesAddress
@@ -67,6 +72,7 @@ class Settings:
     status_max_age_seconds: int
     lost_after_minutes: int
     start_settle_seconds: int
+    parameters: tuple[str, ...]
     notes: tuple[str, ...]
 
     @classmethod
@@ -78,6 +84,11 @@ class Settings:
 def sweep_schedule(environ: Mapping[str, str]) -> str:
     """The timer's schedule, read when the app is indexed; an invalid setting falls back to every 15 s."""
     return _schedule(environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)[0]
+
+
+def discovery_schedule(environ: Mapping[str, str]) -> str:
+    """The timer's schedule, read when the app is indexed; an invalid setting falls back to every hour."""
+    return _schedule(environ, DISCOVERY_SCHEDULE, HOURLY)[0]
 
 
 def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str, str | None]:
@@ -113,7 +124,9 @@ class _Reader:
         max_age = self._whole_number("POLYSYNC_STATUS_MAX_AGE_SECONDS", default=30, least=1, most=3600)
         lost_after = self._whole_number("POLYSYNC_LOST_AFTER_MINUTES", default=60, least=1, most=43200)
         settle = self._whole_number("POLYSYNC_START_SETTLE_SECONDS", default=120, least=0, most=3600)
+        parameters = self._patterns()
         _, sweep_note = _schedule(self._environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)
+        _, discovery_note = _schedule(self._environ, DISCOVERY_SCHEDULE, HOURLY)
         if self._problems or tables is None:
             raise SettingsError(self._problems)
         return Settings(
@@ -123,7 +136,8 @@ class _Reader:
             status_max_age_seconds=max_age,
             lost_after_minutes=lost_after,
             start_settle_seconds=settle,
-            notes=tuple(note for note in (sweep_note,) if note),
+            parameters=parameters,
+            notes=tuple(note for note in (sweep_note, discovery_note) if note),
         )
 
     def _text(self, name: str) -> str:
@@ -146,6 +160,13 @@ class _Reader:
             return int(given)
         self._wrong(name, f"must be a whole number from {least} to {most}")
         return default
+
+    def _patterns(self) -> tuple[str, ...]:
+        try:
+            return parse_patterns(self._text("POLYSYNC_PARAMETERS") or DEFAULT_PATTERNS)
+        except ValueError as wrong:
+            self._wrong("POLYSYNC_PARAMETERS", f"{wrong}; give names and patterns like '{DEFAULT_PATTERNS}'")
+            return ()
 
     def _workspaces(self) -> tuple[Workspace, ...]:
         host, listed = self._text("DATABRICKS_HOST"), self._text("POLYSYNC_WORKSPACES")

@@ -65,6 +65,7 @@ def new_run(reservation: Reservation, seen: SeenUpdate, access: WorkspaceAccess,
         seen_at=now,
         updated_at=now,
         attempts=(attempt,),
+        pipeline_name=reservation.pipeline_name,
         started_at=seen.created_at,
         attached=attached,
     )

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -61,7 +61,7 @@ class Reply:
 # --- requests
 
 
-def _read_flag(value: object) -> object:
+def read_flag(value: object) -> object:
     """true/false, also as the strings that the workflow document and Data Factory's interpolation send."""
     if isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
@@ -70,7 +70,8 @@ def _read_flag(value: object) -> object:
     raise PydanticCustomError("flag", 'must be true or false (or the strings "true" and "false")')
 
 
-Flag = Annotated[bool | None, BeforeValidator(_read_flag)]
+_Body = TypeVar("_Body", bound=BaseModel)
+Flag = Annotated[bool | None, BeforeValidator(read_flag)]
 ParameterName = Annotated[str, Field(min_length=1, max_length=MAX_PARAMETER_NAME)]
 
 
@@ -89,11 +90,7 @@ class StartBody(BaseModel):
 def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
     """Read a start. InvalidRequest names the field, what was given and what is allowed; BodyTooLarge over 64 KB."""
     pipeline_id = decode_pipeline_id(call)
-    payload = _decode_object(call.body)
-    try:
-        body = StartBody.model_validate(payload)
-    except ValidationError as wrong:
-        raise InvalidRequest(*(_field_problem(error) for error in wrong.errors())) from None
+    body = decode_body(call, StartBody, "a start")
     if body.pipeline_id not in {None, pipeline_id}:
         _refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
     request = StartRequest(
@@ -106,6 +103,15 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
         fingerprint="",
     )
     return _with_fingerprint(request)
+
+
+def decode_body(call: Call, model: type[_Body], of: str) -> _Body:
+    """The body as `model`, the fields of `of` ("a start"); InvalidRequest names every field that is wrong."""
+    payload = _decode_object(call.body)
+    try:
+        return model.model_validate(payload)
+    except ValidationError as wrong:
+        raise InvalidRequest(*(_field_problem(error, model, of) for error in wrong.errors())) from None
 
 
 def decode_pipeline_id(call: Call) -> str:
@@ -123,9 +129,9 @@ def decode_run_id(call: Call) -> RunId:
         raise RunNotFound(f"There is no such run: {wrong}.") from None
 
 
-def decode_workspace(call: Call, workspaces: tuple[str, ...]) -> str | None:
-    """The workspace that the query names, or None; an unknown one is refused with the known ones listed."""
-    return _workspace(call, None, workspaces)
+def decode_workspace(call: Call, workspaces: tuple[str, ...], in_body: str | None = None) -> str | None:
+    """The workspace that the query or the body names, or None; an unknown one is refused with the known ones listed."""
+    return _workspace(call, in_body, workspaces)
 
 
 def decode_empty_body(call: Call) -> None:
@@ -146,8 +152,8 @@ def decode_run_filter(call: Call) -> RunFilter:
     return RunFilter(status=Status(status) if status else None, pipeline_id=pipeline_id, active=active == "true")
 
 
-def decode_continuation(call: Call) -> str | None:
-    """Where a listing goes on: a row key, wrapped so that callers take it as it is."""
+def decode_continuation(call: Call, prefix: str = RECENT) -> str | None:
+    """Where a listing goes on: a row key of its kind, wrapped so that callers take it as it is."""
     given = call.query.get("continuation")
     if given is None:
         return None
@@ -155,7 +161,7 @@ def decode_continuation(call: Call) -> str | None:
         key = base64.urlsafe_b64decode(given.encode("ascii")).decode("ascii")
     except ValueError:
         key = ""
-    if not key.startswith(RECENT):
+    if not key.startswith(prefix):
         _refuse("continuation", "must be the continuation of an earlier answer")
     return key
 
@@ -202,7 +208,7 @@ def _full_refresh(body: StartBody) -> bool | None:
     """The request's own full_refresh: at the top, or among the parameters; not two different ones."""
     inner = (body.parameters or {}).get("full_refresh")
     try:
-        inner = _read_flag(inner)
+        inner = read_flag(inner)
     except PydanticCustomError as wrong:
         _refuse("parameters.full_refresh", str(wrong), inner)
     if body.full_refresh is not None and inner is not None and inner != body.full_refresh:
@@ -249,12 +255,12 @@ def _with_fingerprint(request: StartRequest) -> StartRequest:
     return replace(request, fingerprint=digest)
 
 
-def _field_problem(error: Any) -> FieldProblem:
+def _field_problem(error: Any, model: type[BaseModel], of: str) -> FieldProblem:
     """pydantic's error in our words: which field, what is allowed, what was given."""
     location = ".".join(str(part) for part in error["loc"] if part != "[key]")
     if error["type"] == "extra_forbidden":
-        allowed = f"is no field of a start; there are {', '.join(StartBody.model_fields)}"
-    elif error["type"] == "flag":
+        allowed = f"is no field of {of}; there are {', '.join(model.model_fields)}"
+    elif error["type"] in {"flag", "direction"}:
         allowed = error["msg"]
     elif "[key]" in error["loc"]:
         return FieldProblem(
