@@ -27,6 +27,8 @@ from polysync_core.rules.pipelines_api import PipelinesPage
 CONNECTIONS = 16
 """Calls to Databricks at a time."""
 _CHUNK = 100
+_SAVE_EVERY_SECONDS = 30.0
+"""How much of a scheduled discovery is done again, at most, when its process dies."""
 _log = logging.getLogger("polysync.discovery")
 
 
@@ -70,6 +72,7 @@ class _Discovery:
         self._skip_upto = self._pass.after
         self._tally = Tally()
         self._changes: list[Change] = []
+        self._saved_at = access.clock.monotonic()
 
     def run(self, seconds: float, connections: int) -> DiscoveryReport:
         clock = self._access.clock
@@ -82,7 +85,7 @@ class _Discovery:
             workspace=self._name,
             tally=self._tally,
             changes=tuple(self._changes),
-            rest=None if complete else self._pass,
+            rest=None if complete else self._so_far,
             calls=talk.calls,
             seconds=round(clock.monotonic() - began_at, 3),
         )
@@ -114,6 +117,7 @@ class _Discovery:
             while chunk := [*islice(candidates, _CHUNK)]:
                 if not self._bring_into_step(chunk, fetcher):
                     return False
+                self._save_now_and_then()
             if next_token is None:
                 return True
             used.add(next_token)
@@ -193,13 +197,22 @@ class _Discovery:
 
     # --- write down
 
+    def _save_now_and_then(self) -> None:
+        now = self._access.clock.monotonic()
+        if self._scheduled and now - self._saved_at >= _SAVE_EVERY_SECONDS:
+            self._access.jobs.save_under_way(self._name, self._so_far)
+            self._saved_at = now
+
     def _write_down(self, complete: bool) -> None:
-        self._pass = replace(self._pass, tally=self._pass.tally + self._tally)
         if complete:
-            last = discovery_rules.completed(self._pass, self._last)
-            self._access.jobs.save_completed(self._name, last, self._pass.tally, scheduled=self._scheduled)
+            last = discovery_rules.completed(self._so_far, self._last)
+            self._access.jobs.save_completed(self._name, last, self._so_far.tally, scheduled=self._scheduled)
         elif self._scheduled:
-            self._access.jobs.save_under_way(self._name, self._pass)
+            self._access.jobs.save_under_way(self._name, self._so_far)
+
+    @property
+    def _so_far(self) -> DiscoveryPass:
+        return replace(self._pass, tally=self._pass.tally + self._tally)
 
 
 def _first(pair: tuple[str, StoredJob | None]) -> str:

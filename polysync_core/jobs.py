@@ -20,11 +20,8 @@ from polysync_core.rules import discovery_rules
 HTTP_SECONDS = 40.0
 """For Databricks in a call over HTTP; the rest of the 50 s is for storage."""
 HTTP_ANSWER_SECONDS = 48.0
-BUDGET_SECONDS = 50.0
-"""A scheduled discovery writes down how far it has come after each of these."""
 TICK_SECONDS = 225.0
-"""For all of a tick; functionTimeout in host.json is 300 s."""
-_LEAST_BUDGET_SECONDS = 15.0
+"""For Databricks in one tick of the timer; functionTimeout in host.json is 300 s."""
 _log = logging.getLogger("polysync.discovery")
 
 
@@ -74,15 +71,10 @@ def discover_on_schedule(accesses: Sequence[WorkspaceAccess], patterns: Sequence
 
 
 def _discover_in_a_tick(access: WorkspaceAccess, patterns: Sequence[str], connections: int) -> None:
-    name, clock = access.workspace.name, access.clock
-    ends_at = clock.monotonic() + TICK_SECONDS
+    name = access.workspace.name
     try:
         rest = access.jobs.discoveries(name).under_way
-        while (left := ends_at - clock.monotonic()) >= _LEAST_BUDGET_SECONDS:
-            seconds = min(BUDGET_SECONDS, left)
-            rest = discover(access, patterns, rest, seconds=seconds, connections=connections, scheduled=True).rest
-            if rest is None:
-                return
+        discover(access, patterns, rest, seconds=TICK_SECONDS, connections=connections, scheduled=True)
     except PolysyncError as error:
         _log.error("workspace %s could not be discovered: %s", name, error.detail, extra={"action": "discover"})
     except Exception:

@@ -47,7 +47,8 @@ def parse_patterns(text: str) -> tuple[str, ...]:
 
 
 def _without_sets(pattern: str) -> str:
-    return re.sub(r"\[!?\]?[^\]]*\]", "", pattern)
+    """A ']' right after the '[' (or '[!') stands for itself, as in fnmatch."""
+    return re.sub(r"\[!?+\]?+[^\]]*\]", "", pattern)
 
 
 def import_parameters(spec: Mapping[str, object], patterns: Sequence[str]) -> dict[str, Value]:
