@@ -42,6 +42,9 @@ class PolysyncError(Exception):
         self.detail = detail
         self.retry_after_seconds = retry_after_seconds
 
+    def __str__(self) -> str:
+        return self.detail
+
     def members(self) -> Mapping[str, object]:
         """Further members of the problem document."""
         return {}

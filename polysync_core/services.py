@@ -17,6 +17,7 @@ from polysync_core.adapters.databricks import Databricks, HttpPool
 from polysync_core.adapters.entra import EntraTokens, build_credential
 from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks, Remembered
+from polysync_core.adapters.run_cleaner import RunCleaner
 from polysync_core.adapters.run_store import RunStore
 from polysync_core.adapters.tables import Table
 from polysync_core.model import Check
@@ -59,7 +60,8 @@ class Services:
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
     """Wire the adapters to `settings`. Connects to nothing yet."""
     tokens = EntraTokens(lambda: build_credential(environ), clock)
-    store = RunStore(Table(settings.tables, RUNS_TABLE, lambda: tokens.credential), new_id)
+    table = Table(settings.tables, RUNS_TABLE, lambda: tokens.credential)
+    store, cleaner = RunStore(table, new_id), RunCleaner(table)
     jobs = JobStore(Table(settings.tables, JOBS_TABLE, lambda: tokens.credential), new_id)
     pool, looks = HttpPool(), Looks(clock)
     accesses = {
@@ -67,6 +69,7 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
             databricks=Databricks(workspace, pool, tokens, clock),
             store=store,
             jobs=jobs,
+            cleaner=cleaner,
             clock=clock,
             looks=looks,
             new_id=new_id,

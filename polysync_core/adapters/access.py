@@ -9,6 +9,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks import Databricks
 from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks
+from polysync_core.adapters.run_cleaner import RunCleaner
 from polysync_core.adapters.run_store import RunStore
 from polysync_core.model import Workspace
 
@@ -20,6 +21,7 @@ class WorkspaceAccess:
     databricks: Databricks
     store: RunStore
     jobs: JobStore
+    cleaner: RunCleaner
     clock: Clock
     looks: Looks
     new_id: Callable[[], str]

@@ -22,6 +22,7 @@ from polysync_core.errors import DatabricksError, DatabricksUnreachable
 from polysync_core.job_model import PipelineSpec
 from polysync_core.model import JsonObject, RunId, SeenUpdate, Workspace
 from polysync_core.rules import pipelines_api
+from polysync_core.rules.failure_reasons import ErrorEvent
 from polysync_core.rules.pipelines_api import ApiRequest, PipelinesPage, UpdatesPage
 from polysync_core.rules.run_states import is_final
 
@@ -124,6 +125,12 @@ class Conversation:
 
     def fetch_pipeline(self, pipeline_id: str) -> PipelineSpec:
         return pipelines_api.decode_pipeline(self._send(pipelines_api.get_pipeline(pipeline_id)))
+
+    def fetch_error_events(self, pipeline_id: str, *, timeout_seconds: float) -> tuple[ErrorEvent, ...]:
+        """The newest error events of a pipeline, of whichever update."""
+        return pipelines_api.decode_error_events(
+            self._send(pipelines_api.list_error_events(pipeline_id), timeout_seconds)
+        )
 
     def stop(self, run_id: RunId) -> None:
         """Ask for the stop of this one update.

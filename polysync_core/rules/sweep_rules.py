@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum
 
-from polysync_core.model import LastSweep, Run, RunError, SeenUpdate
+from polysync_core.model import LastSweep, Run, SeenUpdate
 from polysync_core.rules.pipelines_api import ListedPipeline
 from polysync_core.rules.run_states import is_final
 
@@ -28,12 +27,6 @@ PAGES_KNOWN_FOR = timedelta(hours=1)
 _AFTER_ALL_IDS = "~"
 
 
-class Missing(Enum):
-    """Databricks answered that the update (or its whole pipeline) does not exist."""
-
-    MISSING = "missing"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LookPlan:
     """`listed` runs are settled by the listing; `single` run ids need a GET of their own, the longest unseen first."""
@@ -42,19 +35,6 @@ class LookPlan:
     single: tuple[str, ...]
     round_began_at: datetime
     round_cursor: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
-    """`run` as it stands now; `write` when that differs enough to be stored; `stop` when a stop is to be asked for."""
-
-    run: Run
-    write: bool
-    stop: bool
-
-    @property
-    def finishes(self) -> bool:
-        return self.write and self.run.is_finished
 
 
 def known_pages(last: LastSweep | None, now: datetime) -> int | None:
@@ -121,68 +101,6 @@ def _continue_round(
     ahead = [run_id for run_id in listed if run_id > cursor]
     turn = ahead[: max(LEAST_LOOKS, -(-active // SWEEPS_A_ROUND))]
     return began_at, turn[-1] if len(turn) < len(ahead) else _AFTER_ALL_IDS, turn
-
-
-def decide(run: Run, seen: SeenUpdate | Missing, now: datetime, lost_after: timedelta) -> Decision:
-    """What follows for an active `run` from one answer of Databricks. The only place where a run's story goes on."""
-    if isinstance(seen, Missing):
-        return _decide_missing(run, now, lost_after)
-    after = _with_seen(run, seen)
-    write = (
-        after.state != run.state
-        or after.started_at != run.started_at
-        or run.missing_since is not None
-        or is_final(after.state)
-    )
-    if is_final(after.state):
-        after = replace(after, finished_at=now, error=_error_of(after))
-    stop = after.cancel_requested_at is not None and after.state != "STOPPING" and not is_final(after.state)
-    return Decision(run=replace(after, seen_at=now, updated_at=now) if write else run, write=write, stop=stop)
-
-
-def _with_seen(run: Run, seen: SeenUpdate) -> Run:
-    current = run.attempts[-1]
-    attempt = replace(
-        current,
-        state=seen.state,
-        cause=seen.cause or current.cause,
-        created_at=seen.created_at or current.created_at,
-    )
-    attempts = (*run.attempts[:-1], attempt)
-    return replace(
-        run,
-        attempts=attempts,
-        started_at=attempts[0].created_at,
-        full_refresh=seen.full_refresh if run.full_refresh is None else run.full_refresh,
-        pipeline_name=seen.pipeline_name or run.pipeline_name,
-        missing_since=None,
-    )
-
-
-def _error_of(run: Run) -> RunError | None:
-    if run.state != "FAILED":
-        return None
-    return RunError(code="UpdateFailed", message="The update failed; its page in Databricks shows the events.")
-
-
-def _decide_missing(run: Run, now: datetime, lost_after: timedelta) -> Decision:
-    """Count from the first such answer; given up after `lost_after`. A stop would have nothing to stop."""
-    missing_since = run.missing_since or now
-    after = replace(run, missing_since=missing_since, seen_at=now, updated_at=now)
-    if now - missing_since >= lost_after:
-        return Decision(run=_given_up(after, now), write=True, stop=False)
-    return Decision(run=after if run.missing_since is None else run, write=run.missing_since is None, stop=False)
-
-
-def _given_up(run: Run, now: datetime) -> Run:
-    last_word = "no state was ever seen" if run.state is None else f"its last state was {run.state}"
-    since = (run.missing_since or now).strftime("%Y-%m-%d %H:%M UTC")
-    lost = RunError(
-        code="RunLost",
-        message=f"Given up: Databricks has answered since {since} that this update does not exist; {last_word}.",
-    )
-    unknown = replace(run.attempts[-1], state=None)
-    return replace(run, attempts=(*run.attempts[:-1], unknown), finished_at=now, error=lost)
 
 
 def seen_at(run: Run, last: LastSweep | None) -> datetime:

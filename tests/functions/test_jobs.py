@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.functions.app import JSON, Answer, ServedApp, served
+from tests.functions.app import Answer, ServedApp, served
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +26,7 @@ def pipeline_id(app: ServedApp) -> str:
 
 
 def put(app: ServedApp, pipeline_id: str, body: object, name: str = "full_refresh") -> Answer:
-    address = f"/api/jobs/{pipeline_id}/parameters/{name}"
-    return app.send("PUT", address, {**JSON, **app.headers}, json.dumps(body).encode())
+    return app.put(f"/api/jobs/{pipeline_id}/parameters/{name}", body)
 
 
 def parameter(answer: Answer, name: str) -> dict[str, Any]:
@@ -86,7 +84,7 @@ def test_a_put_full_refresh_is_sent_by_the_next_start_and_survives_a_sync(app: S
     ("body", "field", "allowed"),
     [
         ({"value": "maybe"}, "value", 'must be true or false (or the strings "true" and "false")'),
-        ({"direction": "Input"}, "value", "field required"),
+        ({"direction": "Input"}, "value", "is missing"),
         ({"value": True, "direction": "Both"}, "direction", "must be one of Input, Output, Input&Output"),
         ({"value": True, "unit": "s"}, "unit", "is no field of a parameter; there are value, direction, workspace"),
     ],

@@ -61,7 +61,7 @@ def test_a_full_refresh_is_a_bool_with_a_direction(body: object, expected: FullR
 @pytest.mark.parametrize(
     ("body", "problems"),
     [
-        ({}, [("value", "field required")]),
+        ({}, [("value", "is missing")]),
         ({"value": None}, [("value", FLAG)]),
         ({"value": 1}, [("value", FLAG)]),
         ({"value": "yes"}, [("value", FLAG)]),

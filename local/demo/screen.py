@@ -1,0 +1,69 @@
+"""What the demo shows: rich on a terminal, plain lines (nothing that moves) anywhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+
+class Screen:
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._step = 0
+
+    def step(self, title: str) -> None:
+        self._step += 1
+        self._console.print(f"\n[bold cyan]{self._step}. {escape(title)}[/]")
+
+    def say(self, text: str = "") -> None:
+        self._console.print(escape(text))
+
+    def curl(self, method: str, url: str, key: str | None, body: Mapping[str, Any] | None = None) -> None:
+        """The line that does by hand what the demo does next."""
+        parts = ["curl"]
+        if method != "GET":
+            parts.append(f"-X {method}")
+        parts.append(f"'{url}'")
+        if key is not None:
+            parts.append(f"-H 'x-functions-key: {key}'")
+        if body is not None:
+            parts.append(f"-d '{json.dumps(body)}'")
+        self._console.print(f"   [green]$ {escape(' '.join(parts))}[/]")
+
+    def answer(self, status: int, headers: Mapping[str, str], shown: Mapping[str, Any]) -> None:
+        """An answer: its status, the headers that matter, and some of its fields."""
+        self._console.print(f"   [bold]{status}[/]")
+        for name, value in headers.items():
+            self._console.print(f"   {name}: {escape(value)}", style="dim")
+        for line in json.dumps(shown, indent=2, ensure_ascii=False).splitlines():
+            self._console.print(f"   {escape(line)}")
+
+    def state(self, seconds: float, document: Mapping[str, Any]) -> None:
+        """One line for each state that a run comes to."""
+        colour = {"Success": "green", "Failed": "red", "Cancelled": "yellow"}.get(document["status"], "white")
+        self._console.print(
+            f"   {seconds:5.1f} s  {document['state'] or '-':<22} [{colour}]{document['status']:<10}[/] "
+            f"{escape(document['message'])}"
+        )
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[Status | None]:
+        """A spinner while something goes on, on a terminal; elsewhere nothing."""
+        if not self._console.is_terminal:
+            yield None
+            return
+        with self._console.status(escape(text)) as status:
+            yield status
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self._console.print(table)

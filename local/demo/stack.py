@@ -1,0 +1,64 @@
+"""Everything the demo runs, started together and stopped together."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.azurite import Azurite
+from local.host import HostStartError, LocalHost
+from local.workspace import SimulatedWorkspace
+from polysync_core import services
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "demo-key"
+PORT = 7071
+SWEEP_SECONDS = 2
+PACE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A running app. `workspace` is None when it drives a real one."""
+
+    url: str
+    workspace: SimulatedWorkspace | None
+    log_file: Path
+
+
+@contextmanager
+def running_stack(log_file: Path) -> Iterator[Stack]:
+    """Start it all; at the end of the block nothing is left running. The app's log goes to `log_file`."""
+    is_real = bool(os.environ.get("DATABRICKS_HOST") or os.environ.get("POLYSYNC_WORKSPACES"))
+    with ExitStack() as stack:
+        _log_to(log_file)
+        if not os.environ.get("POLYSYNC_TABLES"):
+            os.environ["POLYSYNC_TABLES"] = stack.enter_context(Azurite()).connection_string
+        workspace = None
+        if not is_real:
+            workspace = stack.enter_context(SimulatedWorkspace(pace_seconds=PACE_SECONDS))
+            os.environ.update(workspace.environ())
+        os.environ.setdefault("POLYSYNC_SWEEP_SCHEDULE", f"*/{SWEEP_SECONDS} * * * * *")
+        services.forget()
+        host = _start_host(stack)
+        yield Stack(url=host.url, workspace=workspace, log_file=log_file)
+
+
+def _start_host(stack: ExitStack) -> LocalHost:
+    """On the usual port when it is free, so that the lines of the README work; else on any."""
+    try:
+        return stack.enter_context(LocalHost(ROOT, key=KEY, port=PORT))
+    except HostStartError:
+        return stack.enter_context(LocalHost(ROOT, key=KEY))
+
+
+def _log_to(log_file: Path) -> None:
+    handler = logging.FileHandler(log_file, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for noisy in ("azure", "urllib3", "msal"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,124 @@
+"""The demo's steps, as a caller does them: over HTTP. Each raises DemoError when what it shows is not as promised."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from local.demo.screen import Screen
+from local.demo.stack import KEY, Stack
+from local.workspace import script_ending
+
+_PATIENCE_SECONDS = 40.0
+_REAL_PATIENCE_SECONDS = 3600.0
+_SHOWN = ("runId", "status", "state", "message", "fullRefresh", "statusUrl", "cancelUrl", "updateUrl")
+
+
+class DemoError(Exception):
+    """Something did not go as it should."""
+
+
+class Story:
+    def __init__(self, stack: Stack, screen: Screen) -> None:
+        self._stack = stack
+        self._screen = screen
+        self._session = requests.Session()
+        self._patience_seconds = _REAL_PATIENCE_SECONDS if stack.workspace is None else _PATIENCE_SECONDS
+
+    def tell(self, pipeline_id: str, endless_id: str) -> None:
+        """Start `pipeline_id` and follow it to its end; start `endless_id` and cancel it."""
+        self._screen.step("Start an update: the answer comes at once, with the addresses to wait on")
+        first = self._start(pipeline_id, {"full_refresh": True})
+        self._screen.step("The timer sweeps the run in Table Storage until it is finished")
+        ended = self._watch(first)
+        _expect(ended["isFinished"] and ended["error"] is None, f"the run ended {ended['status']}")
+        self._await(first)
+        self._screen.step("A second run, cancelled once it runs")
+        second = self._start(endless_id, {}, brief=True)
+        self._watch(second, until="RUNNING")
+        self._call("POST", second["cancelUrl"], 202)
+        ended = self._watch(second)
+        _expect(ended["status"] == "Cancelled", f"the cancelled run ended {ended['status']}")
+        self._screen.step("The history")
+        self._history()
+
+    def pick_pipelines(self, given: str | None) -> tuple[str, str]:
+        """The pipeline to run, and the one to cancel: of a real workspace the one named, else two made for the demo."""
+        if self._stack.workspace is None:
+            if given is None:
+                raise DemoError("name a pipeline of your workspace: make demo ARGS='--pipeline <pipeline id>'")
+            return given, given
+        return (
+            self._stack.workspace.add_pipeline(name="orders"),
+            self._stack.workspace.add_pipeline(name="clicks (continuous)", script=script_ending("RUNNING")),
+        )
+
+    def where_next(self, pipeline_id: str) -> None:
+        self._screen.step("Where to look next")
+        self._screen.curl("GET", f"{self._stack.url}/api/health", None)
+        self._screen.curl("GET", f"{self._stack.url}/api/runs?status=Success", KEY)
+        self._screen.curl("POST", f"{self._stack.url}/api/pipelines/{pipeline_id}/updates", KEY, {})
+        self._screen.say(f"   the app's log of this demo: {self._stack.log_file}")
+        self._screen.say(
+            "   README.md: settings, the Data Factory recipe, deployment; docs/mission.md: what is promised"
+        )
+
+    def _start(self, pipeline_id: str, body: Mapping[str, Any], *, brief: bool = False) -> dict[str, Any]:
+        answer = self._call("POST", f"{self._stack.url}/api/pipelines/{pipeline_id}/updates", 202, body)
+        document: dict[str, Any] = answer.json()
+        if not brief:
+            headers = {name: answer.headers[name] for name in ("Location", "Operation-Location", "Retry-After")}
+            self._screen.answer(answer.status_code, headers, {name: document[name] for name in _SHOWN})
+        return document
+
+    def _watch(self, run: Mapping[str, Any], until: str | None = None) -> dict[str, Any]:
+        """Show each state of the run until it is finished, or comes to the state `until`."""
+        began = time.monotonic()
+        shown: tuple[str | None, str] | None = None
+        with self._screen.waiting("waiting for the next sweep …"):
+            while time.monotonic() - began < self._patience_seconds:
+                document: dict[str, Any] = self._get(run["statusUrl"])
+                if (document["state"], document["message"]) != shown:
+                    shown = (document["state"], document["message"])
+                    self._screen.state(time.monotonic() - began, document)
+                if document["isFinished"] or (until is not None and document["state"] == until):
+                    return document
+                time.sleep(0.25)
+        raise DemoError(f"the run did not get there within {self._patience_seconds:.0f} s; last seen {shown}")
+
+    def _await(self, run: Mapping[str, Any]) -> None:
+        self._screen.say("   The await address, which Data Factory and Logic Apps poll by themselves, now answers:")
+        answer = requests.get(run["resultUrl"], timeout=30)
+        _expect(answer.status_code == 200, f"the await address answered {answer.status_code}")
+        shown = ("status", "durationSeconds", "error")
+        self._screen.answer(answer.status_code, {}, {name: answer.json()[name] for name in shown})
+
+    def _history(self) -> None:
+        url = f"{self._stack.url}/api/runs"
+        self._screen.curl("GET", url, KEY)
+        rows = [
+            (item["runId"][:8] + "…", item["status"], item["state"], str(item["durationSeconds"]), item["message"])
+            for item in self._get(url)["items"]
+        ]
+        _expect(len(rows) >= 2, "the history does not hold both runs")
+        self._screen.table(("run", "status", "state", "seconds", "message"), rows)
+
+    def _call(self, method: str, url: str, expected: int, body: Mapping[str, Any] | None = None) -> requests.Response:
+        self._screen.curl(method, url, KEY, body)
+        answer = self._session.request(method, url, json=body, headers={"x-functions-key": KEY}, timeout=60)
+        if answer.status_code != expected:
+            raise DemoError(f"{method} answered {answer.status_code} instead of {expected}: {answer.text}")
+        return answer
+
+    def _get(self, url: str) -> Any:
+        answer = self._session.get(url, headers={"x-functions-key": KEY}, timeout=60)
+        _expect(answer.status_code == 200, f"GET {url} answered {answer.status_code}: {answer.text}")
+        return answer.json()
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise DemoError(otherwise)

@@ -1,0 +1,126 @@
+"""The core, wired as in Azure, to stand-ins over loopback HTTP, with a clock that the test moves."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from local.workspace import SimulatedWorkspace
+from polysync_core import cancelling, reading, services, starting, sweeping
+from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.adapters.clock import Clock
+from polysync_core.cancelling import Cancelled
+from polysync_core.model import Run, RunId, StartRequest, SweepReport
+from polysync_core.reading import RunView
+from polysync_core.rules import http_contract
+from polysync_core.rules.http_contract import Call
+from polysync_core.rules.run_transitions import TransitionLimits
+from polysync_core.settings import Settings
+from polysync_core.starting import Started
+
+
+class ManualClock(Clock):
+    """Begins at a fixed moment; a sleep passes at once, by exactly its time. Safe to use from all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._passed = timedelta()
+        self._began = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self._began + self._passed
+
+    def monotonic(self) -> float:
+        return self._passed.total_seconds()
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self._passed += timedelta(seconds=seconds)
+
+    def pass_time(self, **duration: float) -> None:
+        """Let time pass: the arguments of timedelta."""
+        self.sleep(timedelta(**duration).total_seconds())
+
+
+class Rig:
+    """One app on one storage; `urls` names its workspaces, the first is the default."""
+
+    def __init__(
+        self, tables: str, urls: Mapping[str, str], workspace: SimulatedWorkspace, clock: Clock, **settings: str
+    ) -> None:
+        workspaces = {name: {"url": url} for name, url in urls.items()}
+        environ = {"POLYSYNC_WORKSPACES": json.dumps(workspaces), "POLYSYNC_TABLES": tables, **settings}
+        self.settings = Settings.from_environ(environ)
+        self.workspace = workspace
+        self.clock = clock
+        self.services = services.build(self.settings, os.environ, clock)
+
+    @property
+    def access(self) -> WorkspaceAccess:
+        return self.services.at(None)
+
+    @property
+    def limits(self) -> TransitionLimits:
+        return TransitionLimits(
+            lost_after=timedelta(minutes=self.settings.lost_after_minutes),
+            retry_grace=timedelta(seconds=self.settings.retry_grace_seconds),
+        )
+
+    @property
+    def name(self) -> str:
+        """The default workspace's name."""
+        return self.access.workspace.name
+
+    def request(self, pipeline_id: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> StartRequest:
+        """A start as a caller sends it."""
+        call = Call(
+            method="POST",
+            url="http://app.example/api/pipelines/x/updates",
+            headers={} if key is None else {"idempotency-key": key},
+            route={"pipeline_id": pipeline_id},
+            body=json.dumps(body or {}).encode(),
+        )
+        return http_contract.decode_start(call, self.services.workspace_names)
+
+    def start(self, pipeline_id: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Started:
+        return starting.start_update(
+            self.request(pipeline_id, body, key),
+            self.access,
+            default_timeout_minutes=self.settings.run_timeout_minutes,
+        )
+
+    def sweep(self) -> SweepReport:
+        (report, *_) = self.sweep_all()
+        return report
+
+    def sweep_all(self) -> tuple[SweepReport, ...]:
+        limits = sweeping.SweepLimits(
+            transitions=self.limits,
+            retention=timedelta(days=self.settings.retention_days),
+            settle_seconds=self.settings.start_settle_seconds,
+        )
+        return sweeping.sweep_workspaces([*self.services.accesses.values()], limits)
+
+    def read(self, run_id: RunId) -> RunView:
+        return reading.read_run(
+            run_id,
+            [*self.services.accesses.values()],
+            max_age_seconds=self.settings.status_max_age_seconds,
+            limits=self.limits,
+        )
+
+    def cancel(self, run_id: RunId) -> Cancelled:
+        return cancelling.cancel_run(run_id, self.access)
+
+    def stored(self, run_id: RunId) -> Run:
+        """The run as storage has it now."""
+        run = self.access.store.find_run(self.name, run_id)
+        assert run is not None
+        return run
+
+    def active_ids(self) -> set[str]:
+        return {str(tracked.run.run_id) for tracked in self.access.store.active_runs(self.name).runs}

@@ -1,0 +1,78 @@
+"""The documents say what the program does: named tests exist; settings, routes and tables are the program's."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.host import load_app, load_functions
+from local.host.functions import HttpTrigger
+from polysync_core.rules.run_states import STATUS_OF_STATE
+from polysync_core.settings import SETTING_NAMES, Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+SAMPLE: dict[str, str] = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+_NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def _named_tests() -> Iterator[tuple[str, str, str]]:
+    for document in sorted(ROOT.glob("docs/*.md")):
+        for file, test in _NAMED_TEST.findall(document.read_text()):
+            yield document.name, file, test
+
+
+@pytest.mark.parametrize(("document", "file", "test"), sorted(set(_named_tests())))
+def test_a_test_that_a_document_names_exists(document: str, file: str, test: str) -> None:
+    functions = {
+        node.name for node in ast.walk(ast.parse((ROOT / file).read_text())) if isinstance(node, ast.FunctionDef)
+    }
+    assert test in functions
+
+
+def test_every_row_of_the_mission_names_its_test() -> None:
+    rows = [line for line in (ROOT / "docs/mission.md").read_text().splitlines() if line.startswith("| ")]
+    promises = [row for row in rows if not row.startswith("| the mission says")]
+    assert [row for row in promises if not _NAMED_TEST.search(row)] == []
+    assert len(promises) >= 15
+
+
+def test_the_readme_and_the_sample_name_every_setting_and_no_other() -> None:
+    in_readme = re.findall(r"^\| `((?:POLYSYNC|DATABRICKS)_\w+)` \|", README, re.MULTILINE)
+    assert sorted(in_readme) == sorted(SETTING_NAMES)
+    assert {name for name in SAMPLE if name.startswith(("POLYSYNC_", "DATABRICKS_"))} == SETTING_NAMES
+
+
+def test_the_sample_is_valid_and_shows_the_defaults_of_the_readme() -> None:
+    Settings.from_environ(SAMPLE)
+    defaults = dict(re.findall(r"^\| `(POLYSYNC_\w+)` \| `([^`]+)` \|", README, re.MULTILINE))
+    assert {name: SAMPLE[name] for name in defaults} == defaults
+
+
+def test_the_readme_lists_every_route_with_its_method() -> None:
+    functions = load_functions(load_app(ROOT))
+    served = {
+        f"{method} /api/{function.trigger.route}"
+        for function in functions
+        if isinstance(function.trigger, HttpTrigger)
+        for method in function.trigger.methods
+    }
+    listed = {
+        f"{method} {path}" for method, path in re.findall(r"^\| `(GET|POST|PUT) (/api/[^?`]+)", README, re.MULTILINE)
+    }
+    assert listed == served
+
+
+def test_the_readmes_status_table_is_the_codes() -> None:
+    rows = re.findall(r"^\| ([A-Z, ]+) \| (\w+) \|$", README, re.MULTILINE)
+    assert {state: status for states, status in rows for state in states.split(", ")} == dict(STATUS_OF_STATE)
+
+
+def test_what_is_deployed_is_pinned_exactly() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.match(r"[\w.-]+==[\w.]+( ;.*)?$", line)] == []

@@ -1,0 +1,88 @@
+"""Sets the stage where going through the front door a thousand times would take too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from azure.data.tables import TableClient, TableServiceClient
+
+from local.workspace import SimulatedWorkspace
+from polysync_core.model import Attempt, Reservation, Run, RunId, SeenUpdate
+from polysync_core.rules import row_keys
+from polysync_core.rules.run_entity import encode_run
+from polysync_core.services import RUNS_TABLE
+from polysync_core.settling import new_run
+from tests.rig import Rig
+
+
+def track_elsewhere(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str) -> Run:
+    """An update that was started elsewhere, tracked as an attach would track it, its state not seen yet."""
+    update_id = workspace.start_elsewhere(pipeline_id)
+    reservation = Reservation(
+        workspace=rig.name,
+        pipeline_id=pipeline_id,
+        owner=rig.access.new_id(),
+        reserved_at=rig.clock.now(),
+        full_refresh=False,
+    )
+    held = rig.access.store.reserve(reservation, None)
+    assert held is not None
+    run = new_run(reservation, SeenUpdate(update_id=update_id, state=None), rig.access, attached=True)
+    return rig.access.store.track(run, held, attached=True)
+
+
+def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequence[str]) -> list[Run]:
+    """A running update of each pipeline with its run as a sweep has written it, straight into the table."""
+    now = rig.clock.now()
+    runs = []
+    for pipeline_id in pipeline_ids:
+        update_id = workspace.start_elsewhere(pipeline_id)
+        workspace.set_state(pipeline_id, update_id, "RUNNING")
+        created_at = datetime.fromtimestamp(workspace.updates_of(pipeline_id)[-1].creation_time / 1000, UTC)
+        runs.append(
+            Run(
+                run_id=RunId(pipeline_id, update_id),
+                workspace=rig.name,
+                full_refresh=False,
+                accepted_at=now,
+                seen_at=now,
+                updated_at=now,
+                started_at=created_at,
+                attempts=(Attempt(update_id=update_id, state="RUNNING", created_at=created_at),),
+            )
+        )
+    with _table(rig) as table:
+        for batch in batched(runs, 33):
+            table.submit_transaction(
+                [
+                    ("create", {"PartitionKey": rig.name, "RowKey": key, **encode_run(run)})
+                    for run in batch
+                    for key in (
+                        row_keys.run(run.run_id),
+                        row_keys.active(run.run_id),
+                        row_keys.recent(run.run_id, run.accepted_at),
+                    )
+                ]
+            )
+    return runs
+
+
+def batched(runs: Sequence[Run], size: int) -> Iterator[Sequence[Run]]:
+    """`runs` in pieces of `size`."""
+    for begin in range(0, len(runs), size):
+        yield runs[begin : begin + size]
+
+
+def _table(rig: Rig) -> TableClient:
+    connection = rig.settings.tables.connection_string
+    assert connection is not None
+    with TableServiceClient.from_connection_string(connection) as service:
+        service.create_table_if_not_exists(RUNS_TABLE)
+    return TableClient.from_connection_string(connection, RUNS_TABLE)
+
+
+def put_row(rig: Rig, key: str, columns: Mapping[str, object], *, workspace: str | None = None) -> None:
+    """Write a row as it is, behind the back of the store."""
+    with _table(rig) as table:
+        table.upsert_entity({"PartitionKey": workspace or rig.name, "RowKey": key, **columns})

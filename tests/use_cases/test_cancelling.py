@@ -1,0 +1,126 @@
+"""Cancelling: the intent is kept, the mission's stop is asked for, and only ever for our update."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.workspace import SimulatedWorkspace
+from polysync_core import cancelling
+from polysync_core.errors import PermissionRefused, RunNotFound
+from polysync_core.model import RunId, Status
+from polysync_core.rules.run_states import status_of_run
+from tests.rig import ManualClock, Rig
+
+STOP_UPDATE = "/pipelines/{id}/updates/{uid}/stop"
+STOP_PIPELINE = "/pipelines/{id}/stop"
+
+
+def test_a_cancel_asks_for_the_missions_stop_and_the_sweep_sees_it_through(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    cancelled = rig.cancel(run_id)
+    assert cancelled.asked
+    assert rig.stored(run_id).cancel_requested_at is not None
+    assert [call.path for call in workspace.calls("POST", STOP_UPDATE)] == [
+        f"/api/2.0/pipelines/{pipeline_id}/updates/{run_id.update_id}/stop"
+    ]
+    rig.sweep()
+    assert (rig.stored(run_id).state, status_of_run(rig.stored(run_id))) == ("STOPPING", Status.RUNNING)
+    rig.sweep()
+    assert len(workspace.calls("POST", STOP_UPDATE)) == 1, "a run that is stopping is not asked again"
+    workspace.advance(pipeline_id)
+    rig.sweep()
+    assert status_of_run(rig.stored(run_id)) is Status.CANCELLED
+
+
+def test_a_finished_run_is_given_as_it_is_and_nobody_is_called(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    rig.sweep()
+    workspace.clear_calls()
+    cancelled = rig.cancel(run_id)
+    assert not cancelled.asked
+    assert workspace.calls() == []
+    assert rig.stored(run_id).cancel_requested_at is None
+
+
+def test_where_the_route_is_unknown_the_pipeline_is_stopped_after_a_look_and_that_is_remembered(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    workspace.configure(has_update_stop=False)
+    for number in range(2):
+        pipeline_id = workspace.add_pipeline()
+        run_id = rig.start(pipeline_id).run.run_id
+        workspace.clear_calls()
+        rig.cancel(run_id)
+        assert workspace.updates_of(pipeline_id)[0].state == "STOPPING"
+        methods = [call.method for call in workspace.calls()]
+        assert methods == (["POST", "GET", "POST"] if number == 0 else ["GET", "POST"])
+
+
+def test_the_pipelines_stop_never_hits_an_update_that_is_not_ours(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    workspace.configure(has_update_stop=False)
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    workspace.start_elsewhere(pipeline_id)
+    rig.cancel(run_id)
+    assert workspace.updates_of(pipeline_id)[1].state == "CREATED"
+    assert workspace.calls("POST", STOP_PIPELINE) == []
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_stop_that_could_not_be_asked_for_is_repeated_by_every_sweep(
+    rig: Rig, workspace: SimulatedWorkspace, status: int
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.add_fault("status", method="POST", route=STOP_UPDATE, status=status, times=2)
+    assert rig.cancel(run_id).asked
+    rig.sweep()
+    assert workspace.updates_of(pipeline_id)[0].state == "CREATED"
+    rig.sweep()
+    assert workspace.updates_of(pipeline_id)[0].state == "STOPPING"
+
+
+def test_a_refused_permission_is_told_and_the_wish_is_kept(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.forbid(pipeline_id)
+    with pytest.raises(PermissionRefused, match="each sweep repeats it"):
+        rig.cancel(run_id)
+    workspace.allow(pipeline_id)
+    rig.sweep()
+    assert workspace.updates_of(pipeline_id)[0].state == "STOPPING"
+
+
+def test_a_second_cancel_keeps_the_time_of_the_first(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    run_id = rig.start(workspace.add_pipeline()).run.run_id
+    first = rig.cancel(run_id).run.cancel_requested_at
+    clock.pass_time(minutes=1)
+    assert rig.cancel(run_id).run.cancel_requested_at == first
+
+
+def test_an_unknown_run_is_404(rig: Rig) -> None:
+    with pytest.raises(RunNotFound):
+        rig.cancel(RunId("p", "u"))
+
+
+def test_a_pipeline_is_cancelled_by_its_active_run_if_that_is_ours(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    with pytest.raises(RunNotFound, match="no active run"):
+        cancelling.cancel_pipeline(pipeline_id, None, rig.access)
+    workspace.start_elsewhere(pipeline_id)
+    with pytest.raises(RunNotFound, match="no active run"):
+        cancelling.cancel_pipeline(pipeline_id, None, rig.access)
+    workspace.set_state(pipeline_id, None, "CANCELED")
+    run_id = rig.start(pipeline_id).run.run_id
+    assert cancelling.cancel_pipeline(pipeline_id, None, rig.access).run.run_id == run_id
+    assert workspace.updates_of(pipeline_id)[1].state == "STOPPING"

@@ -1,0 +1,145 @@
+"""Reading: a fresh run costs no call, a stale one a single one, and an outage shows as staleness, never as a status."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from local.workspace import SimulatedWorkspace
+from polysync_core import reading
+from polysync_core.errors import RunNotFound
+from polysync_core.model import RunFilter, RunId, Status
+from polysync_core.rules.run_states import status_of_run
+from tests.rig import ManualClock, Rig
+
+UPDATE = "/pipelines/{id}/updates/{uid}"
+
+
+def test_a_thousand_reads_of_a_fresh_run_cause_no_call(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    run_id = rig.start(workspace.add_pipeline()).run.run_id
+    clock.pass_time(minutes=10)
+    rig.sweep()
+    clock.pass_time(seconds=30)
+    workspace.clear_calls()
+    with ThreadPoolExecutor(8) as pool:
+        views = [*pool.map(lambda _: rig.read(run_id), range(1_000))]
+    assert workspace.calls() == []
+    assert {view.stale_since for view in views} == {None}
+
+
+def test_a_thousand_reads_of_a_stale_run_cause_one_call(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.set_state(pipeline_id, None, "RUNNING")
+    clock.pass_time(seconds=31)
+    workspace.clear_calls()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: rig.read(run_id), range(1_000)))
+    assert len(workspace.calls("GET", UPDATE)) == 1
+    view = rig.read(run_id)
+    assert (view.run.state, view.stale_since) == ("RUNNING", None)
+
+
+def test_an_unchanged_stale_run_is_remembered_as_seen_for_other_instances(
+    rig: Rig, azurite: str, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    run_id = rig.start(workspace.add_pipeline()).run.run_id
+    rig.sweep()
+    clock.pass_time(seconds=31)
+    rig.read(run_id)
+    workspace.clear_calls()
+    another = Rig(azurite, {rig.name: workspace.url}, workspace, clock)
+    another.read(run_id)
+    assert workspace.calls() == []
+
+
+def test_a_read_finishes_a_run_through_the_sweeps_transition(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.set_state(pipeline_id, None, "FAILED")
+    clock.pass_time(minutes=1)
+    run = rig.read(run_id).run
+    assert (status_of_run(run), run.is_finished) == (Status.FAILED, True)
+    assert rig.active_ids() == set()
+    assert rig.sweep().active == 0
+
+
+def test_an_outage_shows_as_staleness_and_costs_a_thousand_readers_one_try(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.set_state(pipeline_id, None, "RUNNING")
+    rig.sweep()
+    swept_at = clock.now()
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    clock.pass_time(minutes=7)
+    workspace.add_fault("status", method="GET", status=400, times=None)
+    workspace.clear_calls()
+    views = [rig.read(run_id) for _ in range(50)]
+    assert len(workspace.calls()) == 1
+    assert {(status_of_run(view.run), view.stale_since) for view in views} == {(Status.RUNNING, swept_at)}
+    workspace.clear_faults()
+    clock.pass_time(seconds=31)
+    view = rig.read(run_id)
+    assert (status_of_run(view.run), view.stale_since) == (Status.SUCCESS, None)
+
+
+def test_a_run_that_the_last_sweep_could_not_see_is_not_fresh(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    run_id = rig.start(workspace.add_pipeline()).run.run_id
+    rig.sweep()
+    clock.pass_time(minutes=1)
+    workspace.add_fault("status", method="GET", route=UPDATE, status=400)
+    assert rig.sweep().failed == 1
+    workspace.clear_calls()
+    assert rig.read(run_id).stale_since is None
+    assert len(workspace.calls("GET", UPDATE)) == 1
+
+
+def test_a_run_is_looked_for_in_every_workspace(rig: Rig, azurite: str, workspace: SimulatedWorkspace) -> None:
+    run_id = rig.start(workspace.add_pipeline()).run.run_id
+    both = Rig(azurite, {"first": workspace.url, rig.name: workspace.url}, workspace, rig.clock)
+    assert both.read(run_id).run.workspace == rig.name
+    with pytest.raises(RunNotFound):
+        both.read(RunId(run_id.pipeline_id, "no-such-update"))
+
+
+def test_the_listing_is_newest_first_filtered_and_paged(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    run_ids = []
+    for number in range(7):
+        pipeline_id = workspace.add_pipeline()
+        run_ids.append(rig.start(pipeline_id).run.run_id)
+        if number % 2:
+            workspace.set_state(pipeline_id, None, "COMPLETED")
+        clock.pass_time(seconds=1)
+    rig.sweep()
+
+    def listed(limit: int, wanted: RunFilter) -> list[RunId]:
+        found: list[RunId] = []
+        continuation: str | None = None
+        while True:
+            page = reading.list_runs(rig.access, wanted, limit=limit, continuation=continuation, max_age_seconds=30)
+            assert len(page.views) <= limit
+            found += [view.run.run_id for view in page.views]
+            continuation = page.continuation
+            if continuation is None:
+                return found
+
+    newest_first = run_ids[::-1]
+    for limit in (1, 3, 7, 200):
+        assert listed(limit, RunFilter()) == newest_first
+        assert listed(limit, RunFilter(status=Status.SUCCESS)) == newest_first[1::2]
+        assert listed(limit, RunFilter(active=True)) == newest_first[::2]
+        assert listed(limit, RunFilter(pipeline_id=run_ids[3].pipeline_id)) == [run_ids[3]]
+        assert listed(limit, RunFilter(active=True, status=Status.SUCCESS)) == []
