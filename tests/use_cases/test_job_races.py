@@ -112,3 +112,11 @@ def test_one_row_that_changed_does_not_keep_the_others_of_its_batch_from_being_w
     race(lambda: put(rig, pipeline_id, True))
     assert discover_all(rig).tally.jobs == Counts(changed=4)
     assert len(written(before, etags(rig))) == 5
+
+
+def test_of_two_discoveries_that_find_the_same_change_one_writes_it(
+    rig: Rig, workspace: SimulatedWorkspace, race: Race, pipeline_id: str
+) -> None:
+    workspace.set_spec(pipeline_id, {"photon": False})
+    race(lambda: discover_all(rig))
+    assert discover_all(rig).tally.jobs == Counts(unchanged=4)
