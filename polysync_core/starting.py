@@ -193,12 +193,12 @@ class _Start:
                     self._refuse(held, error)
                 if step is NextStep.LOOK_UP:
                     return self._track(held, self._look_up(held, error))
+                may_be_started = may_be_started or _is_503(error)
+                if may_be_started and (found := self._find_started(held)) is not None:
+                    return self._track(held, found)
                 if step is NextStep.REPEAT:
-                    may_be_started = may_be_started or _is_503(error)
                     self._pause_before_repeat(held, error, repeats)
                     repeats += 1
-                elif may_be_started and (found := self._find_started(held)) is not None:
-                    return self._track(held, found)
                 else:
                     joined = self._meet_conflict(held, error, last=conflicts > 0)
                     if joined is not None:
@@ -327,4 +327,5 @@ class _Start:
 
 
 def _is_503(error: PolysyncError) -> bool:
+    """Databricks says that it did not accept the call; a gateway before it may say so of a call that got through."""
     return isinstance(error, DatabricksError) and error.databricks_status == 503

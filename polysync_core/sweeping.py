@@ -165,7 +165,8 @@ class _Sweep:
             for page in self._talk.iter_pipelines_pages():
                 pages += 1
                 pipelines.update((pipeline.pipeline_id, pipeline) for pipeline in page.pipelines)
-                if pages > active:
+                if pages == active and page.next_page_token is not None:
+                    pages += 1
                     break
         except DatabricksError as error:
             if error.databricks_status not in {400, 403, 404}:

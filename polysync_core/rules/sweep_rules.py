@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import ceil
 
 from polysync_core.model import LastSweep, Run, SeenUpdate
 from polysync_core.rules.pipelines_api import ListedPipeline
@@ -20,9 +21,7 @@ ROUND = timedelta(minutes=10)
 """Every run is looked at singly this often, even when the listing shows it unchanged."""
 SWEEPS_A_ROUND = 40
 """At the default of a sweep every 15 s."""
-LEAST_LOOKS = 25
-FEW_RUNS = 3
-"""Up to so many runs are looked at singly while nobody knows how many pages a listing takes."""
+MOST_TO_CATCH_UP = 25
 PAGES_KNOWN_FOR = timedelta(hours=1)
 _AFTER_ALL_IDS = "~"
 
@@ -45,8 +44,11 @@ def known_pages(last: LastSweep | None, now: datetime) -> int | None:
 
 
 def should_list(active: int, pages: int | None) -> bool:
-    """Whether listing the pipelines costs fewer calls than one GET for each of `active` runs."""
-    return active > (FEW_RUNS if pages is None else pages)
+    """Whether listing the pipelines costs fewer calls than one GET for each of `active` runs.
+
+    While nobody knows how many pages a listing takes it is tried, for as long as it stays the cheaper way.
+    """
+    return active > (1 if pages is None else pages)
 
 
 def plan_looks(
@@ -92,15 +94,21 @@ def _is_newer(other: SeenUpdate, than: SeenUpdate) -> bool:
 def _continue_round(
     listed: Sequence[str], active: int, last: LastSweep | None, now: datetime
 ) -> tuple[datetime, str, Sequence[str]]:
-    """The round's begin, its new cursor, and whose turn it is: in order of run id, a fortieth of the runs a sweep."""
+    """The round's begin, its new cursor, and whose turn it is, in order of run id."""
     began_at, cursor = now, ""
     if last is not None and last.round_began_at is not None:
         began_at, cursor = last.round_began_at, last.round_cursor
         if cursor == _AFTER_ALL_IDS and now - began_at >= ROUND:
             began_at, cursor = now, ""
     ahead = [run_id for run_id in listed if run_id > cursor]
-    turn = ahead[: max(LEAST_LOOKS, -(-active // SWEEPS_A_ROUND))]
+    turn = ahead[: _turn_size(active, last, now)]
     return began_at, turn[-1] if len(turn) < len(ahead) else _AFTER_ALL_IDS, turn
+
+
+def _turn_size(active: int, last: LastSweep | None, now: datetime) -> int:
+    """A fortieth of the runs; after a longer pause than 15 s more, as its share of the round, but at most 25."""
+    share = 0.0 if last is None else min(1.0, (now - last.swept_at) / ROUND)
+    return max(ceil(active / SWEEPS_A_ROUND), min(MOST_TO_CATCH_UP, ceil(active * share)))
 
 
 def seen_at(run: Run, last: LastSweep | None) -> datetime:
