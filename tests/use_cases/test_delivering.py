@@ -23,13 +23,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
+from local.receiver import Receiver
 from polysync_core import delivering
 from polysync_core.adapters.callbacks import CallbackSender
 from polysync_core.adapters.clock import Clock
 from polysync_core.callback_model import CallbackState
 from polysync_core.delivering import DeliveryReport
 from polysync_core.services import RUNS_TABLE
-from tests.receiver import Receiver
 from tests.rig import ManualClock, Rig
 from tests.use_cases.callbacks import callback_of, deliver, finish, started
 from tests.use_cases.conftest import RigOf
