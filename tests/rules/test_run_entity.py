@@ -226,9 +226,9 @@ def test_a_thousand_unseen_runs_fit_in_columns_of_32_000_characters() -> None:
     assert run_entity.decode_last_sweep(columns).not_seen == longest
 
 
-def test_only_the_first_hundred_rows_set_aside_are_kept() -> None:
+def test_only_the_first_twenty_rows_set_aside_are_kept() -> None:
     last = LastSweep(swept_at=NOW, report=SweepReport(workspace="w"), set_aside=tuple(map(str, range(150))))
-    assert json.loads(str(run_entity.encode_last_sweep(last)["setAside"])) == [str(number) for number in range(100)]
+    assert json.loads(str(run_entity.encode_last_sweep(last)["setAside"])) == [str(number) for number in range(20)]
 
 
 GOOD_ATTEMPT: dict[str, object] = {"updateId": "u", "state": None, "cause": None, "createdAt": None}
