@@ -8,5 +8,5 @@ adapters/               I/O: databricks, entra, run_store, callback_store, callb
 settings                the environment, validated
 rules/                  pure: run_states, start_rules, sweep_rules, pipelines_api, http_contract, run_document,
                         run_entity, row_keys, addresses, callback_addresses, callback_rules, callback_entity
-model, errors           values and the error tree
+model, callback_model, errors    values and the error tree
 """

@@ -15,8 +15,9 @@ from enum import Enum, auto
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.callbacks import CallbackSender
+from polysync_core.callback_model import CallbackState, HeldCallback, Waiter
 from polysync_core.errors import CallbacksNotOwed, PolysyncError, RunNotFound
-from polysync_core.model import CallbackState, HeldCallback, Run, RunId, Waiter
+from polysync_core.model import Run, RunId
 from polysync_core.rules import callback_rules
 from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.callback_rules import TryResult

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from polysync_core import cancelling, checking, delivering, reading, starting, sweeping
+from polysync_core.callback_model import CallbackKind
 from polysync_core.cancelling import Cancelled
 from polysync_core.errors import RunNotFound
-from polysync_core.model import CallbackKind
 from polysync_core.reading import RunView
 from polysync_core.rules import http_contract
 from polysync_core.rules.addresses import await_token, is_await_token
 from polysync_core.rules.callback_addresses import check_address
 from polysync_core.rules.http_contract import Call, Reply
 from polysync_core.rules.run_document import encode_document, encode_outcome
+from polysync_core.rules.run_transitions import TransitionLimits
 from polysync_core.services import Services
 
 
@@ -22,7 +23,7 @@ def start_update(call: Call, services: Services) -> Reply:
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
     access = services.at(request.workspace)
-    started = starting.start_update(request, access)
+    started = starting.start_update(request, access, default_timeout_minutes=services.settings.run_timeout_minutes)
     run, addresses = started.run, call.addresses(services.settings.public_url)
     waiting = addresses.waiting_headers(run.run_id, await_token(services.await_secret(), run.run_id))
     document = _document(call, services, reading.view_of(run, access, None))
@@ -98,7 +99,9 @@ def health(_: Call, services: Services) -> Reply:
 
 def sweep(services: Services) -> None:
     limits = sweeping.SweepLimits(
-        lost_after=_lost_after(services), settle_seconds=services.settings.start_settle_seconds
+        transitions=_limits(services),
+        settle_seconds=services.settings.start_settle_seconds,
+        retention=timedelta(days=services.settings.retention_days),
     )
     sweeping.sweep_workspaces([*services.accesses.values()], limits)
 
@@ -113,12 +116,15 @@ def _read(call: Call, services: Services) -> RunView:
         http_contract.decode_run_id(call),
         services.among(named),
         max_age_seconds=services.settings.status_max_age_seconds,
-        lost_after=_lost_after(services),
+        limits=_limits(services),
     )
 
 
-def _lost_after(services: Services) -> timedelta:
-    return timedelta(minutes=services.settings.lost_after_minutes)
+def _limits(services: Services) -> TransitionLimits:
+    return TransitionLimits(
+        lost_after=timedelta(minutes=services.settings.lost_after_minutes),
+        retry_grace=timedelta(seconds=services.settings.retry_grace_seconds),
+    )
 
 
 def _cancelled(call: Call, services: Services, cancelled: Cancelled) -> Reply:

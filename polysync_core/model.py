@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
-from urllib.parse import urlsplit
+
+from polysync_core.callback_model import Callback, CallbackAddress, Waiter
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -28,23 +29,6 @@ class OnConflict(StrEnum):
 
     FAIL = "fail"
     ATTACH = "attach"
-
-
-class CallbackKind(StrEnum):
-    """Who is called back, by the field that asked for it."""
-
-    DATA_FACTORY = "callBackUri"
-    """Data Factory's WebHook activity."""
-    WEBHOOK = "callbackUrl"
-    """Logic Apps' HTTP Webhook action, or any other receiver."""
-
-
-class CallbackState(StrEnum):
-    WAITING = "waiting"
-    """The run is active."""
-    DUE = "due"
-    DELIVERED = "delivered"
-    GIVEN_UP = "givenUp"
 
 
 def is_id(text: str) -> bool:
@@ -116,71 +100,16 @@ class RunError:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CallbackAddress:
-    """Where a caller wants to be called back. `url` is a credential: stored to be called, shown nowhere.
-
-    `base_url` is the scheme and host under which the caller reached us, for the addresses in what is delivered.
-    """
-
-    kind: CallbackKind
-    url: str = field(repr=False)
-    base_url: str
-
-    @property
-    def host(self) -> str:
-        """The part that is no secret: host, and port if there is one."""
-        return urlsplit(self.url).netloc.lower()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Waiter:
-    """A caller who waits for a run. `callback_id` is the webhook-id of everything that is delivered to them."""
-
-    callback_id: str
-    address: CallbackAddress
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Callback:
-    """How a callback of a run stands. `last_error` says why the last try failed, without any part of an address."""
-
-    callback_id: str
-    kind: CallbackKind
-    host: str
-    state: CallbackState = CallbackState.WAITING
-    tries: int = 0
-    last_error: str | None = None
-    next_attempt_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OwedCallback:
-    """A callback of a finished run that is to be sent from `due_at` on. `since` is when it was first tried."""
-
-    workspace: str
-    run_id: RunId
-    callback_id: str
-    host: str
-    due_at: datetime
-    tries: int = 0
-    since: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldCallback:
-    """An owed callback with the ETag of its row: whoever sends it or ends it must still hold it."""
-
-    owed: OwedCallback
-    etag: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """Our record of one update, from acceptance until nothing more is owed for it.
 
     `seen_at` is when Databricks last answered for it in a way that was written down; a sweep that finds it unchanged
-    writes nothing here. `missing_since` is the first of an unbroken row of "does not exist" answers. The run is
-    finished exactly when `finished_at` is set.
+    writes nothing here. `state_since` is when its present state was first seen. `missing_since` is the first of an
+    unbroken row of "does not exist" answers. The run is finished exactly when `finished_at` is set.
+
+    `timeout_at`: when a stop is asked for. `follow_retries`: Databricks' automatic retries become further attempts;
+    from `retry_awaited_since` on, the last attempt has ended and a retry is waited for. `retried_as`: a retry that is
+    not followed.
     """
 
     run_id: RunId
@@ -199,6 +128,11 @@ class Run:
     attached: bool = False
     error: RunError | None = None
     callbacks: tuple[Callback, ...] = ()
+    state_since: datetime | None = None
+    timeout_at: datetime | None = None
+    follow_retries: bool = False
+    retry_awaited_since: datetime | None = None
+    retried_as: str | None = None
 
     @property
     def state(self) -> str | None:
@@ -243,6 +177,8 @@ class StartRequest:
     full_refresh: bool | None = None
     ignored_parameters: tuple[str, ...] = ()
     on_conflict: OnConflict = OnConflict.FAIL
+    timeout_minutes: float | None = None
+    follow_retries: bool = False
     idempotency_key: str | None = field(default=None, repr=False)
     fingerprint: str = ""
     callback: CallbackAddress | None = None
@@ -258,6 +194,8 @@ class Reservation:
     reserved_at: datetime
     full_refresh: bool
     ignored_parameters: tuple[str, ...] = ()
+    timeout_at: datetime | None = None
+    follow_retries: bool = False
     start_row: str | None = None
     waiter: Waiter | None = None
 
@@ -280,6 +218,7 @@ class UsedKey:
 
     fingerprint: str
     owner: str
+    used_at: datetime
     run_id: RunId | None = None
     attached: bool = False
     callback_id: str | None = None
@@ -306,7 +245,7 @@ class LastSweep:
     `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for; `set_aside` the keys
     of rows it could not read. `pages` is how many pages of 100 the workspace's pipelines took when last listed (None:
     never listed), `pages_counted_at` when. `round_began_at` and `round_cursor` say how far the single looks beside the
-    listing have come.
+    listing have come. `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far that came.
     """
 
     swept_at: datetime
@@ -317,6 +256,8 @@ class LastSweep:
     pages_counted_at: datetime | None = None
     round_began_at: datetime | None = None
     round_cursor: str = ""
+    cleaned_at: datetime | None = None
+    cleaned_keys_after: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

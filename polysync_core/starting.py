@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NoReturn
 
 from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.callback_model import Waiter
 from polysync_core.errors import (
     DatabricksError,
     KeyInFlight,
@@ -27,17 +29,7 @@ from polysync_core.errors import (
     TooManyCallbacks,
     UpdateConflict,
 )
-from polysync_core.model import (
-    HeldReservation,
-    OnConflict,
-    Reservation,
-    Run,
-    RunId,
-    SeenUpdate,
-    StartRequest,
-    UsedKey,
-    Waiter,
-)
+from polysync_core.model import HeldReservation, OnConflict, Reservation, Run, RunId, SeenUpdate, StartRequest, UsedKey
 from polysync_core.rules import row_keys, start_rules
 from polysync_core.rules.addresses import update_url
 from polysync_core.rules.pipelines_api import START_HINT
@@ -56,18 +48,22 @@ class Started:
     attached: bool
 
 
-def start_update(request: StartRequest, access: WorkspaceAccess) -> Started:
+def start_update(
+    request: StartRequest, access: WorkspaceAccess, *, default_timeout_minutes: float | None = None
+) -> Started:
     """Start an update of a pipeline, or give what an earlier request with the same key came to.
 
     Answers within 45 s. Raises DatabricksError and its kin when it was refused, UpdateConflict when the pipeline is
     busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet, StorageUnavailable.
     """
-    return _Start(request, access).run()
+    minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
+    return _Start(request, access, None if minutes is None else timedelta(minutes=minutes)).run()
 
 
 class _Start:
-    def __init__(self, request: StartRequest, access: WorkspaceAccess) -> None:
+    def __init__(self, request: StartRequest, access: WorkspaceAccess, timeout: timedelta | None) -> None:
         self._request = request
+        self._timeout = timeout
         self._access = access
         self._store = access.store
         self._clock = access.clock
@@ -95,20 +91,28 @@ class _Start:
                 used = self._store.find_used_key(workspace, self._start_row)
                 if used is not None:
                     return self._repeat(used, self._start_row)
+            now = self._clock.now()
             callback_id, address = self._access.new_id(), self._request.callback
             reservation = Reservation(
                 workspace=workspace,
                 pipeline_id=self._request.pipeline_id,
                 owner=self._access.new_id(),
-                reserved_at=self._clock.now(),
+                reserved_at=now,
                 full_refresh=self._full_refresh,
                 ignored_parameters=self._request.ignored_parameters,
+                timeout_at=None if self._timeout is None else now + self._timeout,
+                follow_retries=self._request.follow_retries,
                 start_row=self._start_row,
                 waiter=None if address is None else Waiter(callback_id=callback_id, address=address),
             )
             held = self._store.reserve(
                 reservation,
-                UsedKey(fingerprint=self._request.fingerprint, owner=reservation.owner, callback_id=callback_id),
+                UsedKey(
+                    fingerprint=self._request.fingerprint,
+                    owner=reservation.owner,
+                    used_at=now,
+                    callback_id=callback_id,
+                ),
             )
             if held is not None:
                 return held

@@ -20,7 +20,7 @@ from datetime import datetime
 import certifi
 from standardwebhooks import Webhook
 
-from polysync_core.model import CallbackKind, Waiter
+from polysync_core.callback_model import CallbackKind, Waiter
 from polysync_core.rules.callback_addresses import AddressRefused, HostRule, Target, may_connect, target_of
 from polysync_core.rules.callback_rules import TRY_SECONDS, TryResult
 

@@ -23,7 +23,10 @@ class RunRows:
         self._new_id = new_id
 
     def find(self, workspace: str, run_id: RunId) -> Run | None:
+        """The run; by the id of any of its attempts."""
         row = self._table.get(workspace, row_keys.run(run_id))
+        if row is not None and "aliasOf" in row:
+            row = self._table.get(workspace, str(row["aliasOf"]))
         return None if row is None else decode_run(row)
 
     def find_active(self, workspace: str, run_id: RunId) -> TrackedRun | None:
@@ -38,7 +41,7 @@ class RunRows:
     def find_finished(self, workspace: str, run_id: RunId) -> TrackedRun | None:
         """The run with its lock, or None when it is not known or not finished."""
         row = self._table.get(workspace, row_keys.run(run_id))
-        if row is None:
+        if row is None or "aliasOf" in row:
             return None
         run = decode_run(row)
         return TrackedRun(run=run, etag=etag_of(row)) if run.is_finished else None
@@ -55,7 +58,7 @@ class RunRows:
         """Replace the run under its lock, with the operations `beside` in the same batch.
 
         False when another change was first, or a row of `beside` was not as expected: then nothing was written. A run
-        that finishes leaves the active ones.
+        that finishes leaves the active ones; a new attempt gets an alias row, so that nobody else tracks its update.
         """
         write_id = self._new_id()
         active_key, run_key, recent_key = _keys_of(run)
@@ -65,6 +68,9 @@ class RunRows:
             operations.append(tables.delete(row_of(run.workspace, active_key), tracked.etag))
         elif not run.is_finished:
             operations.append(tables.replace(_run_row(run, active_key, write_id), tracked.etag))
+        for attempt in run.attempts[len(tracked.run.attempts) :]:
+            alias = row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id))
+            operations.append(tables.create(row_of(run.workspace, alias, {"aliasOf": run_key})))
         return self._table.commit([*operations, *beside], is_ours=lambda: self._wrote(run, write_id))
 
     def _wrote(self, run: Run, write_id: str) -> bool:

@@ -40,7 +40,7 @@ from polysync_core.rules.run_entity import (
     encode_reservation,
     encode_used_key,
 )
-from polysync_core.rules.run_states import status_of
+from polysync_core.rules.run_states import status_of_run
 
 _log = logging.getLogger("polysync.store")
 
@@ -105,7 +105,7 @@ class RunStore:
         tracked = self.find_run(run.workspace, run.run_id)
         if tracked is not None:
             if self._held(held.reservation) is not None:
-                return self.complete(held, run.run_id, attached=attached) or tracked
+                return self.complete(held, tracked.run_id, attached=attached) or tracked
             return tracked
         if self._rows.insert(run, outcome):
             return run
@@ -131,6 +131,7 @@ class RunStore:
     # --- runs
 
     def find_run(self, workspace: str, run_id: RunId) -> Run | None:
+        """The run; by the id of any of its attempts."""
         return self._rows.find(workspace, run_id)
 
     def find_active(self, workspace: str, run_id: RunId) -> TrackedRun | None:
@@ -152,7 +153,8 @@ class RunStore:
     def save_transition(self, tracked: TrackedRun, run: Run) -> bool:
         """Replace the run, under its lock. False when another transition was first: then nothing was written.
 
-        A finished run leaves the active ones in the same batch, and owes its callbacks from then on.
+        A finished run leaves the active ones in the same batch, and owes its callbacks from then on. A new attempt gets
+        an alias row, so that nobody else tracks its update.
         """
         owing = owe_waiting(run) if run.is_finished else run
         return self._rows.change(tracked, owing, queue(owing))
@@ -189,7 +191,7 @@ class RunStore:
         return (
             (key, run)
             for key, run in keyed
-            if key > after and (wanted.status is None or status_of(run.state) == wanted.status)
+            if key > after and (wanted.status is None or status_of_run(run) == wanted.status)
         )
 
     # --- the sweep

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from polysync_core.callback_model import CallbackAddress
 from polysync_core.errors import FieldProblem, InvalidRequest
-from polysync_core.model import CallbackAddress
 
 SETTING = "POLYSYNC_CALLBACK_HOSTS"
 DEFAULT_HOSTS = "*.svc.datafactory.azure.com,*.logic.azure.com,*.environment.api.powerplatform.com"

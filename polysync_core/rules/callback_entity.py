@@ -10,16 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from polysync_core.callback_model import Callback, CallbackAddress, CallbackKind, CallbackState, OwedCallback, Waiter
 from polysync_core.errors import RowUnreadable
-from polysync_core.model import (
-    Callback,
-    CallbackAddress,
-    CallbackKind,
-    CallbackState,
-    OwedCallback,
-    RunId,
-    Waiter,
-)
+from polysync_core.model import RunId
 from polysync_core.rules.columns import Columns, Row, without_nones
 
 

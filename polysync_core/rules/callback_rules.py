@@ -13,17 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import accumulate, zip_longest
 
+from polysync_core.callback_model import Callback, CallbackKind, CallbackState, HeldCallback, OwedCallback, Waiter
 from polysync_core.errors import TooManyCallbacks
-from polysync_core.model import (
-    Callback,
-    CallbackKind,
-    CallbackState,
-    HeldCallback,
-    JsonObject,
-    OwedCallback,
-    Run,
-    Waiter,
-)
+from polysync_core.model import JsonObject, Run
 from polysync_core.rules.run_document import error_code_of, outcome_code
 
 MAX_CALLBACKS = 20
@@ -190,4 +182,4 @@ def encode_body(kind: CallbackKind, run: Run, document: JsonObject) -> bytes:
         body = {"Output": document, "StatusCode": str(code)}
         if code >= 400:
             body = {**body, "Error": {"ErrorCode": error_code_of(run), "Message": document["message"]}}
-    return json.dumps(body, ensure_ascii=False).encode()
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

@@ -23,7 +23,7 @@ from polysync_core.rules.columns import Columns
 from polysync_core.rules.columns import Row as _Row
 from polysync_core.rules.columns import dump as _dump
 from polysync_core.rules.columns import without_nones as _without_nones
-from polysync_core.rules.run_states import status_of
+from polysync_core.rules.run_states import status_of_run
 
 
 def encode_run(run: Run) -> Columns:
@@ -31,7 +31,7 @@ def encode_run(run: Run) -> Columns:
         "runId": str(run.run_id),
         "pipelineId": run.run_id.pipeline_id,
         "workspace": run.workspace,
-        "status": status_of(run.state).value,
+        "status": status_of_run(run).value,
         "isFinished": run.is_finished,
         "acceptedAt": run.accepted_at,
         "seenAt": run.seen_at,
@@ -47,6 +47,11 @@ def encode_run(run: Run) -> Columns:
         "cancelRequestedAt": run.cancel_requested_at,
         "error": None if run.error is None else _dump(asdict(run.error)),
         "callbacks": _dump([encode_callback(callback) for callback in run.callbacks]) if run.callbacks else None,
+        "stateSince": run.state_since,
+        "timeoutAt": run.timeout_at,
+        "followRetries": run.follow_retries,
+        "retryAwaitedSince": run.retry_awaited_since,
+        "retriedAs": run.retried_as,
     }
     return _without_nones(columns)
 
@@ -77,6 +82,11 @@ def decode_run(columns: Mapping[str, object]) -> Run:
             attached=row.need("attached", bool),
             error=None if error is None else RunError(**error),
             callbacks=tuple(decode_callback(entry) for entry in callbacks),
+            state_since=row.instant_or_none("stateSince"),
+            timeout_at=row.instant_or_none("timeoutAt"),
+            follow_retries=row.get("followRetries", bool) or False,
+            retry_awaited_since=row.instant_or_none("retryAwaitedSince"),
+            retried_as=row.get("retriedAs", str),
         )
     except (ValueError, TypeError, KeyError, IndexError) as wrong:
         raise RowUnreadable(f"A row of a run cannot be read: {type(wrong).__name__}.") from wrong
@@ -91,6 +101,8 @@ def encode_reservation(reservation: Reservation) -> Columns:
             "reservedAt": reservation.reserved_at,
             "fullRefresh": reservation.full_refresh,
             "ignoredParameters": _dump(reservation.ignored_parameters),
+            "timeoutAt": reservation.timeout_at,
+            "followRetries": reservation.follow_retries,
             "startRow": reservation.start_row,
             **({} if reservation.waiter is None else encode_waiter(reservation.waiter)),
         }
@@ -106,6 +118,8 @@ def decode_reservation(columns: Mapping[str, object]) -> Reservation:
         reserved_at=row.instant("reservedAt"),
         full_refresh=row.need("fullRefresh", bool),
         ignored_parameters=tuple(row.json("ignoredParameters", list)),
+        timeout_at=row.instant_or_none("timeoutAt"),
+        follow_retries=row.get("followRetries", bool) or False,
         start_row=row.get("startRow", str),
         waiter=decode_waiter(columns),
     )
@@ -116,6 +130,7 @@ def encode_used_key(used: UsedKey) -> Columns:
         {
             "fingerprint": used.fingerprint,
             "owner": used.owner,
+            "usedAt": used.used_at,
             "runId": None if used.run_id is None else str(used.run_id),
             "attached": used.attached,
             "callbackId": used.callback_id,
@@ -129,6 +144,7 @@ def decode_used_key(columns: Mapping[str, object]) -> UsedKey:
     return UsedKey(
         fingerprint=row.need("fingerprint", str),
         owner=row.need("owner", str),
+        used_at=row.instant("usedAt"),
         run_id=None if run_id is None else RunId.parse(run_id),
         attached=row.get("attached", bool) or False,
         callback_id=row.get("callbackId", str),
@@ -145,6 +161,8 @@ def encode_last_sweep(last: LastSweep) -> Columns:
             "pagesCountedAt": last.pages_counted_at,
             "roundBeganAt": last.round_began_at,
             "roundCursor": last.round_cursor,
+            "cleanedAt": last.cleaned_at,
+            "cleanedKeysAfter": last.cleaned_keys_after,
         }
     )
     not_seen = _dump(sorted(last.not_seen))
@@ -168,6 +186,8 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
             pages_counted_at=row.instant_or_none("pagesCountedAt"),
             round_began_at=row.instant_or_none("roundBeganAt"),
             round_cursor=row.get("roundCursor", str) or "",
+            cleaned_at=row.instant_or_none("cleanedAt"),
+            cleaned_keys_after=row.get("cleanedKeysAfter", str) or "",
         )
     except (ValueError, TypeError) as wrong:
         raise RowUnreadable(f"The row of the last sweep cannot be read: {type(wrong).__name__}.") from wrong

@@ -165,8 +165,8 @@ class TestWhatTheAppRefuses:
         [
             ({"full_refresh": "yes"}, "full_refresh", '"yes"', "true or false"),
             ({"größe": 1}, "größe", "1", "no field of a start; there are full_refresh,"),
-            ({"onConflict": "wait"}, "onConflict", '"wait"', "'fail' or 'attach'"),
-            ({"parameters": []}, "parameters", "[]", "dictionary"),
+            ({"onConflict": "wait"}, "onConflict", '"wait"', '"fail" or "attach"'),
+            ({"parameters": []}, "parameters", "[]", "JSON object"),
             ({"workspace": "nowhere"}, "workspace", '"nowhere"', "must be one of routes-"),
             ({"pipeline_id": "p2"}, "pipeline_id", '"p2"', "the same as in the path (p1)"),
         ],

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polysync_core.callback_model import CallbackAddress, CallbackKind
 from polysync_core.errors import InvalidRequest, SettingsError
-from polysync_core.model import CallbackAddress, CallbackKind
 from polysync_core.rules.callback_addresses import (
     DEFAULT_HOSTS,
     AddressRefused,

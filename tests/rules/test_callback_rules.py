@@ -8,20 +8,17 @@ from typing import Any
 
 import pytest
 
-from polysync_core.errors import TooManyCallbacks
-from polysync_core.model import (
-    Attempt,
+from polysync_core.callback_model import (
     Callback,
     CallbackAddress,
     CallbackKind,
     CallbackState,
     HeldCallback,
     OwedCallback,
-    Run,
-    RunError,
-    RunId,
     Waiter,
 )
+from polysync_core.errors import TooManyCallbacks
+from polysync_core.model import Attempt, Run, RunError, RunId
 from polysync_core.rules import callback_rules
 from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.callback_rules import TryResult

@@ -115,7 +115,7 @@ def test_on_conflict_is_read() -> None:
         ('"{}"', "body", '"{}"', "must be a JSON object", "a string"),
         ("5", "body", "5", "must be a JSON object", "a number"),
         ("true", "body", "true", "must be a JSON object", "a boolean"),
-        ("null", "body", None, "must be a JSON object", "null"),
+        ("null", "body", "null", "must be a JSON object", "null"),
         ("9" * 5000, "body", None, "must be a JSON object", "more digits than Python reads"),
         ('{"full_refresh": NaN}', "body", None, "NaN is no JSON", "NaN"),
         ('{"parameters": {"x": Infinity}}', "body", None, "Infinity is no JSON", "Infinity"),
@@ -130,11 +130,11 @@ def test_on_conflict_is_read() -> None:
         (f'{{"pipeline_id": "{PIPELINE.upper()}"}}', "pipeline_id", f'"{PIPELINE.upper()}"', PIPELINE, "another case"),
         ('{"pipeline_id": ""}', "pipeline_id", '""', PIPELINE, "empty"),
         ('{"pipeline_id": 5}', "pipeline_id", "5", "string", "a number"),
-        ('{"parameters": []}', "parameters", "[]", "dictionary", "a list of parameters"),
+        ('{"parameters": []}', "parameters", "[]", "JSON object", "a list of parameters"),
         ('{"parameters": {"": 1}}', "parameters", None, "1 to 128 characters", "a parameter without a name"),
         (f'{{"parameters": {{"{"n" * 129}": 1}}}}', "parameters", None, "1 to 128 characters", "a long name"),
-        ('{"onConflict": "ATTACH"}', "onConflict", '"ATTACH"', "'fail' or 'attach'", "another case"),
-        ('{"onConflict": true}', "onConflict", "true", "'fail' or 'attach'", "a boolean"),
+        ('{"onConflict": "ATTACH"}', "onConflict", '"ATTACH"', '"fail" or "attach"', "another case"),
+        ('{"onConflict": true}', "onConflict", "true", '"fail" or "attach"', "a boolean"),
         ('{"workspace": "Sales"}', "workspace", '"Sales"', "default, sales", "unknown: the names are told"),
         ('{"workspace": ""}', "workspace", '""', "default, sales", "empty"),
         ('{"workspace": 5}', "workspace", "5", "string", "a number"),
@@ -231,3 +231,57 @@ def test_nothing_in_a_body_raises_anything_but_an_error_of_ours(body: bytes) -> 
             decode(body)
         except PolysyncError as error:
             json.dumps(error.members())
+
+
+def test_no_depth_of_nesting_is_anything_but_bad_input() -> None:
+    for depth in range(900, 1100):
+        for body in ("[" * depth + "]" * depth, '{"x":' + "[" * depth + "]" * depth + "}"):
+            with pytest.raises(InvalidRequest):
+                start(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"\\ud800": 1}',
+        '{"full_refresh": "\\udfff"}',
+        '"\\ud800"',
+        '{"workspace": "\\ud800"}',
+        '{"x": ' + "9" * 5000 + "}",
+        '{"timeoutMinutes": 1e999}',
+        '{"timeoutMinutes": 0.01}',
+        '{"timeoutMinutes": 43201}',
+        '{"timeoutMinutes": "5"}',
+        '{"timeoutMinutes": true}',
+        '{"followRetries": "maybe"}',
+    ],
+)
+def test_odd_values_are_bad_input_in_our_own_words(body: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        start(body)
+    refused.value.detail.encode()
+    assert "sys." not in refused.value.detail
+
+
+def test_a_top_level_field_named_like_pydantics_mark_is_named() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        start('{"[key]": 1}')
+    assert refused.value.problems[0].field == "[key]"
+
+
+def test_the_ignored_names_fit_into_one_column_or_are_refused() -> None:
+    names = {"\\" * 125 + f"{number:03d}": 1 for number in range(200)}
+    with pytest.raises(InvalidRequest, match="characters together"):
+        start(json.dumps({"parameters": names}))
+
+
+def test_a_body_full_of_unknown_fields_gets_a_short_answer() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        start(json.dumps({f"field {number} " + "x" * 50: 1 for number in range(900)}))
+    assert len(refused.value.problems) == 20
+    assert len(refused.value.detail) < 10_000
+
+
+def test_time_out_and_retries_are_read() -> None:
+    request = start('{"timeoutMinutes": 90.5, "followRetries": "true"}')
+    assert (request.timeout_minutes, request.follow_retries) == (90.5, True)

@@ -216,7 +216,7 @@ def test_any_answer_is_an_object_or_a_databricks_error(status: int, body: bytes)
     assert isinstance(payload, dict)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"[]", b"null", b"<html>", b"\xff\xfe", b"[" * 100_000])
 def test_a_success_that_is_no_object_is_a_bad_gateway(body: bytes) -> None:
     with pytest.raises(DatabricksError, match="no JSON object") as caught:
         api.decode_answer(200, {}, body)

@@ -121,7 +121,7 @@ def test_duration(fields: dict[str, Any], now: datetime, expected: float | None,
 
 @pytest.mark.parametrize("state", SENTENCES)
 def test_the_message_says_what_databricks_is_doing(state: str) -> None:
-    assert message_of(make_run(state=state), None) == SENTENCES[state]
+    assert message_of(make_run(state=state), NOW, None) == SENTENCES[state]
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,17 @@ def test_the_message_says_what_databricks_is_doing(state: str) -> None:
             ),
         ),
         ({"state": "CANCELED", "finished_at": NOW, "cancel_requested_at": BEFORE}, BEFORE, "The update was cancelled."),
-        ({"error": RunError(code="RunLost", message="Given up."), "missing_since": BEFORE}, BEFORE, "Given up."),
+        (
+            {"error": RunError(code="RunLost", message="Given up."), "missing_since": BEFORE, "finished_at": NOW},
+            BEFORE,
+            "Given up.",
+        ),
     ],
 )
 def test_the_message_tells_what_else_matters(
     fields: dict[str, Any], stale_since: datetime | None, expected: str
 ) -> None:
-    assert message_of(make_run(**fields), stale_since) == expected
+    assert message_of(make_run(**fields), NOW, stale_since) == expected
 
 
 LOST = RunError(code="RunLost", message="Given up: it does not exist.")

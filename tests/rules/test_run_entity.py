@@ -35,7 +35,7 @@ RESERVATION = Reservation(
     ignored_parameters=("a",),
     start_row="start|x",
 )
-USED_KEY = UsedKey(fingerprint="f", owner="o", run_id=RunId("p", "u"), attached=True)
+USED_KEY = UsedKey(fingerprint="f", owner="o", used_at=NOW, run_id=RunId("p", "u"), attached=True)
 LAST_SWEEP = LastSweep(
     swept_at=NOW,
     report=SweepReport(workspace="w", active=3, seconds=0.5),
@@ -72,7 +72,16 @@ def test_a_reservation_is_read_back_as_it_was_written(reservation: Reservation) 
 
 
 @settings(max_examples=40)
-@given(st.builds(UsedKey, fingerprint=words, owner=words, run_id=st.none() | run_ids, attached=st.booleans()))
+@given(
+    st.builds(
+        UsedKey,
+        fingerprint=words,
+        owner=words,
+        used_at=instants,
+        run_id=st.none() | run_ids,
+        attached=st.booleans(),
+    )
+)
 def test_a_used_key_is_read_back_as_it_was_written(used: UsedKey) -> None:
     assert run_entity.decode_used_key(run_entity.encode_used_key(used)) == used
 
@@ -113,7 +122,7 @@ def test_no_column_is_none_since_table_storage_keeps_none() -> None:
         run_entity.encode_reservation(
             Reservation(workspace="w", pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=False)
         ),
-        run_entity.encode_used_key(UsedKey(fingerprint="f", owner="o")),
+        run_entity.encode_used_key(UsedKey(fingerprint="f", owner="o", used_at=NOW)),
         run_entity.encode_last_sweep(LastSweep(swept_at=NOW, report=SweepReport(workspace="w"))),
     ):
         assert None not in columns.values()

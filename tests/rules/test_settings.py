@@ -6,6 +6,7 @@ import pytest
 
 from polysync_core.errors import SettingsError
 from polysync_core.model import Workspace
+from polysync_core.rules.callback_addresses import DEFAULT_HOSTS, parse_hosts
 from polysync_core.settings import Settings, TablesAddress, sweep_schedule
 from tests.rules.examples import HOST, read_settings, setting_problem, setting_problems
 
@@ -20,6 +21,11 @@ def test_the_least_settings_and_their_defaults() -> None:
         status_max_age_seconds=30,
         lost_after_minutes=60,
         start_settle_seconds=120,
+        retry_grace_seconds=60,
+        run_timeout_minutes=None,
+        retention_days=90,
+        callback_hosts=parse_hosts(DEFAULT_HOSTS),
+        callback_secret=None,
         notes=(),
     )
 
@@ -168,3 +174,8 @@ def test_a_bad_schedule_falls_back_with_a_note(given: str) -> None:
     (note,) = read_settings(POLYSYNC_SWEEP_SCHEDULE=given).notes
     assert note.startswith("POLYSYNC_SWEEP_SCHEDULE is no NCRONTAB schedule of six fields")
     assert "'*/15 * * * * *' is used instead" in note
+
+
+@pytest.mark.parametrize("given", ["0 0 0 L * *", "0 0 0 15W * *", "0 0 0 * * 7", "R R R * * *", "0 0 0 * January *"])
+def test_what_croniter_takes_and_ncrontab_does_not_falls_back(given: str) -> None:
+    assert sweep_schedule({"POLYSYNC_SWEEP_SCHEDULE": given}) == "*/15 * * * * *"

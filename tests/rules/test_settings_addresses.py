@@ -113,3 +113,16 @@ def test_a_bad_storage_address_is_named_and_not_repeated(name: str, given: str, 
 
 def test_a_connection_string_is_not_printed() -> None:
     assert "aHVzaA==" not in repr(read_settings(POLYSYNC_TABLES=ACCOUNT))
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["not a url", "https://{workspace}", "https://a..net", "https://a%2eb", r"https://a.net\b", "https://a.net:0"],
+)
+def test_an_address_that_is_none_is_refused(given: str) -> None:
+    assert setting_problem(DATABRICKS_HOST=given).startswith("DATABRICKS_HOST:")
+
+
+@pytest.mark.parametrize("given", ["TableEndpoint=http://[::1", "foo=bar", "AccountName=x"])
+def test_a_connection_string_that_is_none_is_named(given: str) -> None:
+    assert setting_problem(POLYSYNC_TABLES=given).startswith("POLYSYNC_TABLES:")

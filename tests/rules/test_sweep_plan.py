@@ -25,8 +25,8 @@ ROUND_DONE = replace(LAST, round_began_at=NOW - timedelta(seconds=15), round_cur
     ("active", "pages", "expected", "reason"),
     [
         (0, None, False, "nothing to look at"),
-        (3, None, False, "few runs, and nobody knows how many pages"),
-        (4, None, True, "more than a few"),
+        (1, None, False, "one call either way"),
+        (2, None, True, "nobody knows how many pages: tried, up to two"),
         (1, 1, False, "one call either way"),
         (2, 1, True, "one page is cheaper than two looks"),
         (10, 10, False, "as many pages as runs"),
@@ -147,7 +147,7 @@ def test_every_run_is_looked_at_singly_within_any_40_sweeps_and_only_a_fortieth_
     turns: list[set[str]] = []
     for number in range(started_at + 40):
         plan, last = sweep(runs, listing, last, number)
-        assert len(plan.single) <= max(25, -(-count // 40))
+        assert len(plan.single) <= -(-count // 40)
         assert len(plan.single) + len(plan.listed) == count
         turns.append(set(plan.single))
     assert set().union(*turns[started_at:]) == {str(run.run_id) for run in runs}
@@ -170,7 +170,15 @@ def test_no_new_round_begins_before_ten_minutes() -> None:
     for number in range(42):
         plan, last = sweep(runs, listing, last, number)
         looks.append(len(plan.single))
-    assert looks == [25, 5, *[0] * 38, 25, 5]
+    assert looks == [*[1] * 30, *[0] * 10, 1, 1]
+
+
+def test_after_a_long_pause_at_most_25_are_caught_up_with_at_once() -> None:
+    for count, expected in ((10, 10), (100, 25), (1000, 25), (4000, 100)):
+        runs = [run_named(number) for number in range(count)]
+        _, last = sweep(runs, all_running(runs), None, 0)
+        plan, _ = sweep(runs, all_running(runs), replace(last, round_cursor=""), 400)
+        assert len(plan.single) == expected
 
 
 @settings(max_examples=8, deadline=None)
@@ -192,6 +200,6 @@ def test_a_run_that_stays_is_looked_at_in_every_two_rounds_whoever_else_comes_an
 def test_a_look_that_is_due_anyway_does_not_take_a_turn_of_the_round() -> None:
     runs = [run_named(number) for number in range(100)]
     plan = plan_looks(runs, all_running(runs[:60]), None, NOW)
-    assert len(plan.single) == 40 + 25
-    assert len(set(plan.single)) == 65
-    assert len(plan.listed) == 35
+    assert len(plan.single) == 40 + 3
+    assert len(set(plan.single)) == 43
+    assert len(plan.listed) == 57

@@ -6,8 +6,9 @@ from typing import Any
 
 from polysync_core import delivering
 from polysync_core.adapters.callbacks import CallbackSender
+from polysync_core.callback_model import Callback
 from polysync_core.delivering import DeliveryReport
-from polysync_core.model import Callback, Run
+from polysync_core.model import Run
 from tests.rig import Rig
 
 

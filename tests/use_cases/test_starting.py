@@ -269,4 +269,7 @@ def _reserve(rig: Rig, pipeline_id: str, *, key: str | None = None, fingerprint:
         full_refresh=False,
         start_row=start_row,
     )
-    assert rig.access.store.reserve(reservation, UsedKey(fingerprint=fingerprint, owner="dead")) is not None
+    assert (
+        rig.access.store.reserve(reservation, UsedKey(fingerprint=fingerprint, owner="dead", used_at=rig.clock.now()))
+        is not None
+    )

@@ -10,8 +10,9 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core import cancelling, delivering
+from polysync_core.callback_model import CallbackAddress, CallbackKind, CallbackState, Waiter
 from polysync_core.errors import CallbacksNotOwed, RunNotFound, StartUnknown, TooManyCallbacks
-from polysync_core.model import CallbackAddress, CallbackKind, CallbackState, Run, RunId, Waiter
+from polysync_core.model import Run, RunId
 from polysync_core.rules.callback_rules import MAX_CALLBACKS
 from tests.receiver import Receiver
 from tests.rig import ManualClock, Rig
@@ -122,7 +123,7 @@ class TestJoining:
         workspace.clear_faults()
         clock.pass_time(seconds=46)
         rig.sweep()
-        run = rig.start(pipeline_id, {"callbackUrl": receiver.url("/x")}, key="k").run
+        run = rig.start(pipeline_id, key="k").run
         finish(rig, run)
         deliver(rig)
         assert paths(receiver) == ["/x"]
@@ -209,6 +210,21 @@ class TestLeaving:
         finish(rig, run, "CANCELED")
         deliver(rig)
         assert [delivery.json["status"] for delivery in receiver.deliveries] == ["Cancelled"] * 2
+
+
+class TestForgetting:
+    def test_with_an_old_run_its_callers_addresses_go(self, rig: Rig, receiver: Receiver, clock: ManualClock) -> None:
+        run = started(rig, receiver.url("/starter"), key="k")
+        attach(rig, run, receiver.url("/joiner"))
+        finish(rig, run)
+        clock.pass_time(days=90, minutes=2)
+        rig.sweep()
+        callbacks = rig.access.store.callbacks
+        for callback in run.callbacks:
+            assert callbacks.find_waiter(rig.name, run.run_id, callback.callback_id) is None
+        assert deliver(rig).due == 2, "nobody delivered them in 90 days"
+        assert deliver(rig).due == 0
+        assert receiver.deliveries == []
 
 
 class TestRedelivering:
