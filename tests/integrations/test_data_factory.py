@@ -86,6 +86,13 @@ def test_a_start_that_is_refused_fails_the_pipeline_with_the_reason(
     assert stack.workspace.updates_of(pipeline_id)[0].update_id in error["message"]
 
 
+def test_a_loop_that_times_out_fails_the_pipeline_with_the_last_it_knew(data_factory: DataFactory) -> None:
+    (failure,) = data_factory.after_a_failed(
+        "Until it has ended", "polysync_run_until", "Did it succeed", outcome="", state="RUNNING", message="It runs."
+    )
+    assert failure == {"errorCode": "UpdateTimedOut", "message": "The update has not ended in time (RUNNING): It runs."}
+
+
 def test_polysync_cancel_stops_what_a_data_factory_run_started(caller: Caller, stack: Stack) -> None:
     pipeline_id, run_id = stack.add_pipeline("RUNNING"), str(uuid.uuid4())
     with ThreadPoolExecutor(1) as pool:
@@ -144,6 +151,16 @@ def test_a_start_carries_a_key_is_not_repeated_and_may_take_a_day(file: Path) ->
     waiting = {"polysync_run": "policy", "polysync_run_webhook": "typeProperties"}.get(file.stem)
     if waiting:
         assert starts[0][waiting]["timeout"] == "1.00:00:00"
+
+
+def test_the_page_shows_the_activity_of_polysync_run() -> None:
+    page = (INTEGRATIONS / "data-factory" / "README.md").read_text()
+    shown = json.loads(page.split("```json\n")[1].split("```")[0])
+    (polysync_run,) = (file for file in FILES if file.stem == "polysync_run")
+    real = json.loads(polysync_run.read_text())["properties"]["activities"][1]
+    assert {key: shown[key] for key in ("name", "type")} == {key: real[key] for key in ("name", "type")}
+    assert shown["policy"].items() <= real["policy"].items()
+    assert shown["typeProperties"]["headers"] == real["typeProperties"]["headers"]
 
 
 def test_a_pipeline_has_the_name_of_its_file() -> None:

@@ -39,6 +39,14 @@ def test_there_is_one_by_polling_and_one_by_webhook() -> None:
     assert set(DEFINITIONS) == {"run-by-polling", "run-by-webhook"}
 
 
+def test_the_page_shows_the_action_of_run_by_polling() -> None:
+    page = (INTEGRATIONS / "logic-apps" / "README.md").read_text()
+    shown = json.loads("{" + page.split("```json\n")[1].split("```")[0] + "}")["Run_update"]
+    real = DEFINITIONS["run-by-polling"]["actions"]["Run_update"]
+    assert [shown[key] for key in ("type", "limit")] == [real[key] for key in ("type", "limit")]
+    assert shown["inputs"]["headers"].items() <= real["inputs"]["headers"].items()
+
+
 @pytest.mark.parametrize(("ending", "expected"), ENDINGS)
 @pytest.mark.parametrize("workflow", DEFINITIONS)
 def test_a_workflow_ends_as_its_update_ended(
