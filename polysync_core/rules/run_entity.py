@@ -11,7 +11,8 @@ from dataclasses import asdict
 from datetime import datetime
 
 from polysync_core.errors import RowUnreadable
-from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, RunId, SweepReport, UsedKey
+from polysync_core.ids import RunId
+from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
 from polysync_core.rules.callback_entity import (
     decode_callback,
     decode_waiter,
@@ -105,6 +106,7 @@ def encode_reservation(reservation: Reservation) -> Columns:
             "followRetries": reservation.follow_retries,
             "startRow": reservation.start_row,
             **({} if reservation.waiter is None else encode_waiter(reservation.waiter)),
+            "pipelineName": reservation.pipeline_name,
         }
     )
 
@@ -122,6 +124,7 @@ def decode_reservation(columns: Mapping[str, object]) -> Reservation:
         follow_retries=row.get("followRetries", bool) or False,
         start_row=row.get("startRow", str),
         waiter=decode_waiter(columns),
+        pipeline_name=row.get("pipelineName", str),
     )
 
 

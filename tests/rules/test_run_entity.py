@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polysync_core.errors import RowUnreadable
-from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, RunId, SweepReport, UsedKey
+from polysync_core.ids import RunId
+from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
 from polysync_core.rules import run_entity
 from tests.rules.examples import NOW, ids, instants, make_run, run_ids, runs, words
 
