@@ -62,9 +62,12 @@ class Services:
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
     """Wire the adapters to `settings`. Connects to nothing yet."""
     tokens = EntraTokens(lambda: build_credential(environ), clock)
-    table = Table(settings.tables, RUNS_TABLE, lambda: tokens.credential)
+    storage = tokens
+    if settings.tables.client_id is not None:
+        storage = EntraTokens(lambda: build_credential(environ, settings.tables.client_id), clock)
+    table = Table(settings.tables, RUNS_TABLE, lambda: storage.credential)
     store, cleaner = RunStore(table, new_id), RunCleaner(table)
-    jobs = JobStore(Table(settings.tables, JOBS_TABLE, lambda: tokens.credential), new_id)
+    jobs = JobStore(Table(settings.tables, JOBS_TABLE, lambda: storage.credential), new_id)
     pool, looks = HttpPool(), Looks(clock)
     accesses = {
         workspace.name: WorkspaceAccess(

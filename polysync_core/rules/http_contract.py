@@ -20,6 +20,7 @@ from polysync_core.ids import RunId, is_id
 from polysync_core.model import JsonObject, OnConflict, RunFilter, StartRequest, Status
 from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.row_keys import RECENT
+from polysync_core.rules.strict_json import decode_json
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_NESTING = 32
@@ -27,7 +28,6 @@ MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
 MAX_LIST = 200
 MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
-_MAX_DIGITS = 100
 _MAX_PROBLEMS = 20
 _MAX_IGNORED = 30_000
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
@@ -201,9 +201,7 @@ def _decode_object(body: bytes) -> JsonObject:
     if not body.strip():
         return {}
     try:
-        payload = json.loads(
-            body, object_pairs_hook=_object_without_repeats, parse_constant=_no_constant, parse_int=_short_int
-        )
+        payload = decode_json(body)
         json.dumps(payload, ensure_ascii=False).encode()
     except RecursionError:
         _refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
@@ -221,23 +219,6 @@ def _decode_object(body: bytes) -> JsonObject:
 def _is_deeper(value: object, levels: int) -> bool:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return levels < 0 or any(_is_deeper(entry, levels - 1) for entry in inner)
-
-
-def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands in one object twice")
-    return found
-
-
-def _short_int(digits: str) -> int:
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError("it holds a number that is too long")
-    return int(digits)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _ignored_parameters(body: StartBody) -> tuple[str, ...]:

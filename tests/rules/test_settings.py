@@ -108,9 +108,9 @@ def test_one_workspace_and_several_contradict_each_other() -> None:
         ('{"a": {}}', "POLYSYNC_WORKSPACES['a']: must be an object with url"),
         ('{"a": {"url": 5}}', "POLYSYNC_WORKSPACES['a']: must be an object with url"),
         ('{"a": {"url": "x", "resourceID": "y"}}', "POLYSYNC_WORKSPACES['a']: must be an object with url"),
-        ('{"a": {"url": "http://x"}}', "POLYSYNC_WORKSPACES['a'].url: must use https"),
-        ('{"a": {"url": "x", "resourceId": 5}}', "POLYSYNC_WORKSPACES['a'].resourceId: must be like /subscriptions"),
-        ('{"a": {"url": "x", "resourceId": "/x"}}', "POLYSYNC_WORKSPACES['a'].resourceId: must be like /subscriptions"),
+        ('{"a": {"url": "http://x"}}', "POLYSYNC_WORKSPACES['a']: url must use https"),
+        ('{"a": {"url": "x", "resourceId": 5}}', "POLYSYNC_WORKSPACES['a']: resourceId must be like /subscriptions"),
+        ('{"a": {"url": "x", "resourceId": "/x"}}', "POLYSYNC_WORKSPACES['a']: resourceId must be like /subscriptions"),
     ],
 )
 def test_a_bad_workspace_is_named(listed: str, where: str) -> None:
@@ -121,7 +121,7 @@ def test_every_bad_workspace_is_named() -> None:
     found = setting_problems(
         DATABRICKS_HOST="", POLYSYNC_WORKSPACES='{"a": {"url": "http://x"}, "b": 5, "c": {"url": "z"}}'
     )
-    assert [line.split(":")[0] for line in found] == ["POLYSYNC_WORKSPACES['a'].url", "POLYSYNC_WORKSPACES['b']"]
+    assert [line.split(":")[0] for line in found] == ["POLYSYNC_WORKSPACES['a']", "POLYSYNC_WORKSPACES['b']"]
 
 
 # --- numbers and schedules

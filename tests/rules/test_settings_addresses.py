@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from polysync_core.model import Workspace
-from polysync_core.settings import TablesAddress, is_loopback
+from polysync_core.rules.setting_values import is_loopback
+from polysync_core.settings import TablesAddress
 from tests.rules.examples import HOST, read_settings, setting_problem
 
 ACCOUNT = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=aHVzaA==;EndpointSuffix=core.windows.net"
@@ -74,7 +75,7 @@ def test_loopback_is_localhost_or_a_literal_loopback_address(host: str, expected
         ({"POLYSYNC_TABLES": EMULATOR}, TablesAddress(connection_string=EMULATOR)),
         (
             {"POLYSYNC_TABLES": "https://a.table.core.windows.net/", "AzureWebJobsStorage__clientId": "me"},
-            TablesAddress(endpoint="https://a.table.core.windows.net", client_id="me"),
+            TablesAddress(endpoint="https://a.table.core.windows.net"),
         ),
         ({"POLYSYNC_TABLES": "http://127.0.0.1:10002/a"}, TablesAddress(endpoint="http://127.0.0.1:10002/a")),
         ({"AzureWebJobsStorage": ACCOUNT}, TablesAddress(connection_string=ACCOUNT)),
