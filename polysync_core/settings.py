@@ -137,6 +137,13 @@ def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str,
     return default, f"{name} is no NCRONTAB schedule of six fields (like '{default}'); '{default}' is used instead."
 
 
+def _patterns(given: str) -> tuple[str, ...]:
+    try:
+        return parse_patterns(given)
+    except ValueError as wrong:
+        raise ValueError(f"{wrong}; give names and patterns like '{DEFAULT_PATTERNS}'") from None
+
+
 class _Reader:
     """Collects the problems of one environment while its settings are read."""
 
@@ -163,7 +170,7 @@ class _Reader:
             retention_days=self._number("POLYSYNC_RETENTION_DAYS", 90, least=1, most=3650),
             callback_hosts=self._read(callback_addresses.SETTING, lambda: callback_addresses.parse_hosts(hosts)) or (),
             callback_secret=self._read(SIGNING_SETTING, lambda: parse_signing_secret(secret)) if secret else None,
-            parameters=self._read(PARAMETERS, lambda: parse_patterns(patterns)) or (),
+            parameters=self._read(PARAMETERS, lambda: _patterns(patterns)) or (),
             notes=self._notes(),
         )
         if self._problems:
