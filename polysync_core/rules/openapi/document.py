@@ -24,7 +24,8 @@ _DESCRIPTION = (
     "Starts updates of Databricks pipelines, follows each one to its true end, and imports pipelines as jobs.\n\n"
     "A function key opens every route that is not open to all, in the header `x-functions-key` or as `?code=`; without "
     "it the host answers 401. The host answers 404 for an address or a method that no function has. Both have no body; "
-    "every other error is `application/problem+json`, whose `code` is for programs."
+    "every other error is `application/problem+json`, whose `code` is for programs. "
+    "An empty value in the query counts as not given."
 )
 _TAGS = {
     "runs": "Start, watch, await and cancel updates",
