@@ -77,6 +77,11 @@ def health(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, endpoints.health)
 
 
+@app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.openapi)
+
+
 @app.timer_trigger("timer", sweep_schedule(os.environ), run_on_startup=False)
 def sweep_runs(timer: func.TimerRequest) -> None:
     on_timer("sweep_runs", endpoints.sweep)

@@ -11,5 +11,6 @@ rules/                  pure: run_states, start_rules, sweep_rules, run_transiti
                         run_document, run_entity, row_keys, addresses
                         of callbacks: callback_addresses, callback_rules, callback_entity
                         of jobs: parameters, discovery_rules, job_contract, job_document, job_entity
+                        openapi/: the OpenAPI document
 model, callback_model, job_model, ids, errors    values and the error tree
 """

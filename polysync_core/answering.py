@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from polysync_core import services
 from polysync_core.errors import PolysyncError
-from polysync_core.rules.http_contract import Call, Reply, problem, problem_members
+from polysync_core.rules.http_contract import Call, Reply, fault, problem
 from polysync_core.services import Services
 
 Endpoint = Callable[[Call, Services], Reply]
@@ -25,14 +25,7 @@ def answer(call: Call, endpoint: Endpoint) -> Reply:
     except Exception:
         reference = services.new_id()
         _log.exception("%s %s: a bug, reference %s", call.method, call.path, reference)
-        members = problem_members(
-            "InternalError",
-            "Something went wrong",
-            500,
-            f"This is a fault of the app; its log holds the details under the reference {reference}.",
-            call.path,
-        )
-        return Reply(status=500, body=members | {"reference": reference}, content_type="application/problem+json")
+        return fault(reference, call.path)
 
 
 def on_timer(name: str, work: Callable[[Services], object]) -> None:

@@ -97,6 +97,13 @@ def health(_: Call, services: Services) -> Reply:
     return Reply(status=200 if ok else 503, body={"status": "ok" if ok else "failing", "checks": lines})
 
 
+def openapi(call: Call, services: Services) -> Reply:
+    """The document's modules are imported here, by its first request: no other has to wait for them at a cold start."""
+    from polysync_core.rules.openapi.document import openapi_document
+
+    return Reply(status=200, body=openapi_document(call.addresses(services.settings.public_url).base_url))
+
+
 def sweep(services: Services) -> None:
     limits = sweeping.SweepLimits(
         transitions=_limits(services),

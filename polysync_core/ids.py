@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
+_ID = re.compile(ID_PATTERN)
 
 
 def is_id(text: str) -> bool:

@@ -82,7 +82,9 @@ def read_flag(value: object) -> object:
 
 
 _Body = TypeVar("_Body", bound=BaseModel)
-Flag = Annotated[bool | None, BeforeValidator(read_flag)]
+FlagWord = Annotated[str, Field(pattern="^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$")]
+"""How the OpenAPI document shows the strings that read_flag reads."""
+Flag = Annotated[bool | None, BeforeValidator(read_flag, json_schema_input_type=bool | FlagWord | None)]
 ParameterName = Annotated[str, Field(min_length=1, max_length=MAX_PARAMETER_NAME)]
 
 
@@ -350,6 +352,13 @@ def problem(error: PolysyncError, instance: str) -> Reply:
         body=problem_members(error.code, error.title, error.http_status, error.detail, instance)
         | dict(error.members()),
     )
+
+
+def fault(reference: str, instance: str) -> Reply:
+    """The answer to what is a bug of ours: nothing but where the log tells more."""
+    told = f"This is a fault of the app; its log holds the details under the reference {reference}."
+    members = problem_members("InternalError", "Something went wrong", 500, told, instance)
+    return Reply(status=500, body=members | {"reference": reference}, content_type="application/problem+json")
 
 
 def problem_members(code: str, title: str, status: int, detail: str, instance: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from polysync_core.errors import FieldProblem, InvalidRequest, ParameterReadOnly
 from polysync_core.job_model import FULL_REFRESH, Direction, DiscoveryPass, FullRefresh
-from polysync_core.rules.http_contract import Call, decode_body, decode_workspace, read_flag
+from polysync_core.rules.http_contract import Call, FlagWord, decode_body, decode_workspace, read_flag
 from polysync_core.rules.job_entity import decode_pass, encode_pass
 
 MAX_CONTINUATION = 16_000
@@ -42,8 +42,10 @@ class ParameterBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    value: Annotated[bool, BeforeValidator(_need_flag)]
-    direction: Annotated[Direction, BeforeValidator(_read_direction)] = Direction.INPUT
+    value: Annotated[bool, BeforeValidator(_need_flag, json_schema_input_type=bool | FlagWord)]
+    direction: Annotated[Direction, BeforeValidator(_read_direction, json_schema_input_type=Direction)] = (
+        Direction.INPUT
+    )
     workspace: str | None = None
 
 

@@ -16,6 +16,7 @@ import requests
 from local.host import LocalHost
 from local.workspace import SimulatedWorkspace
 from polysync_core import services
+from tests.functions.documented import check_documented
 
 ROOT = Path(__file__).parents[2]
 KEY = "key-of-the-tests"
@@ -99,12 +100,15 @@ def environment(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def send_to(host: LocalHost) -> Send:
+    """Every answer is held against the OpenAPI document."""
+
     def send(method: str, address: str, headers: Mapping[str, str], body: bytes) -> Answer:
         answer = requests.request(
             method, host.url + address, headers=dict(headers), data=body, timeout=30, allow_redirects=False
         )
         own = {"server", "date", "content-length", "connection"}
         kept = {name.lower(): value for name, value in answer.headers.items() if name.lower() not in own}
+        check_documented(method, address, answer.status_code, kept, answer.content)
         return Answer(status=answer.status_code, headers=kept, body=answer.content)
 
     return send

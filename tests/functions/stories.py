@@ -174,8 +174,13 @@ def a_job_and_its_full_refresh(app: ServedApp) -> list[Answer]:
     return _expect(told)
 
 
+def the_openapi_document(app: ServedApp) -> list[Answer]:
+    return _expect({"document": (app.get("/api/openapi.json"), 200)})
+
+
 STORIES: tuple[Story, ...] = (
     health,
+    the_openapi_document,
     a_run_until_it_succeeds,
     a_run_that_fails,
     a_run_that_is_cancelled,

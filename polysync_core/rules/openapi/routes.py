@@ -1,0 +1,36 @@
+"""Every route of the app."""
+
+from __future__ import annotations
+
+from polysync_core.rules.openapi import examples
+from polysync_core.rules.openapi.answers import Health
+from polysync_core.rules.openapi.job_routes import JOB_ROUTES
+from polysync_core.rules.openapi.operation import Answer, Operation, ok
+from polysync_core.rules.openapi.run_routes import RUN_ROUTES
+
+_APP_ROUTES = (
+    Operation(
+        name="health",
+        method="GET",
+        path="health",
+        tag="app",
+        summary="See whether everything that the app depends on answers",
+        answers=(
+            ok("It does.", Health, ok=examples.HEALTHY),
+            Answer(status=503, description="It does not.", model=Health, examples={"failing": examples.FAILING}),
+        ),
+        is_anonymous=True,
+    ),
+    Operation(
+        name="openapi",
+        method="GET",
+        path="openapi.json",
+        tag="app",
+        summary="This document",
+        answers=(
+            Answer(status=200, description="OpenAPI 3.1.", model=None, examples={"begins": {"openapi": "3.1.0"}}),
+        ),
+        is_anonymous=True,
+    ),
+)
+OPERATIONS = (*RUN_ROUTES, *JOB_ROUTES, *_APP_ROUTES)

@@ -1,0 +1,160 @@
+"""The OpenAPI document: valid, of just the routes that there are, and true. Every answer in this folder's tests is held
+against it (send_to in app.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel, ValidationError
+
+from local.host import load_app, load_functions
+from local.host.functions import HttpTrigger
+from polysync_core.rules.http_contract import StartBody
+from polysync_core.rules.job_contract import DiscoverBody, ParameterBody
+from tests.functions.app import ROOT, Answer, ServedApp, served
+from tests.functions.documented import check_documented, document, operations
+
+
+@pytest.fixture(scope="module")
+def app(azurite: str) -> Iterator[ServedApp]:
+    with served(azurite) as running:
+        yield running
+
+
+def test_the_served_document_is_valid_openapi_3_1_and_names_the_address_it_came_from(app: ServedApp) -> None:
+    answer = app.send("GET", "/api/openapi.json", {}, b"")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    OpenAPIV31SpecValidator(answer.json).validate()
+    assert answer.json["openapi"].startswith("3.1.")
+    assert answer.json["servers"] == [{"url": app.base_url}]
+    assert {**answer.json, "servers": None} == {**document(), "servers": None}
+
+
+def test_the_servers_address_is_the_configured_one(azurite: str) -> None:
+    with served(azurite, POLYSYNC_PUBLIC_URL="https://polysync.example") as app:
+        assert app.get("/api/openapi.json", Host="evil.example").json["servers"] == [
+            {"url": "https://polysync.example"}
+        ]
+
+
+def test_it_lists_exactly_the_functions_with_method_path_and_access() -> None:
+    functions = {
+        (function.name, method, f"/api/{function.trigger.route}", function.trigger.auth_level == "anonymous")
+        for function in load_functions(load_app(ROOT))
+        if isinstance(function.trigger, HttpTrigger)
+        for method in function.trigger.methods
+    }
+    listed = {
+        (operation["operationId"], method, path, operation.get("security") == [])
+        for (method, path), operation in operations().items()
+    }
+    assert listed == functions
+    assert len(listed) == len(operations())
+
+
+def test_a_key_opens_all_others_in_the_header_or_in_the_query() -> None:
+    schemes = document()["components"]["securitySchemes"]
+    places = {(schemes[name]["in"], schemes[name]["name"]) for use in document()["security"] for name in use}
+    assert places == {("header", "x-functions-key"), ("query", "code")}
+    for (method, path), operation in operations().items():
+        assert ("401" in operation["responses"]) is (operation.get("security") != []), (method, path)
+
+
+def test_no_request_fits_two_routes_of_one_method() -> None:
+    """Where two overlap, the host takes the first function by name, which no reader of the document can know."""
+
+    def overlap(first: str, second: str) -> bool:
+        pairs = [*zip(first.split("/"), second.split("/"), strict=False)]
+        return first.count("/") == second.count("/") and all(a == b or "{" in a + b for a, b in pairs)
+
+    assert overlap("/api/jobs/{pipeline_id}", "/api/jobs/discover")
+    same_method = [(a[1], b[1]) for a, b in combinations(operations(), 2) if a[0] == b[0]]
+    assert [pair for pair in same_method if overlap(*pair)] == []
+
+
+def _all_examples() -> Iterator[Any]:
+    for (method, path), operation in operations().items():
+        media = [("body", operation.get("requestBody", {})), *operation["responses"].items()]
+        for where, described in media:
+            for content in described.get("content", {}).values():
+                assert content["examples"], (method, path, where)
+                for name, example in content["examples"].items():
+                    yield pytest.param(content["schema"], example["value"], id=f"{method} {path} {where} {name}")
+
+
+@pytest.mark.parametrize(("schema", "example"), [*_all_examples()])
+def test_an_example_fits_its_schema(schema: dict[str, Any], example: object) -> None:
+    validator = OAS31Validator({**schema, "components": document()["components"]}, format_checker=oas31_format_checker)
+    assert [error.message for error in validator.iter_errors(example)] == []
+
+
+def test_every_object_that_is_answered_is_closed_so_that_a_new_field_must_be_described() -> None:
+    schemas = document()["components"]["schemas"]
+    objects = {name: schema for name, schema in schemas.items() if schema["type"] == "object"}
+    assert {name for name, schema in objects.items() if schema["additionalProperties"] is not False} == set()
+
+
+_FIELDS: Sequence[tuple[type[BaseModel], str, Sequence[object]]] = [
+    (StartBody, "full_refresh", [True, "TRUE", "false", None, 1, "yes", []]),
+    (StartBody, "followRetries", [False, "True", None, 0, "no"]),
+    (StartBody, "timeoutMinutes", [1, 0.5, 43_200, 0, 43_201, "1", True]),
+    (StartBody, "onConflict", ["fail", "attach", None, "wait", 1]),
+    (StartBody, "parameters", [{}, {"a": [1]}, {"": 1}, {"n" * 128: 1}, {"n" * 129: 1}, [], "a"]),
+    *((StartBody, text, ["a", None, 7]) for text in ("pipeline_id", "callBackUri", "callbackUrl", "workspace", "more")),
+    (DiscoverBody, "continuation", ["", "a" * 16_000, "a" * 16_001, 1, None]),
+    (ParameterBody, "value", [False, "True", None, 0]),
+    (ParameterBody, "direction", ["Input&Output", "Both", None]),
+    (ParameterBody, "more", [1]),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (model, ({"value": True} if model is ParameterBody else {}) | {field: value})
+        for model, field, values in _FIELDS
+        for value in values
+    ]
+    + [(ParameterBody, {})],
+    ids=str,
+)
+def test_the_schema_of_a_body_allows_what_the_app_allows(model: type[BaseModel], body: dict[str, object]) -> None:
+    schemas = document()["components"]["schemas"]
+    said = OAS31Validator({**schemas[model.__name__], "components": {"schemas": schemas}}).is_valid(body)
+    try:
+        model.model_validate(body)
+    except ValidationError:
+        assert not said
+    else:
+        assert said
+
+
+@pytest.mark.parametrize(
+    "change", ["a field more", "a field less", "another type", "another status", "another header", "no header"]
+)
+def test_an_answer_that_is_not_as_described_is_noticed(app: ServedApp, change: str) -> None:
+    """The net that all tests of this folder hang in has no such hole."""
+    pipeline = app.databricks.add_pipeline()
+    started = app.start(pipeline)
+    address, told = f"/api/pipelines/{pipeline}/updates", started.json
+    spoilt = {
+        "a field more": Answer(status=202, headers=started.headers, body=json.dumps(told | {"more": 1}).encode()),
+        "a field less": Answer(
+            status=202,
+            headers=started.headers,
+            body=json.dumps({name: value for name, value in told.items() if name != "state"}).encode(),
+        ),
+        "another type": Answer(status=202, headers=started.headers, body=json.dumps(told | {"state": 1}).encode()),
+        "another status": Answer(status=201, headers=started.headers, body=started.body),
+        "another header": Answer(status=202, headers={**started.headers, "etag": "x"}, body=started.body),
+        "no header": Answer(status=202, headers={"content-type": "application/json"}, body=started.body),
+    }[change]
+    check_documented("POST", address, started.status, started.headers, started.body)
+    with pytest.raises(AssertionError):
+        check_documented("POST", address, spoilt.status, spoilt.headers, spoilt.body)
