@@ -42,8 +42,8 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 
 from local.azurite import Azurite
+from local.receiver import Receiver
 from tests.functions.app import KEY, ServedApp, served
-from tests.receiver import Receiver
 
 CHECKS = [
     not_a_server_error,
