@@ -8,6 +8,7 @@ jobs, discovering       the use cases of jobs; fetching and keeping are their ha
 adapters/               I/O: databricks, entra, run_store, callback_store, callbacks, job_store, clock
 settings                the environment, validated
 rules/                  pure: run_states, start_rules, sweep_rules, run_transitions, pipelines_api, http_contract,
+                        start_contract,
                         run_document, run_entity, row_keys, addresses
                         of callbacks: callback_addresses, callback_rules, callback_entity
                         of jobs: parameters, discovery_rules, job_contract, job_document, job_entity

@@ -9,7 +9,7 @@ from polysync_core.callback_model import CallbackKind
 from polysync_core.cancelling import Cancelled
 from polysync_core.errors import RunNotFound
 from polysync_core.reading import RunView
-from polysync_core.rules import http_contract
+from polysync_core.rules import http_contract, start_contract
 from polysync_core.rules.addresses import await_token, is_await_token
 from polysync_core.rules.callback_addresses import check_address
 from polysync_core.rules.http_contract import Call, Reply
@@ -19,7 +19,7 @@ from polysync_core.services import Services
 
 
 def start_update(call: Call, services: Services) -> Reply:
-    request = http_contract.decode_start(call, services.workspace_names)
+    request = start_contract.decode_start(call, services.workspace_names)
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
     access = services.at(request.workspace)

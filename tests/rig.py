@@ -17,7 +17,7 @@ from polysync_core.cancelling import Cancelled
 from polysync_core.ids import RunId
 from polysync_core.model import Run, StartRequest, SweepReport
 from polysync_core.reading import RunView
-from polysync_core.rules import http_contract
+from polysync_core.rules import start_contract
 from polysync_core.rules.http_contract import Call
 from polysync_core.rules.run_transitions import TransitionLimits
 from polysync_core.settings import Settings
@@ -85,7 +85,7 @@ class Rig:
             route={"pipeline_id": pipeline_id},
             body=json.dumps(body or {}).encode(),
         )
-        return http_contract.decode_start(call, self.services.workspace_names)
+        return start_contract.decode_start(call, self.services.workspace_names)
 
     def start(self, pipeline_id: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Started:
         return starting.start_update(

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from polysync_core.callback_model import CallbackAddress, CallbackKind
 from polysync_core.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError, RunNotFound
 from polysync_core.ids import RunId, is_id
-from polysync_core.model import JsonObject, OnConflict, RunFilter, StartRequest, Status
+from polysync_core.model import JsonObject, RunFilter, Status
 from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.row_keys import RECENT
 from polysync_core.rules.strict_json import decode_json
@@ -29,7 +27,7 @@ MAX_LIST = 200
 MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
 _MAX_PROBLEMS = 20
-_MAX_IGNORED = 30_000
+
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 _PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipeline's settings in Databricks)"
 
@@ -85,44 +83,6 @@ _Body = TypeVar("_Body", bound=BaseModel)
 FlagWord = Annotated[str, Field(pattern="^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$")]
 """How the OpenAPI document shows the strings that read_flag reads."""
 Flag = Annotated[bool | None, BeforeValidator(read_flag, json_schema_input_type=bool | FlagWord | None)]
-ParameterName = Annotated[str, Field(min_length=1, max_length=MAX_PARAMETER_NAME)]
-
-
-class StartBody(BaseModel):
-    """The body of a start. Everything is optional; anything else in it is refused by name."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    full_refresh: Flag = None
-    pipeline_id: str | None = None
-    parameters: Annotated[dict[ParameterName, Any] | None, Field(max_length=MAX_PARAMETERS)] = None
-    callBackUri: str | None = None  # noqa: N815  # Data Factory's own name
-    callbackUrl: str | None = None  # noqa: N815  # the caller's own name
-    onConflict: Literal["fail", "attach"] | None = None  # noqa: N815  # the caller's own name
-    timeoutMinutes: Annotated[float | None, Field(ge=1 / 60, le=MAX_TIMEOUT_MINUTES)] = None  # noqa: N815
-    followRetries: Flag = None  # noqa: N815
-    workspace: str | None = None
-
-
-def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
-    """Read a start. InvalidRequest names the field, what was given and what is allowed; BodyTooLarge over 64 KB."""
-    pipeline_id = decode_pipeline_id(call)
-    body = decode_body(call, StartBody, "a start")
-    if body.pipeline_id not in {None, pipeline_id}:
-        _refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
-    request = StartRequest(
-        pipeline_id=pipeline_id,
-        workspace=_workspace(call, body.workspace, workspaces) or workspaces[0],
-        full_refresh=_full_refresh(body),
-        ignored_parameters=_ignored_parameters(body),
-        on_conflict=OnConflict(body.onConflict or OnConflict.FAIL),
-        timeout_minutes=body.timeoutMinutes,
-        follow_retries=body.followRetries or False,
-        idempotency_key=decode_idempotency_key(call),
-        fingerprint="",
-        callback=_callback(call, body),
-    )
-    return _with_fingerprint(request)
 
 
 def decode_body(call: Call, model: type[_Body], of: str) -> _Body:
@@ -137,7 +97,7 @@ def decode_body(call: Call, model: type[_Body], of: str) -> _Body:
 def decode_pipeline_id(call: Call) -> str:
     pipeline_id = call.route.get("pipeline_id", "")
     if not is_id(pipeline_id):
-        _refuse("pipeline_id", _PIPELINE_ID, pipeline_id)
+        refuse("pipeline_id", _PIPELINE_ID, pipeline_id)
     return pipeline_id
 
 
@@ -151,7 +111,7 @@ def decode_run_id(call: Call) -> RunId:
 
 def decode_workspace(call: Call, workspaces: tuple[str, ...], in_body: str | None = None) -> str | None:
     """The workspace that the query or the body names, or None; an unknown one is refused with the known ones listed."""
-    return _workspace(call, in_body, workspaces)
+    return choose_workspace(call, in_body, workspaces)
 
 
 def decode_empty_body(call: Call) -> None:
@@ -162,13 +122,13 @@ def decode_empty_body(call: Call) -> None:
 def decode_run_filter(call: Call) -> RunFilter:
     status = call.query.get("status")
     if status is not None and status not in set(Status):
-        _refuse("status", f"must be one of {', '.join(Status)}", status)
+        refuse("status", f"must be one of {', '.join(Status)}", status)
     pipeline_id = call.query.get("pipelineId")
     if pipeline_id is not None and not is_id(pipeline_id):
-        _refuse("pipelineId", _PIPELINE_ID, pipeline_id)
+        refuse("pipelineId", _PIPELINE_ID, pipeline_id)
     active = call.query.get("active", "false").lower()
     if active not in {"true", "false"}:
-        _refuse("active", "must be true or false", active)
+        refuse("active", "must be true or false", active)
     return RunFilter(status=Status(status) if status else None, pipeline_id=pipeline_id, active=active == "true")
 
 
@@ -182,7 +142,7 @@ def decode_continuation(call: Call, prefix: str = RECENT) -> str | None:
     except ValueError:
         key = ""
     if not key.startswith(prefix):
-        _refuse("continuation", "must be the continuation of an earlier answer")
+        refuse("continuation", "must be the continuation of an earlier answer")
     return key
 
 
@@ -193,7 +153,7 @@ def encode_continuation(key: str) -> str:
 def decode_limit(call: Call) -> int:
     given = call.query.get("limit", "50")
     if not (given.isascii() and given.isdecimal() and len(given) < 6 and 1 <= int(given) <= MAX_LIST):
-        _refuse("limit", f"must be a whole number from 1 to {MAX_LIST}", given)
+        refuse("limit", f"must be a whole number from 1 to {MAX_LIST}", given)
     return int(given)
 
 
@@ -206,15 +166,15 @@ def _decode_object(body: bytes) -> JsonObject:
         payload = decode_json(body)
         json.dumps(payload, ensure_ascii=False).encode()
     except RecursionError:
-        _refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
+        refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
     except UnicodeError:
-        _refuse("body", "must be a JSON object in UTF-8, without halves of surrogate pairs")
+        refuse("body", "must be a JSON object in UTF-8, without halves of surrogate pairs")
     except ValueError as wrong:
-        _refuse("body", f"must be a JSON object ({wrong})")
+        refuse("body", f"must be a JSON object ({wrong})")
     if _is_deeper(payload, MAX_NESTING):
-        _refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
+        refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
     if not isinstance(payload, dict):
-        _refuse("body", "must be a JSON object, like {}", payload)
+        refuse("body", "must be a JSON object, like {}", payload)
     return payload
 
 
@@ -223,44 +183,13 @@ def _is_deeper(value: object, levels: int) -> bool:
     return levels < 0 or any(_is_deeper(entry, levels - 1) for entry in inner)
 
 
-def _ignored_parameters(body: StartBody) -> tuple[str, ...]:
-    """The names beside full_refresh: kept with the run, so together they have to fit into one column of a table."""
-    names = tuple(name for name in body.parameters or {} if name != "full_refresh")
-    if len(json.dumps(names, ensure_ascii=False).encode("utf-16-le")) > 2 * _MAX_IGNORED:
-        _refuse("parameters", f"names must be at most {_MAX_IGNORED} characters together")
-    return names
-
-
-def _full_refresh(body: StartBody) -> bool | None:
-    """The request's own full_refresh: at the top, or among the parameters; not two different ones."""
-    inner = (body.parameters or {}).get("full_refresh")
-    try:
-        inner = read_flag(inner)
-    except PydanticCustomError as wrong:
-        _refuse("parameters.full_refresh", str(wrong), inner)
-    if body.full_refresh is not None and inner is not None and inner != body.full_refresh:
-        _refuse("parameters.full_refresh", "contradicts full_refresh; give it once", inner)
-    chosen = body.full_refresh if inner is None else inner
-    return chosen if isinstance(chosen, bool) else None
-
-
-def _callback(call: Call, body: StartBody) -> CallbackAddress | None:
-    """Where the caller wants to be called back, unchecked. Not both fields: who would be called then?"""
-    given = {CallbackKind.DATA_FACTORY: body.callBackUri, CallbackKind.WEBHOOK: body.callbackUrl}
-    asked = [(kind, url) for kind, url in given.items() if url is not None]
-    if len(asked) > 1:
-        _refuse(CallbackKind.DATA_FACTORY, f"and {CallbackKind.WEBHOOK} exclude each other; give one of them")
-    base_url = call.addresses(None).base_url
-    return next((CallbackAddress(kind=kind, url=url, base_url=base_url) for kind, url in asked), None)
-
-
-def _workspace(call: Call, in_body: str | None, workspaces: tuple[str, ...]) -> str | None:
+def choose_workspace(call: Call, in_body: str | None, workspaces: tuple[str, ...]) -> str | None:
     in_query = call.query.get("workspace")
     if in_body is not None and in_query is not None and in_body != in_query:
-        _refuse("workspace", f"is {_shown(in_query)} in the query and another in the body; give it once", in_body)
+        refuse("workspace", f"is {_shown(in_query)} in the query and another in the body; give it once", in_body)
     given = in_body if in_query is None else in_query
     if given is not None and given not in workspaces:
-        _refuse("workspace", f"must be one of {', '.join(workspaces)}", given)
+        refuse("workspace", f"must be one of {', '.join(workspaces)}", given)
     return given
 
 
@@ -277,21 +206,6 @@ def decode_idempotency_key(call: Call) -> str | None:
             FieldProblem(field="Idempotency-Key", allowed="must be 1 to 255 printable ASCII characters")
         )
     return key
-
-
-def _with_fingerprint(request: StartRequest) -> StartRequest:
-    """What makes two requests with one key the same: all but the key itself and callback addresses."""
-    said = [
-        request.workspace,
-        request.pipeline_id,
-        request.full_refresh,
-        sorted(request.ignored_parameters),
-        request.on_conflict,
-        request.timeout_minutes,
-        request.follow_retries,
-    ]
-    digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
-    return replace(request, fingerprint=digest)
 
 
 def _field_problem(error: Any, model: type[BaseModel], of: str) -> FieldProblem:
@@ -326,7 +240,7 @@ _ALLOWED = {
 _UNSAID = object()
 
 
-def _refuse(name: str, allowed: str, given: object = _UNSAID) -> NoReturn:
+def refuse(name: str, allowed: str, given: object = _UNSAID) -> NoReturn:
     shown = None if given is _UNSAID else _shown(given)
     raise InvalidRequest(FieldProblem(field=name, allowed=allowed, given=shown))
 

@@ -19,6 +19,7 @@ from polysync_core.errors import (
 from polysync_core.ids import RunId
 from polysync_core.model import RunFilter, Status
 from polysync_core.rules import http_contract as contract
+from polysync_core.rules import start_contract
 from polysync_core.rules.http_contract import Call
 from polysync_core.rules.row_keys import recent
 from tests.rules.examples import NOW, make_call, run_ids
@@ -31,7 +32,7 @@ def asked(**query: str) -> Call:
 def fingerprint(body: dict[str, object], *, key: str | None = None, pipeline_id: str = "p") -> str:
     headers = None if key is None else {"idempotency-key": key}
     call = make_call(json.dumps(body), pipeline_id=pipeline_id, headers=headers)
-    return contract.decode_start(call, ("default", "sales")).fingerprint
+    return start_contract.decode_start(call, ("default", "sales")).fingerprint
 
 
 # --- the Idempotency-Key
@@ -203,7 +204,7 @@ decoders: list[Callable[[Call], object]] = [
     contract.decode_limit,
     contract.decode_idempotency_key,
     lambda call: contract.decode_workspace(call, ("default",)),
-    lambda call: contract.decode_start(call, ("default",)),
+    lambda call: start_contract.decode_start(call, ("default",)),
 ]
 anything = st.text(max_size=12)
 names = st.sampled_from(["status", "pipelineId", "active", "limit", "continuation", "workspace"])

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from polysync_core.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError
 from polysync_core.model import OnConflict, StartRequest
-from polysync_core.rules.http_contract import decode_empty_body, decode_start
+from polysync_core.rules.http_contract import decode_empty_body
+from polysync_core.rules.start_contract import decode_start
 from tests.rules.examples import PIPELINE, make_call
 
 WORKSPACES = ("default", "sales")

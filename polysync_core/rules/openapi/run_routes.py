@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from polysync_core.rules.http_contract import StartBody
 from polysync_core.rules.openapi import examples
 from polysync_core.rules.openapi.answers import Run, RunList, StartedRun, UnhappyEnd
 from polysync_core.rules.openapi.operation import BODY_ERRORS, NOTHING, Answer, Body, Operation, ok
+from polysync_core.rules.start_contract import StartBody
 
 _WAIT = ("Operation-Location", "Retry-After")
 _RUN_ERRORS = (examples.RUN_UNKNOWN, examples.STORAGE)

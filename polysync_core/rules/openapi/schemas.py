@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from polysync_core.rules.http_contract import StartBody
 from polysync_core.rules.job_contract import DiscoverBody, ParameterBody
 from polysync_core.rules.openapi.answers import (
     DiscoveryReport,
@@ -20,6 +19,7 @@ from polysync_core.rules.openapi.answers import (
     StartedRun,
     UnhappyEnd,
 )
+from polysync_core.rules.start_contract import StartBody
 
 _BODIES: tuple[type[BaseModel], ...] = (StartBody, DiscoverBody, ParameterBody)
 _ANSWERS: tuple[type[BaseModel], ...] = (

@@ -1,0 +1,113 @@
+"""What a start may hold: its body and its key -> a StartRequest. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from polysync_core.callback_model import CallbackAddress, CallbackKind
+from polysync_core.model import OnConflict, StartRequest
+from polysync_core.rules.http_contract import (
+    MAX_PARAMETER_NAME,
+    MAX_PARAMETERS,
+    MAX_TIMEOUT_MINUTES,
+    Call,
+    Flag,
+    choose_workspace,
+    decode_body,
+    decode_idempotency_key,
+    decode_pipeline_id,
+    read_flag,
+    refuse,
+)
+
+_MAX_IGNORED = 30_000
+ParameterName = Annotated[str, Field(min_length=1, max_length=MAX_PARAMETER_NAME)]
+
+
+class StartBody(BaseModel):
+    """The body of a start. Everything is optional; anything else in it is refused by name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    full_refresh: Flag = None
+    pipeline_id: str | None = None
+    parameters: Annotated[dict[ParameterName, Any] | None, Field(max_length=MAX_PARAMETERS)] = None
+    callBackUri: str | None = None  # noqa: N815  # Data Factory's own name
+    callbackUrl: str | None = None  # noqa: N815  # the caller's own name
+    onConflict: Literal["fail", "attach"] | None = None  # noqa: N815  # the caller's own name
+    timeoutMinutes: Annotated[float | None, Field(ge=1 / 60, le=MAX_TIMEOUT_MINUTES)] = None  # noqa: N815
+    followRetries: Flag = None  # noqa: N815
+    workspace: str | None = None
+
+
+def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
+    """Read a start. InvalidRequest names the field, what was given and what is allowed; BodyTooLarge over 64 KB."""
+    pipeline_id = decode_pipeline_id(call)
+    body = decode_body(call, StartBody, "a start")
+    if body.pipeline_id not in {None, pipeline_id}:
+        refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
+    request = StartRequest(
+        pipeline_id=pipeline_id,
+        workspace=choose_workspace(call, body.workspace, workspaces) or workspaces[0],
+        full_refresh=_full_refresh(body),
+        ignored_parameters=_ignored_parameters(body),
+        on_conflict=OnConflict(body.onConflict or OnConflict.FAIL),
+        timeout_minutes=body.timeoutMinutes,
+        follow_retries=body.followRetries or False,
+        idempotency_key=decode_idempotency_key(call),
+        fingerprint="",
+        callback=_callback(call, body),
+    )
+    return _with_fingerprint(request)
+
+
+def _ignored_parameters(body: StartBody) -> tuple[str, ...]:
+    """The names beside full_refresh: kept with the run, so together they have to fit into one column of a table."""
+    names = tuple(name for name in body.parameters or {} if name != "full_refresh")
+    if len(json.dumps(names, ensure_ascii=False).encode("utf-16-le")) > 2 * _MAX_IGNORED:
+        refuse("parameters", f"names must be at most {_MAX_IGNORED} characters together")
+    return names
+
+
+def _full_refresh(body: StartBody) -> bool | None:
+    """The request's own full_refresh: at the top, or among the parameters; not two different ones."""
+    inner = (body.parameters or {}).get("full_refresh")
+    try:
+        inner = read_flag(inner)
+    except PydanticCustomError as wrong:
+        refuse("parameters.full_refresh", str(wrong), inner)
+    if body.full_refresh is not None and inner is not None and inner != body.full_refresh:
+        refuse("parameters.full_refresh", "contradicts full_refresh; give it once", inner)
+    chosen = body.full_refresh if inner is None else inner
+    return chosen if isinstance(chosen, bool) else None
+
+
+def _callback(call: Call, body: StartBody) -> CallbackAddress | None:
+    """Where the caller wants to be called back, unchecked. Not both fields: who would be called then?"""
+    given = {CallbackKind.DATA_FACTORY: body.callBackUri, CallbackKind.WEBHOOK: body.callbackUrl}
+    asked = [(kind, url) for kind, url in given.items() if url is not None]
+    if len(asked) > 1:
+        refuse(CallbackKind.DATA_FACTORY, f"and {CallbackKind.WEBHOOK} exclude each other; give one of them")
+    base_url = call.addresses(None).base_url
+    return next((CallbackAddress(kind=kind, url=url, base_url=base_url) for kind, url in asked), None)
+
+
+def _with_fingerprint(request: StartRequest) -> StartRequest:
+    """What makes two requests with one key the same: all but the key itself and callback addresses."""
+    said = [
+        request.workspace,
+        request.pipeline_id,
+        request.full_refresh,
+        sorted(request.ignored_parameters),
+        request.on_conflict,
+        request.timeout_minutes,
+        request.follow_retries,
+    ]
+    digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return replace(request, fingerprint=digest)
