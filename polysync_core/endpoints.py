@@ -67,7 +67,8 @@ def cancel_pipeline(call: Call, services: Services) -> Reply:
 
 
 def list_runs(call: Call, services: Services) -> Reply:
-    access = services.at(http_contract.decode_workspace(call, services.workspace_names))
+    named = http_contract.decode_workspace(call, services.workspace_names, query=http_contract.RUNS_QUERY)
+    access = services.at(named)
     found = reading.list_runs(
         access,
         http_contract.decode_run_filter(call),
@@ -118,7 +119,7 @@ def deliver(services: Services) -> None:
 
 
 def _read(call: Call, services: Services) -> RunView:
-    named = http_contract.decode_workspace(call, services.workspace_names)
+    named = http_contract.decode_workspace(call, services.workspace_names, query=("token",))
     return reading.read_run(
         http_contract.decode_run_id(call),
         services.among(named),

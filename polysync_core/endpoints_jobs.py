@@ -27,7 +27,7 @@ def sync_parameters(call: Call, services: Services) -> Reply:
 
 def list_jobs(call: Call, services: Services) -> Reply:
     found = jobs.list_jobs(
-        services.at(http_contract.decode_workspace(call, services.workspace_names)),
+        services.at(http_contract.decode_workspace(call, services.workspace_names, query=("limit", "continuation"))),
         limit=http_contract.decode_limit(call),
         continuation=http_contract.decode_continuation(call, JOB),
     )

@@ -36,7 +36,7 @@ from polysync_core.model import HeldReservation, OnConflict, Reservation, Run, S
 from polysync_core.rules import row_keys, start_rules
 from polysync_core.rules.addresses import update_url
 from polysync_core.rules.parameters import resolve_full_refresh
-from polysync_core.rules.pipelines_api import START_HINT
+from polysync_core.rules.pipelines_api import START_HINTS
 from polysync_core.rules.start_rules import NextStep
 from polysync_core.settling import find_started, new_run
 
@@ -147,7 +147,10 @@ class _Start:
         found: UsedKey | None = used
         while found is not None:
             if found.fingerprint != self._request.fingerprint:
-                raise KeyReused("This Idempotency-Key came with another request before; use a new key for a new start.")
+                holder = "" if found.run_id is None else f" (its run is {found.run_id})"
+                raise KeyReused(
+                    f"This Idempotency-Key came with another request before{holder}; use a new key for a new start."
+                )
             if found.run_id is not None:
                 run = self._rejoin(found.run_id, found.callback_id)
                 if run is None:
@@ -229,8 +232,8 @@ class _Start:
     def _refuse(self, held: HeldReservation, error: PolysyncError) -> NoReturn:
         """Nothing was started: release the pipeline and the key, then tell the caller."""
         self._store.release(held)
-        if isinstance(error, DatabricksError) and error.databricks_status == 400:
-            error.detail = f"{error.detail} {START_HINT}"
+        if isinstance(error, DatabricksError) and error.databricks_status in START_HINTS:
+            error.detail = f"{error.detail} {START_HINTS[error.databricks_status]}"
         raise error
 
     def _log_failed_post(self, error: PolysyncError, step: NextStep) -> None:

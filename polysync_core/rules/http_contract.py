@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -24,9 +25,12 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_NESTING = 32
 MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
 MAX_LIST = 200
+RUNS_QUERY = ("status", "pipelineId", "active", "limit", "continuation")
 MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
 _MAX_PROBLEMS = 20
+_HOSTS_OWN = frozenset({"code", "clientId"})
+"""Query parameters of the Functions host itself: the key, and its name."""
 
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 _PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipeline's settings in Databricks)"
@@ -109,9 +113,35 @@ def decode_run_id(call: Call) -> RunId:
         raise RunNotFound(f"There is no such run: {wrong}.") from None
 
 
-def decode_workspace(call: Call, workspaces: tuple[str, ...], in_body: str | None = None) -> str | None:
-    """The workspace that the query or the body names, or None; an unknown one is refused with the known ones listed."""
-    return choose_workspace(call, in_body, workspaces)
+def decode_workspace(
+    call: Call, workspaces: tuple[str, ...], in_body: str | None = None, *, query: tuple[str, ...] = ()
+) -> str | None:
+    """The workspace that the query or the body names, or None; an unknown one is refused with the known ones listed.
+
+    `query` are the other query parameters of the route; any further one is refused: a misspelt `workspace` must not
+    start an update in another.
+    """
+    _check_query(call, ("workspace", *query))
+    in_query = call.query.get("workspace")
+    if in_body is not None and in_query is not None and in_body != in_query:
+        refuse("workspace", f"is {_shown(in_query)} in the query and another in the body; give it once", in_body)
+    given = in_body if in_query is None else in_query
+    if given is not None and given not in workspaces:
+        refuse("workspace", f"must be one of {', '.join(workspaces)}", given)
+    return given
+
+
+def _check_query(call: Call, names: tuple[str, ...]) -> None:
+    for unknown in sorted(call.query.keys() - {*names, *_HOSTS_OWN}):
+        known = f"is no query parameter of this route; there are {', '.join(names)}{_nearest(unknown, names)}"
+        refuse(unknown[:_MAX_SHOWN], known)
+
+
+def _nearest(given: str, names: Iterable[str]) -> str:
+    """A hint at the name that was perhaps meant."""
+    near = difflib.get_close_matches(given.lower(), [name.lower() for name in names], n=1)
+    meant = [name for name in names if near and name.lower() == near[0]]
+    return f"; did you mean {' or '.join(meant)}" if meant else ""
 
 
 def decode_empty_body(call: Call) -> None:
@@ -183,16 +213,6 @@ def _is_deeper(value: object, levels: int) -> bool:
     return levels < 0 or any(_is_deeper(entry, levels - 1) for entry in inner)
 
 
-def choose_workspace(call: Call, in_body: str | None, workspaces: tuple[str, ...]) -> str | None:
-    in_query = call.query.get("workspace")
-    if in_body is not None and in_query is not None and in_body != in_query:
-        refuse("workspace", f"is {_shown(in_query)} in the query and another in the body; give it once", in_body)
-    given = in_body if in_query is None else in_query
-    if given is not None and given not in workspaces:
-        refuse("workspace", f"must be one of {', '.join(workspaces)}", given)
-    return given
-
-
 def decode_idempotency_key(call: Call) -> str | None:
     """The Idempotency-Key header: the IETF draft's quoted string, accepted unquoted too."""
     header = call.headers.get("idempotency-key")
@@ -214,7 +234,8 @@ def _field_problem(error: Any, model: type[BaseModel], of: str) -> FieldProblem:
     if error["loc"][1:] and error["loc"][-1] == "[key]":
         return FieldProblem(field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters")
     if error["type"] == "extra_forbidden":
-        allowed = f"is no field of {of}; there are {', '.join(model.model_fields)}"
+        near = _nearest(str(error["loc"][-1]), model.model_fields)
+        allowed = f"is no field of {of}; there are {', '.join(model.model_fields)}{near}"
     else:
         allowed = _ALLOWED.get(error["type"]) or error["msg"]
     may_be_credential = "callback" in location.lower()

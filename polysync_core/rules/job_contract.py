@@ -52,7 +52,7 @@ class ParameterBody(BaseModel):
 def decode_discover(call: Call, workspaces: tuple[str, ...], now: datetime) -> tuple[str, DiscoveryPass | None]:
     """The workspace to discover, and where to go on (None: from the beginning)."""
     body = decode_body(call, DiscoverBody, "a discovery")
-    workspace = decode_workspace(call, workspaces, body.workspace) or workspaces[0]
+    workspace = decode_workspace(call, workspaces, body.workspace, query=("continuation",)) or workspaces[0]
     in_query = call.query.get("continuation")
     if body.continuation is not None and in_query not in {None, body.continuation}:
         _refuse("continuation", "differs between query and body; give it once")

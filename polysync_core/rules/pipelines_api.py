@@ -24,10 +24,12 @@ PAGE_SIZE = 100
 EVENTS_PAGE_SIZE = 250
 _MAX_STATE = 64
 _MAX_SAID = 1000
-START_HINT = (
-    "When an update is refused with 400 at once, the pipeline is idle and a required Databricks resource "
-    "(target storage, cluster policy) is missing: look at the pipeline's page in Databricks."
-)
+START_HINTS = {
+    400: "When an update is refused with 400 at once, the pipeline is idle and a required Databricks resource "
+    "(target storage, cluster policy) is missing: look at the pipeline's page in Databricks.",
+    404: "A pipeline's id is in its settings in Databricks, and in GET /api/jobs once it was discovered.",
+}
+"""What helps after a refused start, by Databricks' status; 400 is the mission's own hint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

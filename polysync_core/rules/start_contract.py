@@ -18,10 +18,10 @@ from polysync_core.rules.http_contract import (
     MAX_TIMEOUT_MINUTES,
     Call,
     Flag,
-    choose_workspace,
     decode_body,
     decode_idempotency_key,
     decode_pipeline_id,
+    decode_workspace,
     read_flag,
     refuse,
 )
@@ -54,7 +54,7 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
         refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
     request = StartRequest(
         pipeline_id=pipeline_id,
-        workspace=choose_workspace(call, body.workspace, workspaces) or workspaces[0],
+        workspace=decode_workspace(call, workspaces, body.workspace) or workspaces[0],
         full_refresh=_full_refresh(body),
         ignored_parameters=_ignored_parameters(body),
         on_conflict=OnConflict(body.onConflict or OnConflict.FAIL),
@@ -93,7 +93,7 @@ def _callback(call: Call, body: StartBody) -> CallbackAddress | None:
     given = {CallbackKind.DATA_FACTORY: body.callBackUri, CallbackKind.WEBHOOK: body.callbackUrl}
     asked = [(kind, url) for kind, url in given.items() if url is not None]
     if len(asked) > 1:
-        refuse(CallbackKind.DATA_FACTORY, f"and {CallbackKind.WEBHOOK} exclude each other; give one of them")
+        refuse(CallbackKind.DATA_FACTORY, f"cannot be given together with {CallbackKind.WEBHOOK}; give one of them")
     base_url = call.addresses(None).base_url
     return next((CallbackAddress(kind=kind, url=url, base_url=base_url) for kind, url in asked), None)
 

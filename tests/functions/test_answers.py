@@ -9,7 +9,7 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.errors import PERMISSION_HINT
-from polysync_core.rules.pipelines_api import START_HINT
+from polysync_core.rules.pipelines_api import START_HINTS
 from tests.functions.app import Answer, ServedApp, served
 from tests.functions.secrecy import QUERY_MARK, check_problem, check_told
 
@@ -37,7 +37,7 @@ class TestDatabricksRefusesAStart:
     @pytest.mark.parametrize(
         ("status", "error_code", "retry_after", "code", "hint"),
         [
-            (400, "INVALID_PARAMETER_VALUE", None, "DatabricksError", START_HINT),
+            (400, "INVALID_PARAMETER_VALUE", None, "DatabricksError", START_HINTS[400]),
             (403, "PERMISSION_DENIED", None, "DatabricksPermissionDenied", PERMISSION_HINT),
             (404, "RESOURCE_DOES_NOT_EXIST", None, "DatabricksError", ""),
             (409, "RESOURCE_CONFLICT", None, "ActiveUpdateExists", ""),

@@ -116,4 +116,4 @@ def test_no_other_error_is_a_permission_problem(status: int) -> None:
 
 def test_the_hint_for_a_400_on_start_is_the_missions() -> None:
     for word in ("400", "idle", "target storage", "cluster policy", "missing"):
-        assert word in api.START_HINT
+        assert word in api.START_HINTS[400]
