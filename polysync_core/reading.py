@@ -16,7 +16,7 @@ from polysync_core.rules import sweep_rules
 from polysync_core.rules.run_transitions import TransitionLimits, decide
 
 _log = logging.getLogger("polysync.read")
-_LOOK_SECONDS = 40.0
+_LOOK_SECONDS = 45.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

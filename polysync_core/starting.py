@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import NoReturn
 
 from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.adapters.tables import within
 from polysync_core.callback_model import Waiter
 from polysync_core.errors import (
     DatabricksError,
@@ -42,6 +43,7 @@ from polysync_core.settling import find_started, new_run
 
 _log = logging.getLogger("polysync.start")
 _RESERVATION_POLL_SECONDS = 0.5
+_STORAGE_SECONDS = start_rules.ANSWER_WITHIN_SECONDS - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +64,8 @@ def start_update(
     busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet, StorageUnavailable.
     """
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
-    return _Start(request, access, None if minutes is None else timedelta(minutes=minutes)).run()
+    with within(_STORAGE_SECONDS):
+        return _Start(request, access, None if minutes is None else timedelta(minutes=minutes)).run()
 
 
 class _Start:

@@ -8,7 +8,10 @@ happened: a reset leaves it open, and a repeat after a hidden success comes back
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -26,14 +29,36 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 POOL_SIZE = 64
-_LIMITS: Mapping[str, Any] = {
-    "connection_timeout": 3,
-    "read_timeout": 8,
-    "retry_total": 2,
-    "retry_backoff_factor": 0.4,
-    "retry_backoff_max": 2,
-}
+CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
+_RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
+_RETRIED_CALL_SECONDS = 2 * (CONNECT_SECONDS + READ_SECONDS) + 1
 Operation = tuple[Any, ...]
+_ends_at: ContextVar[float | None] = ContextVar("storage_ends_at", default=None)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Every call to storage that this thread makes in the block ends within so many seconds from now, or fails."""
+    token = _ends_at.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
+
+
+def _limits() -> Mapping[str, Any]:
+    """Time-outs of one call. The transport's own default is 300 s. A call that has little time left is tried once."""
+    ends_at = _ends_at.get()
+    if ends_at is None:
+        return {"connection_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
+    left = ends_at - time.monotonic()
+    if left <= 0:
+        raise StorageUnavailable("The time for asking Table Storage ran out.")
+    limits: dict[str, Any] = {
+        "connection_timeout": min(CONNECT_SECONDS, left),
+        "read_timeout": min(READ_SECONDS, left),
+    }
+    return limits if left > _RETRIED_CALL_SECONDS else {**limits, "retry_total": 0}
 
 
 def create(row: Mapping[str, object]) -> Operation:
@@ -85,7 +110,7 @@ class Table:
     def get(self, partition: str, key: str, columns: list[str] | None = None) -> TableEntity | None:
         """The row, or None; of `columns`, where given, those that it has."""
         try:
-            return self._table().get_entity(partition, key, select=columns)
+            return self._table().get_entity(partition, key, select=columns, **_limits())
         except ResourceNotFoundError:
             return None
         except AzureError as wrong:
@@ -107,7 +132,7 @@ class Table:
         query = f"PartitionKey eq @partition and RowKey gt @after and {ends}" + (f" and {where}" if where else "")
         given = {"partition": partition, "after": after or prefix, "end": upto or end_of(prefix), **(values or {})}
         try:
-            yield from self._table().query_entities(query, parameters=given, results_per_page=page_size)
+            yield from self._table().query_entities(query, parameters=given, results_per_page=page_size, **_limits())
         except ResourceNotFoundError:
             return
         except AzureError as wrong:
@@ -147,16 +172,16 @@ class Table:
     def _commit(self, operations: Sequence[Operation]) -> None:
         table = self._table()
         try:
-            table.submit_transaction(operations)
+            table.submit_transaction(operations, **_limits())
         except HttpResponseError as wrong:
             if getattr(wrong, "error_code", None) != "TableNotFound":
                 raise
             self._create(table)
-            table.submit_transaction(operations)
+            table.submit_transaction(operations, **_limits())
 
     def _create(self, table: TableClient) -> None:
         try:
-            table.create_table()
+            table.create_table(**_limits())
         except ResourceExistsError:
             return
 
@@ -172,7 +197,7 @@ class Table:
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         transport = RequestsTransport(session=session, session_owner=False, use_env_settings=False)
-        options = {"transport": transport, **_LIMITS}
+        options = {"transport": transport, **_RETRIES}
         if self._address.endpoint is not None:
             return TableClient(self._address.endpoint, self._name, credential=self._credential(), **options)
         try:

@@ -1,0 +1,64 @@
+"""Storage that accepts a connection and then says nothing: every call ends, and a start answers in time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from polysync_core.adapters.tables import Table, create, within
+from polysync_core.errors import StorageUnavailable
+from polysync_core.settings import TablesAddress
+
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@pytest.fixture
+def silent() -> Iterator[Table]:
+    """A table whose server takes every connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            while True:
+                try:
+                    taken.append(server.accept()[0])
+                except OSError:
+                    return
+
+        threading.Thread(target=take, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}/devstoreaccount1"
+        connection = f"AccountName=devstoreaccount1;AccountKey={KEY};TableEndpoint={endpoint}"
+        yield Table(TablesAddress(connection_string=connection), "Silent", lambda: pytest.fail("no identity here"))
+        for one in taken:
+            one.close()
+
+
+ROW: dict[str, object] = {"PartitionKey": "p", "RowKey": "k"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda table: table.get("p", "k"),
+        lambda table: list(table.scan("p", "k|")),
+        lambda table: table.put(ROW),
+        lambda table: table.commit([create(ROW)], is_ours=lambda: table.get("p", "k") is not None),
+    ],
+    ids=["get", "scan", "put", "commit"],
+)
+def test_a_call_ends_within_the_time_it_was_given(silent: Table, call: Callable[[Table], object]) -> None:
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable), within(1.0):
+        call(silent)
+    assert time.monotonic() - began < 2.5
+
+
+def test_without_a_limit_a_call_still_ends_by_its_own_time_outs(silent: Table) -> None:
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable):
+        silent.get("p", "k")
+    assert time.monotonic() - began < 13
