@@ -73,6 +73,8 @@ def _last_sweep(access: WorkspaceAccess) -> str:
         raise _Unhealthy(
             f"{told}; {last.report.set_aside} rows cannot be read and are set aside, one is {last.set_aside[0]}"
         )
+    if last.blind_since is not None and access.clock.now() - last.blind_since > SWEEP_OVERDUE:
+        raise _Unhealthy(f"{told}; no active run could be looked at for more than 5 minutes")
     if age > SWEEP_OVERDUE and access.store.active_runs(access.workspace.name).runs:
         raise _Unhealthy(f"{told}; active runs are waiting for the timer sweep_runs")
     return told

@@ -22,10 +22,10 @@ def start_update(call: Call, services: Services) -> Reply:
     request = start_contract.decode_start(call, services.workspace_names)
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
-    access = services.at(request.workspace)
+    access, secret = services.at(request.workspace), services.await_secret()
     started = starting.start_update(request, access, default_timeout_minutes=services.settings.run_timeout_minutes)
     run, addresses = started.run, call.addresses(services.settings.public_url)
-    waiting = addresses.waiting_headers(run.run_id, await_token(services.await_secret(), run.run_id))
+    waiting = addresses.waiting_headers(run.run_id, await_token(secret, run.run_id))
     document = _document(call, services, reading.view_of(run, access, None))
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
     if request.callback is not None and request.callback.kind is CallbackKind.DATA_FACTORY:
@@ -52,15 +52,13 @@ def await_run(call: Call, services: Services) -> Reply:
 
 
 def cancel_run(call: Call, services: Services) -> Reply:
-    http_contract.decode_empty_body(call)
-    named = http_contract.decode_workspace(call, services.workspace_names)
+    named = http_contract.decode_workspace_only(call, services.workspace_names)
     run, access = reading.find_run(http_contract.decode_run_id(call), services.among(named))
     return _cancelled(call, services, cancelling.cancel_run(run.run_id, access))
 
 
 def cancel_pipeline(call: Call, services: Services) -> Reply:
-    http_contract.decode_empty_body(call)
-    named = http_contract.decode_workspace(call, services.workspace_names)
+    named = http_contract.decode_workspace_only(call, services.workspace_names)
     pipeline_id = http_contract.decode_pipeline_id(call)
     key = http_contract.decode_idempotency_key(call)
     return _cancelled(call, services, cancelling.cancel_pipeline(pipeline_id, key, services.at(named)))
@@ -82,8 +80,7 @@ def list_runs(call: Call, services: Services) -> Reply:
 
 
 def redeliver(call: Call, services: Services) -> Reply:
-    http_contract.decode_empty_body(call)
-    named = http_contract.decode_workspace(call, services.workspace_names)
+    named = http_contract.decode_workspace_only(call, services.workspace_names)
     found, access = reading.find_run(http_contract.decode_run_id(call), services.among(named))
     run = delivering.redeliver(found.run_id, access)
     return Reply(status=202, body=_document(call, services, reading.view_of(run, access, None)))

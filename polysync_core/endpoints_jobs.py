@@ -19,8 +19,7 @@ def discover_jobs(call: Call, services: Services) -> Reply:
 
 
 def sync_parameters(call: Call, services: Services) -> Reply:
-    http_contract.decode_empty_body(call)
-    access = services.at(http_contract.decode_workspace(call, services.workspace_names))
+    access = services.at(http_contract.decode_workspace_only(call, services.workspace_names))
     pipeline_id = http_contract.decode_pipeline_id(call)
     return _reported(jobs.sync_parameters(pipeline_id, access, services.settings.parameters))
 

@@ -178,6 +178,14 @@ class HeldReservation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StartsInFlight:
+    """A workspace's reservations, and the keys of rows among them that cannot be read."""
+
+    held: tuple[HeldReservation, ...]
+    set_aside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UsedKey:
     """What became of an Idempotency-Key: `run_id` is None while its start is still in flight.
 
@@ -214,7 +222,8 @@ class LastSweep:
     `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for; `set_aside` the keys
     of rows it could not read. `pages` is how many pages of 100 the workspace's pipelines took when last listed (None:
     never listed), `pages_counted_at` when. `round_began_at` and `round_cursor` say how far the single looks beside the
-    listing have come. `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far that came.
+    listing have come. `blind_since` is the first of an unbroken row of sweeps that saw none of the active runs.
+    `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far that came.
     """
 
     swept_at: datetime
@@ -225,6 +234,7 @@ class LastSweep:
     pages_counted_at: datetime | None = None
     round_began_at: datetime | None = None
     round_cursor: str = ""
+    blind_since: datetime | None = None
     cleaned_at: datetime | None = None
     cleaned_keys_after: str = ""
 

@@ -199,7 +199,10 @@ class _Start:
             self._check_time_for_post(held)
             try:
                 update_id = self._talk.start_update(
-                    self._request.pipeline_id, self._full_refresh, timeout_seconds=start_rules.POST_TIMEOUT_SECONDS
+                    self._request.pipeline_id,
+                    self._full_refresh,
+                    timeout_seconds=start_rules.POST_TIMEOUT_SECONDS,
+                    begins_within=start_rules.LAST_POST_BEGINS_SECONDS - self._seconds_gone,
                 )
             except PolysyncError as error:
                 step = start_rules.decide_after_failed_post(error)

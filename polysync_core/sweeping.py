@@ -14,10 +14,11 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from polysync_core.adapters.access import WorkspaceAccess
-from polysync_core.errors import DatabricksError, PolysyncError, StorageUnavailable
+from polysync_core.adapters.tables import within
+from polysync_core.errors import DatabricksError, DatabricksUnreachable, PolysyncError, StorageUnavailable
 from polysync_core.looking import Look, look_at
-from polysync_core.model import ActiveRows, HeldReservation, LastSweep, SeenUpdate, SweepReport, TrackedRun
-from polysync_core.rules import sweep_rules
+from polysync_core.model import ActiveRows, HeldReservation, LastSweep, Run, SeenUpdate, SweepReport, TrackedRun
+from polysync_core.rules import row_keys, sweep_rules
 from polysync_core.rules.pipelines_api import ListedPipeline
 from polysync_core.rules.run_transitions import NO_AFTERMATH, TransitionLimits, decide
 from polysync_core.settling import settle
@@ -25,6 +26,10 @@ from polysync_core.settling import settle
 _log = logging.getLogger("polysync.sweep")
 _LOOK_SECONDS = 9.0
 """For Databricks; the rest of the 12 s is for storage."""
+_LIST_SECONDS = 4.0
+"""Of these, for the listing: one that takes longer is dropped, and the runs are looked at one by one."""
+_MOST_LOGGED = 20
+_SPOILT_START_KEPT = timedelta(hours=1)
 _WORKSPACE_SECONDS = 11.0
 _THREADS = 16
 _CLEAN_EVERY = timedelta(minutes=1)
@@ -38,14 +43,6 @@ class SweepLimits:
     transitions: TransitionLimits
     settle_seconds: int
     retention: timedelta
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Listing:
-    """A workspace's pipelines by id, and how many pages they took."""
-
-    pipelines: Mapping[str, ListedPipeline]
-    pages: int
 
 
 class _Outcome(Enum):
@@ -112,38 +109,55 @@ class _Sweep:
         self._limits = limits
         self._name = access.workspace.name
         self._talk = access.databricks.converse(_LOOK_SECONDS, retries=False)
+        self._listing_talk = access.databricks.converse(_LIST_SECONDS, retries=False)
+        self._logged = 0
         self._began_at = access.clock.now()
         self._ends_at = access.clock.monotonic() + _WORKSPACE_SECONDS
         self._monotonic = access.clock.monotonic()
 
     def run(self) -> SweepReport:
-        last = self._access.store.last_sweep(self._name)
-        active = self._access.store.active_runs(self._name)
-        for key in active.set_aside:
+        with within(_WORKSPACE_SECONDS):
+            return self._run()
+
+    def _run(self) -> SweepReport:
+        store = self._access.store
+        last, active = store.last_sweep(self._name), store.active_runs(self._name)
+        starts = store.reservations(self._name)
+        set_aside = (*active.set_aside, *starts.set_aside)
+        for key in set_aside:
             _log.error("row %s cannot be read and is set aside", key, extra={"action": "sweep"})
+        after = last or LastSweep(swept_at=self._began_at, report=SweepReport(workspace=self._name))
         pool = ThreadPoolExecutor(max_workers=_THREADS)
         try:
-            settling = [pool.submit(self._settle, held) for held in self._access.store.reservations(self._name)]
-            after = last or LastSweep(swept_at=self._began_at, report=SweepReport(workspace=self._name))
+            settling = [pool.submit(self._settle, held) for held in starts.held]
             outcomes: Mapping[str, _Outcome] = {}
             try:
-                listing = self._list(len(active.runs), last)
+                listing, pages = self._list(len(active.runs), last)
             except PolysyncError as error:
                 _log.warning("workspace %s does not answer: %s", self._name, error.detail, extra={"action": "sweep"})
             else:
-                runs = [tracked.run for tracked in active.runs]
-                plan = sweep_rules.plan_looks(
-                    runs, None if listing is None else listing.pipelines, last, self._began_at
-                )
+                plan = sweep_rules.plan_looks([tracked.run for tracked in active.runs], listing, last, self._began_at)
                 outcomes = self._sweep_runs(active, plan, pool)
                 after = replace(after, round_began_at=plan.round_began_at, round_cursor=plan.round_cursor)
-                if listing is not None:
-                    after = replace(after, pages=listing.pages, pages_counted_at=self._began_at)
+                if pages is not None:
+                    after = replace(after, pages=pages, pages_counted_at=self._began_at)
             wait(settling, timeout=self._seconds_left)
+            for key in set_aside:
+                self._heal(key)
             after = self._clean(after)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        return self._write_down(active, outcomes, after)
+        return self._write_down(active, outcomes, replace(after, set_aside=set_aside))
+
+    def _heal(self, key: str) -> None:
+        """Restore a spoilt `active` row from its run's own row; let go of a spoilt start that is an hour old."""
+        try:
+            if key.startswith(row_keys.STARTING):
+                self._access.store.drop_spoilt_start(self._name, key, self._began_at - _SPOILT_START_KEPT)
+            else:
+                self._access.store.restore_active(self._name, key)
+        except StorageUnavailable as error:
+            _log.warning("row %s could not be healed: %s", key, error.detail)
 
     @property
     def _seconds_left(self) -> float:
@@ -151,29 +165,33 @@ class _Sweep:
 
     # --- gather
 
-    def _list(self, active: int, last: LastSweep | None) -> _Listing | None:
-        """The workspace's pipelines where listing them is the cheaper look, else None.
+    def _list(self, active: int, last: LastSweep | None) -> tuple[Mapping[str, ListedPipeline] | None, int | None]:
+        """The workspace's pipelines by id where listing them is the cheaper look, and how many pages they take.
 
-        Also None when Databricks refuses the listing for itself, so that runs are still looked at one by one. No answer
-        at all, or one that says "not now", is raised: asking for each run would fare no better.
+        A listing that is refused, fails or takes too long leaves the runs to be looked at one by one, and counts as
+        more pages than that, so that the next sweeps do not try it again. No connection, no token and "not now" (429,
+        503) are raised: asking for each run would fare no better.
         """
         if not sweep_rules.should_list(active, sweep_rules.known_pages(last, self._began_at)):
-            return None
+            return None, None
         pipelines: dict[str, ListedPipeline] = {}
         pages = 0
         try:
-            for page in self._talk.iter_pipelines_pages():
+            for page in self._listing_talk.iter_pipelines_pages():
                 pages += 1
                 pipelines.update((pipeline.pipeline_id, pipeline) for pipeline in page.pipelines)
                 if pages == active and page.next_page_token is not None:
-                    pages += 1
-                    break
+                    return pipelines, active + 1
+        except DatabricksUnreachable as error:
+            if not error.was_sent and self._listing_talk.seconds_left > 0:
+                raise
         except DatabricksError as error:
-            if error.databricks_status not in {400, 403, 404}:
+            if error.databricks_status in {429, 503}:
                 raise
             _log.warning("the pipelines of workspace %s could not be listed: %s", self._name, error.detail)
-            return None
-        return _Listing(pipelines=pipelines, pages=pages)
+        else:
+            return pipelines, pages
+        return pipelines or None, active + 1
 
     # --- decide and apply
 
@@ -191,6 +209,10 @@ class _Sweep:
         return {futures[future]: future.result() for future in done}
 
     def _sweep_run(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
+        with within(self._seconds_left):
+            return self._look_and_apply(tracked, seen)
+
+    def _look_and_apply(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
         run = tracked.run
         try:
             look = look_at(run, self._access, self._talk) if seen is None else Look(seen=seen, aftermath=NO_AFTERMATH)
@@ -199,7 +221,7 @@ class _Sweep:
             if decision.stop:
                 self._talk.stop(run.current_id)
         except PolysyncError as error:
-            _log.warning("run %s: %s", run.run_id, error.detail, extra={"run_id": str(run.run_id), "action": "sweep"})
+            self._log_failure(run, error)
             return _Outcome.FAILED
         except Exception:
             _log.exception("run %s", run.run_id, extra={"run_id": str(run.run_id), "action": "sweep"})
@@ -208,10 +230,17 @@ class _Sweep:
             return _Outcome.UNCHANGED
         return _Outcome.FINISHED if decision.run.is_finished else _Outcome.CHANGED
 
+    def _log_failure(self, run: Run, error: PolysyncError) -> None:
+        """A line for a run that failed to be swept; at most so many a sweep, all are counted in the report."""
+        self._logged += 1
+        if self._logged <= _MOST_LOGGED:
+            _log.warning("run %s: %s", run.run_id, error.detail, extra={"run_id": str(run.run_id), "action": "sweep"})
+
     def _settle(self, held: HeldReservation) -> None:
         pipeline_id = held.reservation.pipeline_id
         try:
-            settle(held, self._access, self._talk, self._limits.settle_seconds)
+            with within(self._seconds_left):
+                settle(held, self._access, self._talk, self._limits.settle_seconds)
         except PolysyncError as error:
             _log.warning("the start of pipeline %s is not settled: %s", pipeline_id, error.detail)
         except Exception:
@@ -236,23 +265,30 @@ class _Sweep:
 
     def _write_down(self, active: ActiveRows, outcomes: Mapping[str, _Outcome], after: LastSweep) -> SweepReport:
         ended = [*outcomes.values()]
-        not_seen = frozenset(
+        failed = [
             run_id
             for tracked in active.runs
             if outcomes.get(run_id := str(tracked.run.run_id), _Outcome.FAILED) is _Outcome.FAILED
-        )
+        ]
         report = SweepReport(
             workspace=self._name,
             active=len(active.runs),
             changed=ended.count(_Outcome.CHANGED),
             finished=ended.count(_Outcome.FINISHED),
-            failed=len(not_seen),
-            set_aside=len(active.set_aside),
-            calls=self._talk.calls,
+            failed=len(failed),
+            set_aside=len(after.set_aside),
+            calls=self._talk.calls + self._listing_talk.calls,
             seconds=round(self._access.clock.monotonic() - self._monotonic, 3),
         )
+        is_blind = bool(active.runs) and len(failed) == len(active.runs)
         self._access.store.save_last_sweep(
             self._name,
-            replace(after, swept_at=self._began_at, report=report, not_seen=not_seen, set_aside=active.set_aside),
+            replace(
+                after,
+                swept_at=self._began_at,
+                report=report,
+                not_seen=frozenset({*failed, *(row_keys.id_of_active(key) for key in active.set_aside)}),
+                blind_since=(after.blind_since or self._began_at) if is_blind else None,
+            ),
         )
         return report

@@ -98,10 +98,16 @@ class Conversation:
     def seconds_left(self) -> float:
         return self._ends_at - self._databricks.clock.monotonic()
 
-    def start_update(self, pipeline_id: str, full_refresh: bool, *, timeout_seconds: float) -> str:
-        """POST the update and give its id. Never repeated here, but for a refused token."""
+    def start_update(
+        self, pipeline_id: str, full_refresh: bool, *, timeout_seconds: float, begins_within: float | None = None
+    ) -> str:
+        """POST the update and give its id. Never repeated here, but for a refused token.
+
+        No POST begins later than `begins_within` seconds from now, however long a token takes: then nothing was sent.
+        """
         request = pipelines_api.start_update(pipeline_id, full_refresh)
-        return pipelines_api.decode_update_id(self._send(request, timeout_seconds))
+        latest = None if begins_within is None else self._databricks.clock.monotonic() + begins_within
+        return pipelines_api.decode_update_id(self._send(request, timeout_seconds, latest))
 
     def fetch_update(self, run_id: RunId) -> SeenUpdate:
         return pipelines_api.decode_update(self._send(pipelines_api.get_update(run_id)))
@@ -151,15 +157,24 @@ class Conversation:
         if not is_final(self.fetch_update(run_id).state):
             self._send(pipelines_api.stop_pipeline(run_id.pipeline_id))
 
-    def _send(self, request: ApiRequest, timeout_seconds: float = READ_SECONDS) -> JsonObject:
+    def _send(
+        self, request: ApiRequest, timeout_seconds: float = READ_SECONDS, latest: float | None = None
+    ) -> JsonObject:
+        """`latest`: when the request may begin at the latest, on the monotonic clock."""
         tokens = self._databricks.tokens
         token = tokens.token()
+        self._check_begin(latest)
         status, headers, body = self._send_once(request, token, timeout_seconds)
         if status in {401, 403}:
             renewed = tokens.renewed(token, expired=status == 401)
             if renewed is not None:
+                self._check_begin(latest)
                 status, headers, body = self._send_once(request, renewed, timeout_seconds)
         return pipelines_api.decode_answer(status, headers, body)
+
+    def _check_begin(self, latest: float | None) -> None:
+        if latest is not None and self._databricks.clock.monotonic() > latest:
+            raise DatabricksUnreachable("A token took too long; nothing was sent.", was_sent=False)
 
     def _send_once(
         self, request: ApiRequest, token: str, timeout_seconds: float

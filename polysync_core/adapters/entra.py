@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 """Azure Databricks' own application, https://learn.microsoft.com/azure/databricks/dev-tools/auth/"""
 MANAGEMENT_SCOPE = "https://management.core.windows.net/.default"
-_REFRESHED_RECENTLY_SECONDS = 60.0
+_BELIEVED_AFTER_403_SECONDS, _BELIEVED_AFTER_401_SECONDS = 60.0, 5.0
+"""A token that a renewal brought so lately is believed: the refusal is not its fault."""
 _CONNECT_SECONDS, _READ_SECONDS = 3, 8
 
 
@@ -70,17 +71,19 @@ class EntraTokens:
     def renewed(self, refused: str, *, expired: bool) -> str | None:
         """A new token in place of `refused`, or None when a new one would be no better.
 
-        `expired`: Databricks said 401, so the token itself is at fault. On a 403, when the token is itself a renewal of
-        the last minute, it is believed and the permission is at fault: else each forbidden pipeline cost a token.
+        `expired`: Databricks said 401. A token that is itself a renewal of the last minute (after a 401, of the last
+        seconds) is believed, and the permission is at fault: else each forbidden pipeline, and each call of a sweep by
+        an unknown principal, cost a token.
         """
         with self._lock:
             current = self._credential
             now = self._clock.monotonic()
-            recent = self._refreshed_at is not None and now - self._refreshed_at < _REFRESHED_RECENTLY_SECONDS
+            believed = _BELIEVED_AFTER_401_SECONDS if expired else _BELIEVED_AFTER_403_SECONDS
+            recent = self._refreshed_at is not None and now - self._refreshed_at < believed
         token = self.token()
         if token != refused:
             return token
-        if recent and not expired:
+        if recent:
             return None
         with self._lock:
             if self._credential is current:

@@ -74,6 +74,16 @@ class RunRows:
             operations.append(tables.create(row_of(run.workspace, alias, {"aliasOf": run_key})))
         return self._table.commit([*operations, *beside], is_ours=lambda: self._wrote(run, write_id))
 
+    def restore(self, run: Run, active_key: str, etag: str) -> bool:
+        """Write the `active` row of a run anew over the spoilt version with this ETag."""
+        write_id = self._new_id()
+        restored = tables.replace(_run_row(run, active_key, write_id), etag)
+        return self._table.commit([restored], is_ours=lambda: self._restored(run, active_key, write_id))
+
+    def _restored(self, run: Run, active_key: str, write_id: str) -> bool:
+        row = self._table.get(run.workspace, active_key)
+        return row is not None and row.get("writeId") == write_id
+
     def _wrote(self, run: Run, write_id: str) -> bool:
         row = self._table.get(run.workspace, row_keys.run(run.run_id))
         return row is not None and row.get("writeId") == write_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import islice
 
 from polysync_core.adapters import tables
@@ -25,6 +26,7 @@ from polysync_core.model import (
     Run,
     RunFilter,
     RunPage,
+    StartsInFlight,
     TrackedRun,
     UsedKey,
 )
@@ -196,15 +198,38 @@ class RunStore:
 
     # --- the sweep
 
-    def reservations(self, workspace: str) -> tuple[HeldReservation, ...]:
-        """Every start in flight; one that cannot be read is logged and left."""
-        found = []
+    def reservations(self, workspace: str) -> StartsInFlight:
+        """Every start in flight. A row that cannot be read is set aside; once it is an hour old it is deleted.
+
+        Until then somebody may look at it: it keeps its pipeline from being started.
+        """
+        held: list[HeldReservation] = []
+        set_aside: list[str] = []
         for row in self._table.scan(workspace, row_keys.STARTING):
             try:
-                found.append(HeldReservation(reservation=decode_reservation(row), etag=etag_of(row)))
+                held.append(HeldReservation(reservation=decode_reservation(row), etag=etag_of(row)))
             except RowUnreadable:
-                _log.warning("a row of a start in flight cannot be read", extra={"action": "sweep"})
-        return tuple(found)
+                set_aside.append(str(row["RowKey"]))
+        return StartsInFlight(held=tuple(held), set_aside=tuple(set_aside))
+
+    def drop_spoilt_start(self, workspace: str, key: str, before: datetime) -> bool:
+        """Delete a `starting` row that cannot be read and was last written before `before`. Whether it was."""
+        row = self._table.get(workspace, key)
+        written_at = None if row is None else row.metadata["timestamp"]
+        if row is None or written_at is None or written_at >= before:
+            return False
+        deleted = [tables.delete(row_of(workspace, key), etag_of(row))]
+        return self._table.commit(deleted, is_ours=lambda: self._table.get(workspace, key) is None)
+
+    def restore_active(self, workspace: str, key: str) -> None:
+        """Write a spoilt `active` row anew from its run's own row; without a whole, active one leave it as it is."""
+        row = self._table.get(workspace, key)
+        try:
+            run = self.find_run(workspace, RunId.parse(row_keys.id_of_active(key)))
+        except (ValueError, RowUnreadable):
+            return
+        if row is not None and run is not None and not run.is_finished:
+            self._rows.restore(run, key, etag_of(row))
 
     def last_sweep(self, workspace: str) -> LastSweep | None:
         """When and how the workspace was last swept; None when never, or when the row is spoilt (the next heals it)."""

@@ -110,13 +110,15 @@ class Target:
 def parse_hosts(text: str) -> tuple[HostRule, ...]:
     """Read the setting: host patterns with commas between, each with an optional ":port".
 
-    A pattern is a host (name or IP address, an IPv6 one in brackets) or "*." and a domain. ValueError names the first
-    that is neither.
+    A pattern is a host (name or IP address, an IPv6 one in brackets) or "*." and a domain. ValueError says which
+    entry is neither.
     """
-    return tuple(_parse_host_rule(entry.strip().lower()) for entry in text.split(",") if entry.strip())
+    entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
+    return tuple(_parse_host_rule(entry, f"entry {number}") for number, entry in enumerate(entries, 1))
 
 
-def _parse_host_rule(entry: str) -> HostRule:
+def _parse_host_rule(entry: str, name: str) -> HostRule:
+    """`name` stands for the entry in errors: somebody may have put a whole callback address there, a credential."""
     any_below = entry.startswith("*.")
     try:
         parts = urlsplit(f"//{entry.removeprefix('*.')}")
@@ -124,9 +126,9 @@ def _parse_host_rule(entry: str) -> HostRule:
     except ValueError:
         host, port = None, None
     if host is None or parts.path or parts.query or parts.fragment:
-        raise ValueError(f"'{entry}' is no host; list hosts like hooks.example.com, *.example.com or 10.0.0.4:8443")
+        raise ValueError(f"{name} is no host; list hosts like hooks.example.com, *.example.com or 10.0.0.4:8443")
     if any_below and (_ip_of(host) is not None or _is_open_to_all(host)):
-        raise ValueError(f"'{entry}' is open to everyone; list the hosts themselves")
+        raise ValueError(f"{name} is open to everyone; list the hosts themselves")
     return HostRule(host=host, port=_HTTPS_PORT if port is None else port, any_below=any_below)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from polysync_core.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError, RunNotFound
@@ -144,9 +144,20 @@ def _nearest(given: str, names: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(meant)}" if meant else ""
 
 
-def decode_empty_body(call: Call) -> None:
-    """For routes that take no body: anything but an empty one or a JSON object is refused, unread."""
-    _decode_object(call.body)
+class WorkspaceBody(BaseModel):
+    """The body of a route that needs none: it may name the workspace, and holds nothing else that is read."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    workspace: str | None = None
+
+
+def decode_workspace_only(call: Call, workspaces: tuple[str, ...]) -> str | None:
+    """The workspace that the query or the body of a route without another body names, or None.
+
+    Whatever else stands in the body is let through: callers like Logic Apps send one to every route.
+    """
+    return decode_workspace(call, workspaces, decode_body(call, WorkspaceBody, "this call").workspace)
 
 
 def decode_run_filter(call: Call) -> RunFilter:

@@ -37,6 +37,11 @@ def active(run_id: RunId) -> str:
     return f"{ACTIVE}{run_id}"
 
 
+def id_of_active(key: str) -> str:
+    """The run id in the key of an `active` row, as text; whether it is one has to be seen."""
+    return key.removeprefix(ACTIVE)
+
+
 def recent(run_id: RunId, accepted_at: datetime) -> str:
     """Sorts newest first: the milliseconds left until year 5138."""
     return f"{_recent_at(accepted_at)}|{run_id}"

@@ -198,6 +198,7 @@ def encode_last_sweep(last: LastSweep) -> Columns:
             "pagesCountedAt": last.pages_counted_at,
             "roundBeganAt": last.round_began_at,
             "roundCursor": last.round_cursor,
+            "blindSince": last.blind_since,
             "cleanedAt": last.cleaned_at,
             "cleanedKeysAfter": last.cleaned_keys_after,
         }
@@ -223,6 +224,7 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
             pages_counted_at=row.instant_or_none("pagesCountedAt"),
             round_began_at=row.instant_or_none("roundBeganAt"),
             round_cursor=row.get("roundCursor", str) or "",
+            blind_since=row.instant_or_none("blindSince"),
             cleaned_at=row.instant_or_none("cleanedAt"),
             cleaned_keys_after=row.get("cleanedKeysAfter", str) or "",
         )

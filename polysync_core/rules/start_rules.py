@@ -18,10 +18,12 @@ ANSWER_WITHIN_SECONDS = 45
 """A start answers within this; Data Factory gives the first response 60 s."""
 LAST_POST_BEGINS_SECONDS = 15
 POST_TIMEOUT_SECONDS = 20
-LAST_POST_ENDS_SECONDS = LAST_POST_BEGINS_SECONDS + POST_TIMEOUT_SECONDS
+LAST_POST_ENDS_SECONDS = LAST_POST_BEGINS_SECONDS + POST_TIMEOUT_SECONDS + 3
+"""The last moment to begin, and then the time-outs of connecting and of the answer."""
 KEY_WAIT_SECONDS = 20
 """How long a repeat waits for the first request with its key."""
 CLOCK_SKEW = timedelta(seconds=60)
+_LAST_POST_ENDS = timedelta(seconds=LAST_POST_ENDS_SECONDS)
 LOOK_UP_PAUSES_SECONDS = (0.0, 1.0, 3.0)
 """Pauses before each look-up of a start whose outcome is unknown."""
 
@@ -59,7 +61,8 @@ def repeat_pause_seconds(retry_after_seconds: int | None, repeats: int) -> float
 def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple[SeenUpdate, ...]:
     """The updates that `reservation` may have started, the likeliest first.
 
-    They came by the API, with the same full_refresh, at the earliest a minute before the reservation (clock skew):
+    They came by the API, with the same full_refresh, at the earliest a minute before the reservation and at the latest
+    a minute after its POST's last possible end (clock skew):
     first those after the reservation, the oldest leading; then those before it, the newest leading. A stranger's equal
     start in that minute would look the same.
     """
@@ -69,7 +72,7 @@ def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple
         if seen.cause == "API_CALL"
         and bool(seen.full_refresh) == reservation.full_refresh
         and seen.created_at is not None
-        and seen.created_at >= reservation.reserved_at - CLOCK_SKEW
+        and -CLOCK_SKEW <= seen.created_at - reservation.reserved_at <= CLOCK_SKEW + _LAST_POST_ENDS
     ]
     return tuple(seen for _, seen in sorted(alike, key=lambda found: (found[0] < timedelta(0), abs(found[0]))))
 

@@ -10,7 +10,7 @@ import pytest
 from local.workspace import SimulatedWorkspace
 from polysync_core.errors import PERMISSION_HINT
 from polysync_core.rules.pipelines_api import START_HINTS
-from tests.functions.app import Answer, ServedApp, served
+from tests.functions.app import KEY, Answer, ServedApp, served
 from tests.functions.secrecy import QUERY_MARK, check_problem, check_told
 
 START, GET, STOP = "/pipelines/{id}/updates", "/pipelines/{id}/updates/{uid}", "/pipelines/{id}/updates/{uid}/stop"
@@ -67,7 +67,7 @@ class TestDatabricksRefusesAStart:
             message="Grüße aus dem Workspace.",
             headers={} if retry_after is None else {"Retry-After": retry_after},
         )
-        answer = app.post(f"/api/pipelines/{pipeline}/updates?mark={QUERY_MARK}", {})
+        answer = app.post(f"/api/pipelines/{pipeline}/updates?clientId={QUERY_MARK}", {})
         check_problem(answer, status, code)
         assert answer.json["databricks"] == {
             "status": status,
@@ -185,7 +185,7 @@ def test_a_whole_life_tells_no_secret(
 ) -> None:
     started = app.start(pipeline)
     run, result = (urlsplit(started.json[name]) for name in ("statusUrl", "resultUrl"))
-    answers = [app.send("GET", f"{result.path}?{result.query}&mark={QUERY_MARK}", {}, b"")]
+    answers = [app.send("GET", f"{result.path}?{result.query}&clientId={QUERY_MARK}", {}, b"")]
     databricks.add_fault("status", method="GET", route=GET, status=500, times=None, body="<html>Down</html>")
     app.fire("sweep_runs")
     databricks.clear_faults()
@@ -202,3 +202,23 @@ def test_a_whole_life_tells_no_secret(
 @pytest.mark.parametrize("body", [b'{"\\ud800": 1}', b'{"full_refresh": "\\udfff"}', b'"\\ud800"'])
 def test_half_a_surrogate_pair_is_a_bad_request_like_any_other(app: ServedApp, body: bytes) -> None:
     check_problem(app.start("p1", body), 400, "InvalidRequest")
+
+
+def test_the_workspace_may_stand_in_the_body_of_a_cancel_too(app: ServedApp, pipeline: str) -> None:
+    answer = app.post(f"/api/pipelines/{pipeline}/cancel", {"workspace": "nope"})
+    check_problem(answer, 400, "InvalidRequest")
+
+
+@pytest.mark.parametrize("query", ["workspce=other", "pipeline=x", "Workspace=default"])
+def test_a_query_parameter_that_a_route_does_not_have_is_refused_by_name(
+    app: ServedApp, pipeline: str, query: str
+) -> None:
+    answers = [
+        app.post(f"/api/pipelines/{pipeline}/updates?{query}", {}),
+        app.send("GET", f"/api/runs?{query}", {"x-functions-key": KEY}, b""),
+        app.send("GET", f"/api/jobs?{query}", {"x-functions-key": KEY}, b""),
+    ]
+    for answer in answers:
+        check_problem(answer, 400, "InvalidRequest")
+        assert query.partition("=")[0].encode() in answer.body
+    assert app.databricks.updates_of(pipeline) == []

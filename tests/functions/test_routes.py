@@ -133,7 +133,7 @@ class TestWrongSettings:
     def test_every_function_names_all_of_them(
         self, host: LocalHost, route: Route, caplog: pytest.LogCaptureFixture
     ) -> None:
-        answer = send_to(host)(route.method, f"{route.address}?mark={QUERY_MARK}&token={'t' * 43}", {}, b"")
+        answer = send_to(host)(route.method, f"{route.address}?clientId={QUERY_MARK}&token={'t' * 43}", {}, b"")
         check_problem(answer, 503, "SettingsInvalid")
         assert {line.split(":")[0] for line in answer.json["settings"]} == NAMED
         assert all(name in answer.json["detail"] for name in NAMED)
@@ -158,7 +158,7 @@ class TestWhatTheAppRefuses:
         self, bad: BadRequest, app: ServedApp, caplog: pytest.LogCaptureFixture
     ) -> None:
         joint = "&" if "?" in bad.address else "?"
-        answer = replace(bad, address=f"{bad.address}{joint}mark={QUERY_MARK}&code={KEY}").send(app)
+        answer = replace(bad, address=f"{bad.address}{joint}clientId={QUERY_MARK}&code={KEY}").send(app)
         check_problem(answer, bad.status, bad.code)
         check_told(caplog.text, answer)
         assert not app.databricks.calls()

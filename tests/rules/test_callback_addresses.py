@@ -278,7 +278,7 @@ def test_only_a_host_that_is_listed_literally_may_lead_inside(url: str, address:
 )
 def test_a_bad_list_of_hosts_is_named(text: str, reason: str) -> None:
     environ = {"DATABRICKS_HOST": "https://a.example", "POLYSYNC_TABLES": "https://t.example"}
-    with pytest.raises(SettingsError, match="POLYSYNC_CALLBACK_HOSTS: '"):
+    with pytest.raises(SettingsError, match="POLYSYNC_CALLBACK_HOSTS: entry"):
         Settings.from_environ(environ | {"POLYSYNC_CALLBACK_HOSTS": text})
 
 

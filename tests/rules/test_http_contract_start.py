@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from polysync_core.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError
 from polysync_core.model import OnConflict, StartRequest
-from polysync_core.rules.http_contract import decode_empty_body
+from polysync_core.rules.http_contract import decode_workspace_only
 from polysync_core.rules.start_contract import decode_start
 from tests.rules.examples import PIPELINE, make_call
 
@@ -130,7 +130,7 @@ def test_on_conflict_is_read() -> None:
         ('{"hook": "https://x/?sig=1"}', "hook", "an address", "is no field", "unknown, and may be a credential"),
         ('{"callbackUrl": 5}', "callbackUrl", None, "string", "a number"),
         ('{"callBackUri": {"url": "x"}}', "callBackUri", None, "string", "an object"),
-        ('{"callBackUri": "x", "callbackUrl": "x"}', "callBackUri", None, "and callbackUrl exclude", "both"),
+        ('{"callBackUri": "x", "callbackUrl": "x"}', "callBackUri", None, "together with callbackUrl", "both"),
         (f'{{"pipeline_id": "{PIPELINE}x"}}', "pipeline_id", f'"{PIPELINE}x"', PIPELINE, "another pipeline"),
         (f'{{"pipeline_id": "{PIPELINE.upper()}"}}', "pipeline_id", f'"{PIPELINE.upper()}"', PIPELINE, "another case"),
         ('{"pipeline_id": ""}', "pipeline_id", '""', PIPELINE, "empty"),
@@ -231,7 +231,7 @@ values = st.recursive(
 
 @given(st.binary(max_size=40) | st.dictionaries(fields, values, max_size=4).map(lambda body: json.dumps(body).encode()))
 def test_nothing_in_a_body_raises_anything_but_an_error_of_ours(body: bytes) -> None:
-    for decode in (start, lambda text: decode_empty_body(make_call(text))):
+    for decode in (start, lambda text: decode_workspace_only(make_call(text), ())):
         try:
             decode(body)
         except PolysyncError as error:
