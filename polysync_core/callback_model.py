@@ -43,6 +43,10 @@ class CallbackAddress:
         """The part that is no secret: host, and port if there is one."""
         return urlsplit(self.url).netloc.lower()
 
+    def leads_where(self, other: CallbackAddress) -> bool:
+        """Whether both call the same receiver in the same form, whatever host each caller reached us under."""
+        return (self.kind, self.url) == (other.kind, other.url)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiter:

@@ -15,8 +15,8 @@ from enum import Enum, auto
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.callbacks import CallbackSender
-from polysync_core.callback_model import CallbackState, HeldCallback, Waiter
-from polysync_core.errors import CallbacksNotOwed, PolysyncError, RunNotFound
+from polysync_core.callback_model import CallbackKind, CallbackState, HeldCallback, Waiter
+from polysync_core.errors import CallbacksNotOwed, PolysyncError, RowUnreadable, RunNotFound
 from polysync_core.ids import RunId
 from polysync_core.model import Run
 from polysync_core.rules import callback_rules
@@ -173,12 +173,19 @@ class _Pass:
 
     def _claim_and_send(self, held: HeldCallback) -> _Outcome:
         access = self._accesses[held.owed.workspace]
-        callbacks, workspace, run_id = access.store.callbacks, held.owed.workspace, held.owed.run_id
-        claimed = callbacks.claim(held, self._clock.now())
+        claimed = access.store.callbacks.claim(held, self._clock.now())
         if claimed is None:
             return _Outcome.NOT_OURS
+        try:
+            return self._send_claimed(claimed, access)
+        except RowUnreadable as error:
+            self._put_off(claimed, error, access)
+            return _Outcome.FAILED
+
+    def _send_claimed(self, claimed: HeldCallback, access: WorkspaceAccess) -> _Outcome:
+        callbacks, workspace, run_id = access.store.callbacks, claimed.owed.workspace, claimed.owed.run_id
         run = access.store.find_run(workspace, run_id)
-        waiter = callbacks.find_waiter(workspace, run_id, held.owed.callback_id)
+        waiter = callbacks.find_waiter(workspace, run_id, claimed.owed.callback_id)
         if run is None or waiter is None:
             callbacks.drop(claimed)
             return _Outcome.NOT_OURS
@@ -191,8 +198,19 @@ class _Pass:
             return _Outcome.NOT_OURS
         if after.state is CallbackState.DELIVERED:
             return _Outcome.DELIVERED
-        self._log_trouble(held, f"{result.error} -> {after.state}")
+        self._log_trouble(claimed, f"{result.error} -> {after.state}")
         return _Outcome.FAILED
+
+    def _put_off(self, claimed: HeldCallback, error: RowUnreadable, access: WorkspaceAccess) -> None:
+        """A spoilt row holds its callback up as a dead receiver would: tried again for a day, then given up."""
+        now = self._clock.now()
+        next_at = callback_rules.next_try_at(CallbackKind.WEBHOOK, claimed.owed.since or now, now)
+        if next_at is None:
+            access.store.callbacks.drop(claimed)
+            self._log_trouble(claimed, f"{error.detail} -> {CallbackState.GIVEN_UP}")
+        else:
+            access.store.callbacks.put_off(claimed, next_at)
+            self._log_trouble(claimed, f"{error.detail} -> {CallbackState.DUE}")
 
     def _try(self, run: Run, waiter: Waiter, access: WorkspaceAccess) -> TryResult:
         """One try. A bug in here counts as a failed one, so that it ends with the others."""

@@ -31,6 +31,7 @@ from polysync_core.errors import (
     TooManyCallbacks,
     UpdateConflict,
 )
+from polysync_core.following import find_follower
 from polysync_core.ids import RunId
 from polysync_core.job_model import JobDefaults
 from polysync_core.model import HeldReservation, OnConflict, Reservation, Run, SeenUpdate, StartRequest, UsedKey
@@ -38,6 +39,7 @@ from polysync_core.rules import row_keys, start_rules
 from polysync_core.rules.addresses import update_url
 from polysync_core.rules.parameters import resolve_full_refresh
 from polysync_core.rules.pipelines_api import START_HINTS
+from polysync_core.rules.retry_rules import SUCCESSOR_CAUSES
 from polysync_core.rules.start_rules import NextStep
 from polysync_core.settling import find_started, new_run
 
@@ -309,11 +311,14 @@ class _Start:
     def _attach(self, held: HeldReservation, active: SeenUpdate, tracked: Run | None) -> Started:
         """Join the active update; one that was started elsewhere gets a run now."""
         try:
+            if tracked is None and active.cause in SUCCESSOR_CAUSES:
+                retry = RunId(self._request.pipeline_id, active.update_id)
+                tracked = find_follower(retry, self._access, self._talk)
             if tracked is None:
                 return self._track(held, active, attached=True)
             run = self._store.complete(held, tracked.run_id, attached=True)
-        except TooManyCallbacks as full:
-            self._refuse(held, full)
+        except (TooManyCallbacks, UpdateConflict) as refused:
+            self._refuse(held, refused)
         return Started(run=run or tracked, attached=True)
 
     def _find_active(self) -> SeenUpdate | None:

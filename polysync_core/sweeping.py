@@ -219,7 +219,7 @@ class _Sweep:
             decision = decide(run, look.seen, self._access.clock.now(), self._limits.transitions, look.aftermath)
             won = decision.write and self._access.store.save_transition(tracked, decision.run)
             if decision.stop:
-                self._talk.stop(run.current_id)
+                self._talk.stop(decision.run.current_id)
         except PolysyncError as error:
             self._log_failure(run, error)
             return _Outcome.FAILED

@@ -52,7 +52,8 @@ class CallbackStore:
         """
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
-            if self.find_waiter(workspace, run_id, waiter.callback_id) == waiter:
+            known = self.find_waiter(workspace, run_id, waiter.callback_id)
+            if known is not None and known.address.leads_where(waiter.address):
                 return run, []
             joined = callback_rules.put_waiter(run, waiter, now)
             queued = self._queue_anew(joined, waiter.callback_id) if run.is_finished else []
@@ -147,6 +148,10 @@ class CallbackStore:
             if row is None or etag_of(row) != held.etag:
                 return None
         raise StorageUnavailable("The run changed again and again while a delivery was to be written down.")
+
+    def put_off(self, held: HeldCallback, due_at: datetime) -> None:
+        """Let an owed callback be due later, without a word about it in its run. Nothing if somebody else has it."""
+        self._table.commit(_put_off(held, due_at), is_ours=lambda: False)
 
     def drop(self, held: HeldCallback) -> None:
         """Forget an owed callback that nobody waits for any more."""

@@ -69,7 +69,10 @@ class RunRows:
             operations.append(tables.delete(row_of(run.workspace, active_key), tracked.etag))
         elif not run.is_finished:
             operations.append(tables.replace(_run_row(run, active_key, write_id), tracked.etag))
-        for attempt in run.attempts[len(tracked.run.attempts) :]:
+        known = {attempt.update_id for attempt in tracked.run.attempts}
+        for attempt in run.attempts:
+            if attempt.update_id in known:
+                continue
             alias = row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id))
             operations.append(tables.create(row_of(run.workspace, alias, {"aliasOf": run_key})))
         return self._table.commit([*operations, *beside], is_ours=lambda: self._wrote(run, write_id))

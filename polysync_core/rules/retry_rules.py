@@ -16,8 +16,12 @@ SUCCESSOR_CAUSES = frozenset({"RETRY_ON_FAILURE", "SCHEMA_CHANGE", "SERVICE_UPGR
 
 
 def may_have_successor(run: Run, state: str | None) -> bool:
-    """Whether Databricks may go on by itself after `state`: not after a success, nor after a stop that we asked for."""
-    return is_final(state) and state != "COMPLETED" and run.cancel_requested_at is None
+    """Whether Databricks may go on by itself after `state`: not after a success.
+
+    Nor after a stop that we asked for, unless retries are followed: then one that began before the stop could take is
+    ours to stop too.
+    """
+    return is_final(state) and state != "COMPLETED" and (run.cancel_requested_at is None or run.follow_retries)
 
 
 def next_update(attempt: Attempt, updates: Sequence[SeenUpdate]) -> SeenUpdate | None:

@@ -14,6 +14,8 @@ from polysync_core.rules.failure_reasons import UNKNOWN_FAILURE
 from polysync_core.rules.retry_rules import SUCCESSOR_CAUSES, may_have_successor, next_update
 from polysync_core.rules.run_states import is_final
 
+MOST_ATTEMPTS = 50
+"""So many are kept of a run: its first and its latest. A column of Table Storage holds no more than 32K characters."""
 TIMED_OUT = "RunTimedOut"
 LOST = "RunLost"
 
@@ -137,10 +139,11 @@ def _decide_final(run: Run, after: Run, now: datetime, limits: TransitionLimits,
     if not run.follow_retries:
         retried_as = None if retry is None else retry.update_id
         return Decision(run=_finished(replace(after, retried_as=retried_as), now, aftermath), write=True)
+    is_to_stop = run.cancel_requested_at is not None
     if retry is not None and retry.update_id not in aftermath.taken:
-        return Decision(run=_written(_followed(after, retry, now), now), write=True)
+        return Decision(run=_written(_followed(after, retry, now), now), write=True, stop=is_to_stop)
     awaited_since = run.retry_awaited_since or now
-    is_over = following is not None or now - awaited_since >= limits.retry_grace
+    is_over = following is not None or is_to_stop or now - awaited_since >= limits.retry_grace
     if is_over and aftermath.updates is not None:
         return Decision(run=_finished(after, now, aftermath), write=True)
     waiting = replace(after, retry_awaited_since=awaited_since, error=_error_of(after, aftermath))
@@ -149,9 +152,12 @@ def _decide_final(run: Run, after: Run, now: datetime, limits: TransitionLimits,
 
 
 def _followed(run: Run, retry: SeenUpdate, now: datetime) -> Run:
-    """The run goes on with Databricks' retry as its next attempt."""
+    """The run goes on with Databricks' retry as its next attempt. That it timed out stays said."""
     attempt = Attempt(update_id=retry.update_id, state=retry.state, cause=retry.cause, created_at=retry.created_at)
-    return replace(run, attempts=(*run.attempts, attempt), state_since=now, retry_awaited_since=None, error=None)
+    first, *later = run.attempts
+    attempts = (first, *later[-(MOST_ATTEMPTS - 2) :], attempt)
+    error = run.error if _is_timed_out(run) else None
+    return replace(run, attempts=attempts, state_since=now, retry_awaited_since=None, error=error)
 
 
 def _finished(run: Run, now: datetime, aftermath: Aftermath) -> Run:
@@ -162,9 +168,13 @@ def _error_of(run: Run, aftermath: Aftermath) -> RunError | None:
     """None for a success. A run that was stopped for its time-out says so, however Databricks calls its end."""
     if run.state == "COMPLETED":
         return None
-    if run.error is not None and run.error.code == TIMED_OUT:
+    if _is_timed_out(run):
         return run.error
     return (aftermath.reason or run.error or UNKNOWN_FAILURE) if run.state == "FAILED" else None
+
+
+def _is_timed_out(run: Run) -> bool:
+    return run.error is not None and run.error.code == TIMED_OUT
 
 
 # --- an update that does not exist

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polysync_core.model import Attempt, LastSweep, Run, RunError, SeenUpdate, Status, SweepReport
+from polysync_core.rules.run_entity import encode_run
 from polysync_core.rules.run_states import status_of_run
-from polysync_core.rules.run_transitions import Decision, Missing, TransitionLimits, decide
+from polysync_core.rules.run_transitions import MOST_ATTEMPTS, Aftermath, Decision, Missing, TransitionLimits, decide
 from polysync_core.rules.sweep_rules import is_fresh, seen_at
 from tests.rules.examples import BEFORE, NOW, make_run
 
@@ -179,6 +180,54 @@ def test_seen_again_it_is_missing_no_more(state: str | None) -> None:
     assert decision.write, "also when its state is as before"
     assert decision.run.missing_since is None
     assert decision.run.seen_at == NOW
+
+
+# --- an end after which Databricks may go on by itself
+
+RETRY = SeenUpdate(update_id="u2", state="RUNNING", cause="RETRY_ON_FAILURE", created_at=NOW)
+RETRIED = Aftermath(updates=(RETRY, saw("FAILED", created_at=BEFORE)))
+NOT_RETRIED = Aftermath(updates=(saw("FAILED", created_at=BEFORE),))
+
+
+@pytest.mark.parametrize("timed_out", [False, True])
+@pytest.mark.parametrize("state", ["FAILED", "CANCELED"])
+def test_a_retry_that_began_before_the_stop_took_is_followed_and_stopped(state: str, timed_out: bool) -> None:
+    error = RunError(code="RunTimedOut", message="x") if timed_out else None
+    run = make_run(follow_retries=True, cancel_requested_at=BEFORE, error=error)
+    decision = decide(run, saw(state), NOW, LIMITS, RETRIED)
+    assert (decision.write, decision.stop) == (True, True)
+    assert decision.run.current_id.update_id == "u2"
+    assert (decision.run.is_finished, decision.run.cancel_requested_at) == (False, BEFORE)
+    assert decision.run.error == error, "why it is stopped stays said"
+
+
+@pytest.mark.parametrize("fields", [{}, {"retry_awaited_since": NOW - timedelta(seconds=1)}], ids=str)
+def test_after_a_stop_no_retry_is_waited_for(fields: dict[str, Any]) -> None:
+    run = make_run(follow_retries=True, cancel_requested_at=BEFORE, **fields)
+    decision = decide(run, saw("FAILED"), NOW, LIMITS, NOT_RETRIED)
+    assert (decision.run.is_finished, decision.stop) == (True, False)
+
+
+def test_a_retry_that_nobody_asked_to_stop_is_followed_only() -> None:
+    decision = decide(make_run(follow_retries=True), saw("FAILED"), NOW, LIMITS, RETRIED)
+    assert (decision.run.current_id.update_id, decision.stop) == ("u2", False)
+
+
+def test_the_retries_of_a_run_that_is_not_followed_are_not_stopped() -> None:
+    decision = decide(make_run(cancel_requested_at=BEFORE), saw("FAILED"), NOW, LIMITS, RETRIED)
+    assert (decision.run.is_finished, decision.stop) == (True, False)
+
+
+def test_of_many_attempts_the_first_and_the_latest_are_kept() -> None:
+    run = make_run(follow_retries=True)
+    for number in range(230):
+        last, cause = run.attempts[-1].update_id, "RETRY_ON_FAILURE"
+        failed = SeenUpdate(update_id=last, state="FAILED", cause=cause, created_at=NOW)
+        retry = SeenUpdate(update_id=f"{number:036d}", state="RUNNING", cause=cause, created_at=NOW)
+        run = decide(run, failed, NOW, LIMITS, Aftermath(updates=(retry, failed))).run
+    latest = [f"{number:036d}" for number in range(230 - MOST_ATTEMPTS + 1, 230)]
+    assert [attempt.update_id for attempt in run.attempts] == ["u1", *latest]
+    assert len(str(encode_run(run)["attempts"])) < 32 * 1024, "a column of Table Storage"
 
 
 # --- how fresh a run is

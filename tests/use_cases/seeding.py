@@ -17,9 +17,12 @@ from polysync_core.settling import new_run
 from tests.rig import Rig
 
 
-def track_elsewhere(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str) -> Run:
-    """An update that was started elsewhere, tracked as an attach would track it, its state not seen yet."""
-    update_id = workspace.start_elsewhere(pipeline_id)
+def track_elsewhere(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, update_id: str | None = None) -> Run:
+    """An update that was not started here, tracked as an attach would track it, its state not seen yet.
+
+    Without `update_id` one is started elsewhere.
+    """
+    update_id = update_id or workspace.start_elsewhere(pipeline_id)
     reservation = Reservation(
         workspace=rig.name,
         pipeline_id=pipeline_id,

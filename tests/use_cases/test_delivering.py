@@ -33,6 +33,7 @@ from polysync_core.services import RUNS_TABLE
 from tests.rig import ManualClock, Rig
 from tests.use_cases.callbacks import callback_of, deliver, finish, started
 from tests.use_cases.conftest import RigOf
+from tests.use_cases.seeding import put_row
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
 CREDENTIAL = "a-credential"
@@ -276,6 +277,40 @@ class TestReceiversThatDoNotTakeIt:
         assert deliver(rig).due == 0
         assert callback_of(rig, run).state is CallbackState.GIVEN_UP
         assert callback_of(rig, run).last_error == f"HTTP {status}"
+
+    @pytest.mark.parametrize(("kind", "column"), [("run", "runId"), ("waiter", "callbackKind")])
+    def test_one_whose_rows_are_spoilt_is_tried_for_a_day_and_then_given_up(
+        self,
+        rig_of: RigOf,
+        receiver: Receiver,
+        clock: ManualClock,
+        caplog: pytest.LogCaptureFixture,
+        kind: str,
+        column: str,
+    ) -> None:
+        rig = rig_of(receiver)
+        run = started(rig, receiver.url())
+        finish(rig, run)
+        (key,) = (str(row["RowKey"]) for row in rows(rig) if str(row["RowKey"]).startswith(f"{kind}|"))
+        put_row(rig, key, {column: "spoilt"})
+        failed = 0
+        for _ in range(25 * 12):
+            failed += deliver(rig).failed
+            clock.pass_time(minutes=5)
+        assert failed == 8, "as often as a receiver that is never up"
+        assert "givenUp" in caplog.text
+        assert not [row for row in rows(rig) if str(row["RowKey"]).startswith("callback|")]
+
+    def test_one_whose_row_was_mended_is_sent(self, rig_of: RigOf, receiver: Receiver, clock: ManualClock) -> None:
+        rig = rig_of(receiver)
+        run = started(rig, receiver.url())
+        finish(rig, run)
+        (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith("run|"))
+        put_row(rig, good["RowKey"], {"runId": "spoilt"})
+        assert deliver(rig).failed == 1
+        put_row(rig, good["RowKey"], good)
+        clock.pass_time(seconds=6)
+        assert deliver(rig).delivered == 1
 
     def test_a_redirect_is_a_failure_and_not_followed(self, rig_of: RigOf, receiver: Receiver) -> None:
         with Receiver() as inside:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
+
 import pytest
 from azure.data.tables import TableClient
 
+from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
 from polysync_core import reading
 from polysync_core.errors import RunNotFound
 from polysync_core.model import RunFilter
 from polysync_core.services import RUNS_TABLE
 from tests.rig import ManualClock, Rig
+from tests.use_cases.callbacks import deliver, finish, started
+from tests.use_cases.conftest import RigOf
 
 
 def _keys(rig: Rig) -> set[str]:
@@ -40,6 +46,58 @@ def test_finished_runs_and_keys_go_after_90_days_and_active_ones_stay(
     assert _keys(rig) == {"run", "active", "recent", "sweep"}
     page = reading.list_runs(rig.access, RunFilter(), limit=10, continuation=None, max_age_seconds=30)
     assert [view.run.run_id for view in page.views] == [endless_id]
+
+
+def test_a_run_that_lasted_longer_than_it_is_kept_goes_90_days_after_its_end(
+    rig_of: RigOf, receiver: Receiver, clock: ManualClock
+) -> None:
+    rig = rig_of(receiver)
+    run = started(rig, receiver.url(), key="k")
+    clock.pass_time(days=91)
+    rig.sweep()
+    again = rig.start(run.run_id.pipeline_id, {"callbackUrl": receiver.url()}, key="k")
+    assert again.run.run_id == run.run_id, "the key of an active run stays used"
+    finish(rig, run)
+    assert rig.stored(run.run_id).is_finished
+    assert deliver(rig).delivered == 1
+    clock.pass_time(days=90, minutes=2)
+    rig.sweep()
+    assert _keys(rig) == {"sweep"}
+
+
+def test_a_run_stays_while_it_owes_a_callback(rig_of: RigOf, receiver: Receiver, clock: ManualClock) -> None:
+    rig = rig_of(receiver)
+    run = started(rig, receiver.url())
+    finish(rig, run)
+    clock.pass_time(days=91)
+    rig.sweep()
+    assert deliver(rig).delivered == 1
+    clock.pass_time(minutes=2)
+    rig.sweep()
+    assert _keys(rig) == {"sweep"}
+
+
+def test_cleaning_ends_when_its_time_is_up_and_goes_on_from_there(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    for number in range(6):
+        pipeline_id = workspace.add_pipeline()
+        rig.start(pipeline_id, key=str(number))
+        workspace.set_state(pipeline_id, None, "COMPLETED")
+    rig.sweep()
+    cleaner, cutoff = rig.access.cleaner, clock.now() + timedelta(seconds=1)
+
+    def seconds(*, looks: int) -> Callable[[], float]:
+        left = iter([*(1.0 for _ in range(looks)), 0.0])
+        return lambda: next(left)
+
+    assert cleaner.delete_runs_before(rig.name, cutoff, seconds_left=seconds(looks=2)) == 2
+    assert cleaner.delete_runs_before(rig.name, cutoff) == 4
+    after = cleaner.delete_keys_before(rig.name, cutoff, "", seconds_left=seconds(looks=4))
+    assert after.startswith("start|")
+    assert "start" in _keys(rig)
+    assert cleaner.delete_keys_before(rig.name, cutoff, after) == ""
+    assert "start" not in _keys(rig)
 
 
 def test_many_old_runs_go_in_bounded_pieces(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from local.workspace import SimulatedWorkspace, script_ending
+from polysync_core.errors import UpdateConflict
 from polysync_core.ids import RunId
 from polysync_core.model import Run, Status
 from polysync_core.rules.run_document import message_of
 from polysync_core.rules.run_states import status_of_run
+from polysync_core.rules.run_transitions import MOST_ATTEMPTS
 from tests.rig import ManualClock, Rig
+from tests.use_cases.seeding import track_elsewhere
 
 EVENTS = "/pipelines/{id}/events"
 FAILING = script_ending("FAILED")
@@ -109,11 +112,94 @@ def test_a_retry_that_has_a_run_of_its_own_is_not_followed(
     pipeline_id = workspace.add_pipeline(script=FAILING, retries=1, retry_script=script_ending("RUNNING"))
     run_id = rig.start(pipeline_id, FOLLOW).run.run_id
     clock.pass_time(seconds=20)
-    other = rig.start(pipeline_id, {"onConflict": "attach"}).run
+    other = track_elsewhere(rig, workspace, pipeline_id, workspace.updates_of(pipeline_id)[1].update_id)
     rig.sweep()
     run = rig.stored(run_id)
     assert other.run_id.update_id == workspace.updates_of(pipeline_id)[1].update_id
     assert (status_of_run(run), len(run.attempts)) == (Status.FAILED, 1)
+
+
+def test_attach_joins_the_run_that_goes_on_with_the_retry_before_any_sweep_has_seen_it(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=FAILING, retries=1, retry_script=script_ending("COMPLETED"))
+    run_id = rig.start(pipeline_id, FOLLOW).run.run_id
+    clock.pass_time(seconds=8)
+    retry = workspace.updates_of(pipeline_id)[1]
+    joined = rig.start(pipeline_id, {"onConflict": "attach"})
+    assert (joined.attached, joined.run.run_id) == (True, run_id)
+    assert joined.run.current_id.update_id == retry.update_id
+    _sweep_for(rig, clock, run_id, 20)
+    assert status_of_run(rig.stored(run_id)) is Status.SUCCESS
+
+
+def test_attach_finds_the_run_of_a_retry_over_several_that_no_sweep_has_seen(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=FAILING, retries=2)
+    run_id = rig.start(pipeline_id, FOLLOW).run.run_id
+    while len(workspace.updates_of(pipeline_id)) < 3:
+        clock.pass_time(seconds=1)
+    assert rig.start(pipeline_id, {"onConflict": "attach"}).run.run_id == run_id
+    assert len(rig.stored(run_id).attempts) == 3
+
+
+def test_attach_is_refused_while_nobody_can_say_whose_retry_it_is(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=FAILING, retries=1, retry_script=script_ending("RUNNING"))
+    first = rig.start(pipeline_id, FOLLOW).run
+    clock.pass_time(seconds=8)
+    workspace.add_fault("status", method="GET", route="/pipelines/{id}/updates/{uid}", status=500, after=1, times=9)
+    with pytest.raises(UpdateConflict, match="whether a run goes on with it") as conflict:
+        rig.start(pipeline_id, {"onConflict": "attach"}, key="k")
+    assert conflict.value.retry_after_seconds
+    assert rig.active_ids() == {str(first.run_id)}
+    workspace.clear_faults()
+    assert rig.start(pipeline_id, {"onConflict": "attach"}, key="k").run.run_id == first.run_id, "its key is free"
+
+
+def test_attach_adopts_a_retry_that_no_run_follows(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
+    pipeline_id = workspace.add_pipeline(script=FAILING, retries=1, retry_script=script_ending("RUNNING"))
+    rig.start(pipeline_id)
+    clock.pass_time(seconds=8)
+    joined = rig.start(pipeline_id, {"onConflict": "attach"})
+    assert joined.run.run_id.update_id == workspace.updates_of(pipeline_id)[1].update_id
+
+
+def test_a_retry_that_began_before_the_cancel_is_followed_and_stopped(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=FAILING, retries=1, retry_script=script_ending("RUNNING"))
+    run_id = rig.start(pipeline_id, FOLLOW).run.run_id
+    clock.pass_time(seconds=12)
+    rig.cancel(run_id)
+    rig.sweep()
+    retry = workspace.updates_of(pipeline_id)[1]
+    assert rig.stored(run_id).current_id.update_id == retry.update_id
+    assert workspace.updates_of(pipeline_id)[1].state == "STOPPING", "in the same sweep"
+    seen = _sweep_for(rig, clock, run_id, 5)
+    assert seen[-1] == ("CANCELED", Status.CANCELLED)
+
+
+def test_every_retry_leads_to_its_run_however_many_there_were(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=("FAILED",), retries=MOST_ATTEMPTS + 1)
+    run_id = rig.start(pipeline_id, FOLLOW).run.run_id
+    for _ in range(MOST_ATTEMPTS + 3):
+        clock.pass_time(seconds=1)
+        rig.sweep()
+    updates = workspace.updates_of(pipeline_id)
+    run = rig.stored(run_id)
+    assert (len(updates), len(run.attempts)) == (MOST_ATTEMPTS + 2, MOST_ATTEMPTS)
+    assert {rig.stored(RunId(pipeline_id, update.update_id)).run_id for update in updates} == {run_id}
+    clock.pass_time(minutes=2)
+    rig.sweep()
+    clock.pass_time(days=91)
+    rig.sweep()
+    for update in updates:
+        assert rig.access.store.find_run(rig.name, RunId(pipeline_id, update.update_id)) is None
 
 
 def test_a_cancelled_run_waits_for_no_retry(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
