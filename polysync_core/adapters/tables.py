@@ -12,10 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    DeserializationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableEntity, TransactionOperation, UpdateMode
-from requests import Session
+from requests import RequestException, Session
 from requests.adapters import HTTPAdapter
 
 from polysync_core.errors import SettingsError, StorageUnavailable
@@ -33,6 +39,8 @@ _LIMITS: Mapping[str, Any] = {
     "retry_backoff_factor": 0.4,
     "retry_backoff_max": 2,
 }
+_TROUBLE = (AzureError, DeserializationError, RequestException)
+"""What the library raises: its own errors, but for an answer that breaks off or is no JSON, which come as they are."""
 Operation = tuple[Any, ...]
 
 
@@ -82,7 +90,7 @@ class Table:
             return self._table().get_entity(partition, key)
         except ResourceNotFoundError:
             return None
-        except AzureError as wrong:
+        except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 
     def scan(
@@ -104,14 +112,14 @@ class Table:
             yield from self._table().query_entities(query, parameters=given, results_per_page=page_size)
         except ResourceNotFoundError:
             return
-        except AzureError as wrong:
+        except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 
     def put(self, row: Mapping[str, object]) -> None:
         """Write the row whatever was there."""
         try:
             self._commit([replace(row)])
-        except AzureError as wrong:
+        except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 
     def commit(self, operations: Sequence[Operation], *, is_ours: Callable[[], bool]) -> bool:
@@ -123,7 +131,7 @@ class Table:
         """
         try:
             self._commit(operations)
-        except AzureError as wrong:
+        except _TROUBLE as wrong:
             if is_ours():
                 return True
             if isinstance(wrong, HttpResponseError) and wrong.status_code in {404, 409, 412}:
@@ -168,7 +176,7 @@ class Table:
             raise SettingsError(["The connection string of Table Storage is malformed."]) from wrong
 
 
-def _unavailable(wrong: AzureError) -> StorageUnavailable:
+def _unavailable(wrong: Exception) -> StorageUnavailable:
     """Says what kind of trouble it is; never the library's own text, which holds addresses."""
     if isinstance(wrong, HttpResponseError) and wrong.status_code is not None:
         remedy = ""
