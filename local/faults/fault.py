@@ -63,11 +63,13 @@ class SeenCall:
 class FaultPlan:
     """The faults of one or several proxies, and the calls they all saw, in order of arrival.
 
-    A call meets the oldest fault that matches it and is due, else, when `rate` is set, one of the random ones. Only
-    `keep` calls are remembered.
+    A call meets the oldest fault that matches it and is due, else, when `rate` is set, one of the random ones. `down`
+    is what a call meets after its caller died, by upstream; a reset where it names none. Only `keep` calls are
+    remembered.
     """
 
-    def __init__(self, *, keep: int = 100_000) -> None:
+    def __init__(self, *, down: Mapping[str, Fault] | None = None, keep: int = 100_000) -> None:
+        self._down = down or {}
         self._keep = keep
         self._lock = threading.Lock()
         self._faults: list[tuple[Fault, list[int]]] = []
@@ -127,7 +129,7 @@ class FaultPlan:
 
     def _next(self, upstream: str, label: str) -> Fault | None:
         if self._is_down:
-            return _DOWN
+            return self._down.get(upstream, _RESET)
         for fault, seen in self._faults:
             if fault.upstream not in (None, upstream):
                 continue
@@ -141,4 +143,4 @@ class FaultPlan:
         return self._random.choice(fits) if fits and self._random.random() < self._rate else None
 
 
-_DOWN = Fault("reset")
+_RESET = Fault("reset")

@@ -1,0 +1,113 @@
+"""Every fault on every call of every path, one at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from local.faults import SeenCall
+from tests.chaos.judging import Verdict, judge
+from tests.chaos.kinds import kinds_of
+from tests.chaos.scenarios import SCENARIOS, Scenario
+from tests.chaos.stage import SWEEP_SECONDS, App, Stage
+from tests.chaos.wishes import Ground
+
+AFTERMATH_SWEEPS = 80
+"""20 minutes, in simulated time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """One call of a path: the `number`-th (from 0) with that label."""
+
+    scenario: Scenario
+    upstream: str
+    label: str
+    number: int
+
+    def __str__(self) -> str:
+        again = f" (#{self.number + 1})" if self.number else ""
+        return f"{self.scenario.path} {self.scenario.name} | {self.upstream} {self.label}{again}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    place: Place
+    fault: str
+
+    def __str__(self) -> str:
+        return f"{self.fault} | {self.place}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """`met`: the call came, and the fault happened to it."""
+
+    case: Case
+    met: bool
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Played:
+    verdict: Verdict
+    calls: list[SeenCall]
+
+
+def record_places(stage: Stage, scenario: Scenario) -> list[Place]:
+    """Play the path without a fault, and give the calls it made."""
+    seen: Counter[tuple[str, str]] = Counter()
+    places = []
+    for call in _play(stage, scenario, None).calls:
+        where = (call.upstream, call.label)
+        places.append(Place(scenario=scenario, upstream=call.upstream, label=call.label, number=seen[where]))
+        seen[where] += 1
+    return places
+
+
+def cases_of(places: Iterable[Place]) -> Iterator[Case]:
+    return (Case(place=place, fault=fault) for place in places for fault in kinds_of(place.upstream))
+
+
+def all_cases(stage: Stage) -> list[Case]:
+    """Recorded, not typed. The first path is played once before, for what is made only once (await's secret)."""
+    _play(stage, SCENARIOS[0], None)
+    return [case for scenario in SCENARIOS for case in cases_of(record_places(stage, scenario))]
+
+
+def play_case(stage: Stage, case: Case, *, reserving: bool = True) -> Result:
+    played = _play(stage, case.place.scenario, case, reserving=reserving)
+    return Result(case=case, met=any(call.fault is not None for call in played.calls), verdict=played.verdict)
+
+
+def _play(stage: Stage, scenario: Scenario, case: Case | None, *, reserving: bool = True) -> _Played:
+    ground = Ground(partition=stage.new_partition())
+    stage.bugs.clear()
+    scenario.prepare(stage, App(stage, ground.partition, reserving=reserving), ground)
+    stage.plan.clear_calls()
+    if case is not None:
+        aim = kinds_of(case.place.upstream)[case.fault]
+        stage.plan.add(aim(case.place.upstream, case.place.label, case.place.number))
+    app = App(stage, ground.partition, reserving=reserving)
+    scenario.act(stage, app, ground)
+    calls, was_killed = stage.plan.calls(), stage.plan.is_down
+    stage.calm()
+    _aftermath(stage, App(stage, ground.partition, reserving=reserving) if was_killed else app, ground)
+    verdict = judge(ground, stage.books.updates(ground.pipeline_ids), stage.books.entries(ground.partition), stage.bugs)
+    stage.workspace.configure(has_update_stop=True)
+    for pipeline_id in ground.pipeline_ids:
+        stage.workspace.remove_pipeline(pipeline_id)
+    return _Played(verdict=verdict, calls=calls)
+
+
+def _aftermath(stage: Stage, app: App, ground: Ground) -> None:
+    """Let time pass, sweep, and let the callers ask again, until nothing is open any more."""
+    for number in range(AFTERMATH_SWEEPS):
+        app.sweep()
+        if number % 2:
+            for wish in ground.open_wishes:
+                wish.ask(app)
+        if not ground.open_wishes and stage.books.entries(ground.partition).is_quiet:
+            return
+        stage.clock.pass_time(seconds=SWEEP_SECONDS)
