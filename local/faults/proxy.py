@@ -176,12 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(_Answer(status=411, reason="Length Required", headers=(), body=b""))
             return
-        call = _Call(
-            method=self.command,
-            target=self.path,
-            headers=tuple(self.headers.items()),
-            body=self.rfile.read(int(length)),
-        )
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            self.close_connection = True  # the caller has gone in the middle of it
+            return
+        call = _Call(method=self.command, target=self.path, headers=tuple(self.headers.items()), body=body)
         fault = self.server.plan.meet(self.server.name, self.server.label(call.method, call.target, call.body))
         try:
             answer = self._play(fault, call)

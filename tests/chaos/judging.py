@@ -41,6 +41,9 @@ class Verdict:
     def __add__(self, other: Verdict) -> Verdict:
         return Verdict(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
+    def counts(self) -> dict[str, int]:
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "findings"}
+
     @property
     def is_good(self) -> bool:
         return not self.findings and self.owed == self.delivered
@@ -56,8 +59,8 @@ def judge(ground: Ground, updates: Mapping[str, list[UpdateRecord]], entries: En
     tracking = Counter(
         (run.run_id.partition(":")[0], update_id) for run in entries.runs.values() for update_id in run.update_ids
     )
-    told = {(wish.pipeline_id, told) for wish in ground.starts if (told := wish.update_id) is not None}
-    doubled = _doubled(ground, ours.keys())
+    told = {(wish.pipeline_id, update_id) for wish in ground.starts for update_id in wish.told}
+    doubled = _doubled(ground, ours.keys() - told)
     lost = [f"no run tracks update {uid} of {pid}" for pid, uid in ours.keys() | (told & all_updates.keys())
             if not tracking[pid, uid]]  # fmt: skip
     twice = [f"{count} runs track update {update}" for update, count in tracking.items() if count > 1]
@@ -85,14 +88,12 @@ def judge(ground: Ground, updates: Mapping[str, list[UpdateRecord]], entries: En
     )
 
 
-def _doubled(ground: Ground, ours: Collection[tuple[str, str]]) -> list[str]:
+def _doubled(ground: Ground, untold: Collection[tuple[str, str]]) -> list[str]:
     """Updates that no caller was told of, beyond one for each start that may have happened without an answer."""
-    told = {(wish.pipeline_id, wish.update_id) for wish in ground.starts}
-    unanswered = Counter(wish.pipeline_id for wish in ground.starts if not (wish.is_accepted or wish.is_refused))
-    untold = Counter(pid for pid, uid in ours if (pid, uid) not in told)
+    unanswered = Counter(wish.pipeline_id for wish in ground.starts if not wish.is_answered)
     return [
         f"{count} updates of {pid} that nobody was told of, for {unanswered[pid]} starts without an answer"
-        for pid, count in untold.items()
+        for pid, count in Counter(pid for pid, _ in untold).items()
         for _ in range(count - unanswered[pid])
     ]
 
@@ -110,22 +111,25 @@ def _wrong(run: StoredRun, updates: Mapping[tuple[str, str], UpdateRecord]) -> s
 
 def _untrue(wish: StartWish, updates: Mapping[tuple[str, str], UpdateRecord]) -> str | None:
     if wish.is_open:
-        return f"the start of {wish.pipeline_id} was never answered, asked {wish.asked} times: {wish.answer}"
-    if wish.is_accepted and (wish.pipeline_id, wish.update_id) not in updates:
-        return f"the start of {wish.pipeline_id} was answered with update {wish.update_id}, which is none"
+        return f"the start of {wish.pipeline_id} was never answered, asked {wish.asked} times"
+    if len(wish.told) > 1 or (wish.told and wish.refusal):
+        return f"the start of {wish.pipeline_id} had several answers: {wish.told} {wish.refusal}"
+    if any((wish.pipeline_id, update_id) not in updates for update_id in wish.told):
+        return f"the start of {wish.pipeline_id} was answered with update {wish.told}, which is none"
     return None
 
 
 def _shared(ground: Ground) -> list[str]:
     """Two starts that do not join each other have each an update of its own."""
-    own = Counter(wish.update_id for wish in ground.starts if wish.is_accepted and not wish.joins)
+    own = Counter(update_id for wish in ground.starts if not wish.joins for update_id in wish.told)
     return [f"{count} starts were answered with update {update_id}" for update_id, count in own.items() if count > 1]
 
 
 def _not_stopped(wish: CancelWish, updates: Mapping[tuple[str, str], UpdateRecord]) -> str | None:
+    """An accepted cancel of an update that would not end by itself ends as cancelled."""
     if wish.is_open:
-        return f"the cancel of {wish.update_id} was never answered"
-    update = updates.get((wish.pipeline_id, wish.update_id))
-    if wish.answer is not None and wish.answer.status == 202 and (update is None or update.state != "CANCELED"):
-        return f"update {wish.update_id} was to be stopped, it is {update and update.state}"
-    return None
+        return f"the cancel of {wish.start.run_id} was never answered"
+    if wish.answer is None or wish.answer.status != 202:
+        return None
+    states = [updates[wish.start.pipeline_id, update_id].state for update_id in wish.start.told]
+    return None if states == ["CANCELED"] else f"update {wish.start.run_id} was to be stopped, it is {states}"

@@ -109,3 +109,13 @@ ONLY: dict[str, dict[str, Aim]] = {
 
 def kinds_of(upstream: str) -> dict[str, Aim]:
     return KINDS | ONLY[upstream]
+
+
+def random_faults() -> list[Fault]:
+    """One of each kind for each side, for any call; but nobody is killed, and none fails several times on end."""
+    return [
+        aim(upstream, None, 0)
+        for upstream in (STORAGE, WORKSPACE)
+        for name, aim in kinds_of(upstream).items()
+        if "killed" not in name and "times" not in name
+    ]

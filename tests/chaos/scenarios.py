@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from local.faults import Fault
 from local.workspace import script_ending
-from tests.chaos.stage import App, Stage
+from tests.chaos.app import App
+from tests.chaos.stage import Stage
 from tests.chaos.wishes import CancelWish, Ground, StartWish
 
 START = "POST /pipelines/{id}/updates"
@@ -106,7 +107,7 @@ def _sweeps_many(stage: Stage, app: App, ground: Ground) -> None:
     stage.workspace.set_state(going[0].pipeline_id, None, "COMPLETED")
     stopped = _start(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
     stage.plan.add(Fault("status", status=503, label="*/stop", times=None))
-    cancel = _cancel_of(stopped)
+    cancel = CancelWish(start=stopped)
     cancel.ask(app)
     ground.cancels.append(cancel)
     stage.plan.clear()
@@ -118,7 +119,7 @@ def _sweeps_left_starts(stage: Stage, app: App, ground: Ground) -> None:
         wish = StartWish(pipeline_id=_pipeline(stage, ground), key="key")
         ground.starts.append(wish)
         stage.plan.add(Fault("reset", when=kind, label=START, then_down=True))
-        wish.ask(App(stage, ground.partition), lambda: stage.plan.is_down)
+        wish.ask(stage.new_app(ground.partition), lambda: stage.plan.is_down)
         stage.plan.clear()
     stage.clock.pass_time(minutes=1)
 
@@ -128,31 +129,19 @@ def _sweeps_starts_that_never_show(stage: Stage, app: App, ground: Ground) -> No
     wish = StartWish(pipeline_id=_pipeline(stage, ground), key="key")
     ground.starts.append(wish)
     stage.plan.add(Fault("reset", label=START, then_down=True))
-    wish.ask(App(stage, ground.partition), lambda: stage.plan.is_down)
+    wish.ask(stage.new_app(ground.partition), lambda: stage.plan.is_down)
     stage.plan.clear()
     stage.clock.pass_time(minutes=10)
 
 
-def _cancel_of(wish: StartWish) -> CancelWish:
-    update_id = str(wish.update_id)
-    run_id = f"{wish.pipeline_id}:{update_id}"
-    return CancelWish(send=lambda app: app.cancel(run_id), pipeline_id=wish.pipeline_id, update_id=update_id)
-
-
 def _cancels(stage: Stage, app: App, ground: Ground) -> None:
     wish = _start(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
-    ground.cancels.append(_cancel_of(wish))
+    ground.cancels.append(CancelWish(start=wish))
 
 
 def _cancels_by_key(stage: Stage, app: App, ground: Ground) -> None:
     wish = _start(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
-    ground.cancels.append(
-        CancelWish(
-            send=lambda app: app.cancel_by_key(wish.pipeline_id, wish.key),
-            pipeline_id=wish.pipeline_id,
-            update_id=str(wish.update_id),
-        )
-    )
+    ground.cancels.append(CancelWish(start=wish, by_key=True))
 
 
 def _cancels_without_the_route(stage: Stage, app: App, ground: Ground) -> None:
@@ -168,7 +157,7 @@ def _reads_a_stale_run(stage: Stage, app: App, ground: Ground) -> None:
 
 def _read(stage: Stage, app: App, ground: Ground) -> None:
     for wish in ground.starts:
-        app.read(f"{wish.pipeline_id}:{wish.update_id}")
+        app.read(wish.run_id)
 
 
 SCENARIOS = (

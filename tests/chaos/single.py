@@ -7,14 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from local.faults import SeenCall
-from tests.chaos.judging import Verdict, judge
+from tests.chaos.aftermath import settle_down
+from tests.chaos.judging import Verdict
 from tests.chaos.kinds import kinds_of
 from tests.chaos.scenarios import SCENARIOS, Scenario
-from tests.chaos.stage import SWEEP_SECONDS, App, Stage
+from tests.chaos.stage import Stage
 from tests.chaos.wishes import Ground
-
-AFTERMATH_SWEEPS = 80
-"""20 minutes, in simulated time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,30 +82,18 @@ def play_case(stage: Stage, case: Case, *, reserving: bool = True) -> Result:
 def _play(stage: Stage, scenario: Scenario, case: Case | None, *, reserving: bool = True) -> _Played:
     ground = Ground(partition=stage.new_partition())
     stage.bugs.clear()
-    scenario.prepare(stage, App(stage, ground.partition, reserving=reserving), ground)
+    scenario.prepare(stage, stage.new_app(ground.partition, reserving=reserving), ground)
     stage.plan.clear_calls()
     if case is not None:
         aim = kinds_of(case.place.upstream)[case.fault]
         stage.plan.add(aim(case.place.upstream, case.place.label, case.place.number))
-    app = App(stage, ground.partition, reserving=reserving)
+    app = stage.new_app(ground.partition, reserving=reserving)
     scenario.act(stage, app, ground)
     calls, was_killed = stage.plan.calls(), stage.plan.is_down
     stage.calm()
-    _aftermath(stage, App(stage, ground.partition, reserving=reserving) if was_killed else app, ground)
-    verdict = judge(ground, stage.books.updates(ground.pipeline_ids), stage.books.entries(ground.partition), stage.bugs)
+    goes_on = stage.new_app(ground.partition, reserving=reserving) if was_killed else app
+    verdict = settle_down(stage, goes_on, ground)
     stage.workspace.configure(has_update_stop=True)
     for pipeline_id in ground.pipeline_ids:
         stage.workspace.remove_pipeline(pipeline_id)
     return _Played(verdict=verdict, calls=calls)
-
-
-def _aftermath(stage: Stage, app: App, ground: Ground) -> None:
-    """Let time pass, sweep, and let the callers ask again, until nothing is open any more."""
-    for number in range(AFTERMATH_SWEEPS):
-        app.sweep()
-        if number % 2:
-            for wish in ground.open_wishes:
-                wish.ask(app)
-        if not ground.open_wishes and stage.books.entries(ground.partition).is_quiet:
-            return
-        stage.clock.pass_time(seconds=SWEEP_SECONDS)

@@ -1,4 +1,4 @@
-"""What callers want, how they ask for it again, and what they were told in the end."""
+"""What callers want, how they ask for it again, and what they were told."""
 
 from __future__ import annotations
 
@@ -6,66 +6,76 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.stage import Answer, App
+from tests.chaos.app import Answer, Door
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(kw_only=True)
 class StartWish:
     """One update wanted. With a key it is asked for until there is an answer; without one, once.
 
-    `joins`: the caller would rather have an active update than a second one (onConflict attach).
+    `told` are the updates that its caller was told of: never more than one.
     """
 
     pipeline_id: str
     key: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
-    answer: Answer | None = None
     asked: int = 0
+    told: set[str] = field(default_factory=set)
+    refusal: Answer | None = None
 
     @property
     def joins(self) -> bool:
+        """The caller would rather have an active update than a second one."""
         return self.body.get("onConflict") == "attach"
 
     @property
-    def is_accepted(self) -> bool:
-        return self.answer is not None and self.answer.status == 202
-
-    @property
-    def is_refused(self) -> bool:
-        return self.answer is not None and 400 <= self.answer.status < 500
+    def is_answered(self) -> bool:
+        return bool(self.told) or self.refusal is not None
 
     @property
     def is_open(self) -> bool:
         """Whether its caller would ask (again)."""
-        return not (self.is_accepted or self.is_refused) and (self.key is not None or self.asked == 0)
+        return not self.is_answered and (self.key is not None or self.asked == 0)
 
     @property
-    def update_id(self) -> str | None:
-        """The update that the caller was told of."""
-        return str(self.answer.body["updateId"]) if self.answer is not None and self.is_accepted else None
+    def run_id(self) -> str:
+        """Of the run that the caller was told of."""
+        return f"{self.pipeline_id}:{min(self.told)}"
 
-    def ask(self, app: App, is_lost: Callable[[], bool] = lambda: False) -> None:
-        """`is_lost` says, once the answer is there, whether it never reaches the caller."""
+    def ask(self, door: Door, is_lost: Callable[[], bool] = _never) -> None:
+        """`is_lost` says, once there is an answer, whether it never reaches the caller."""
         self.asked += 1
-        answer = app.start(self.pipeline_id, self.body, self.key)
-        self.answer = None if is_lost() else answer
+        answer = door.start(self.pipeline_id, self.body, self.key)
+        if answer is None or is_lost():
+            return
+        if answer.status == 202:
+            self.told.add(str(answer.body["updateId"]))
+        elif 400 <= answer.status < 500:
+            self.refusal = answer
 
 
 @dataclass(kw_only=True)
 class CancelWish:
-    """One run to be stopped: asked for until there is an answer."""
+    """The update of a start to be stopped: asked for until there is an answer. `by_key`: as its start was asked for."""
 
-    send: Callable[[App], Answer]
-    pipeline_id: str
-    update_id: str
+    start: StartWish
+    by_key: bool = False
     answer: Answer | None = None
 
     @property
     def is_open(self) -> bool:
-        return self.answer is None or self.answer.status >= 500
+        """Whether its caller would ask (again); who was never told of a run has nothing to cancel."""
+        return bool(self.start.told) and (self.answer is None or self.answer.status >= 500)
 
-    def ask(self, app: App, is_lost: Callable[[], bool] = lambda: False) -> None:
-        answer = self.send(app)
+    def ask(self, door: Door, is_lost: Callable[[], bool] = _never) -> None:
+        if self.by_key:
+            answer = door.cancel_by_key(self.start.pipeline_id, self.start.key)
+        else:
+            answer = door.cancel(self.start.run_id)
         self.answer = None if is_lost() else answer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import uuid
@@ -132,6 +133,16 @@ def test_random_faults_come_at_their_rate_and_only_to_their_upstream(plan: Fault
     assert 150 < len([fault for fault in met if fault is not None]) < 250
     plan.clear()
     assert plan.meet("here", "GET /") is None
+
+
+def test_a_call_whose_caller_goes_in_the_middle_of_it_goes_no_further(
+    workspace: SimulatedWorkspace, api: FaultProxy, plan: FaultPlan
+) -> None:
+    with socket.create_connection(("127.0.0.1", api.port)) as caller:
+        caller.sendall(b"POST /api/2.0/pipelines/x/updates HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+    api.wait_until_idle()
+    assert plan.calls() == []
+    assert workspace.calls() == []
 
 
 def test_only_the_loopback_address_is_proxied(plan: FaultPlan) -> None:
