@@ -3,9 +3,10 @@
 # make demo     a run from start to callback on this machine (ARGS=... goes to local.demo)
 # make format   writes the format that make test asks for
 # make lock     writes requirements*.txt anew from requirements*.in (ARGS=--upgrade: newest versions)
+# make audit    asks the advisory databases about what is deployed (needs the network)
 # make clean    removes all that make setup and the tools have made
 
-.PHONY: setup test demo format lint types lock clean
+.PHONY: setup test demo format lint types audit lock clean
 
 export PYTHON
 run = .venv/bin/python -m
@@ -34,9 +35,14 @@ format: setup
 lint: setup
 	@$(run) ruff format -q --check
 	@$(run) ruff check -q
+	@out=$$(.venv/bin/python -c 'from importlinter.cli import lint_imports_command as lint; lint()' 2>&1) || { echo "$$out"; exit 1; }
+	@$(run) bandit -q -r polysync_core function_app.py
 
 types: setup
 	@$(run) mypy --no-error-summary
+
+audit: setup
+	@$(run) pip_audit --disable-pip --no-deps -r requirements.txt
 
 lock: setup
 	@$(run) local.lock $(ARGS)

@@ -1,6 +1,5 @@
 """Every trigger of the app on one screen. What each one does stands in polysync_core/endpoints.py."""
 
-import json
 import os
 
 import azure.functions as func
@@ -64,7 +63,7 @@ def _serve(req: func.HttpRequest, endpoint: Endpoint) -> func.HttpResponse:
     )
     reply = answer(call, endpoint)
     return func.HttpResponse(
-        json.dumps(reply.body, ensure_ascii=False),
+        reply.encode(),
         status_code=reply.status,
         headers=dict(reply.headers),
         mimetype=reply.content_type,

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.entra import EntraTokens
-from polysync_core.errors import PolysyncError
+from polysync_core.errors import PERMISSION_HINT, DatabricksError, PermissionRefused, PolysyncError
 from polysync_core.model import Check
 
 SWEEP_OVERDUE = timedelta(minutes=5)
@@ -37,8 +37,12 @@ def _sweep_check(access: WorkspaceAccess) -> Callable[[], Check]:
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
+    """Run one check. What Databricks itself says is kept out: anybody may read the health, and it can name people."""
     try:
         return Check(name=name, ok=True, message=look())
+    except DatabricksError as error:
+        hint = f" {PERMISSION_HINT}" if isinstance(error, PermissionRefused) else ""
+        return Check(name=name, ok=False, message=f"Databricks answered {error.databricks_status}.{hint}")
     except PolysyncError as error:
         return Check(name=name, ok=False, message=error.detail)
 

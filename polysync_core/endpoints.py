@@ -12,13 +12,14 @@ from polysync_core.rules import http_contract
 from polysync_core.rules.addresses import await_token, is_await_token
 from polysync_core.rules.http_contract import Call, Reply
 from polysync_core.rules.run_document import encode_document, encode_outcome
+from polysync_core.rules.run_transitions import TransitionLimits
 from polysync_core.services import Services
 
 
 def start_update(call: Call, services: Services) -> Reply:
     request = http_contract.decode_start(call, services.workspace_names)
     access = services.at(request.workspace)
-    started = starting.start_update(request, access)
+    started = starting.start_update(request, access, default_timeout_minutes=services.settings.run_timeout_minutes)
     run, addresses = started.run, call.addresses(services.settings.public_url)
     waiting = addresses.waiting_headers(run.run_id, await_token(services.await_secret(), run.run_id))
     document = _document(call, services, reading.view_of(run, access, None))
@@ -84,7 +85,9 @@ def health(_: Call, services: Services) -> Reply:
 
 def sweep(services: Services) -> None:
     limits = sweeping.SweepLimits(
-        lost_after=_lost_after(services), settle_seconds=services.settings.start_settle_seconds
+        transitions=_limits(services),
+        settle_seconds=services.settings.start_settle_seconds,
+        retention=timedelta(days=services.settings.retention_days),
     )
     sweeping.sweep_workspaces([*services.accesses.values()], limits)
 
@@ -95,12 +98,15 @@ def _read(call: Call, services: Services) -> RunView:
         http_contract.decode_run_id(call),
         services.among(named),
         max_age_seconds=services.settings.status_max_age_seconds,
-        lost_after=_lost_after(services),
+        limits=_limits(services),
     )
 
 
-def _lost_after(services: Services) -> timedelta:
-    return timedelta(minutes=services.settings.lost_after_minutes)
+def _limits(services: Services) -> TransitionLimits:
+    return TransitionLimits(
+        lost_after=timedelta(minutes=services.settings.lost_after_minutes),
+        retry_grace=timedelta(seconds=services.settings.retry_grace_seconds),
+    )
 
 
 def _cancelled(call: Call, services: Services, cancelled: Cancelled) -> Reply:

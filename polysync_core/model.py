@@ -102,8 +102,12 @@ class Run:
     """Our record of one update, from acceptance until nothing more is owed for it.
 
     `seen_at` is when Databricks last answered for it in a way that was written down; a sweep that finds it unchanged
-    writes nothing here. `missing_since` is the first of an unbroken row of "does not exist" answers. The run is
-    finished exactly when `finished_at` is set.
+    writes nothing here. `state_since` is when its present state was first seen. `missing_since` is the first of an
+    unbroken row of "does not exist" answers. The run is finished exactly when `finished_at` is set.
+
+    `timeout_at`: when a stop is asked for. `follow_retries`: Databricks' automatic retries become further attempts;
+    from `retry_awaited_since` on, the last attempt has ended and a retry is waited for. `retried_as`: a retry that is
+    not followed.
     """
 
     run_id: RunId
@@ -121,6 +125,11 @@ class Run:
     cancel_requested_at: datetime | None = None
     attached: bool = False
     error: RunError | None = None
+    state_since: datetime | None = None
+    timeout_at: datetime | None = None
+    follow_retries: bool = False
+    retry_awaited_since: datetime | None = None
+    retried_as: str | None = None
 
     @property
     def state(self) -> str | None:
@@ -162,6 +171,8 @@ class StartRequest:
     full_refresh: bool | None = None
     ignored_parameters: tuple[str, ...] = ()
     on_conflict: OnConflict = OnConflict.FAIL
+    timeout_minutes: float | None = None
+    follow_retries: bool = False
     idempotency_key: str | None = field(default=None, repr=False)
     fingerprint: str = ""
 
@@ -176,6 +187,8 @@ class Reservation:
     reserved_at: datetime
     full_refresh: bool
     ignored_parameters: tuple[str, ...] = ()
+    timeout_at: datetime | None = None
+    follow_retries: bool = False
     start_row: str | None = None
 
 
@@ -196,6 +209,7 @@ class UsedKey:
 
     fingerprint: str
     owner: str
+    used_at: datetime
     run_id: RunId | None = None
     attached: bool = False
 
@@ -221,7 +235,7 @@ class LastSweep:
     `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for; `set_aside` the keys
     of rows it could not read. `pages` is how many pages of 100 the workspace's pipelines took when last listed (None:
     never listed), `pages_counted_at` when. `round_began_at` and `round_cursor` say how far the single looks beside the
-    listing have come.
+    listing have come. `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far that came.
     """
 
     swept_at: datetime
@@ -232,6 +246,8 @@ class LastSweep:
     pages_counted_at: datetime | None = None
     round_began_at: datetime | None = None
     round_cursor: str = ""
+    cleaned_at: datetime | None = None
+    cleaned_keys_after: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.errors import PolysyncError, RunNotFound
 from polysync_core.looking import look_at
 from polysync_core.model import Run, RunFilter, RunId
 from polysync_core.rules import sweep_rules
+from polysync_core.rules.run_transitions import TransitionLimits, decide
 
 _log = logging.getLogger("polysync.read")
 _LOOK_SECONDS = 40.0
@@ -42,7 +43,7 @@ def find_run(run_id: RunId, accesses: Sequence[WorkspaceAccess]) -> tuple[Run, W
 
 
 def read_run(
-    run_id: RunId, accesses: Sequence[WorkspaceAccess], *, max_age_seconds: int, lost_after: timedelta
+    run_id: RunId, accesses: Sequence[WorkspaceAccess], *, max_age_seconds: int, limits: TransitionLimits
 ) -> RunView:
     """The run, not older than `max_age_seconds` if Databricks lets itself be asked.
 
@@ -52,7 +53,7 @@ def read_run(
     if not run.is_finished:
         last = access.store.last_sweep(access.workspace.name)
         if not sweep_rules.is_fresh(run, last, access.clock.now(), max_age_seconds):
-            run = _read_through(run, access, max_age_seconds, lost_after)
+            run = _read_through(run, access, max_age_seconds, limits)
             if not sweep_rules.is_fresh(run, last, access.clock.now(), max_age_seconds):
                 return view_of(run, access, sweep_rules.seen_at(run, last))
     return view_of(run, access, None)
@@ -76,7 +77,7 @@ def view_of(run: Run, access: WorkspaceAccess, stale_since: datetime | None) -> 
     return RunView(run=run, workspace_url=access.workspace.url, stale_since=stale_since)
 
 
-def _read_through(run: Run, access: WorkspaceAccess, max_age_seconds: int, lost_after: timedelta) -> Run:
+def _read_through(run: Run, access: WorkspaceAccess, max_age_seconds: int, limits: TransitionLimits) -> Run:
     """Look at the run now, if it is this caller's turn; as it is stored when the look does not work out.
 
     An unchanged run is written too, with the time of the look: that is what the next readers go by.
@@ -86,9 +87,9 @@ def _read_through(run: Run, access: WorkspaceAccess, max_age_seconds: int, lost_
     try:
         tracked = access.store.find_active(run.workspace, run.run_id)
         if tracked is not None:
-            seen = look_at(tracked.run, access.databricks.converse(_LOOK_SECONDS))
+            look = look_at(tracked.run, access, access.databricks.converse(_LOOK_SECONDS))
             now = access.clock.now()
-            decision = sweep_rules.decide(tracked.run, seen, now, lost_after)
+            decision = decide(tracked.run, look.seen, now, limits, look.aftermath)
             after = decision.run if decision.write else replace(decision.run, seen_at=now)
             if access.store.save_transition(tracked, after):
                 return after

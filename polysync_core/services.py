@@ -16,6 +16,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks import Databricks, HttpPool
 from polysync_core.adapters.entra import EntraTokens, build_credential
 from polysync_core.adapters.memory import Looks, Remembered
+from polysync_core.adapters.run_cleaner import RunCleaner
 from polysync_core.adapters.run_store import RunStore
 from polysync_core.adapters.tables import Table
 from polysync_core.model import Check
@@ -58,12 +59,14 @@ class Services:
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
     """Wire the adapters to `settings`. Connects to nothing yet."""
     tokens = EntraTokens(lambda: build_credential(environ), clock)
-    store = RunStore(Table(settings.tables, RUNS_TABLE, lambda: tokens.credential), new_id)
+    table = Table(settings.tables, RUNS_TABLE, lambda: tokens.credential)
+    store, cleaner = RunStore(table, new_id), RunCleaner(table)
     pool, looks = HttpPool(), Looks(clock)
     accesses = {
         workspace.name: WorkspaceAccess(
             databricks=Databricks(workspace, pool, tokens, clock),
             store=store,
+            cleaner=cleaner,
             clock=clock,
             looks=looks,
             new_id=new_id,

@@ -32,13 +32,22 @@ SETTING_NAMES = frozenset(
         "POLYSYNC_STATUS_MAX_AGE_SECONDS",
         "POLYSYNC_LOST_AFTER_MINUTES",
         "POLYSYNC_START_SETTLE_SECONDS",
+        "POLYSYNC_RETRY_GRACE_SECONDS",
+        "POLYSYNC_RUN_TIMEOUT_MINUTES",
+        "POLYSYNC_RETENTION_DAYS",
     }
 )
 _WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,40}")
 _RESOURCE_ID = re.compile(
     r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.Databricks/workspaces/[^/\s]+", re.IGNORECASE
 )
-_SCHEDULE = re.compile(r"[0-9A-Za-z*/,\- ]+")
+_MONTH = r"(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|[0-9*/,-])+"
+_WEEKDAY = r"(SUN|MON|TUE|WED|THU|FRI|SAT|[0-6*/,-])+"
+_SCHEDULE = re.compile(rf"([0-9*/,-]+ ){{4}}{_MONTH} {_WEEKDAY}", re.IGNORECASE)
+"""What both NCRONTAB and croniter understand alike: six fields, names of three letters, Sunday is 0."""
+_HOST = re.compile(
+    r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +69,9 @@ class Settings:
     status_max_age_seconds: int
     lost_after_minutes: int
     start_settle_seconds: int
+    retry_grace_seconds: int
+    run_timeout_minutes: int | None
+    retention_days: int
     notes: tuple[str, ...]
 
     @classmethod
@@ -81,7 +93,7 @@ def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str,
     given = environ.get(name, "").strip()
     if not given:
         return default, None
-    if len(given.split()) == 6 and _SCHEDULE.fullmatch(given):
+    if _SCHEDULE.fullmatch(" ".join(given.split())):
         try:
             croniter(given, datetime(2000, 1, 1, tzinfo=UTC), second_at_beginning=True, day_or=False).get_next()
         except (ValueError, KeyError):
@@ -106,6 +118,9 @@ class _Reader:
         max_age = self._whole_number("POLYSYNC_STATUS_MAX_AGE_SECONDS", default=30, least=1, most=3600)
         lost_after = self._whole_number("POLYSYNC_LOST_AFTER_MINUTES", default=60, least=1, most=43200)
         settle = self._whole_number("POLYSYNC_START_SETTLE_SECONDS", default=120, least=0, most=3600)
+        grace = self._whole_number("POLYSYNC_RETRY_GRACE_SECONDS", default=60, least=0, most=3600)
+        timeout = self._whole_number("POLYSYNC_RUN_TIMEOUT_MINUTES", default=0, least=1, most=43200)
+        retention = self._whole_number("POLYSYNC_RETENTION_DAYS", default=90, least=1, most=3650)
         _, sweep_note = _schedule(self._environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)
         if self._problems or tables is None:
             raise SettingsError(self._problems)
@@ -116,6 +131,9 @@ class _Reader:
             status_max_age_seconds=max_age,
             lost_after_minutes=lost_after,
             start_settle_seconds=settle,
+            retry_grace_seconds=grace,
+            run_timeout_minutes=timeout or None,
+            retention_days=retention,
             notes=tuple(note for note in (sweep_note,) if note),
         )
 
@@ -214,8 +232,9 @@ class _Reader:
         if "=" not in given.split("?")[0]:
             endpoint = self._url(name, given, with_path=True)
             return TablesAddress(endpoint=endpoint, client_id=client_id) if endpoint else None
-        if _is_open_connection(given):
-            self._wrong(name, "must use https, unless its host is loopback")
+        wrong = _connection_problem(given)
+        if wrong:
+            self._wrong(name, wrong)
             return None
         return TablesAddress(connection_string=given)
 
@@ -235,6 +254,8 @@ class _Reader:
         path = parts.path.rstrip("/")
         if (
             not host
+            or not _HOST.fullmatch(host)
+            or port == 0
             or parts.scheme not in {"http", "https"}
             or parts.query
             or parts.fragment
@@ -261,14 +282,24 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _is_open_connection(connection_string: str) -> bool:
-    """Whether a connection string would send its calls over plain http to a host that is not loopback."""
+def _connection_problem(connection_string: str) -> str | None:
+    """What is wrong with a connection string of Table Storage: plain http to a real host, or no account in it."""
+    if connection_string.strip("; ").lower() == "usedevelopmentstorage=true":
+        return None
     parts = dict(part.split("=", 1) for part in connection_string.split(";") if "=" in part)
     folded = {key.strip().lower(): value.strip() for key, value in parts.items()}
-    endpoint = urlsplit(folded.get("tableendpoint", ""))
-    if endpoint.scheme == "http":
-        return not is_loopback(endpoint.hostname or "")
-    return not endpoint.scheme and folded.get("defaultendpointsprotocol", "https").lower() == "http"
+    try:
+        endpoint = urlsplit(folded.get("tableendpoint", ""))
+        host = endpoint.hostname or ""
+    except ValueError:
+        return "must hold a TableEndpoint that is an address"
+    scheme = endpoint.scheme or folded.get("defaultendpointsprotocol", "https")
+    if scheme.lower() != "https" and not is_loopback(host):
+        return "must use https, unless its host is loopback"
+    has_key = {"accountname", "accountkey"} <= folded.keys()
+    if not (has_key or {"tableendpoint", "sharedaccesssignature"} <= folded.keys()):
+        return "must hold AccountName and AccountKey, or TableEndpoint and SharedAccessSignature"
+    return None
 
 
 def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -53,7 +53,7 @@ def find_started(reservation: Reservation, access: WorkspaceAccess, talk: Conver
 
 
 def new_run(reservation: Reservation, seen: SeenUpdate, access: WorkspaceAccess, *, attached: bool = False) -> Run:
-    """The record of an update that begins to be tracked now."""
+    """The record of an update that is tracked from now on. One that was only joined is never stopped by a time-out."""
     now = access.clock.now()
     attempt = Attempt(update_id=seen.update_id, state=seen.state, cause=seen.cause, created_at=seen.created_at)
     return Run(
@@ -66,5 +66,8 @@ def new_run(reservation: Reservation, seen: SeenUpdate, access: WorkspaceAccess,
         updated_at=now,
         attempts=(attempt,),
         started_at=seen.created_at,
+        state_since=now,
+        timeout_at=None if attached else reservation.timeout_at,
+        follow_retries=reservation.follow_retries,
         attached=attached,
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NoReturn
 
 from polysync_core.adapters.access import WorkspaceAccess
@@ -54,18 +55,22 @@ class Started:
     attached: bool
 
 
-def start_update(request: StartRequest, access: WorkspaceAccess) -> Started:
+def start_update(
+    request: StartRequest, access: WorkspaceAccess, *, default_timeout_minutes: float | None = None
+) -> Started:
     """Start an update of a pipeline, or give what an earlier request with the same key came to.
 
     Answers within 45 s. Raises DatabricksError and its kin when it was refused, UpdateConflict when the pipeline is
     busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet, StorageUnavailable.
     """
-    return _Start(request, access).run()
+    minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
+    return _Start(request, access, None if minutes is None else timedelta(minutes=minutes)).run()
 
 
 class _Start:
-    def __init__(self, request: StartRequest, access: WorkspaceAccess) -> None:
+    def __init__(self, request: StartRequest, access: WorkspaceAccess, timeout: timedelta | None) -> None:
         self._request = request
+        self._timeout = timeout
         self._access = access
         self._store = access.store
         self._clock = access.clock
@@ -93,17 +98,21 @@ class _Start:
                 used = self._store.find_used_key(workspace, self._start_row)
                 if used is not None:
                     return self._repeat(used, self._start_row)
+            now = self._clock.now()
             reservation = Reservation(
                 workspace=workspace,
                 pipeline_id=self._request.pipeline_id,
                 owner=self._access.new_id(),
-                reserved_at=self._clock.now(),
+                reserved_at=now,
                 full_refresh=self._full_refresh,
                 ignored_parameters=self._request.ignored_parameters,
+                timeout_at=None if self._timeout is None else now + self._timeout,
+                follow_retries=self._request.follow_retries,
                 start_row=self._start_row,
             )
             held = self._store.reserve(
-                reservation, UsedKey(fingerprint=self._request.fingerprint, owner=reservation.owner)
+                reservation,
+                UsedKey(fingerprint=self._request.fingerprint, owner=reservation.owner, used_at=now),
             )
             if held is not None:
                 return held
@@ -161,12 +170,12 @@ class _Start:
                     self._refuse(held, error)
                 if step is NextStep.LOOK_UP:
                     return self._track(held, self._look_up(held, error))
+                may_be_started = may_be_started or _is_503(error)
+                if may_be_started and (found := self._find_started(held)) is not None:
+                    return self._track(held, found)
                 if step is NextStep.REPEAT:
-                    may_be_started = may_be_started or _is_503(error)
                     self._pause_before_repeat(held, error, repeats)
                     repeats += 1
-                elif may_be_started and (found := self._find_started(held)) is not None:
-                    return self._track(held, found)
                 else:
                     joined = self._meet_conflict(held, error, last=conflicts > 0)
                     if joined is not None:
@@ -295,4 +304,5 @@ class _Start:
 
 
 def _is_503(error: PolysyncError) -> bool:
+    """Databricks says that it did not accept the call; a gateway before it may say so of a call that got through."""
     return isinstance(error, DatabricksError) and error.databricks_status == 503

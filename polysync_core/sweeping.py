@@ -14,11 +14,12 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from polysync_core.adapters.access import WorkspaceAccess
-from polysync_core.errors import DatabricksError, PolysyncError
-from polysync_core.looking import look_at
+from polysync_core.errors import DatabricksError, PolysyncError, StorageUnavailable
+from polysync_core.looking import Look, look_at
 from polysync_core.model import ActiveRows, HeldReservation, LastSweep, SeenUpdate, SweepReport, TrackedRun
 from polysync_core.rules import sweep_rules
 from polysync_core.rules.pipelines_api import ListedPipeline
+from polysync_core.rules.run_transitions import NO_AFTERMATH, TransitionLimits, decide
 from polysync_core.settling import settle
 
 _log = logging.getLogger("polysync.sweep")
@@ -26,14 +27,17 @@ _LOOK_SECONDS = 9.0
 """For Databricks; the rest of the 12 s is for storage."""
 _WORKSPACE_SECONDS = 11.0
 _THREADS = 16
+_CLEAN_EVERY = timedelta(minutes=1)
+_CLEANING_TAKES_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepLimits:
     """What the settings say about a sweep."""
 
-    lost_after: timedelta
+    transitions: TransitionLimits
     settle_seconds: int
+    retention: timedelta
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +140,7 @@ class _Sweep:
                 if listing is not None:
                     after = replace(after, pages=listing.pages, pages_counted_at=self._began_at)
             wait(settling, timeout=self._seconds_left)
+            after = self._clean(after)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return self._write_down(active, outcomes, after)
@@ -160,7 +165,8 @@ class _Sweep:
             for page in self._talk.iter_pipelines_pages():
                 pages += 1
                 pipelines.update((pipeline.pipeline_id, pipeline) for pipeline in page.pipelines)
-                if pages > active:
+                if pages == active and page.next_page_token is not None:
+                    pages += 1
                     break
         except DatabricksError as error:
             if error.databricks_status not in {400, 403, 404}:
@@ -187,8 +193,8 @@ class _Sweep:
     def _sweep_run(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
         run = tracked.run
         try:
-            answer = look_at(run, self._talk) if seen is None else seen
-            decision = sweep_rules.decide(run, answer, self._access.clock.now(), self._limits.lost_after)
+            look = look_at(run, self._access, self._talk) if seen is None else Look(seen=seen, aftermath=NO_AFTERMATH)
+            decision = decide(run, look.seen, self._access.clock.now(), self._limits.transitions, look.aftermath)
             won = decision.write and self._access.store.save_transition(tracked, decision.run)
             if decision.stop:
                 self._talk.stop(run.current_id)
@@ -210,6 +216,21 @@ class _Sweep:
             _log.warning("the start of pipeline %s is not settled: %s", pipeline_id, error.detail)
         except Exception:
             _log.exception("the start of pipeline %s is not settled", pipeline_id)
+
+    def _clean(self, last: LastSweep) -> LastSweep:
+        """Once a minute, delete a little of what is older than the retention, if there is time. Trouble can wait."""
+        is_due = last.cleaned_at is None or self._began_at - last.cleaned_at >= _CLEAN_EVERY
+        if not is_due or self._seconds_left < _CLEANING_TAKES_SECONDS:
+            return last
+        cutoff = self._began_at - self._limits.retention
+        cleaner = self._access.cleaner
+        try:
+            cleaner.delete_runs_before(self._name, cutoff)
+            keys_after = cleaner.delete_keys_before(self._name, cutoff, last.cleaned_keys_after)
+        except StorageUnavailable as error:
+            _log.warning("old rows of workspace %s could not be deleted: %s", self._name, error.detail)
+            return last
+        return replace(last, cleaned_at=self._began_at, cleaned_keys_after=keys_after)
 
     # --- write down
 

@@ -18,6 +18,7 @@ from polysync_core.model import Run, RunId, StartRequest, SweepReport
 from polysync_core.reading import RunView
 from polysync_core.rules import http_contract
 from polysync_core.rules.http_contract import Call
+from polysync_core.rules.run_transitions import TransitionLimits
 from polysync_core.settings import Settings
 from polysync_core.starting import Started
 
@@ -63,6 +64,13 @@ class Rig:
         return self.services.at(None)
 
     @property
+    def limits(self) -> TransitionLimits:
+        return TransitionLimits(
+            lost_after=timedelta(minutes=self.settings.lost_after_minutes),
+            retry_grace=timedelta(seconds=self.settings.retry_grace_seconds),
+        )
+
+    @property
     def name(self) -> str:
         """The default workspace's name."""
         return self.access.workspace.name
@@ -79,7 +87,11 @@ class Rig:
         return http_contract.decode_start(call, self.services.workspace_names)
 
     def start(self, pipeline_id: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Started:
-        return starting.start_update(self.request(pipeline_id, body, key), self.access)
+        return starting.start_update(
+            self.request(pipeline_id, body, key),
+            self.access,
+            default_timeout_minutes=self.settings.run_timeout_minutes,
+        )
 
     def sweep(self) -> SweepReport:
         (report, *_) = self.sweep_all()
@@ -87,7 +99,8 @@ class Rig:
 
     def sweep_all(self) -> tuple[SweepReport, ...]:
         limits = sweeping.SweepLimits(
-            lost_after=timedelta(minutes=self.settings.lost_after_minutes),
+            transitions=self.limits,
+            retention=timedelta(days=self.settings.retention_days),
             settle_seconds=self.settings.start_settle_seconds,
         )
         return sweeping.sweep_workspaces([*self.services.accesses.values()], limits)
@@ -97,7 +110,7 @@ class Rig:
             run_id,
             [*self.services.accesses.values()],
             max_age_seconds=self.settings.status_max_age_seconds,
-            lost_after=timedelta(minutes=self.settings.lost_after_minutes),
+            limits=self.limits,
         )
 
     def cancel(self, run_id: RunId) -> Cancelled:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks import Databricks
 from polysync_core.adapters.memory import Looks
+from polysync_core.adapters.run_cleaner import RunCleaner
 from polysync_core.adapters.run_store import RunStore
 from polysync_core.model import Workspace
 
@@ -18,6 +19,7 @@ class WorkspaceAccess:
 
     databricks: Databricks
     store: RunStore
+    cleaner: RunCleaner
     clock: Clock
     looks: Looks
     new_id: Callable[[], str]

@@ -21,6 +21,7 @@ from polysync_core.adapters.entra import MANAGEMENT_SCOPE, EntraTokens
 from polysync_core.errors import DatabricksError, DatabricksUnreachable
 from polysync_core.model import JsonObject, RunId, SeenUpdate, Workspace
 from polysync_core.rules import pipelines_api
+from polysync_core.rules.failure_reasons import ErrorEvent
 from polysync_core.rules.pipelines_api import ApiRequest, PipelinesPage, UpdatesPage
 from polysync_core.rules.run_states import is_final
 
@@ -120,6 +121,12 @@ class Conversation:
             if page_token is None or page_token in used:
                 return
             used.add(page_token)
+
+    def fetch_error_events(self, pipeline_id: str, *, timeout_seconds: float) -> tuple[ErrorEvent, ...]:
+        """The newest error events of a pipeline, of whichever update."""
+        return pipelines_api.decode_error_events(
+            self._send(pipelines_api.list_error_events(pipeline_id), timeout_seconds)
+        )
 
     def stop(self, run_id: RunId) -> None:
         """Ask for the stop of this one update.

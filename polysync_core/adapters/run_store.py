@@ -38,7 +38,7 @@ from polysync_core.rules.run_entity import (
     encode_run,
     encode_used_key,
 )
-from polysync_core.rules.run_states import status_of
+from polysync_core.rules.run_states import status_of_run
 
 _log = logging.getLogger("polysync.store")
 
@@ -125,7 +125,10 @@ class RunStore:
     # --- runs
 
     def find_run(self, workspace: str, run_id: RunId) -> Run | None:
+        """The run; by the id of any of its attempts."""
         row = self._table.get(workspace, row_keys.run(run_id))
+        if row is not None and "aliasOf" in row:
+            row = self._table.get(workspace, str(row["aliasOf"]))
         return None if row is None else decode_run(row)
 
     def find_active(self, workspace: str, run_id: RunId) -> TrackedRun | None:
@@ -148,7 +151,8 @@ class RunStore:
     def save_transition(self, tracked: TrackedRun, run: Run) -> bool:
         """Replace the run, under its lock. False when another transition was first: then nothing was written.
 
-        A finished run leaves the active ones in the same batch.
+        A finished run leaves the active ones in the same batch. A new attempt gets an alias row, so that nobody else
+        tracks its update.
         """
         write_id = self._new_id()
         active_key, run_key, recent_key = _keys_of(run)
@@ -157,6 +161,9 @@ class RunStore:
         else:
             lock = tables.replace(_run_row(run, active_key, write_id), tracked.etag)
         operations = [lock, *(tables.replace(_run_row(run, key, write_id)) for key in (run_key, recent_key))]
+        for attempt in run.attempts[len(tracked.run.attempts) :]:
+            alias = row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id))
+            operations.append(tables.create(_row(run.workspace, alias, {"aliasOf": run_key})))
         return self._table.commit(operations, is_ours=lambda: self._wrote(run, write_id))
 
     def _wrote(self, run: Run, write_id: str) -> bool:
@@ -195,7 +202,7 @@ class RunStore:
         return (
             (key, run)
             for key, run in keyed
-            if key > after and (wanted.status is None or status_of(run.state) == wanted.status)
+            if key > after and (wanted.status is None or status_of_run(run) == wanted.status)
         )
 
     # --- the sweep

@@ -61,9 +61,9 @@ def merge(row: Mapping[str, object]) -> Operation:
     return (TransactionOperation.UPDATE, row, {"mode": UpdateMode.MERGE})
 
 
-def delete(row: Mapping[str, object], etag: str) -> Operation:
-    """Delete exactly that version of the row."""
-    return (TransactionOperation.DELETE, row, _if_unchanged(etag))
+def delete(row: Mapping[str, object], etag: str | None = None) -> Operation:
+    """Delete the row; with `etag` only exactly that version."""
+    return (TransactionOperation.DELETE, row, {} if etag is None else _if_unchanged(etag))
 
 
 def _if_unchanged(etag: str) -> dict[str, Any]:

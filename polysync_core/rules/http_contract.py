@@ -20,9 +20,14 @@ from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.row_keys import RECENT
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_NESTING = 32
 MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
 MAX_LIST = 200
+MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
+_MAX_DIGITS = 100
+_MAX_PROBLEMS = 20
+_MAX_IGNORED = 30_000
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 _PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipeline's settings in Databricks)"
 
@@ -57,6 +62,10 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
 
+    def encode(self) -> bytes:
+        """The body as UTF-8. Half a surrogate pair, as JSON from elsewhere may hold, becomes a question mark."""
+        return json.dumps(self.body, ensure_ascii=False).encode("utf-8", "replace")
+
 
 # --- requests
 
@@ -83,6 +92,8 @@ class StartBody(BaseModel):
     pipeline_id: str | None = None
     parameters: Annotated[dict[ParameterName, Any] | None, Field(max_length=MAX_PARAMETERS)] = None
     onConflict: Literal["fail", "attach"] | None = None  # noqa: N815  # the caller's own name
+    timeoutMinutes: Annotated[float | None, Field(ge=1 / 60, le=MAX_TIMEOUT_MINUTES)] = None  # noqa: N815
+    followRetries: Flag = None  # noqa: N815
     workspace: str | None = None
 
 
@@ -93,15 +104,17 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
     try:
         body = StartBody.model_validate(payload)
     except ValidationError as wrong:
-        raise InvalidRequest(*(_field_problem(error) for error in wrong.errors())) from None
+        raise InvalidRequest(*(_field_problem(error) for error in wrong.errors()[:_MAX_PROBLEMS])) from None
     if body.pipeline_id not in {None, pipeline_id}:
         _refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
     request = StartRequest(
         pipeline_id=pipeline_id,
         workspace=_workspace(call, body.workspace, workspaces) or workspaces[0],
         full_refresh=_full_refresh(body),
-        ignored_parameters=tuple(name for name in body.parameters or {} if name != "full_refresh"),
+        ignored_parameters=_ignored_parameters(body),
         on_conflict=OnConflict(body.onConflict or OnConflict.FAIL),
+        timeout_minutes=body.timeoutMinutes,
+        follow_retries=body.followRetries or False,
         idempotency_key=decode_idempotency_key(call),
         fingerprint="",
     )
@@ -177,14 +190,26 @@ def _decode_object(body: bytes) -> JsonObject:
     if not body.strip():
         return {}
     try:
-        payload = json.loads(body, object_pairs_hook=_object_without_repeats, parse_constant=_no_constant)
+        payload = json.loads(
+            body, object_pairs_hook=_object_without_repeats, parse_constant=_no_constant, parse_int=_short_int
+        )
+        json.dumps(payload, ensure_ascii=False).encode()
     except RecursionError:
-        _refuse("body", "must be a JSON object that is not nested so deeply")
+        _refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
+    except UnicodeError:
+        _refuse("body", "must be a JSON object in UTF-8, without halves of surrogate pairs")
     except ValueError as wrong:
         _refuse("body", f"must be a JSON object ({wrong})")
+    if _is_deeper(payload, MAX_NESTING):
+        _refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
     if not isinstance(payload, dict):
         _refuse("body", "must be a JSON object, like {}", payload)
     return payload
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deeper(entry, levels - 1) for entry in inner)
 
 
 def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -194,8 +219,22 @@ def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object
     return found
 
 
+def _short_int(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError("it holds a number that is too long")
+    return int(digits)
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+def _ignored_parameters(body: StartBody) -> tuple[str, ...]:
+    """The names beside full_refresh: kept with the run, so together they have to fit into one column of a table."""
+    names = tuple(name for name in body.parameters or {} if name != "full_refresh")
+    if len(json.dumps(names, ensure_ascii=False).encode("utf-16-le")) > 2 * _MAX_IGNORED:
+        _refuse("parameters", f"names must be at most {_MAX_IGNORED} characters together")
+    return names
 
 
 def _full_refresh(body: StartBody) -> bool | None:
@@ -244,6 +283,8 @@ def _with_fingerprint(request: StartRequest) -> StartRequest:
         request.full_refresh,
         sorted(request.ignored_parameters),
         request.on_conflict,
+        request.timeout_minutes,
+        request.follow_retries,
     ]
     digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
     return replace(request, fingerprint=digest)
@@ -251,22 +292,35 @@ def _with_fingerprint(request: StartRequest) -> StartRequest:
 
 def _field_problem(error: Any) -> FieldProblem:
     """pydantic's error in our words: which field, what is allowed, what was given."""
-    location = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    location = ".".join(str(part) for part in error["loc"])[:_MAX_SHOWN]
+    if error["loc"][1:] and error["loc"][-1] == "[key]":
+        return FieldProblem(field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters")
     if error["type"] == "extra_forbidden":
         allowed = f"is no field of a start; there are {', '.join(StartBody.model_fields)}"
-    elif error["type"] == "flag":
-        allowed = error["msg"]
-    elif "[key]" in error["loc"]:
-        return FieldProblem(
-            field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters", given=None
-        )
     else:
-        allowed = error["msg"][:1].lower() + error["msg"][1:]
+        allowed = _ALLOWED.get(error["type"]) or error["msg"]
     return FieldProblem(field=location or "body", allowed=allowed, given=_shown(error["input"]))
 
 
-def _refuse(name: str, allowed: str, given: object = None) -> NoReturn:
-    raise InvalidRequest(FieldProblem(field=name, allowed=allowed, given=None if given is None else _shown(given)))
+_TIMEOUT = f"must be a number of minutes from 1/60 (1 second) to {MAX_TIMEOUT_MINUTES} (30 days)"
+_ALLOWED = {
+    "string_type": "must be a string",
+    "dict_type": "must be a JSON object, name to value",
+    "literal_error": 'must be "fail" or "attach"',
+    "too_long": f"must hold at most {MAX_PARAMETERS} parameters",
+    "float_type": _TIMEOUT,
+    "greater_than_equal": _TIMEOUT,
+    "less_than_equal": _TIMEOUT,
+}
+"""pydantic's kinds of error in our words; `flag` says it in its own."""
+
+
+_UNSAID = object()
+
+
+def _refuse(name: str, allowed: str, given: object = _UNSAID) -> NoReturn:
+    shown = None if given is _UNSAID else _shown(given)
+    raise InvalidRequest(FieldProblem(field=name, allowed=allowed, given=shown))
 
 
 def _shown(value: object) -> str:

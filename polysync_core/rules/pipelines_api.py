@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 
 from polysync_core.errors import DatabricksError, PermissionRefused
 from polysync_core.model import JsonObject, RunId, SeenUpdate, is_id
+from polysync_core.rules.failure_reasons import ErrorEvent, Failure
 
 API = "/api/2.0"
 PAGE_SIZE = 100
+EVENTS_PAGE_SIZE = 250
 _MAX_STATE = 64
 _MAX_SAID = 1000
 START_HINT = (
@@ -85,6 +87,16 @@ def stop_pipeline(pipeline_id: str) -> ApiRequest:
     return ApiRequest(method="POST", route="/pipelines/{pipeline_id}/stop", path=f"{API}/pipelines/{pipeline_id}/stop")
 
 
+def list_error_events(pipeline_id: str) -> ApiRequest:
+    """The newest error events of a pipeline. Only the filter on the level is documented; 250 a page is the most."""
+    return ApiRequest(
+        method="GET",
+        route="/pipelines/{pipeline_id}/events",
+        path=f"{API}/pipelines/{pipeline_id}/events",
+        query={"filter": "level='ERROR'", "order_by": "timestamp desc", "max_results": str(EVENTS_PAGE_SIZE)},
+    )
+
+
 def _page_query(page_token: str | None, page_size: int = PAGE_SIZE) -> Mapping[str, str]:
     query = {"max_results": str(page_size)}
     if page_token:
@@ -119,10 +131,10 @@ class UpdatesPage:
 def decode_answer(status: int, headers: Mapping[str, str], body: bytes) -> JsonObject:
     """The JSON object of a successful answer.
 
-    Raises DatabricksError for a status of 300 or more and for a success that is no JSON object (502), PermissionRefused
-    for 401 and 403.
+    An empty body is an empty object: a stop needs to say nothing. Raises DatabricksError for a status of 300 or more
+    and for a success that is anything else (502), PermissionRefused for 401 and 403.
     """
-    payload = _json_object(body)
+    payload = _json_object(body) if body.strip() or status >= 300 else {}
     if status >= 300:
         raise _decode_error(status, headers, body, payload)
     if payload is None:
@@ -166,6 +178,21 @@ def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
                 )
             )
     return PipelinesPage(pipelines=tuple(pipelines), next_page_token=_token(payload))
+
+
+def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
+    """Read a page of events; what is no error, or no event, is left out."""
+    events = []
+    for entry in _objects(payload.get("events")):
+        error, origin = entry.get("error"), entry.get("origin")
+        if isinstance(error, dict):
+            failures = tuple(
+                Failure(class_name=_text(failure.get("class_name")), message=_text(failure.get("message")))
+                for failure in _objects(error.get("exceptions"))
+            )
+            update_id = _text(origin.get("update_id")) if isinstance(origin, dict) else None
+            events.append(ErrorEvent(update_id=update_id, fatal=error.get("fatal") is True, failures=failures))
+    return tuple(events)
 
 
 def _seen_updates(value: object) -> tuple[SeenUpdate, ...]:
@@ -223,7 +250,8 @@ def _json_object(body: bytes) -> JsonObject | None:
 
 def _decode_error(status: int, headers: Mapping[str, str], body: bytes, payload: JsonObject | None) -> DatabricksError:
     raw_code = None if payload is None else payload.get("error_code")
-    error_code = str(raw_code)[:_MAX_STATE] if isinstance(raw_code, str | int) else None
+    is_code = isinstance(raw_code, str | int) and not isinstance(raw_code, bool)
+    error_code = str(raw_code)[:_MAX_STATE] if is_code else None
     says = _said(body, payload)
     if status in {401, 403}:
         return PermissionRefused(says, databricks_status=status, error_code=error_code)

@@ -12,8 +12,9 @@ from datetime import datetime
 from polysync_core.model import RunId
 
 SWEEP_LAST = "sweep|last"
-SECRETS_PARTITION, AWAIT_SECRET = "secret", "secret|await"
-STARTING, RUN, ACTIVE, RECENT = "starting|", "run|", "active|", "recent|"
+SECRETS_PARTITION, AWAIT_SECRET = "secret|", "secret|await"
+"""A partition that no workspace can have: their names hold no '|'."""
+STARTING, START, RUN, ACTIVE, RECENT = "starting|", "start|", "run|", "active|", "recent|"
 _LAST_MILLISECOND = 99_999_999_999_999
 
 
@@ -24,7 +25,7 @@ def starting(pipeline_id: str) -> str:
 def start(pipeline_id: str, idempotency_key: str) -> str:
     """The row of a used key. The key itself is stored nowhere: a caller may have put anything into it."""
     digest = hashlib.sha256(f"{pipeline_id}\n{idempotency_key}".encode()).hexdigest()
-    return f"start|{digest}"
+    return f"{START}{digest}"
 
 
 def run(run_id: RunId) -> str:
@@ -37,8 +38,16 @@ def active(run_id: RunId) -> str:
 
 def recent(run_id: RunId, accepted_at: datetime) -> str:
     """Sorts newest first: the milliseconds left until year 5138."""
-    left = _LAST_MILLISECOND - int(accepted_at.timestamp() * 1000)
-    return f"{RECENT}{left:014d}|{run_id}"
+    return f"{_recent_at(accepted_at)}|{run_id}"
+
+
+def recent_before(instant: datetime) -> str:
+    """A key after which stand the runs that were accepted before `instant`."""
+    return f"{_recent_at(instant)}|~"
+
+
+def _recent_at(instant: datetime) -> str:
+    return f"{RECENT}{_LAST_MILLISECOND - int(instant.timestamp() * 1000):014d}"
 
 
 def end_of(prefix: str) -> str:

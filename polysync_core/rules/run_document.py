@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from polysync_core.model import Attempt, Run, Status
 from polysync_core.rules.addresses import Addresses, monitor_url, update_url
 from polysync_core.rules.http_contract import Reply, problem_members
-from polysync_core.rules.run_states import sentence_of, status_of
+from polysync_core.rules.run_states import sentence_of, status_of_run
 
-
-def status_of_run(run: Run) -> Status:
-    return status_of(run.state)
+SLOW_STOP = timedelta(minutes=10)
 
 
 def encode_document(
@@ -28,7 +26,7 @@ def encode_document(
         "status": status_of_run(run).value,
         "state": run.state,
         "isFinished": run.is_finished,
-        "message": message_of(run, stale_since),
+        "message": message_of(run, now, stale_since),
         "fullRefresh": run.full_refresh,
         "ignoredParameters": list(run.ignored_parameters),
         "monitorUrl": monitor_url(workspace_url, run.run_id.pipeline_id),
@@ -48,12 +46,19 @@ def encode_document(
     }
 
 
-def message_of(run: Run, stale_since: datetime | None) -> str:
+def message_of(run: Run, now: datetime, stale_since: datetime | None) -> str:
     """One line for a person: what Databricks is doing, and what else matters now."""
-    if run.error is not None:
-        return run.error.message
-    parts = [sentence_of(run.state)]
+    parts = [sentence_of(run.state) if run.error is None else run.error.message]
+    if run.retried_as is not None:
+        parts.append(
+            f"Databricks retries it by itself as update {run.retried_as}; start with followRetries to follow that."
+        )
     if not run.is_finished:
+        if run.retry_awaited_since is not None:
+            parts.append("Databricks may retry it by itself; that is waited for.")
+        if run.state == "STOPPING" and run.state_since is not None and now - run.state_since >= SLOW_STOP:
+            minutes = int((now - run.state_since).total_seconds() // 60)
+            parts.append(f"It has been stopping for {minutes} minutes; for a continuous pipeline that is normal.")
         if run.missing_since is not None:
             parts = [f"Databricks answers since {iso(run.missing_since)} that this update does not exist."]
         if run.cancel_requested_at is not None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from polysync_core.errors import RowUnreadable
 from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, RunId, SweepReport, UsedKey
-from polysync_core.rules.run_states import status_of
+from polysync_core.rules.run_states import status_of_run
 
 Columns = dict[str, object]
 _T = TypeVar("_T")
@@ -26,7 +26,7 @@ def encode_run(run: Run) -> Columns:
         "runId": str(run.run_id),
         "pipelineId": run.run_id.pipeline_id,
         "workspace": run.workspace,
-        "status": status_of(run.state).value,
+        "status": status_of_run(run).value,
         "isFinished": run.is_finished,
         "acceptedAt": run.accepted_at,
         "seenAt": run.seen_at,
@@ -41,6 +41,11 @@ def encode_run(run: Run) -> Columns:
         "missingSince": run.missing_since,
         "cancelRequestedAt": run.cancel_requested_at,
         "error": None if run.error is None else _dump(asdict(run.error)),
+        "stateSince": run.state_since,
+        "timeoutAt": run.timeout_at,
+        "followRetries": run.follow_retries,
+        "retryAwaitedSince": run.retry_awaited_since,
+        "retriedAs": run.retried_as,
     }
     return _without_nones(columns)
 
@@ -69,6 +74,11 @@ def decode_run(columns: Mapping[str, object]) -> Run:
             cancel_requested_at=row.instant_or_none("cancelRequestedAt"),
             attached=row.need("attached", bool),
             error=None if error is None else RunError(**error),
+            state_since=row.instant_or_none("stateSince"),
+            timeout_at=row.instant_or_none("timeoutAt"),
+            follow_retries=row.get("followRetries", bool) or False,
+            retry_awaited_since=row.instant_or_none("retryAwaitedSince"),
+            retried_as=row.get("retriedAs", str),
         )
     except (ValueError, TypeError, KeyError, IndexError) as wrong:
         raise RowUnreadable(f"A row of a run cannot be read: {type(wrong).__name__}.") from wrong
@@ -83,6 +93,8 @@ def encode_reservation(reservation: Reservation) -> Columns:
             "reservedAt": reservation.reserved_at,
             "fullRefresh": reservation.full_refresh,
             "ignoredParameters": _dump(reservation.ignored_parameters),
+            "timeoutAt": reservation.timeout_at,
+            "followRetries": reservation.follow_retries,
             "startRow": reservation.start_row,
         }
     )
@@ -97,6 +109,8 @@ def decode_reservation(columns: Mapping[str, object]) -> Reservation:
         reserved_at=row.instant("reservedAt"),
         full_refresh=row.need("fullRefresh", bool),
         ignored_parameters=tuple(row.json("ignoredParameters", list)),
+        timeout_at=row.instant_or_none("timeoutAt"),
+        follow_retries=row.get("followRetries", bool) or False,
         start_row=row.get("startRow", str),
     )
 
@@ -106,6 +120,7 @@ def encode_used_key(used: UsedKey) -> Columns:
         {
             "fingerprint": used.fingerprint,
             "owner": used.owner,
+            "usedAt": used.used_at,
             "runId": None if used.run_id is None else str(used.run_id),
             "attached": used.attached,
         }
@@ -118,6 +133,7 @@ def decode_used_key(columns: Mapping[str, object]) -> UsedKey:
     return UsedKey(
         fingerprint=row.need("fingerprint", str),
         owner=row.need("owner", str),
+        used_at=row.instant("usedAt"),
         run_id=None if run_id is None else RunId.parse(run_id),
         attached=row.get("attached", bool) or False,
     )
@@ -133,6 +149,8 @@ def encode_last_sweep(last: LastSweep) -> Columns:
             "pagesCountedAt": last.pages_counted_at,
             "roundBeganAt": last.round_began_at,
             "roundCursor": last.round_cursor,
+            "cleanedAt": last.cleaned_at,
+            "cleanedKeysAfter": last.cleaned_keys_after,
         }
     )
     not_seen = _dump(sorted(last.not_seen))
@@ -156,6 +174,8 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
             pages_counted_at=row.instant_or_none("pagesCountedAt"),
             round_began_at=row.instant_or_none("roundBeganAt"),
             round_cursor=row.get("roundCursor", str) or "",
+            cleaned_at=row.instant_or_none("cleanedAt"),
+            cleaned_keys_after=row.get("cleanedKeysAfter", str) or "",
         )
     except (ValueError, TypeError) as wrong:
         raise RowUnreadable(f"The row of the last sweep cannot be read: {type(wrong).__name__}.") from wrong

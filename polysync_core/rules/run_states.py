@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from polysync_core.model import Status
+from polysync_core.model import Run, Status
 
 STATUS_OF_STATE: Mapping[str, Status] = MappingProxyType(
     {
@@ -43,6 +43,13 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
 def status_of(state: str | None) -> Status:
     """The mission's status of a Databricks state; any other or missing state is Unknown."""
     return STATUS_OF_STATE.get(state or "", Status.UNKNOWN)
+
+
+def status_of_run(run: Run) -> Status:
+    """The run's status: its state's, but Running while an attempt has ended and the run goes on with a retry."""
+    if is_final(run.state) and not run.is_finished:
+        return Status.RUNNING
+    return status_of(run.state)
 
 
 def is_final(state: str | None) -> bool:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum
+from math import ceil
 
-from polysync_core.model import LastSweep, Run, RunError, SeenUpdate
+from polysync_core.model import LastSweep, Run, SeenUpdate
 from polysync_core.rules.pipelines_api import ListedPipeline
 from polysync_core.rules.run_states import is_final
 
@@ -21,17 +21,9 @@ ROUND = timedelta(minutes=10)
 """Every run is looked at singly this often, even when the listing shows it unchanged."""
 SWEEPS_A_ROUND = 40
 """At the default of a sweep every 15 s."""
-LEAST_LOOKS = 25
-FEW_RUNS = 3
-"""Up to so many runs are looked at singly while nobody knows how many pages a listing takes."""
+MOST_TO_CATCH_UP = 25
 PAGES_KNOWN_FOR = timedelta(hours=1)
 _AFTER_ALL_IDS = "~"
-
-
-class Missing(Enum):
-    """Databricks answered that the update (or its whole pipeline) does not exist."""
-
-    MISSING = "missing"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,19 +36,6 @@ class LookPlan:
     round_cursor: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
-    """`run` as it stands now; `write` when that differs enough to be stored; `stop` when a stop is to be asked for."""
-
-    run: Run
-    write: bool
-    stop: bool
-
-    @property
-    def finishes(self) -> bool:
-        return self.write and self.run.is_finished
-
-
 def known_pages(last: LastSweep | None, now: datetime) -> int | None:
     """How many pages a listing of the workspace's pipelines takes, as far as that is still known."""
     if last is None or last.pages_counted_at is None or now - last.pages_counted_at > PAGES_KNOWN_FOR:
@@ -65,8 +44,11 @@ def known_pages(last: LastSweep | None, now: datetime) -> int | None:
 
 
 def should_list(active: int, pages: int | None) -> bool:
-    """Whether listing the pipelines costs fewer calls than one GET for each of `active` runs."""
-    return active > (FEW_RUNS if pages is None else pages)
+    """Whether listing the pipelines costs fewer calls than one GET for each of `active` runs.
+
+    While nobody knows how many pages a listing takes it is tried, for as long as it stays the cheaper way.
+    """
+    return active > (1 if pages is None else pages)
 
 
 def plan_looks(
@@ -112,77 +94,21 @@ def _is_newer(other: SeenUpdate, than: SeenUpdate) -> bool:
 def _continue_round(
     listed: Sequence[str], active: int, last: LastSweep | None, now: datetime
 ) -> tuple[datetime, str, Sequence[str]]:
-    """The round's begin, its new cursor, and whose turn it is: in order of run id, a fortieth of the runs a sweep."""
+    """The round's begin, its new cursor, and whose turn it is, in order of run id."""
     began_at, cursor = now, ""
     if last is not None and last.round_began_at is not None:
         began_at, cursor = last.round_began_at, last.round_cursor
         if cursor == _AFTER_ALL_IDS and now - began_at >= ROUND:
             began_at, cursor = now, ""
     ahead = [run_id for run_id in listed if run_id > cursor]
-    turn = ahead[: max(LEAST_LOOKS, -(-active // SWEEPS_A_ROUND))]
+    turn = ahead[: _turn_size(active, last, now)]
     return began_at, turn[-1] if len(turn) < len(ahead) else _AFTER_ALL_IDS, turn
 
 
-def decide(run: Run, seen: SeenUpdate | Missing, now: datetime, lost_after: timedelta) -> Decision:
-    """What follows for an active `run` from one answer of Databricks. The only place where a run's story goes on."""
-    if isinstance(seen, Missing):
-        return _decide_missing(run, now, lost_after)
-    after = _with_seen(run, seen)
-    write = (
-        after.state != run.state
-        or after.started_at != run.started_at
-        or run.missing_since is not None
-        or is_final(after.state)
-    )
-    if is_final(after.state):
-        after = replace(after, finished_at=now, error=_error_of(after))
-    stop = after.cancel_requested_at is not None and after.state != "STOPPING" and not is_final(after.state)
-    return Decision(run=replace(after, seen_at=now, updated_at=now) if write else run, write=write, stop=stop)
-
-
-def _with_seen(run: Run, seen: SeenUpdate) -> Run:
-    current = run.attempts[-1]
-    attempt = replace(
-        current,
-        state=seen.state,
-        cause=seen.cause or current.cause,
-        created_at=seen.created_at or current.created_at,
-    )
-    attempts = (*run.attempts[:-1], attempt)
-    return replace(
-        run,
-        attempts=attempts,
-        started_at=attempts[0].created_at,
-        full_refresh=seen.full_refresh if run.full_refresh is None else run.full_refresh,
-        pipeline_name=seen.pipeline_name or run.pipeline_name,
-        missing_since=None,
-    )
-
-
-def _error_of(run: Run) -> RunError | None:
-    if run.state != "FAILED":
-        return None
-    return RunError(code="UpdateFailed", message="The update failed; its page in Databricks shows the events.")
-
-
-def _decide_missing(run: Run, now: datetime, lost_after: timedelta) -> Decision:
-    """Count from the first such answer; given up after `lost_after`. A stop would have nothing to stop."""
-    missing_since = run.missing_since or now
-    after = replace(run, missing_since=missing_since, seen_at=now, updated_at=now)
-    if now - missing_since >= lost_after:
-        return Decision(run=_given_up(after, now), write=True, stop=False)
-    return Decision(run=after if run.missing_since is None else run, write=run.missing_since is None, stop=False)
-
-
-def _given_up(run: Run, now: datetime) -> Run:
-    last_word = "no state was ever seen" if run.state is None else f"its last state was {run.state}"
-    since = (run.missing_since or now).strftime("%Y-%m-%d %H:%M UTC")
-    lost = RunError(
-        code="RunLost",
-        message=f"Given up: Databricks has answered since {since} that this update does not exist; {last_word}.",
-    )
-    unknown = replace(run.attempts[-1], state=None)
-    return replace(run, attempts=(*run.attempts[:-1], unknown), finished_at=now, error=lost)
+def _turn_size(active: int, last: LastSweep | None, now: datetime) -> int:
+    """A fortieth of the runs; after a longer pause than 15 s more, as its share of the round, but at most 25."""
+    share = 0.0 if last is None else min(1.0, (now - last.swept_at) / ROUND)
+    return max(ceil(active / SWEEPS_A_ROUND), min(MOST_TO_CATCH_UP, ceil(active * share)))
 
 
 def seen_at(run: Run, last: LastSweep | None) -> datetime:

@@ -8,7 +8,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core import cancelling
 from polysync_core.errors import PermissionRefused, RunNotFound
 from polysync_core.model import RunId, Status
-from polysync_core.rules.run_document import status_of_run
+from polysync_core.rules.run_states import status_of_run
 from tests.rig import ManualClock, Rig
 
 STOP_UPDATE = "/pipelines/{id}/updates/{uid}/stop"

@@ -54,7 +54,7 @@ def test_a_repeat_waits_20_seconds_for_the_first_and_is_then_asked_to_come_again
         full_refresh=False,
         start_row=row_keys.start(pipeline_id, "k"),
     )
-    rig.access.store.reserve(reservation, UsedKey(fingerprint=request.fingerprint, owner="busy"))
+    rig.access.store.reserve(reservation, UsedKey(fingerprint=request.fingerprint, owner="busy", used_at=clock.now()))
     before = clock.monotonic()
     with pytest.raises(KeyInFlight) as busy:
         rig.start(pipeline_id, key="k")

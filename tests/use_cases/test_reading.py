@@ -10,7 +10,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core import reading
 from polysync_core.errors import RunNotFound
 from polysync_core.model import RunFilter, RunId, Status
-from polysync_core.rules.run_document import status_of_run
+from polysync_core.rules.run_states import status_of_run
 from tests.rig import ManualClock, Rig
 
 UPDATE = "/pipelines/{id}/updates/{uid}"

@@ -177,6 +177,17 @@ def test_a_start_that_was_not_accepted_is_repeated_after_the_time_asked_for(
     assert len(workspace.updates_of(pipeline_id)) == 1
 
 
+def test_a_start_that_took_effect_although_the_gateway_says_503_to_the_end_is_found(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.add_fault(
+        "status", method="POST", route=START, status=503, times=None, when="after", headers={"Retry-After": "100"}
+    )
+    started = rig.start(pipeline_id)
+    assert [started.run.run_id.update_id] == [update.update_id for update in workspace.updates_of(pipeline_id)]
+
+
 def test_no_post_begins_later_than_15_seconds_into_a_start(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
@@ -269,4 +280,7 @@ def _reserve(rig: Rig, pipeline_id: str, *, key: str | None = None, fingerprint:
         full_refresh=False,
         start_row=start_row,
     )
-    assert rig.access.store.reserve(reservation, UsedKey(fingerprint=fingerprint, owner="dead")) is not None
+    assert (
+        rig.access.store.reserve(reservation, UsedKey(fingerprint=fingerprint, owner="dead", used_at=rig.clock.now()))
+        is not None
+    )

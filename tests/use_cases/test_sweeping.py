@@ -16,8 +16,8 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.model import Run, RunId, Status
 from polysync_core.rules import row_keys
-from polysync_core.rules.run_document import status_of_run
 from polysync_core.rules.run_entity import encode_run
+from polysync_core.rules.run_states import status_of_run
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import put_row, track_elsewhere
 

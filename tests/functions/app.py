@@ -1,0 +1,126 @@
+"""The app's folder, the environment it is given here, and what a caller sends and gets, whoever serves it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from local.host import LocalHost
+from local.workspace import SimulatedWorkspace
+from polysync_core import services
+
+ROOT = Path(__file__).parents[2]
+KEY = "key-of-the-tests"
+JSON = {"Content-Type": "application/json"}
+_SETTINGS = ("POLYSYNC_", "AzureWebJobsStorage", "DATABRICKS_", "IDENTITY_", "MSI_", "AZURE_", "WEBSITE_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An HTTP answer: header names in lower case, without those that belong to a connection and not to a function."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.body)
+        return document
+
+
+Send = Callable[[str, str, Mapping[str, str], bytes], Answer]
+"""method, address (path and query), headers, body -> what came back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedApp:
+    """The app, served by somebody, and the workspace that it talks to; `name` is what the app calls that workspace."""
+
+    base_url: str
+    name: str
+    databricks: SimulatedWorkspace
+    send: Send
+    fire: Callable[[str], None]
+    """Runs a timer function by name and waits for its end."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request."""
+
+    def get(self, address: str, **headers: str) -> Answer:
+        return self.send("GET", address, {**self.headers, **headers}, b"")
+
+    def post(self, address: str, body: object = None, **headers: str) -> Answer:
+        """`body` is sent as it is when it is bytes, else as JSON; header names have '_' for '-'."""
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.send("POST", address, {**JSON, **self.headers, **named}, content)
+
+    def start(self, pipeline_id: str, body: object = None, **headers: str) -> Answer:
+        return self.post(f"/api/pipelines/{pipeline_id}/updates", body, **headers)
+
+    def run(self, pipeline_id: str) -> str:
+        """The address of a run that is started now."""
+        started = self.start(pipeline_id)
+        assert started.status == 202, started
+        return f"/api/runs/{started.json['runId']}"
+
+
+def settings_of(tables: str, name: str, databricks: SimulatedWorkspace) -> dict[str, str]:
+    """An environment whose one workspace is `databricks`; its name keeps its rows apart from other tests'."""
+    identity = databricks.environ()
+    del identity["DATABRICKS_HOST"]
+    return identity | {"POLYSYNC_TABLES": tables, "POLYSYNC_WORKSPACES": json.dumps({name: {"url": databricks.url}})}
+
+
+@contextmanager
+def environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """This process's environment has these settings and no others, and the app reads it anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(_SETTINGS)]:
+            patch.delenv(name)
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        services.forget()
+        try:
+            yield
+        finally:
+            services.forget()
+
+
+def send_to(host: LocalHost) -> Send:
+    def send(method: str, address: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        answer = requests.request(
+            method, host.url + address, headers=dict(headers), data=body, timeout=30, allow_redirects=False
+        )
+        own = {"server", "date", "content-length", "connection"}
+        kept = {name.lower(): value for name, value in answer.headers.items() if name.lower() not in own}
+        return Answer(status=answer.status_code, headers=kept, body=answer.content)
+
+    return send
+
+
+@contextmanager
+def served(tables: str, **settings: str) -> Iterator[ServedApp]:
+    """The app on local.host, which asks for KEY, with a workspace of its own; every request brings the key."""
+    name = f"routes-{os.urandom(4).hex()}"
+    with (
+        SimulatedWorkspace() as databricks,
+        environment(settings_of(tables, name, databricks) | settings),
+        LocalHost(ROOT, key=KEY, timers=False) as host,
+    ):
+        yield ServedApp(
+            base_url=host.url,
+            name=name,
+            databricks=databricks,
+            send=send_to(host),
+            fire=host.fire,
+            headers={"x-functions-key": KEY},
+        )

@@ -1,0 +1,138 @@
+"""Loads and invokes an app as the Python worker in Azure does; run by an interpreter that has azure-functions-runtime.
+
+    python -m tests.functions.microsoft_runtime.driver APP_DIR
+
+JSON lines on standard input and output, one answer a line:
+
+    (at start)                                   {"functions": [{"name", "bindings": […], "declared": {…}}]}
+    {"function", "http": {method, url, …}}       {"status", "headers", "body"}     bodies in base64
+    {"function", "timer": {…}}                   {"done": true}
+    an app or a function that fails              {"failed": "…"}
+
+The app's own output, and its log, go to standard error.
+"""
+
+import asyncio
+import base64
+import importlib
+import json
+import logging
+import os
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from tests.functions.microsoft_runtime import protos
+from tests.functions.microsoft_runtime.protos import Message, ParameterBinding, TypedData
+
+runtime: Any = importlib.import_module("azure_functions_runtime")
+
+
+class WorkerError(Exception):
+    """The library reported a failure; the message is its own."""
+
+
+def main() -> int:
+    app_dir = str(Path(sys.argv[1]).resolve())
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.path[0] = app_dir  # in place of this project: what the app imports must be in its own folder
+    os.chdir(app_dir)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    asyncio.run(_serve(app_dir, answers))
+    return 0
+
+
+async def _serve(app_dir: str, answers: Any) -> None:
+    runtime.start_threadpool_executor()
+    try:
+        functions = await _load(app_dir)
+    except WorkerError as error:
+        print(json.dumps({"failed": str(error)}), file=answers, flush=True)
+        return
+    table = [_describe(function) for function in functions]
+    print(json.dumps({"functions": table}), file=answers, flush=True)
+    by_name = {function.name: function for function in functions}
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            answer = await _invoke(by_name[command["function"]], command)
+        except WorkerError as error:
+            answer = {"failed": str(error)}
+        print(json.dumps(answer), file=answers, flush=True)
+    runtime.stop_threadpool_executor()
+
+
+async def _load(app_dir: str) -> list[Any]:
+    """The metadata of the app's functions, each loaded, in the host's order of requests."""
+    init = _request("worker_init_request", capabilities={}, function_app_directory=app_dir)
+    _check(await runtime.worker_init_request(init))
+    listed = await runtime.functions_metadata_request(
+        _request("functions_metadata_request", function_app_directory=app_dir)
+    )
+    _check(listed)
+    functions = listed.function_metadata_results
+    if functions is None:
+        raise WorkerError("the library found no functions")
+    for function in functions:
+        load = _request("function_load_request", function_id=function.function_id, metadata=function)
+        _check(await runtime.function_load_request(load))
+    return list(functions)
+
+
+def _describe(function: Any) -> dict[str, Any]:
+    """A function as the host is told of it: its bindings' JSON, and their types and directions once more."""
+    declared = {name: {"type": info.type, "direction": info.direction} for name, info in function.bindings.items()}
+    return {
+        "name": function.name,
+        "bindings": [json.loads(binding) for binding in function.raw_bindings],
+        "declared": declared,
+    }
+
+
+async def _invoke(function: Any, command: dict[str, Any]) -> dict[str, Any]:
+    parameter = next(name for name, info in function.bindings.items() if info.type.endswith("Trigger"))
+    data = _http(command["http"]) if "http" in command else TypedData(json=json.dumps(command["timer"]))
+    response = await runtime.invocation_request(
+        _request(
+            "invocation_request",
+            invocation_id=str(uuid.uuid4()),
+            function_id=function.function_id,
+            input_data=[ParameterBinding(parameter, data)],
+            trigger_metadata={},
+            trace_context=Message(trace_parent="", trace_state="", attributes={}),
+            retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
+        )
+    )
+    _check(response)
+    if response.return_value is None:
+        return {"done": True}
+    if response.return_value.WhichOneof("data") != "http":
+        raise WorkerError(f"{function.name} answered with no HttpResponse")
+    http = response.return_value.http
+    return {
+        "status": int(http.status_code),
+        "headers": dict(http.headers),
+        "body": base64.b64encode(http.body.bytes).decode(),
+    }
+
+
+def _http(http: dict[str, Any]) -> TypedData:
+    """The host's message of a request: bodies are bytes, an empty one is not sent."""
+    body = base64.b64decode(http["body"])
+    return TypedData(http=Message(**http | {"body": TypedData(bytes=body) if body else TypedData()}))
+
+
+def _request(kind: str, **content: Any) -> Message:
+    return Message(request=Message(**{kind: Message(**content)}), properties={"host": "127.0.0.1", "protos": protos})
+
+
+def _check(response: Any) -> None:
+    if response.result.status != protos.StatusResult.Success:
+        raise WorkerError(f"{response.result.exception.message}\n{response.result.exception.stack_trace}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""What no answer and no log may hold."""
+
+import re
+
+from tests.functions.app import KEY, Answer
+
+QUERY_MARK = "mark-of-the-query"
+_TOLD_NEVER = {
+    "a key of the host": re.escape(KEY),
+    "a query string": re.escape(QUERY_MARK),
+    "an Entra ID token": r"eyJ[\w-]{8}",
+    "the storage key": r"Eby8vdM0|AccountKey",
+    "a stack trace": r"Traceback|File \"",
+    "a path of this machine": r"/[\w/-]+\.py\b",
+}
+_AWAIT_TOKEN = r"token=[\w-]{20}"
+
+
+def check_told(log: str, *answers: Answer, addresses_told: bool = False) -> None:
+    """`addresses_told`: the answers are a start's, whose result address is the caller's own credential."""
+    for text in (log, *(f"{dict(answer.headers)} {answer.body.decode()}" for answer in answers)):
+        found = {what for what, pattern in _TOLD_NEVER.items() if re.search(pattern, text)}
+        assert not found, text
+        assert (addresses_told and text is not log) or not re.search(_AWAIT_TOKEN, text), text
+
+
+def check_problem(answer: Answer, status: int, code: str) -> None:
+    """RFC 9457, with Azure's `error` beside it, and nothing of a bug's insides."""
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json"), answer
+    document = answer.json
+    assert (document["status"], document["code"]) == (status, code)
+    assert document["type"] == f"urn:polysync:problem:{code}"
+    assert document["title"]
+    assert document["detail"]
+    assert document["error"] == {"code": code, "message": document["detail"]}
+    assert document["instance"].startswith("/api/")
+    assert "?" not in document["instance"]

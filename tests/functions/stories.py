@@ -1,0 +1,233 @@
+"""What a caller does with the app, told once for every way the app is served: the same app must answer the same.
+
+Each story uses a pipeline of its own, and says what status it expects, so that two equal failures are no success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.functions.app import Answer, ServedApp
+
+Story = Callable[[ServedApp], list[Answer]]
+
+
+def _expect(told: dict[str, tuple[Answer, int]]) -> list[Answer]:
+    """The answers, once each has the status that stands beside it."""
+    found = {step: answer.status for step, (answer, _) in told.items()}
+    assert found == {step: status for step, (_, status) in told.items()}
+    return [answer for answer, _ in told.values()]
+
+
+def _path(answer: Answer, field: str) -> str:
+    """The address in a run document, without scheme and host."""
+    _, _, _, path = str(answer.json[field]).split("/", 3)
+    return f"/{path}"
+
+
+def health(app: ServedApp) -> list[Answer]:
+    app.fire("sweep_runs")
+    told = _expect({"health": (app.get("/api/health"), 200)})
+    assert "s ago" in told[0].body.decode()
+    return told
+
+
+def a_run_until_it_succeeds(app: ServedApp) -> list[Answer]:
+    app.databricks.add_pipeline("watched", "Tägliche Bestellungen — 注文")
+    started = app.start("watched", {"full_refresh": "TRUE", "parameters": {"größe": 1}})
+    run, result = _path(started, "statusUrl"), _path(started, "resultUrl")
+    told = {
+        "start": (started, 202),
+        "before the sweep": (app.get(run), 200),
+        "wait": (app.get(result), 202),
+        "list": (app.get("/api/runs?pipelineId=watched&active=true"), 200),
+    }
+    app.databricks.set_state("watched", None, "RUNNING")
+    app.fire("sweep_runs")
+    told["running"] = (app.get(run), 200)
+    app.databricks.set_state("watched", None, "COMPLETED")
+    app.fire("sweep_runs")
+    told |= {
+        "succeeded": (app.get(run), 200),
+        "result": (app.get(result), 200),
+        "of another workspace": (app.get(f"{run}?workspace={app.name}"), 200),
+        "cancel what is finished": (app.post(_path(started, "cancelUrl")), 200),
+        "list again": (app.get("/api/runs?pipelineId=watched&status=Success&limit=1"), 200),
+        "nothing active": (app.get("/api/runs?pipelineId=watched&active=true"), 200),
+    }
+    assert [told[step][0].json["status"] for step in ("before the sweep", "running", "succeeded")] == [
+        "Unknown",
+        "Running",
+        "Success",
+    ]
+    assert told["result"][0].json["pipelineName"] in {None, "Tägliche Bestellungen — 注文"}
+    return _expect(told)
+
+
+def a_run_that_fails(app: ServedApp) -> list[Answer]:
+    pipeline = app.databricks.add_pipeline()
+    started = app.start(pipeline)
+    app.databricks.set_state(pipeline, None, "FAILED")
+    app.fire("sweep_runs")
+    return _expect(
+        {
+            "start": (started, 202),
+            "failed": (app.get(_path(started, "statusUrl")), 200),
+            "result": (app.get(_path(started, "resultUrl")), 424),
+        }
+    )
+
+
+def a_run_that_is_cancelled(app: ServedApp) -> list[Answer]:
+    app.databricks.add_pipeline("stopping")
+    started = app.start("stopping", b"{}")
+    cancel = _path(started, "cancelUrl")
+    told = {
+        "start": (started, 202),
+        "cancel": (app.post(cancel), 202),
+        "cancel again": (app.post("/api/pipelines/stopping/cancel", {}), 202),
+        "while it stops": (app.get(_path(started, "statusUrl")), 200),
+    }
+    app.databricks.set_state("stopping", None, "CANCELED")
+    app.fire("sweep_runs")
+    told |= {
+        "cancelled": (app.get(_path(started, "statusUrl")), 200),
+        "result": (app.get(_path(started, "resultUrl")), 409),
+        "cancel once more": (app.post(cancel, b""), 200),
+        "cancel the pipeline": (app.post("/api/pipelines/stopping/cancel"), 404),
+    }
+    return _expect(told)
+
+
+def a_second_start(app: ServedApp) -> list[Answer]:
+    app.databricks.add_pipeline("busy")
+    return _expect(
+        {
+            "first": (app.start("busy", Idempotency_Key='"k1"'), 202),
+            "the same again": (app.start("busy", Idempotency_Key="k1"), 202),
+            "another with its key": (app.start("busy", {"full_refresh": True}, Idempotency_Key="k1"), 422),
+            "a second": (app.start("busy"), 409),
+            "attach": (app.start("busy", {"onConflict": "attach"}), 202),
+            "attach to something else": (app.start("busy", {"onConflict": "attach", "full_refresh": True}), 409),
+            "cancel by key": (app.post("/api/pipelines/busy/cancel", Idempotency_Key="k1"), 202),
+            "cancel by an unknown key": (app.post("/api/pipelines/busy/cancel", Idempotency_Key="k2"), 404),
+        }
+    )
+
+
+def what_databricks_refuses(app: ServedApp) -> list[Answer]:
+    app.databricks.add_pipeline("refused")
+    told: dict[str, tuple[Answer, int]] = {"no such pipeline": (app.start("nowhere"), 404)}
+    for status, times, headers in ((400, 1, {}), (403, 2, {}), (429, 1, {"Retry-After": "33"})):
+        app.databricks.add_fault(
+            "status",
+            method="POST",
+            route="/pipelines/{id}/updates",
+            status=status,
+            times=times,
+            error_code="SOME_CODE",
+            message="Grüße von Databricks",
+            headers=headers,
+        )
+        told[f"{status}"] = (app.start("refused"), status)
+        app.databricks.clear_faults()
+    return _expect(told)
+
+
+def tokens_of_the_result_address(app: ServedApp) -> list[Answer]:
+    app.databricks.add_pipeline("tokens")
+    app.databricks.add_pipeline("others")
+    result = _path(app.start("tokens"), "resultUrl")
+    other = _path(app.start("others"), "resultUrl")
+    bare, _, token = result.partition("?token=")
+    return _expect(
+        {
+            "right": (app.get(result), 202),
+            "missing": (app.get(bare), 404),
+            "empty": (app.get(f"{bare}?token="), 404),
+            "cut short": (app.get(result[:-1]), 404),
+            "not ASCII": (app.get(f"{bare}?token=%C3%A4{token}"), 404),
+            "of another run": (app.get(f"{bare}?token={other.partition('=')[2]}"), 404),
+        }
+    )
+
+
+STORIES: tuple[Story, ...] = (
+    health,
+    a_run_until_it_succeeds,
+    a_run_that_fails,
+    a_run_that_is_cancelled,
+    a_second_start,
+    what_databricks_refuses,
+    tokens_of_the_result_address,
+)
+
+
+@dataclass(frozen=True)
+class BadRequest:
+    """A request that the app refuses before it asks anybody."""
+
+    reason: str
+    status: int
+    code: str
+    method: str = "POST"
+    address: str = "/api/pipelines/p1/updates"
+    body: object = None
+    key: str | None = None
+
+    def send(self, app: ServedApp) -> Answer:
+        if self.method == "GET":
+            return app.get(self.address)
+        headers = {} if self.key is None else {"Idempotency_Key": self.key}
+        return app.post(self.address, self.body, **headers)
+
+
+def _start(
+    reason: str, body: object, *, address: str = "/api/pipelines/p1/updates", key: str | None = None
+) -> BadRequest:
+    return BadRequest(reason, 400, "InvalidRequest", address=address, body=body, key=key)
+
+
+def _get(reason: str, address: str, status: int = 400, code: str = "InvalidRequest") -> BadRequest:
+    return BadRequest(reason, status, code, "GET", address)
+
+
+BAD_REQUESTS = (
+    _start("not JSON", b"{full_refresh: true}"),
+    _start("not UTF-8", b'{"full_refresh": "\xff"}'),
+    _start("no object", []),
+    _start("NaN", b'{"parameters": {"a": NaN}}'),
+    _start("a name twice", b'{"full_refresh": true, "full_refresh": false}'),
+    _start("nested very deeply", b'{"parameters": {"a": ' + b"[" * 30_000),
+    _start("an unknown field, not ASCII", {"größe": "注文"}),
+    _start("several wrong fields", {"full_refresh": 1, "onConflict": "wait", "workspace": 7}),
+    _start("full_refresh as another word", {"full_refresh": "yes"}),
+    _start("full_refresh as null in parameters' place", {"parameters": {"full_refresh": [True]}}),
+    _start("a contradiction", {"full_refresh": True, "parameters": {"full_refresh": "false"}}),
+    _start("another pipeline_id", {"pipeline_id": "p2"}),
+    _start("an unknown workspace", {"workspace": "nowhere"}),
+    _start("an unknown workspace in the query", {}, address="/api/pipelines/p1/updates?workspace=nowhere"),
+    _start("two workspaces", {"workspace": "a"}, address="/api/pipelines/p1/updates?workspace=b"),
+    _start("a pipeline id that is none", {}, address="/api/pipelines/p%20%C3%A4/updates"),
+    _start("a pipeline id too long", {}, address=f"/api/pipelines/{'p' * 65}/updates"),
+    _start("an empty key", {}, key='""'),
+    _start("a key with a tab", {}, key='"a\tb"'),
+    _start("a pipeline id that is none, on cancel", {}, address="/api/pipelines/p.1/cancel"),
+    _start("cancel with no object", [1], address="/api/pipelines/p1/cancel"),
+    BadRequest("a start over 64 KB", 413, "BodyTooLarge", body=b" " * 65_537),
+    BadRequest("a cancel over 64 KB", 413, "BodyTooLarge", address="/api/runs/p1:u1/cancel", body=b" " * 65_537),
+    BadRequest("cancel of an unknown run", 404, "RunNotFound", address="/api/runs/p1:u1/cancel"),
+    BadRequest("cancel of an idle pipeline", 404, "RunNotFound", address="/api/pipelines/p1/cancel"),
+    _get("an unknown run", "/api/runs/p1:u1", 404, "RunNotFound"),
+    _get("a run id that is none", "/api/runs/p1", 404, "RunNotFound"),
+    _get("a run id that is none, not ASCII", "/api/runs/%E6%B3%A8%3Au1", 404, "RunNotFound"),
+    _get("the result of an unknown run", "/api/runs/p1:u1/result?token=x", 404, "RunNotFound"),
+    _get("a run in an unknown workspace", "/api/runs/p1:u1?workspace=nowhere"),
+    _get("an unknown status", "/api/runs?status=Done"),
+    _get("a limit of 0", "/api/runs?limit=0"),
+    _get("a limit of 201", "/api/runs?limit=201"),
+    _get("two limits", "/api/runs?limit=1&limit=2"),
+    _get("a continuation made up", "/api/runs?continuation=%C3%A4"),
+    _get("active that is neither", "/api/runs?active=yes"),
+)

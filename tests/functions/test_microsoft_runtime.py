@@ -1,0 +1,195 @@
+"""The app through Microsoft's azure-functions-runtime on Python 3.13+: the same functions, the same answers.
+
+Each story is told twice, to the app on that runtime and to the app on local.host, with a simulated workspace for each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.host import HostStartError, LocalHost, load_app, load_functions
+from local.host.functions import HostedFunction
+from local.workspace import SimulatedWorkspace
+from tests.functions import stories
+from tests.functions.app import ROOT, Answer, ServedApp, environment, send_to, settings_of
+from tests.functions.microsoft_runtime.client import PYTHON, MicrosoftRuntime, RuntimeFailedError
+from tests.functions.secrecy import check_told
+from tests.functions.stories import BAD_REQUESTS, BadRequest
+
+# What differs by nature between two servings, and what stands for it. In this order; ids are numbered as they appear.
+NORMALISED = (
+    ("address of the app", lambda app: re.escape(app.base_url), "http://app"),
+    ("address of the workspace", lambda app: re.escape(app.databricks.url), "http://databricks"),
+    ("name of the workspace", lambda app: re.escape(app.name), "workspace-name"),
+    ("await token", lambda _: r"(?<=\?token=)[\w-]{43}", "TOKEN"),
+    ("time", lambda _: r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME"),
+    ("seconds since the start", lambda _: r'(?<="durationSeconds": )\d+\.\d+', "0"),
+    ("seconds since the sweep", lambda _: r"\d+(?= s ago)", "0"),
+    ("continuation", lambda _: r'(?<="continuation": ")[\w=-]+', "CONTINUATION"),
+)
+ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def normalised(answers: list[Answer], app: ServedApp) -> list[tuple[int, str, str]]:
+    """Status, headers and body of each answer."""
+    numbers: dict[str, str] = {}
+
+    def told(text: str) -> str:
+        for _, pattern_of, stand_in in NORMALISED:
+            text = re.sub(pattern_of(app), stand_in, text)
+        return ID.sub(lambda found: numbers.setdefault(found[0], f"ID-{len(numbers) + 1}"), text)
+
+    return [
+        (answer.status, told(json.dumps(dict(sorted(answer.headers.items())))), told(answer.body.decode()))
+        for answer in answers
+    ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _there_is_a_runtime() -> None:
+    """Where CI is "true", its absence is a failure."""
+    if not PYTHON.exists():
+        say = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        say("make setup found no Python 3.13 or newer, so there is no .venv-runtime with Microsoft's runtime")
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what runs in Azure, and nothing else of this project."""
+    folder = tmp_path_factory.mktemp("deployed")
+    for name in ("function_app.py", "host.json"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "polysync_core", folder / "polysync_core", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runtime(
+    deployed: Path, azurite: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[MicrosoftRuntime, ServedApp]]:
+    with SimulatedWorkspace() as databricks:
+        name = f"microsoft-{os.urandom(4).hex()}"
+        environ = settings_of(azurite, name, databricks)
+        log = tmp_path_factory.mktemp("log") / "driver"
+        with MicrosoftRuntime(deployed, environ, log) as runtime:
+            yield (
+                runtime,
+                ServedApp(
+                    base_url=runtime.base_url, name=name, databricks=databricks, send=runtime.send, fire=runtime.fire
+                ),
+            )
+
+
+@pytest.fixture(scope="module")
+def microsoft(runtime: tuple[MicrosoftRuntime, ServedApp]) -> ServedApp:
+    return runtime[1]
+
+
+@pytest.fixture(scope="module")
+def local(azurite: str) -> Iterator[ServedApp]:
+    with SimulatedWorkspace() as databricks:
+        name = f"local-{os.urandom(4).hex()}"
+        with environment(settings_of(azurite, name, databricks)), LocalHost(ROOT, timers=False) as host:
+            yield ServedApp(base_url=host.url, name=name, databricks=databricks, send=send_to(host), fire=host.fire)
+
+
+@pytest.fixture(scope="module")
+def unset(deployed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MicrosoftRuntime]:
+    """The app without the settings it needs."""
+    environ = {"POLYSYNC_SWEEP_SCHEDULE": "0 */2 * * * *"}
+    with MicrosoftRuntime(deployed, environ, tmp_path_factory.mktemp("log") / "driver") as runtime:
+        yield runtime
+
+
+def test_the_function_table_is_that_of_the_local_host(runtime: tuple[MicrosoftRuntime, ServedApp]) -> None:
+    told = {function["name"]: _told_by_microsoft(function) for function in runtime[0].functions}
+    assert told == {function.name: _told_by_local(function) for function in load_functions(load_app(ROOT))}
+    assert len(told) == len(runtime[0].functions)
+
+
+def _told_by_microsoft(function: dict[str, Any]) -> dict[str, Any]:
+    """A function's trigger, once it is clear that what the host is told in two ways agrees."""
+    trigger, *others = function["bindings"]
+    declared = {binding["name"]: {"type": binding["type"], "direction": binding["direction"]} for binding in others}
+    assert function["declared"].pop(trigger["name"]) == {"type": trigger["type"], "direction": 0}
+    if trigger["type"] == "timerTrigger":
+        assert declared == function["declared"] == {}
+        return {"parameter": trigger["name"], "schedule": trigger["schedule"]}
+    assert declared == {"$return": {"type": "http", "direction": "OUT"}}
+    assert function["declared"] == {"$return": {"type": "http", "direction": 1}}
+    return {
+        "parameter": trigger["name"],
+        "route": trigger["route"],
+        "methods": frozenset(trigger["methods"]),
+        "auth_level": trigger["authLevel"].lower(),
+    }
+
+
+def _told_by_local(function: HostedFunction) -> dict[str, Any]:
+    return {"parameter": function.parameter, **asdict(function.trigger)}
+
+
+@pytest.mark.parametrize("story", stories.STORIES, ids=lambda story: story.__name__)
+def test_a_story_goes_the_same_way(
+    story: Callable[[ServedApp], list[Answer]], microsoft: ServedApp, local: ServedApp
+) -> None:
+    assert normalised(story(microsoft), microsoft) == normalised(story(local), local)
+
+
+@pytest.mark.parametrize("bad", BAD_REQUESTS, ids=lambda bad: bad.reason)
+def test_a_bad_request_gets_the_same_problem(bad: BadRequest, microsoft: ServedApp, local: ServedApp) -> None:
+    answers = [bad.send(app) for app in (microsoft, local)]
+    assert [answer.status for answer in answers] == [bad.status, bad.status]
+    assert normalised([answers[0]], microsoft) == normalised([answers[1]], local)
+
+
+def test_without_settings_every_function_answers_the_same_503(unset: MicrosoftRuntime) -> None:
+    with environment({}), LocalHost(ROOT, timers=False) as host:
+        send = send_to(host)
+        for function in unset.functions:
+            trigger = function["bindings"][0]
+            if trigger["type"] == "timerTrigger":
+                unset.fire(function["name"])
+                continue
+            address = "/api/" + re.sub(r"\{\w+\}", "p1:u1", trigger["route"])
+            answers = [serve(trigger["methods"][0], address, {}, b"") for serve in (unset.send, send)]
+            assert answers[0] == answers[1]
+            assert answers[0].status == 503
+            assert {line.split(":")[0] for line in answers[0].json["settings"]} == {
+                "DATABRICKS_HOST",
+                "POLYSYNC_TABLES",
+            }
+    assert "sweep_runs: DATABRICKS_HOST: is missing" in unset.log
+
+
+def test_the_schedule_of_the_sweep_is_read_when_the_app_is_indexed(unset: MicrosoftRuntime) -> None:
+    schedules = {function["name"]: function["bindings"][0].get("schedule") for function in unset.functions}
+    assert schedules["sweep_runs"] == "0 */2 * * * *"
+
+
+def test_the_log_on_that_runtime_tells_no_secret(
+    runtime: tuple[MicrosoftRuntime, ServedApp], microsoft: ServedApp
+) -> None:
+    stories.a_run_that_fails(microsoft)
+    assert "sweep: workspaces=1" in runtime[0].log
+    check_told(runtime[0].log)
+
+
+def test_the_local_host_refuses_a_parameter_that_no_binding_names_as_microsoft_does(tmp_path: Path) -> None:
+    app = "import azure.functions as func\napp = func.FunctionApp()\n@app.route('x')\n"
+    (tmp_path / "function_app.py").write_text(
+        f"{app}def f(req: func.HttpRequest, more: int = 1) -> str:\n    return ''\n"
+    )
+    with pytest.raises(RuntimeFailedError, match="more"), MicrosoftRuntime(tmp_path, {}, tmp_path / "log"):
+        pass
+    with pytest.raises(HostStartError, match="more"):
+        LocalHost(tmp_path)

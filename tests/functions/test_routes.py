@@ -1,0 +1,182 @@
+"""Every function through local.host: who may call it, what it refuses, and what neither an answer nor a log tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from local.host import LocalHost, load_app, load_functions
+from local.host.functions import HttpTrigger
+from tests.functions.app import KEY, ROOT, ServedApp, environment, send_to, served
+from tests.functions.secrecy import QUERY_MARK, check_problem, check_told
+from tests.functions.stories import BAD_REQUESTS, BadRequest
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+@dataclass(frozen=True)
+class Route:
+    """A function's address; the ids in it are well-formed and nobody's."""
+
+    name: str
+    method: str
+    address: str
+    is_anonymous: bool
+
+
+def _routes() -> Iterator[Route]:
+    for function in load_functions(load_app(ROOT)):
+        trigger = function.trigger
+        if isinstance(trigger, HttpTrigger):
+            address = re.sub(r"\{\w+\}", "p1", f"/api/{trigger.route}".replace("{run_id}", "p1:u1"))
+            for method in sorted(trigger.methods):
+                yield Route(function.name, method, address, trigger.auth_level == "anonymous")
+
+
+ROUTES = tuple(_routes())
+every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+every_route_with_a_key = pytest.mark.parametrize(
+    "route", [route for route in ROUTES if not route.is_anonymous], ids=lambda route: route.name
+)
+
+
+class TestWhatTheHostDecides:
+    """No settings are needed for that; a function that is reached says that they are missing."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def host(cls) -> Iterator[LocalHost]:
+        with environment({}), LocalHost(ROOT, key=KEY, timers=False) as running:
+            yield running
+
+    def test_only_these_are_anonymous(self) -> None:
+        assert {route.name for route in ROUTES if route.is_anonymous} <= {"await_run", "health", "openapi"}
+
+    @every_route_with_a_key
+    @pytest.mark.parametrize(
+        ("query", "headers", "reason"),
+        [
+            ("", {}, "no key"),
+            ("", {"x-functions-key": "wrong"}, "a wrong one in the header"),
+            ("", {"x-functions-key": ""}, "an empty one"),
+            ("", {"x-functions-key": f"{KEY}, {KEY}"}, "two"),
+            ("?code=wrong", {}, "a wrong one in the query"),
+            ("?code=", {}, "an empty one in the query"),
+            (f"?code={KEY}", {"x-functions-key": "wrong"}, "the header beats the query"),
+            ("", {"Authorization": f"Bearer {KEY}"}, "the wrong header"),
+        ],
+        ids=lambda value: value if isinstance(value, str) and " " in value else "",
+    )
+    def test_without_the_key_it_is_an_empty_401(
+        self, host: LocalHost, route: Route, query: str, headers: dict[str, str], reason: str
+    ) -> None:
+        answer = send_to(host)(route.method, route.address + query, headers, b"")
+        assert (answer.status, answer.body) == (401, b""), reason
+
+    @every_route_with_a_key
+    @pytest.mark.parametrize(
+        ("query", "headers"),
+        [
+            ("", {"x-functions-key": KEY}),
+            (f"?code={KEY}", {}),
+            (f"?CODE={KEY}", {}),
+            ("?code=wrong", {"X-Functions-Key": KEY}),
+        ],
+        ids=["header", "query", "query in capitals", "header beats query"],
+    )
+    def test_with_the_key_it_answers(self, host: LocalHost, route: Route, query: str, headers: dict[str, str]) -> None:
+        answer = send_to(host)(route.method, route.address + query, headers, b"")
+        check_problem(answer, 503, "SettingsInvalid")
+
+    @pytest.mark.parametrize("route", [route for route in ROUTES if route.is_anonymous], ids=lambda route: route.name)
+    def test_what_is_anonymous_answers_anybody(self, host: LocalHost, route: Route) -> None:
+        for headers in ({}, {"x-functions-key": "wrong"}):
+            answer = send_to(host)(route.method, route.address, headers, b"")
+            assert answer.status != 401
+            assert answer.body
+
+    @every_route
+    def test_a_wrong_method_is_an_empty_404(self, host: LocalHost, route: Route) -> None:
+        taken = {other.method for other in ROUTES if other.address == route.address}
+        assert "HEAD" not in taken
+        for method in METHODS - taken:
+            answer = send_to(host)(method, route.address, {"x-functions-key": KEY}, b"")
+            assert (answer.status, answer.body) == (404, b""), method
+
+
+WRONG_SETTINGS = {
+    "DATABRICKS_HOST": "http://databricks.example",
+    "POLYSYNC_PUBLIC_URL": "ftp://public.example",
+    "POLYSYNC_STATUS_MAX_AGE": "30",
+    "POLYSYNC_LOST_AFTER_MINUTES": "soon",
+}
+NAMED = {*WRONG_SETTINGS, "POLYSYNC_TABLES"}
+
+
+class TestWrongSettings:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def host(cls) -> Iterator[LocalHost]:
+        with environment(WRONG_SETTINGS), LocalHost(ROOT, timers=False) as running:
+            yield running
+
+    @every_route
+    def test_every_function_names_all_of_them(
+        self, host: LocalHost, route: Route, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        answer = send_to(host)(route.method, f"{route.address}?mark={QUERY_MARK}&token={'t' * 43}", {}, b"")
+        check_problem(answer, 503, "SettingsInvalid")
+        assert {line.split(":")[0] for line in answer.json["settings"]} == NAMED
+        assert all(name in answer.json["detail"] for name in NAMED)
+        assert int(answer.headers["retry-after"]) > 0
+        check_told(caplog.text, answer)
+        assert ".example" not in answer.body.decode() + caplog.text
+
+    def test_so_does_the_log_of_the_timer(self, host: LocalHost, caplog: pytest.LogCaptureFixture) -> None:
+        host.fire("sweep_runs")
+        assert all(name in caplog.text for name in NAMED)
+
+
+class TestWhatTheAppRefuses:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def app(cls, azurite: str) -> Iterator[ServedApp]:
+        with served(azurite) as running:
+            yield running
+
+    @pytest.mark.parametrize("bad", BAD_REQUESTS, ids=lambda bad: bad.reason)
+    def test_a_bad_request_is_a_problem(
+        self, bad: BadRequest, app: ServedApp, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        joint = "&" if "?" in bad.address else "?"
+        answer = replace(bad, address=f"{bad.address}{joint}mark={QUERY_MARK}&code={KEY}").send(app)
+        check_problem(answer, bad.status, bad.code)
+        check_told(caplog.text, answer)
+        assert not app.databricks.calls()
+
+    def test_a_body_of_exactly_64_kb_is_read(self, app: ServedApp) -> None:
+        assert app.post("/api/runs/p1:u1/cancel", b"{}".ljust(65_536)).status == 404
+
+    @pytest.mark.parametrize(
+        ("body", "field", "given", "allowed"),
+        [
+            ({"full_refresh": "yes"}, "full_refresh", '"yes"', "true or false"),
+            ({"größe": 1}, "größe", "1", "no field of a start; there are full_refresh,"),
+            ({"onConflict": "wait"}, "onConflict", '"wait"', '"fail" or "attach"'),
+            ({"parameters": []}, "parameters", "[]", "JSON object"),
+            ({"workspace": "nowhere"}, "workspace", '"nowhere"', "must be one of routes-"),
+            ({"pipeline_id": "p2"}, "pipeline_id", '"p2"', "the same as in the path (p1)"),
+        ],
+    )
+    def test_it_names_the_field_what_was_given_and_what_is_allowed(
+        self, app: ServedApp, body: dict[str, object], field: str, given: str, allowed: str
+    ) -> None:
+        document = app.start("p1", body).json
+        (error,) = document["errors"]
+        assert (error["field"], error["given"]) == (field, given)
+        assert allowed in error["allowed"]
+        assert field in document["detail"]
+        assert given in document["detail"]

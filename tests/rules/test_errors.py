@@ -1,0 +1,151 @@
+"""The error tree: every class is what the drawing at the top of errors.py says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from polysync_core import errors
+from polysync_core.errors import (
+    BodyTooLarge,
+    DatabricksError,
+    DatabricksUnreachable,
+    FieldProblem,
+    InvalidRequest,
+    KeyInFlight,
+    KeyReused,
+    PermissionRefused,
+    PolysyncError,
+    RowUnreadable,
+    RunNotFound,
+    SettingsError,
+    StartUnknown,
+    StorageUnavailable,
+    TokenUnavailable,
+    UpdateConflict,
+)
+
+PROBLEM = FieldProblem(field="limit", allowed="must be from 1 to 200", given="0")
+EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
+    (SettingsError(["DATABRICKS_HOST: is missing."]), PolysyncError, "SettingsInvalid", 503),
+    (InvalidRequest(PROBLEM), PolysyncError, "InvalidRequest", 400),
+    (BodyTooLarge(PROBLEM), InvalidRequest, "BodyTooLarge", 413),
+    (RunNotFound("x"), PolysyncError, "RunNotFound", 404),
+    (UpdateConflict("x"), PolysyncError, "ActiveUpdateExists", 409),
+    (KeyReused("x"), PolysyncError, "IdempotencyKeyReused", 422),
+    (KeyInFlight("x"), PolysyncError, "IdempotencyKeyInFlight", 503),
+    (StartUnknown("x"), PolysyncError, "StartUnknown", 504),
+    (DatabricksError("x", databricks_status=500), PolysyncError, "DatabricksError", 502),
+    (
+        PermissionRefused("x", databricks_status=401, error_code=None),
+        DatabricksError,
+        "DatabricksPermissionDenied",
+        403,
+    ),
+    (DatabricksUnreachable("x", was_sent=False), PolysyncError, "DatabricksUnreachable", 503),
+    (TokenUnavailable("x"), PolysyncError, "TokenUnavailable", 503),
+    (StorageUnavailable("x"), PolysyncError, "StorageUnavailable", 503),
+    (RowUnreadable("x"), StorageUnavailable, "RowUnreadable", 503),
+]
+
+
+def drawn() -> dict[str, tuple[int, int | None]]:
+    """Name -> (depth in the drawing, status or None)."""
+    found = re.findall(r"^([│ ]*)[├└]── (\w+) +(\d{3})?", errors.__doc__ or "", re.MULTILINE)
+    return {name: (len(indent) // 4 + 1, int(status) if status else None) for indent, name, status in found}
+
+
+@pytest.mark.parametrize(
+    ("error", "parent", "code", "status"), EXAMPLES, ids=[type(example[0]).__name__ for example in EXAMPLES]
+)
+def test_each_error_has_its_code_status_and_place(
+    error: PolysyncError, parent: type[PolysyncError], code: str, status: int
+) -> None:
+    assert type(error).__bases__ == (parent,)
+    assert (error.code, error.http_status) == (code, status)
+    depth, shown = drawn()[type(error).__name__]
+    assert depth == len(type(error).__mro__) - len(PolysyncError.__mro__), "its depth in the drawing"
+    assert shown in {None, status}, "its status in the drawing"
+
+
+def test_the_drawing_and_the_examples_name_every_error() -> None:
+    classes = {
+        name
+        for name, value in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(value, PolysyncError) and value is not PolysyncError
+    }
+    assert classes == set(drawn())
+    assert classes == {type(error).__name__ for error, *_ in EXAMPLES}
+
+
+def test_codes_are_all_different() -> None:
+    codes = [error.code for error, *_ in EXAMPLES]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "reason"),
+    [
+        (400, 400, "passed on"),
+        (403, 403, "passed on"),
+        (404, 404, "passed on"),
+        (409, 409, "passed on"),
+        (429, 429, "passed on"),
+        (401, 502, "its own 401 would be taken for the host's"),
+        (408, 502, "not the caller's fault"),
+        (500, 502, "Databricks' fault, not ours"),
+        (503, 502, "Databricks' fault, not ours"),
+        (200, 502, "a success that says nothing"),
+        (302, 502, "a redirect"),
+    ],
+)
+def test_databricks_own_status_is_passed_on_or_a_bad_gateway(given: int, status: int, reason: str) -> None:
+    assert DatabricksError("x", databricks_status=given).http_status == status, reason
+
+
+def test_databricks_words_are_a_member_of_the_problem() -> None:
+    error = DatabricksError("x", databricks_status=400, error_code="INVALID_STATE", says="no")
+    assert error.members() == {"databricks": {"status": 400, "error_code": "INVALID_STATE", "message": "no"}}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_permission_problem_tells_the_remedy(status: int) -> None:
+    error = PermissionRefused("not you", databricks_status=status, error_code="PERMISSION_DENIED")
+    assert error.http_status == 403
+    assert "not you" in error.detail
+    assert "service principal" in error.detail
+    assert "Can Run" in error.detail
+
+
+@pytest.mark.parametrize(("was_sent", "status"), [(False, 503), (True, 504)])
+def test_no_answer_is_504_only_if_the_request_had_left(was_sent: bool, status: int) -> None:
+    error = DatabricksUnreachable("x", was_sent=was_sent)
+    assert error.http_status == status
+    assert error.retry_after_seconds is not None
+
+
+def test_all_bad_settings_are_named_together() -> None:
+    error = SettingsError(["A: is missing.", "B: is wrong."])
+    assert error.detail == "A: is missing. B: is wrong."
+    assert error.members() == {"settings": ["A: is missing.", "B: is wrong."]}
+
+
+def test_a_bad_field_is_named_with_what_was_given_and_what_is_allowed() -> None:
+    error = InvalidRequest(PROBLEM, FieldProblem(field="key", allowed="must be short"))
+    assert error.detail == "limit: must be from 1 to 200, given 0. key: must be short."
+    assert error.members() == {
+        "errors": [
+            {"field": "limit", "given": "0", "allowed": "must be from 1 to 200"},
+            {"field": "key", "given": None, "allowed": "must be short"},
+        ]
+    }
+
+
+def test_a_conflict_names_the_active_update_and_what_databricks_said_only_if_it_said_something() -> None:
+    assert UpdateConflict("x", active={"updateId": "u"}).members() == {"active": {"updateId": "u"}}
+    assert UpdateConflict("x", databricks={"status": 409}).members() == {
+        "active": None,
+        "databricks": {"status": 409},
+    }

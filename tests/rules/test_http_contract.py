@@ -1,0 +1,221 @@
+"""The rest of a call: ids, keys, fingerprints, list parameters, addresses; and the form of a problem."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polysync_core.errors import (
+    FieldProblem,
+    InvalidRequest,
+    PolysyncError,
+    RunNotFound,
+)
+from polysync_core.model import RunFilter, RunId, Status
+from polysync_core.rules import http_contract as contract
+from polysync_core.rules.http_contract import Call
+from polysync_core.rules.row_keys import recent
+from tests.rules.examples import NOW, make_call, run_ids
+
+
+def asked(**query: str) -> Call:
+    return make_call(query=query)
+
+
+def fingerprint(body: dict[str, object], *, key: str | None = None, pipeline_id: str = "p") -> str:
+    headers = None if key is None else {"idempotency-key": key}
+    call = make_call(json.dumps(body), pipeline_id=pipeline_id, headers=headers)
+    return contract.decode_start(call, ("default", "sales")).fingerprint
+
+
+# --- the Idempotency-Key
+
+
+@pytest.mark.parametrize(
+    ("header", "expected", "reason"),
+    [
+        ("abc", "abc", "unquoted"),
+        ('"abc"', "abc", "quoted, as the IETF draft has it"),
+        ("  abc ", "abc", "blanks around"),
+        ('  "abc" ', "abc", "blanks around the quotes"),
+        ("a b", "a b", "a blank inside"),
+        ('a"b', 'a"b', "a quote inside"),
+        ("!" * 255, "!" * 255, "the longest"),
+        (f'"{"~" * 255}"', "~" * 255, "the longest, quoted"),
+        (None, None, "no header"),
+    ],
+)
+def test_idempotency_key(header: str | None, expected: str | None, reason: str) -> None:
+    headers = {} if header is None else {"idempotency-key": header}
+    assert contract.decode_idempotency_key(make_call(headers=headers)) == expected, reason
+
+
+@pytest.mark.parametrize("header", ["", "   ", '""', "x" * 256, f'"{"x" * 256}"', "é", "a\tb", "a\nb", "a\x7f", "☃"])
+def test_an_invalid_idempotency_key_is_refused_without_showing_it(header: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        contract.decode_idempotency_key(make_call(headers={"idempotency-key": header}))
+    assert caught.value.problems == (
+        FieldProblem(field="Idempotency-Key", allowed="must be 1 to 255 printable ASCII characters"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        ({}, {"full_refresh": None, "parameters": {}}, "said nothing twice"),
+        ({"full_refresh": True}, {"full_refresh": "TRUE"}, "a boolean and its string"),
+        ({"full_refresh": True}, {"parameters": {"full_refresh": True}}, "at the top and among the parameters"),
+        ({}, {"onConflict": "fail"}, "the default said aloud"),
+        ({}, {"workspace": "default"}, "the default workspace named"),
+        ({}, {"pipeline_id": "p"}, "the path's id repeated"),
+        ({"parameters": {"a": 1, "b": 2}}, {"parameters": {"b": 2, "a": 1}}, "another order"),
+    ],
+)
+def test_equal_requests_have_one_fingerprint(one: dict[str, object], other: dict[str, object], reason: str) -> None:
+    assert fingerprint(one) == fingerprint(other), reason
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        ({"full_refresh": True}, {"full_refresh": False}, "another full_refresh"),
+        ({"full_refresh": False}, {}, "one that says false and one that leaves it to the job"),
+        ({}, {"onConflict": "attach"}, "another wish on conflict"),
+        ({}, {"workspace": "sales"}, "another workspace"),
+        ({"parameters": {"a": 1}}, {"parameters": {"b": 1}}, "other parameters"),
+        ({"parameters": {"a": 1}}, {}, "no parameters"),
+    ],
+)
+def test_other_requests_have_another_fingerprint(one: dict[str, object], other: dict[str, object], reason: str) -> None:
+    assert fingerprint(one) != fingerprint(other), reason
+
+
+def test_the_fingerprint_depends_on_the_pipeline_but_not_on_the_key() -> None:
+    assert fingerprint({}, key="a") == fingerprint({}, key="b") == fingerprint({})
+    assert fingerprint({}, pipeline_id="p") != fingerprint({}, pipeline_id="q")
+
+
+# --- ids and workspaces in paths and queries
+
+
+def test_a_malformed_run_id_is_a_run_that_does_not_exist() -> None:
+    call = Call(method="GET", url="https://x/api/runs/nonsense", route={"run_id": "nonsense"})
+    with pytest.raises(RunNotFound, match=r"\{pipeline_id\}:\{update_id\}"):
+        contract.decode_run_id(call)
+
+
+def test_a_run_id_is_read_from_the_path() -> None:
+    call = Call(method="GET", url="https://x/api/runs/p:u", route={"run_id": "p:u"})
+    assert contract.decode_run_id(call) == RunId("p", "u")
+
+
+def test_the_workspace_of_the_query_is_read_and_an_unknown_one_refused() -> None:
+    assert contract.decode_workspace(asked(), ("default",)) is None
+    assert contract.decode_workspace(asked(workspace="default"), ("default",)) == "default"
+    with pytest.raises(InvalidRequest, match=r"^workspace: must be one of default, given \"west\"\.$"):
+        contract.decode_workspace(asked(workspace="west"), ("default",))
+
+
+# --- lists
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, RunFilter()),
+        ({"status": "Success"}, RunFilter(status=Status.SUCCESS)),
+        ({"pipelineId": "p1"}, RunFilter(pipeline_id="p1")),
+        ({"active": "true"}, RunFilter(active=True)),
+        ({"active": "TRUE"}, RunFilter(active=True)),
+        ({"active": "false"}, RunFilter()),
+        (
+            {"status": "Unknown", "pipelineId": "p", "active": "true"},
+            RunFilter(status=Status.UNKNOWN, pipeline_id="p", active=True),
+        ),
+    ],
+)
+def test_run_filter(query: dict[str, str], expected: RunFilter) -> None:
+    assert contract.decode_run_filter(asked(**query)) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "allowed"),
+    [
+        ({"status": "RUNNING"}, "status", "Running, Success, Failed, Cancelled, Unknown"),
+        ({"status": ""}, "status", "Running, Success, Failed, Cancelled, Unknown"),
+        ({"pipelineId": "a'b"}, "pipelineId", "1 to 64 letters"),
+        ({"pipelineId": ""}, "pipelineId", "1 to 64 letters"),
+        ({"active": "yes"}, "active", "true or false"),
+        ({"active": ""}, "active", "true or false"),
+    ],
+)
+def test_a_bad_filter_is_refused_by_name(query: dict[str, str], field: str, allowed: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        contract.decode_run_filter(asked(**query))
+    (problem,) = caught.value.problems
+    assert (problem.field, problem.given) == (field, json.dumps(next(iter(query.values()))))
+    assert allowed in problem.allowed
+
+
+@pytest.mark.parametrize(("given", "expected"), [("1", 1), ("200", 200), ("007", 7), (None, 50)])
+def test_limit(given: str | None, expected: int) -> None:
+    assert contract.decode_limit(asked() if given is None else asked(limit=given)) == expected
+
+
+@pytest.mark.parametrize("given", ["0", "201", "-1", "1.5", "", "ten", "٣", "²", "+5", " 5", "9" * 5000])
+def test_a_bad_limit_is_refused_by_name(given: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^limit: must be a whole number from 1 to 200, given "):
+        contract.decode_limit(asked(limit=given))
+
+
+@given(run_ids)
+def test_a_continuation_is_read_back_as_it_was_given(run_id: RunId) -> None:
+    key = recent(run_id, NOW)
+    assert contract.decode_continuation(asked(continuation=contract.encode_continuation(key))) == key
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "x", "%%%", "é", *(base64.urlsafe_b64encode(key).decode() for key in (b"run|p:u", b"\xff", b"sweep|last"))],
+)
+def test_a_continuation_that_is_none_of_ours_is_refused(given: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^continuation: "):
+        contract.decode_continuation(asked(continuation=given))
+
+
+def test_without_a_continuation_a_listing_begins_at_its_beginning() -> None:
+    assert contract.decode_continuation(asked()) is None
+
+
+# --- whatever comes
+
+decoders: list[Callable[[Call], object]] = [
+    contract.decode_pipeline_id,
+    contract.decode_run_id,
+    contract.decode_run_filter,
+    contract.decode_continuation,
+    contract.decode_limit,
+    contract.decode_idempotency_key,
+    lambda call: contract.decode_workspace(call, ("default",)),
+    lambda call: contract.decode_start(call, ("default",)),
+]
+anything = st.text(max_size=12)
+names = st.sampled_from(["status", "pipelineId", "active", "limit", "continuation", "workspace"])
+
+
+@given(anything, anything, anything, st.dictionaries(names, anything), st.binary(max_size=12))
+def test_nothing_in_a_call_raises_anything_but_an_error_of_ours(
+    pipeline_id: str, run_id: str, key: str, query: dict[str, str], body: bytes
+) -> None:
+    route = {"pipeline_id": pipeline_id, "run_id": run_id}
+    call = Call(method="POST", url="https://x/", route=route, headers={"idempotency-key": key}, query=query, body=body)
+    for decode in decoders:
+        try:
+            decode(call)
+        except PolysyncError as error:
+            json.dumps(contract.problem(error, call.path).body)

@@ -1,0 +1,230 @@
+"""Rows: what is written is read back the same; a spoilt column is named, never guessed at."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polysync_core.errors import RowUnreadable
+from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, RunId, SweepReport, UsedKey
+from polysync_core.rules import run_entity
+from tests.rules.examples import NOW, ids, instants, make_run, run_ids, runs, words
+
+FULL_RUN = make_run(
+    full_refresh=True,
+    attempts=(Attempt(update_id="u1", state="FAILED", cause="API_CALL", created_at=NOW),),
+    pipeline_name="sales",
+    ignored_parameters=("a",),
+    started_at=NOW,
+    finished_at=NOW,
+    missing_since=NOW,
+    cancel_requested_at=NOW,
+    attached=True,
+    error=RunError(code="UpdateFailed", message="It failed."),
+)
+RESERVATION = Reservation(
+    workspace="w",
+    pipeline_id="p",
+    owner="o",
+    reserved_at=NOW,
+    full_refresh=True,
+    ignored_parameters=("a",),
+    start_row="start|x",
+)
+USED_KEY = UsedKey(fingerprint="f", owner="o", used_at=NOW, run_id=RunId("p", "u"), attached=True)
+LAST_SWEEP = LastSweep(
+    swept_at=NOW,
+    report=SweepReport(workspace="w", active=3, seconds=0.5),
+    not_seen=frozenset({"p:u"}),
+    set_aside=("active|x",),
+    pages=4,
+    pages_counted_at=NOW,
+    round_began_at=NOW,
+    round_cursor="p:u",
+)
+
+
+@settings(max_examples=60)
+@given(runs)
+def test_a_run_is_read_back_as_it_was_written(run: Run) -> None:
+    assert run_entity.decode_run(run_entity.encode_run(run)) == run
+
+
+@settings(max_examples=40)
+@given(
+    st.builds(
+        Reservation,
+        workspace=words,
+        pipeline_id=ids,
+        owner=words,
+        reserved_at=instants,
+        full_refresh=st.booleans(),
+        ignored_parameters=st.lists(words, max_size=3).map(tuple),
+        start_row=st.none() | words,
+    )
+)
+def test_a_reservation_is_read_back_as_it_was_written(reservation: Reservation) -> None:
+    assert run_entity.decode_reservation(run_entity.encode_reservation(reservation)) == reservation
+
+
+@settings(max_examples=40)
+@given(
+    st.builds(
+        UsedKey,
+        fingerprint=words,
+        owner=words,
+        used_at=instants,
+        run_id=st.none() | run_ids,
+        attached=st.booleans(),
+    )
+)
+def test_a_used_key_is_read_back_as_it_was_written(used: UsedKey) -> None:
+    assert run_entity.decode_used_key(run_entity.encode_used_key(used)) == used
+
+
+@settings(max_examples=40)
+@given(
+    st.builds(
+        LastSweep,
+        swept_at=instants,
+        report=st.builds(SweepReport, workspace=words, active=st.integers(0, 999), seconds=st.floats(0, 12)),
+        not_seen=st.frozensets(run_ids.map(str), max_size=5),
+        set_aside=st.lists(words, max_size=5).map(tuple),
+        pages=st.none() | st.integers(0, 120),
+        pages_counted_at=st.none() | instants,
+        round_began_at=st.none() | instants,
+        round_cursor=words,
+    )
+)
+def test_a_last_sweep_is_read_back_as_it_was_written(last: LastSweep) -> None:
+    assert run_entity.decode_last_sweep(run_entity.encode_last_sweep(last)) == last
+
+
+def test_the_rows_hold_what_filters_ask_for() -> None:
+    columns = run_entity.encode_run(FULL_RUN)
+    assert columns["status"] == "Failed"
+    assert columns["isFinished"] is True
+    assert columns["pipelineId"] == "p1"
+
+
+def test_status_and_is_finished_are_never_read_back() -> None:
+    columns = run_entity.encode_run(FULL_RUN) | {"status": "Success", "isFinished": False}
+    assert run_entity.decode_run(columns) == FULL_RUN
+
+
+def test_no_column_is_none_since_table_storage_keeps_none() -> None:
+    for columns in (
+        run_entity.encode_run(make_run(full_refresh=None, started_at=None)),
+        run_entity.encode_reservation(
+            Reservation(workspace="w", pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=False)
+        ),
+        run_entity.encode_used_key(UsedKey(fingerprint="f", owner="o", used_at=NOW)),
+        run_entity.encode_last_sweep(LastSweep(swept_at=NOW, report=SweepReport(workspace="w"))),
+    ):
+        assert None not in columns.values()
+
+
+class StorageTime(datetime):
+    """As azure-data-tables gives times: a datetime of its own class."""
+
+
+def test_times_are_plain_aware_utc_whatever_storage_gives() -> None:
+    given = StorageTime(2026, 11, 22, 13, 0, tzinfo=UTC)
+    elsewhere = NOW.astimezone(datetime.strptime("+0200", "%z").tzinfo)
+    columns = run_entity.encode_run(make_run())
+    columns |= {"acceptedAt": given, "seenAt": elsewhere, "updatedAt": NOW.replace(tzinfo=None)}
+    run = run_entity.decode_run(columns)
+    assert (run.accepted_at, run.seen_at, run.updated_at) == (NOW + timedelta(hours=1), NOW, NOW)
+    for instant in (run.accepted_at, run.seen_at, run.updated_at):
+        assert type(instant) is datetime
+        assert instant.tzinfo is UTC
+
+
+# --- spoilt rows
+
+RUN_NEEDS = ("runId", "workspace", "acceptedAt", "seenAt", "updatedAt", "attempts", "ignoredParameters", "attached")
+ROWS = {
+    "run": (run_entity.encode_run(FULL_RUN), run_entity.decode_run, RUN_NEEDS),
+    "reservation": (
+        run_entity.encode_reservation(RESERVATION),
+        run_entity.decode_reservation,
+        ("pipelineId", "workspace", "owner", "reservedAt", "fullRefresh", "ignoredParameters"),
+    ),
+    "used key": (run_entity.encode_used_key(USED_KEY), run_entity.decode_used_key, ("fingerprint", "owner")),
+    "last sweep": (
+        run_entity.encode_last_sweep(LAST_SWEEP),
+        run_entity.decode_last_sweep,
+        ("sweptAt", "report", "setAside"),
+    ),
+}
+DERIVED = {"pipelineId", "status", "isFinished"}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, row in ROWS.items() for name in row[2]])
+def test_a_needed_column_that_is_missing_is_named(kind: str, name: str) -> None:
+    columns, decode, _ = ROWS[kind]
+    with pytest.raises(RowUnreadable, match=rf"column {name} .* missing"):
+        decode({key: value for key, value in columns.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind, row in ROWS.items() for name in row[0] if kind != "run" or name not in DERIVED],
+)
+def test_a_column_of_a_wrong_kind_is_named(kind: str, name: str) -> None:
+    columns, decode, _ = ROWS[kind]
+    with pytest.raises(RowUnreadable, match=rf"column {name} .* wrong kind"):
+        decode(columns | {name: 1.5})
+
+
+@pytest.mark.parametrize("name", ["attempts", "ignoredParameters", "error"])
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "5", '"x"', "null"])
+def test_a_json_column_that_holds_something_else_is_named(name: str, text: str) -> None:
+    with pytest.raises(RowUnreadable, match=name):
+        run_entity.decode_run(run_entity.encode_run(FULL_RUN) | {name: text})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("runId", "no colon", "no run id"),
+        ("attempts", "[]", "a run without an update"),
+        ("attempts", "[null]", "no attempt"),
+        ("attempts", '["u"]', "no attempt"),
+        ("attempts", '[{"state": null, "cause": null, "createdAt": null}]', "an attempt without an id"),
+        ("attempts", '[{"updateId": 5, "state": null, "cause": null, "createdAt": null}]', "an id of a wrong kind"),
+        ("attempts", '[{"updateId": "u", "state": null, "cause": null, "createdAt": "soon"}]', "no time"),
+        ("error", '{"code": "x"}', "an error without its message"),
+        ("error", '{"code": "x", "message": "y", "more": 1}', "a field of nobody"),
+    ],
+)
+def test_a_column_with_spoilt_content_is_unreadable(name: str, value: str, reason: str) -> None:
+    with pytest.raises(RowUnreadable):
+        run_entity.decode_run(run_entity.encode_run(FULL_RUN) | {name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("notSeen0", "["), ("notSeen0", "5"), ("report", "{}"), ("pages", True)])
+def test_a_spoilt_last_sweep_is_unreadable(name: str, value: object) -> None:
+    with pytest.raises(RowUnreadable):
+        run_entity.decode_last_sweep(run_entity.encode_last_sweep(LAST_SWEEP) | {name: value})
+
+
+# --- sizes
+
+
+def test_a_thousand_unseen_runs_fit_in_columns_of_32_000_characters() -> None:
+    longest = frozenset(f"{number:064d}:{number:064d}" for number in range(1000))
+    last = LastSweep(swept_at=NOW, report=SweepReport(workspace="w"), not_seen=longest)
+    columns = run_entity.encode_last_sweep(last)
+    assert all(len(value) <= 32_000 for value in columns.values() if isinstance(value, str))
+    assert len(columns) < 100
+    assert run_entity.decode_last_sweep(columns).not_seen == longest
+
+
+def test_only_the_first_hundred_rows_set_aside_are_kept() -> None:
+    last = LastSweep(swept_at=NOW, report=SweepReport(workspace="w"), set_aside=tuple(map(str, range(150))))
+    assert json.loads(str(run_entity.encode_last_sweep(last)["setAside"])) == [str(number) for number in range(100)]

@@ -1,0 +1,215 @@
+"""What follows from one answer of Databricks: what is written, whether a stop is repeated, when a run is given up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polysync_core.model import Attempt, LastSweep, Run, RunError, SeenUpdate, Status, SweepReport
+from polysync_core.rules.run_states import status_of_run
+from polysync_core.rules.run_transitions import Decision, Missing, TransitionLimits, decide
+from polysync_core.rules.sweep_rules import is_fresh, seen_at
+from tests.rules.examples import BEFORE, NOW, make_run
+
+LOST_AFTER = timedelta(minutes=60)
+LIMITS = TransitionLimits(lost_after=LOST_AFTER, retry_grace=timedelta(seconds=60))
+STATES = [
+    *("QUEUED", "CREATED", "WAITING_FOR_RESOURCES", "INITIALIZING", "RESETTING", "SETTING_UP_TABLES"),
+    *("RUNNING", "STOPPING", "COMPLETED", "FAILED", "CANCELED", "RESYNCING", None),
+]
+FINAL = {"COMPLETED", "FAILED", "CANCELED"}
+
+
+def saw(state: str | None, **fields: Any) -> SeenUpdate:
+    return SeenUpdate(update_id="u1", state=state, **fields)
+
+
+def decided(run: Run, seen: SeenUpdate | Missing, now: datetime = NOW) -> Decision:
+    return decide(run, seen, now, LIMITS)
+
+
+@pytest.mark.parametrize("before", [state for state in STATES if state not in FINAL])
+@pytest.mark.parametrize("after", STATES)
+def test_a_change_is_written_and_a_final_state_finishes(before: str | None, after: str | None) -> None:
+    run = make_run(state=before)
+    decision = decided(run, saw(after))
+    if before == after:
+        assert decision == Decision(run=run, write=False, stop=False), "unchanged: no write"
+        return
+    assert decision.write
+    assert decision.run.is_finished is (after in FINAL)
+    assert decision.run.state == after
+    assert (decision.run.seen_at, decision.run.updated_at) == (NOW, NOW)
+    assert decision.run.finished_at == (NOW if after in FINAL else None)
+    assert (decision.run.error is not None) is (after == "FAILED")
+
+
+def test_only_what_was_seen_changes() -> None:
+    run = make_run(full_refresh=True, pipeline_name="sales", ignored_parameters=("a",), attached=True)
+    after = decided(run, saw("STOPPING")).run
+    expected = replace(run, attempts=(replace(run.attempts[0], state="STOPPING"),), seen_at=NOW, updated_at=NOW)
+    assert replace(after, state_since=None) == expected
+
+
+def test_a_failed_run_says_so() -> None:
+    error = decided(make_run(), saw("FAILED")).run.error
+    assert error is not None
+    assert error.code == "UpdateFailed"
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (saw("RUNNING"), "nothing but the state"),
+        (saw("RUNNING", cause="API_CALL", created_at=BEFORE, full_refresh=False), "all as it was"),
+        (saw("RUNNING", cause="USER_ACTION"), "a cause alone is not worth a write"),
+        (saw("RUNNING", pipeline_name="sales"), "a name alone is not worth a write"),
+        (saw("RUNNING", full_refresh=True), "what was asked for is known already"),
+    ],
+)
+def test_unchanged_is_not_written(seen: SeenUpdate, reason: str) -> None:
+    run = make_run()
+    decision = decided(run, seen)
+    assert not decision.write, reason
+    assert decision.run is run
+
+
+def test_what_a_first_answer_adds_is_written() -> None:
+    run = make_run(attempts=(Attempt(update_id="u1", state=None),), started_at=None, full_refresh=None)
+    seen = saw("CREATED", cause="API_CALL", created_at=BEFORE, full_refresh=True, pipeline_name="sales")
+    after = decided(run, seen).run
+    assert after.attempts == (Attempt(update_id="u1", state="CREATED", cause="API_CALL", created_at=BEFORE),)
+    assert (after.started_at, after.full_refresh, after.pipeline_name) == (BEFORE, True, "sales")
+
+
+def test_a_creation_time_that_comes_later_is_written_though_the_state_stays() -> None:
+    run = make_run(attempts=(Attempt(update_id="u1", state="RUNNING"),), started_at=None)
+    decision = decided(run, saw("RUNNING", created_at=BEFORE))
+    assert decision.write
+    assert decision.run.started_at == BEFORE
+
+
+def test_what_an_answer_leaves_out_is_kept() -> None:
+    run = make_run(pipeline_name="sales")
+    after = decided(run, saw("STOPPING")).run
+    assert after.attempts[0].cause == "API_CALL"
+    assert after.attempts[0].created_at == after.started_at == BEFORE
+    assert after.pipeline_name == "sales"
+
+
+def test_only_the_last_attempt_moves_on_and_the_start_stays_the_firsts() -> None:
+    first = Attempt(update_id="u0", state="FAILED", created_at=BEFORE)
+    run = make_run(attempts=(first, Attempt(update_id="u1", state="QUEUED", created_at=NOW)))
+    after = decided(run, saw("RUNNING")).run
+    assert after.attempts == (first, Attempt(update_id="u1", state="RUNNING", created_at=NOW))
+    assert after.started_at == BEFORE
+
+
+# --- a stop that was asked for
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_stop_is_repeated_until_the_run_is_stopping_or_final(state: str | None) -> None:
+    run = make_run(state="RUNNING", cancel_requested_at=BEFORE)
+    assert decided(run, saw(state)).stop is (state not in {"STOPPING", *FINAL})
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_without_a_cancel_nothing_is_stopped(state: str | None) -> None:
+    assert not decided(make_run(), saw(state)).stop
+
+
+def test_a_missing_update_is_not_stopped() -> None:
+    assert not decided(make_run(cancel_requested_at=BEFORE), Missing.MISSING).stop
+
+
+# --- an update that does not exist
+
+
+def test_the_first_such_answer_is_written_down() -> None:
+    run = make_run()
+    decision = decided(run, Missing.MISSING)
+    assert decision == Decision(
+        run=replace(run, missing_since=NOW, seen_at=NOW, updated_at=NOW), write=True, stop=False
+    )
+    assert not decision.run.is_finished
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 30, 59.99])
+def test_until_it_is_given_up_the_first_time_is_kept_and_nothing_written(minutes: float) -> None:
+    run = make_run(missing_since=NOW)
+    decision = decided(run, Missing.MISSING, NOW + timedelta(minutes=minutes))
+    assert decision == Decision(run=run, write=False, stop=False)
+
+
+@pytest.mark.parametrize("minutes", [60, 61, 100_000])
+@pytest.mark.parametrize("state", ["RUNNING", None])
+def test_after_lost_after_it_is_given_up_as_unknown(minutes: float, state: str | None) -> None:
+    now = NOW + timedelta(minutes=minutes)
+    decision = decided(make_run(state=state, missing_since=NOW, cancel_requested_at=NOW), Missing.MISSING, now)
+    assert (decision.run.is_finished, decision.stop) == (True, False)
+    run = decision.run
+    assert (run.is_finished, run.finished_at, run.missing_since) == (True, now, NOW)
+    assert status_of_run(run) is Status.UNKNOWN
+    assert run.error is not None
+    assert run.error.code == "RunLost"
+    assert "2026-11-22 12:00 UTC" in run.error.message, "since when"
+    assert ("RUNNING" if state else "no state") in run.error.message, "its last word"
+
+
+@given(st.lists(st.floats(min_value=0.1, max_value=20), min_size=1, max_size=30))
+def test_it_is_given_up_exactly_when_lost_after_has_passed_since_the_first_such_answer(gaps: list[float]) -> None:
+    run, now = make_run(), NOW
+    for gap in gaps:
+        run = decided(run, Missing.MISSING, now).run
+        assert run.is_finished is (now - NOW >= LOST_AFTER)
+        if run.is_finished:
+            return
+        now += timedelta(minutes=gap)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_seen_again_it_is_missing_no_more(state: str | None) -> None:
+    decision = decided(make_run(missing_since=BEFORE), saw(state))
+    assert decision.write, "also when its state is as before"
+    assert decision.run.missing_since is None
+    assert decision.run.seen_at == NOW
+
+
+# --- how fresh a run is
+
+SWEPT = LastSweep(swept_at=NOW, report=SweepReport(workspace="default"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "last", "expected", "reason"),
+    [
+        ({}, None, BEFORE, "never swept: its own look"),
+        ({}, SWEPT, NOW, "the last sweep saw it unchanged"),
+        ({}, replace(SWEPT, not_seen=frozenset({"p1:u1"})), BEFORE, "the last sweep did not see it"),
+        ({}, replace(SWEPT, not_seen=frozenset({"p1:u2"})), NOW, "it did not see another one"),
+        ({"seen_at": NOW + timedelta(seconds=5)}, SWEPT, NOW + timedelta(seconds=5), "its own look is later"),
+        ({"state": "COMPLETED", "finished_at": BEFORE}, SWEPT, BEFORE, "finished: no sweep looks at it"),
+    ],
+)
+def test_seen_at_is_the_later_of_its_own_look_and_the_last_sweep_that_saw_it(
+    fields: dict[str, Any], last: LastSweep | None, expected: datetime, reason: str
+) -> None:
+    assert seen_at(make_run(**fields), last) == expected, reason
+
+
+@pytest.mark.parametrize(("seconds", "fresh"), [(0, True), (30, True), (30.001, False), (3600, False)])
+def test_a_run_is_fresh_for_its_maximum_age(seconds: float, fresh: bool) -> None:
+    now = NOW + timedelta(seconds=seconds)
+    assert is_fresh(make_run(), SWEPT, now, 30) is fresh
+    assert is_fresh(make_run(seen_at=NOW), None, now, 30) is fresh
+
+
+def test_a_finished_run_is_always_fresh() -> None:
+    run = make_run(state=None, finished_at=BEFORE, error=RunError(code="RunLost", message="x"))
+    assert is_fresh(run, None, NOW + timedelta(days=900), 30)

@@ -1,0 +1,83 @@
+"""Health: a line for each dependency, and nothing in it that anybody may not read."""
+
+from __future__ import annotations
+
+from azure.data.tables import TableClient
+
+from local.workspace import SimulatedWorkspace
+from polysync_core import checking
+from polysync_core.model import Check
+from polysync_core.services import RUNS_TABLE
+from tests.rig import ManualClock, Rig
+from tests.use_cases.seeding import put_row
+
+
+def _checks(rig: Rig, notes: tuple[str, ...] = ()) -> dict[str, Check]:
+    services = rig.services
+    checks = checking.check_all([*services.accesses.values()], services.tokens, notes)
+    return {check.name: check for check in checks}
+
+
+def test_a_healthy_app_has_a_line_for_each_dependency(rig: Rig) -> None:
+    checks = _checks(rig)
+    assert list(checks) == ["settings", "storage", "token", f"workspace {rig.name}", f"sweep {rig.name}"]
+    assert all(check.ok for check in checks.values())
+    assert checks[f"sweep {rig.name}"].message == "none yet", "no sweep yet is fine"
+
+
+def test_an_old_sweep_is_unhealthy_only_beside_active_runs(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    rig.sweep()
+    clock.pass_time(minutes=6)
+    assert _checks(rig)[f"sweep {rig.name}"].ok
+    rig.start(workspace.add_pipeline())
+    assert not _checks(rig)[f"sweep {rig.name}"].ok
+    rig.sweep()
+    clock.pass_time(minutes=5)
+    assert _checks(rig)[f"sweep {rig.name}"].ok
+
+
+def test_rows_that_were_set_aside_are_told(rig: Rig) -> None:
+    put_row(rig, "active|garbage:row", {})
+    rig.sweep()
+    check = _checks(rig)[f"sweep {rig.name}"]
+    assert not check.ok
+    assert "1 rows cannot be read" in check.message
+
+
+def test_what_databricks_says_stays_out_but_the_remedy_is_told(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    workspace.add_fault("status", method="GET", status=403, message="User someone@example.com may not", times=None)
+    check = _checks(rig)[f"workspace {rig.name}"]
+    assert not check.ok
+    assert "someone" not in check.message
+    assert "Can Run" in check.message
+
+
+def test_a_workspace_that_is_down_fails_its_own_line_only(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    workspace.down()
+    failing = [check.name for check in _checks(rig).values() if not check.ok]
+    assert failing == [f"workspace {rig.name}"]
+
+
+def test_no_token_is_told_with_the_remedy(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    workspace.add_fault("status", route="/msi/token", status=400, times=None)
+    check = _checks(rig)["token"]
+    assert not check.ok
+    assert "managed identity" in check.message
+
+
+def test_a_note_on_the_settings_fails_their_line(rig: Rig) -> None:
+    check = _checks(rig, ("POLYSYNC_SWEEP_SCHEDULE is odd.",))["settings"]
+    assert (check.ok, check.message) == (False, "POLYSYNC_SWEEP_SCHEDULE is odd.")
+
+
+def test_the_last_sweep_survives_a_spoilt_row(rig: Rig) -> None:
+    rig.sweep()
+    connection = rig.settings.tables.connection_string
+    assert connection is not None
+    with TableClient.from_connection_string(connection, RUNS_TABLE) as table:
+        table.upsert_entity({"PartitionKey": rig.name, "RowKey": "sweep|last", "sweptAt": "soon"})
+    assert _checks(rig)[f"sweep {rig.name}"].message == "none yet"
+    rig.sweep()
+    assert rig.access.store.last_sweep(rig.name) is not None
