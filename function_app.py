@@ -7,7 +7,7 @@ import azure.functions as func
 from polysync_core import endpoints
 from polysync_core.answering import Endpoint, answer, on_timer
 from polysync_core.rules.http_contract import Call
-from polysync_core.settings import sweep_schedule
+from polysync_core.settings import callback_schedule, sweep_schedule
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -42,6 +42,11 @@ def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, endpoints.cancel_run)
 
 
+@app.route("runs/{run_id}/callbacks/redeliver", methods=["POST"])
+def redeliver(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.redeliver)
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, endpoints.health)
@@ -50,6 +55,11 @@ def health(req: func.HttpRequest) -> func.HttpResponse:
 @app.timer_trigger("timer", sweep_schedule(os.environ), run_on_startup=False)
 def sweep_runs(timer: func.TimerRequest) -> None:
     on_timer("sweep_runs", endpoints.sweep)
+
+
+@app.timer_trigger("timer", callback_schedule(os.environ), run_on_startup=False)
+def deliver_callbacks(timer: func.TimerRequest) -> None:
+    on_timer("deliver_callbacks", endpoints.deliver)
 
 
 def _serve(req: func.HttpRequest, endpoint: Endpoint) -> func.HttpResponse:

@@ -67,7 +67,11 @@ def _cancel_by_key(pipeline_id: str, idempotency_key: str, access: WorkspaceAcce
         raise KeyInFlight("The start with this Idempotency-Key is still being handled.", retry_after_seconds=15)
     if not used.attached:
         return cancel_run(used.run_id, access)
-    run = access.store.find_run(access.workspace.name, used.run_id)
+    workspace = access.workspace.name
+    if used.callback_id is not None:
+        run = access.store.callbacks.leave(workspace, used.run_id, used.callback_id)
+    else:
+        run = access.store.find_run(workspace, used.run_id)
     if run is None:
         raise RunNotFound(f"The run {used.run_id} is no longer kept.")
     return Cancelled(run=run, asked=False)

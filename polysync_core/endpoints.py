@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from polysync_core import cancelling, checking, reading, starting, sweeping
+from polysync_core import cancelling, checking, delivering, reading, starting, sweeping
+from polysync_core.callback_model import CallbackKind
 from polysync_core.cancelling import Cancelled
 from polysync_core.errors import RunNotFound
 from polysync_core.reading import RunView
 from polysync_core.rules import http_contract
 from polysync_core.rules.addresses import await_token, is_await_token
+from polysync_core.rules.callback_addresses import check_address
 from polysync_core.rules.http_contract import Call, Reply
 from polysync_core.rules.run_document import encode_document, encode_outcome
 from polysync_core.rules.run_transitions import TransitionLimits
@@ -18,12 +20,16 @@ from polysync_core.services import Services
 
 def start_update(call: Call, services: Services) -> Reply:
     request = http_contract.decode_start(call, services.workspace_names)
+    if request.callback is not None:
+        check_address(request.callback, services.settings.callback_hosts)
     access = services.at(request.workspace)
     started = starting.start_update(request, access, default_timeout_minutes=services.settings.run_timeout_minutes)
     run, addresses = started.run, call.addresses(services.settings.public_url)
     waiting = addresses.waiting_headers(run.run_id, await_token(services.await_secret(), run.run_id))
     document = _document(call, services, reading.view_of(run, access, None))
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
+    if request.callback is not None and request.callback.kind is CallbackKind.DATA_FACTORY:
+        waiting = {name: value for name, value in waiting.items() if name != "Location"}
     return Reply(status=202, body=document | joined, headers=waiting)
 
 
@@ -74,6 +80,14 @@ def list_runs(call: Call, services: Services) -> Reply:
     return Reply(status=200, body={"items": items, "continuation": continuation})
 
 
+def redeliver(call: Call, services: Services) -> Reply:
+    http_contract.decode_empty_body(call)
+    named = http_contract.decode_workspace(call, services.workspace_names)
+    found, access = reading.find_run(http_contract.decode_run_id(call), services.among(named))
+    run = delivering.redeliver(found.run_id, access)
+    return Reply(status=202, body=_document(call, services, reading.view_of(run, access, None)))
+
+
 def health(_: Call, services: Services) -> Reply:
     checks = services.health.get(
         lambda: checking.check_all([*services.accesses.values()], services.tokens, services.settings.notes)
@@ -90,6 +104,10 @@ def sweep(services: Services) -> None:
         retention=timedelta(days=services.settings.retention_days),
     )
     sweeping.sweep_workspaces([*services.accesses.values()], limits)
+
+
+def deliver(services: Services) -> None:
+    delivering.deliver_callbacks([*services.accesses.values()], services.sender, services.settings.public_url)
 
 
 def _read(call: Call, services: Services) -> RunView:

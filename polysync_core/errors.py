@@ -6,6 +6,8 @@ PolysyncError
 │   └── BodyTooLarge       413
 ├── RunNotFound            404  no such run, or nothing of ours active
 ├── UpdateConflict         409  the pipeline has an active update, or a start in flight
+├── TooManyCallbacks       409  so many callers wait for the run already that no more can be called back
+├── CallbacksNotOwed       409  the run is active: its callbacks are sent when it finishes
 ├── KeyReused              422  the Idempotency-Key came with another request before
 ├── KeyInFlight            503  the Idempotency-Key's first request is still being handled
 ├── StartUnknown           504  the outcome of a start is not known yet; never repeated, settled by the sweep
@@ -117,6 +119,14 @@ class UpdateConflict(PolysyncError):
         if self.databricks is not None:
             shown["databricks"] = self.databricks
         return shown
+
+
+class TooManyCallbacks(PolysyncError):
+    code, http_status, title = "TooManyCallbacks", 409, "The run has as many callbacks as it can have"
+
+
+class CallbacksNotOwed(PolysyncError):
+    code, http_status, title = "RunActive", 409, "The run is not finished"
 
 
 class KeyReused(PolysyncError):

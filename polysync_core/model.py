@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+from polysync_core.callback_model import Callback, CallbackAddress, Waiter
+
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -125,6 +127,7 @@ class Run:
     cancel_requested_at: datetime | None = None
     attached: bool = False
     error: RunError | None = None
+    callbacks: tuple[Callback, ...] = ()
     state_since: datetime | None = None
     timeout_at: datetime | None = None
     follow_retries: bool = False
@@ -148,7 +151,10 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackedRun:
-    """An active run with the ETag of its `active` row, the lock that every transition has to hold."""
+    """A run with the ETag of the row that is its lock, which every change has to hold.
+
+    That is the `active` row while the run is active, and its `run` row once it is finished.
+    """
 
     run: Run
     etag: str
@@ -175,6 +181,7 @@ class StartRequest:
     follow_retries: bool = False
     idempotency_key: str | None = field(default=None, repr=False)
     fingerprint: str = ""
+    callback: CallbackAddress | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,6 +197,7 @@ class Reservation:
     timeout_at: datetime | None = None
     follow_retries: bool = False
     start_row: str | None = None
+    waiter: Waiter | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,7 +212,8 @@ class HeldReservation:
 class UsedKey:
     """What became of an Idempotency-Key: `run_id` is None while its start is still in flight.
 
-    `attached`: its caller did not start the update but joined one that was active.
+    `attached`: its caller did not start the update but joined one that was active. `callback_id` is
+    the id of this caller's callback, should they ask for one.
     """
 
     fingerprint: str
@@ -212,6 +221,7 @@ class UsedKey:
     used_at: datetime
     run_id: RunId | None = None
     attached: bool = False
+    callback_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import inf
 
 from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.adapters.callbacks import CallbackSender
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks import Databricks, HttpPool
 from polysync_core.adapters.entra import EntraTokens, build_credential
@@ -36,6 +37,7 @@ class Services:
     tokens: EntraTokens
     store: RunStore
     accesses: Mapping[str, WorkspaceAccess]
+    sender: CallbackSender
     health: Remembered[tuple[Check, ...]]
     _await_secret: Remembered[bytes]
 
@@ -79,6 +81,7 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
         tokens=tokens,
         store=store,
         accesses=accesses,
+        sender=CallbackSender(settings.callback_hosts, settings.callback_secret),
         health=Remembered(clock, _HEALTH_SECONDS),
         _await_secret=Remembered(clock, inf),
     )

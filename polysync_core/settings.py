@@ -5,6 +5,7 @@ Names and meanings: README, "Settings". A blank value counts as not set.
 
 from __future__ import annotations
 
+import base64
 import difflib
 import ipaddress
 import json
@@ -18,20 +19,27 @@ from croniter import croniter
 
 from polysync_core.errors import SettingsError
 from polysync_core.model import Workspace
+from polysync_core.rules import callback_addresses
+from polysync_core.rules.callback_addresses import HostRule
 
 DEFAULT_WORKSPACE = "default"
 EVERY_15_SECONDS = "*/15 * * * * *"
 SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
+CALLBACK_SCHEDULE = "POLYSYNC_CALLBACK_SCHEDULE"
+SIGNING_SETTING = "POLYSYNC_CALLBACK_SECRET"
 SETTING_NAMES = frozenset(
     {
         "DATABRICKS_HOST",
         "POLYSYNC_WORKSPACES",
         "POLYSYNC_TABLES",
         SWEEP_SCHEDULE,
+        CALLBACK_SCHEDULE,
         "POLYSYNC_PUBLIC_URL",
         "POLYSYNC_STATUS_MAX_AGE_SECONDS",
         "POLYSYNC_LOST_AFTER_MINUTES",
         "POLYSYNC_START_SETTLE_SECONDS",
+        callback_addresses.SETTING,
+        SIGNING_SETTING,
         "POLYSYNC_RETRY_GRACE_SECONDS",
         "POLYSYNC_RUN_TIMEOUT_MINUTES",
         "POLYSYNC_RETENTION_DAYS",
@@ -48,6 +56,7 @@ _SCHEDULE = re.compile(rf"([0-9*/,-]+ ){{4}}{_MONTH} {_WEEKDAY}", re.IGNORECASE)
 _HOST = re.compile(
     r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE
 )
+_SECRET_PREFIX, _SECRET_BYTES = "whsec_", range(24, 65)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +81,8 @@ class Settings:
     retry_grace_seconds: int
     run_timeout_minutes: int | None
     retention_days: int
+    callback_hosts: tuple[HostRule, ...]
+    callback_secret: str | None = field(repr=False)
     notes: tuple[str, ...]
 
     @classmethod
@@ -83,6 +94,11 @@ class Settings:
 def sweep_schedule(environ: Mapping[str, str]) -> str:
     """The timer's schedule, read when the app is indexed; an invalid setting falls back to every 15 s."""
     return _schedule(environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)[0]
+
+
+def callback_schedule(environ: Mapping[str, str]) -> str:
+    """The schedule of the timer that delivers callbacks, with the same fall-back."""
+    return _schedule(environ, CALLBACK_SCHEDULE, EVERY_15_SECONDS)[0]
 
 
 def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str, str | None]:
@@ -121,7 +137,8 @@ class _Reader:
         grace = self._whole_number("POLYSYNC_RETRY_GRACE_SECONDS", default=60, least=0, most=3600)
         timeout = self._whole_number("POLYSYNC_RUN_TIMEOUT_MINUTES", default=0, least=1, most=43200)
         retention = self._whole_number("POLYSYNC_RETENTION_DAYS", default=90, least=1, most=3650)
-        _, sweep_note = _schedule(self._environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)
+        callback_hosts, callback_secret = self._callback_hosts(), self._callback_secret()
+        schedules = [_schedule(self._environ, name, EVERY_15_SECONDS) for name in (SWEEP_SCHEDULE, CALLBACK_SCHEDULE)]
         if self._problems or tables is None:
             raise SettingsError(self._problems)
         return Settings(
@@ -134,7 +151,9 @@ class _Reader:
             retry_grace_seconds=grace,
             run_timeout_minutes=timeout or None,
             retention_days=retention,
-            notes=tuple(note for note in (sweep_note,) if note),
+            callback_hosts=callback_hosts,
+            callback_secret=callback_secret,
+            notes=tuple(note for _, note in schedules if note),
         )
 
     def _text(self, name: str) -> str:
@@ -206,8 +225,38 @@ class _Reader:
         return Workspace(name=key, url=url, resource_id=resource_id) if url else None
 
     def _public_url(self) -> str | None:
+        """Where callers find the app; WEBSITE_HOSTNAME, which the platform sets, is "localhost:7071" on a laptop."""
         given = self._text("POLYSYNC_PUBLIC_URL")
-        return (self._url("POLYSYNC_PUBLIC_URL", given) if given else None) or None
+        if given:
+            return self._url("POLYSYNC_PUBLIC_URL", given) or None
+        host = self._text("WEBSITE_HOSTNAME")
+        if not host:
+            return None
+        scheme = "http" if is_loopback(host.rsplit(":", 1)[0].strip("[]")) else "https"
+        return self._url("WEBSITE_HOSTNAME", f"{scheme}://{host}") or None
+
+    def _callback_hosts(self) -> tuple[HostRule, ...]:
+        given = self._text(callback_addresses.SETTING) or callback_addresses.DEFAULT_HOSTS
+        try:
+            return callback_addresses.parse_hosts(given)
+        except ValueError as wrong:
+            self._wrong(callback_addresses.SETTING, str(wrong))
+            return ()
+
+    def _callback_secret(self) -> str | None:
+        """The secret that signs callbacks, as Standard Webhooks writes it. Never shown, not even a wrong one."""
+        given = self._text(SIGNING_SETTING)
+        if not given:
+            return None
+        encoded = given.removeprefix(_SECRET_PREFIX).rstrip("=")
+        try:
+            secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        except ValueError:
+            secret = b""
+        if not given.startswith(_SECRET_PREFIX) or len(secret) not in _SECRET_BYTES:
+            self._wrong(SIGNING_SETTING, f"must be '{_SECRET_PREFIX}' and then the base64 of 24 to 64 random bytes")
+            return None
+        return given
 
     def _tables(self) -> TablesAddress | None:
         name = "POLYSYNC_TABLES"

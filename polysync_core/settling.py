@@ -8,6 +8,7 @@ from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.databricks import Conversation
 from polysync_core.model import Attempt, HeldReservation, Reservation, Run, RunId, SeenUpdate
 from polysync_core.rules import start_rules
+from polysync_core.rules.callback_rules import put_waiter
 
 _log = logging.getLogger("polysync.settle")
 
@@ -56,7 +57,7 @@ def new_run(reservation: Reservation, seen: SeenUpdate, access: WorkspaceAccess,
     """The record of an update that is tracked from now on. One that was only joined is never stopped by a time-out."""
     now = access.clock.now()
     attempt = Attempt(update_id=seen.update_id, state=seen.state, cause=seen.cause, created_at=seen.created_at)
-    return Run(
+    run = Run(
         run_id=RunId(reservation.pipeline_id, seen.update_id),
         workspace=reservation.workspace,
         full_refresh=reservation.full_refresh,
@@ -71,3 +72,4 @@ def new_run(reservation: Reservation, seen: SeenUpdate, access: WorkspaceAccess,
         follow_retries=reservation.follow_retries,
         attached=attached,
     )
+    return run if reservation.waiter is None else put_waiter(run, reservation.waiter, now)

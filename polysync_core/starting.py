@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import NoReturn
 
 from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core.callback_model import Waiter
 from polysync_core.errors import (
     DatabricksError,
     KeyInFlight,
@@ -25,18 +26,10 @@ from polysync_core.errors import (
     RunNotFound,
     StartUnknown,
     StorageUnavailable,
+    TooManyCallbacks,
     UpdateConflict,
 )
-from polysync_core.model import (
-    HeldReservation,
-    OnConflict,
-    Reservation,
-    Run,
-    RunId,
-    SeenUpdate,
-    StartRequest,
-    UsedKey,
-)
+from polysync_core.model import HeldReservation, OnConflict, Reservation, Run, RunId, SeenUpdate, StartRequest, UsedKey
 from polysync_core.rules import row_keys, start_rules
 from polysync_core.rules.addresses import update_url
 from polysync_core.rules.pipelines_api import START_HINT
@@ -99,6 +92,7 @@ class _Start:
                 if used is not None:
                     return self._repeat(used, self._start_row)
             now = self._clock.now()
+            callback_id, address = self._access.new_id(), self._request.callback
             reservation = Reservation(
                 workspace=workspace,
                 pipeline_id=self._request.pipeline_id,
@@ -109,10 +103,16 @@ class _Start:
                 timeout_at=None if self._timeout is None else now + self._timeout,
                 follow_retries=self._request.follow_retries,
                 start_row=self._start_row,
+                waiter=None if address is None else Waiter(callback_id=callback_id, address=address),
             )
             held = self._store.reserve(
                 reservation,
-                UsedKey(fingerprint=self._request.fingerprint, owner=reservation.owner, used_at=now),
+                UsedKey(
+                    fingerprint=self._request.fingerprint,
+                    owner=reservation.owner,
+                    used_at=now,
+                    callback_id=callback_id,
+                ),
             )
             if held is not None:
                 return held
@@ -125,7 +125,7 @@ class _Start:
             if found.fingerprint != self._request.fingerprint:
                 raise KeyReused("This Idempotency-Key came with another request before; use a new key for a new start.")
             if found.run_id is not None:
-                run = self._store.find_run(self._access.workspace.name, found.run_id)
+                run = self._rejoin(found.run_id, found.callback_id)
                 if run is None:
                     raise RunNotFound(f"The run {found.run_id} that this key started is no longer kept.")
                 return Started(run=run, attached=found.attached)
@@ -139,6 +139,14 @@ class _Start:
         raise KeyInFlight(
             "The first request with this Idempotency-Key did not start anything; repeat it.", retry_after_seconds=1
         )
+
+    def _rejoin(self, run_id: RunId, callback_id: str | None) -> Run | None:
+        """The run of a used key. A callback address that comes with the repeat replaces the one from before."""
+        workspace, address = self._access.workspace.name, self._request.callback
+        if address is None:
+            return self._store.find_run(workspace, run_id)
+        waiter = Waiter(callback_id=callback_id or self._access.new_id(), address=address)
+        return self._store.callbacks.join(workspace, run_id, waiter, self._clock.now())
 
     def _wait_for_the_other_start(self) -> None:
         """Another start of this pipeline is in flight (or our own key was used this moment)."""
@@ -267,10 +275,13 @@ class _Start:
 
     def _attach(self, held: HeldReservation, active: SeenUpdate, tracked: Run | None) -> Started:
         """Join the active update; one that was started elsewhere gets a run now."""
-        if tracked is None:
-            return self._track(held, active, attached=True)
-        self._store.complete(held, tracked.run_id, attached=True)
-        return Started(run=tracked, attached=True)
+        try:
+            if tracked is None:
+                return self._track(held, active, attached=True)
+            run = self._store.complete(held, tracked.run_id, attached=True)
+        except TooManyCallbacks as full:
+            self._refuse(held, full)
+        return Started(run=run or tracked, attached=True)
 
     def _find_active(self) -> SeenUpdate | None:
         """The pipeline's active update, with what a look of its own tells."""

@@ -29,6 +29,7 @@ class RunCleaner:
         for run, etag in islice(self._old_runs(workspace, cutoff), MOST_RUNS):
             recent = row_keys.recent(run.run_id, run.accepted_at)
             rows = [row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id)) for attempt in run.attempts]
+            rows += [row_keys.waiter(run.run_id, callback.callback_id) for callback in run.callbacks]
             operations = [
                 tables.delete(_key(workspace, recent), etag),
                 *(tables.delete(_key(workspace, key)) for key in rows),

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from polysync_core.adapters import tables
+from polysync_core.adapters.callback_store import CallbackStore, queue, waiter_row
+from polysync_core.adapters.run_rows import RunRows, row_of
 from polysync_core.adapters.tables import Operation, Table, etag_of
 from polysync_core.errors import RowUnreadable, StorageUnavailable
 from polysync_core.model import (
@@ -27,15 +29,15 @@ from polysync_core.model import (
     UsedKey,
 )
 from polysync_core.rules import row_keys
+from polysync_core.rules.callback_rules import owe_waiting
+from polysync_core.rules.columns import Columns
 from polysync_core.rules.run_entity import (
-    Columns,
     decode_last_sweep,
     decode_reservation,
     decode_run,
     decode_used_key,
     encode_last_sweep,
     encode_reservation,
-    encode_run,
     encode_used_key,
 )
 from polysync_core.rules.run_states import status_of_run
@@ -48,7 +50,8 @@ class RunStore:
 
     def __init__(self, table: Table, new_id: Callable[[], str]) -> None:
         self._table = table
-        self._new_id = new_id
+        self._rows = RunRows(table, new_id)
+        self.callbacks = CallbackStore(table, self._rows, new_id)
 
     # --- starts
 
@@ -56,9 +59,9 @@ class RunStore:
         """Insert the `starting` row, and the `start` row when a key came. None when either exists already."""
         workspace = reservation.workspace
         key = row_keys.starting(reservation.pipeline_id)
-        operations = [tables.create(_row(workspace, key, encode_reservation(reservation)))]
+        operations = [tables.create(row_of(workspace, key, encode_reservation(reservation)))]
         if reservation.start_row is not None and used is not None:
-            operations.append(tables.create(_row(workspace, reservation.start_row, encode_used_key(used))))
+            operations.append(tables.create(row_of(workspace, reservation.start_row, encode_used_key(used))))
         self._table.commit(operations, is_ours=lambda: self._held(reservation) is not None)
         return self._held(reservation)
 
@@ -84,57 +87,56 @@ class RunStore:
         if reservation.start_row is not None:
             used = self._table.get(reservation.workspace, reservation.start_row)
             if used is not None and used.get("owner") == reservation.owner:
-                operations.append(tables.delete(_row(reservation.workspace, reservation.start_row), etag_of(used)))
+                operations.append(tables.delete(row_of(reservation.workspace, reservation.start_row), etag_of(used)))
         self._table.commit(operations, is_ours=lambda: self._held(reservation) is None)
 
     def track(self, run: Run, held: HeldReservation, *, attached: bool = False) -> Run:
         """Begin to track `run`: end its reservation, complete its key, insert the run. Gives the run as it is tracked.
 
         `attached`: the key's caller did not start the update but joined it.
-        When another (a sweep that settled this start) was first, theirs is given: one update has one run.
+        When another (a sweep that settled this start) was first, theirs is given: one update has one run. Raises
+        TooManyCallbacks when too many callers wait for that one.
         """
         outcome = _outcome(held.reservation, run.run_id, attached)
-        if self._insert(run, [_end(held), *outcome]):
+        if held.reservation.waiter is not None:
+            outcome.append(tables.create(waiter_row(run, held.reservation.waiter)))
+        if self._rows.insert(run, [_end(held), *outcome]):
             return run
         tracked = self.find_run(run.workspace, run.run_id)
         if tracked is not None:
             if self._held(held.reservation) is not None:
-                self.complete(held, run.run_id, attached=attached)
+                return self.complete(held, tracked.run_id, attached=attached) or tracked
             return tracked
-        if self._insert(run, outcome):
+        if self._rows.insert(run, outcome):
             return run
         tracked = self.find_run(run.workspace, run.run_id)
         if tracked is None:
             raise StorageUnavailable("Table Storage did not keep the run.")
         return tracked
 
-    def complete(self, held: HeldReservation, run_id: RunId, *, attached: bool) -> None:
-        """End a reservation whose run is tracked already: the key's outcome is that run."""
-        reservation = held.reservation
-        self._table.commit(
-            [_end(held), *_outcome(reservation, run_id, attached)], is_ours=lambda: self._held(reservation) is None
-        )
+    def complete(self, held: HeldReservation, run_id: RunId, *, attached: bool) -> Run | None:
+        """End a reservation whose run is tracked already: the key's outcome is that run, and its caller waits for it.
 
-    def _insert(self, run: Run, beside: list[Operation]) -> bool:
-        write_id = self._new_id()
-        rows = [_run_row(run, key, write_id) for key in _keys_of(run)]
-        return self._table.commit(
-            [*beside, *(tables.create(row) for row in rows)], is_ours=lambda: self._wrote(run, write_id)
-        )
+        Gives the run as it stands now, None when it is no longer kept. TooManyCallbacks leaves all as it was.
+        """
+        reservation = held.reservation
+        operations = [_end(held), *_outcome(reservation, run_id, attached)]
+        if reservation.waiter is not None:
+            return self.callbacks.join(
+                reservation.workspace, run_id, reservation.waiter, reservation.reserved_at, operations
+            )
+        self._table.commit(operations, is_ours=lambda: self._held(reservation) is None)
+        return self.find_run(reservation.workspace, run_id)
 
     # --- runs
 
     def find_run(self, workspace: str, run_id: RunId) -> Run | None:
         """The run; by the id of any of its attempts."""
-        row = self._table.get(workspace, row_keys.run(run_id))
-        if row is not None and "aliasOf" in row:
-            row = self._table.get(workspace, str(row["aliasOf"]))
-        return None if row is None else decode_run(row)
+        return self._rows.find(workspace, run_id)
 
     def find_active(self, workspace: str, run_id: RunId) -> TrackedRun | None:
         """The run with its lock, or None when it is not active."""
-        row = self._table.get(workspace, row_keys.active(run_id))
-        return None if row is None else TrackedRun(run=decode_run(row), etag=etag_of(row))
+        return self._rows.find_active(workspace, run_id)
 
     def active_runs(self, workspace: str, pipeline_id: str | None = None) -> ActiveRows:
         """All active runs, or those of one pipeline; rows that cannot be read are set aside by key."""
@@ -151,24 +153,11 @@ class RunStore:
     def save_transition(self, tracked: TrackedRun, run: Run) -> bool:
         """Replace the run, under its lock. False when another transition was first: then nothing was written.
 
-        A finished run leaves the active ones in the same batch. A new attempt gets an alias row, so that nobody else
-        tracks its update.
+        A finished run leaves the active ones in the same batch, and owes its callbacks from then on. A new attempt gets
+        an alias row, so that nobody else tracks its update.
         """
-        write_id = self._new_id()
-        active_key, run_key, recent_key = _keys_of(run)
-        if run.is_finished:
-            lock = tables.delete(_row(run.workspace, active_key), tracked.etag)
-        else:
-            lock = tables.replace(_run_row(run, active_key, write_id), tracked.etag)
-        operations = [lock, *(tables.replace(_run_row(run, key, write_id)) for key in (run_key, recent_key))]
-        for attempt in run.attempts[len(tracked.run.attempts) :]:
-            alias = row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id))
-            operations.append(tables.create(_row(run.workspace, alias, {"aliasOf": run_key})))
-        return self._table.commit(operations, is_ours=lambda: self._wrote(run, write_id))
-
-    def _wrote(self, run: Run, write_id: str) -> bool:
-        row = self._table.get(run.workspace, row_keys.run(run.run_id))
-        return row is not None and row.get("writeId") == write_id
+        owing = owe_waiting(run) if run.is_finished else run
+        return self._rows.change(tracked, owing, queue(owing))
 
     def recent_runs(self, workspace: str, wanted: RunFilter, *, limit: int, after: str | None) -> RunPage:
         """A page of runs, newest first."""
@@ -226,7 +215,7 @@ class RunStore:
             return None
 
     def save_last_sweep(self, workspace: str, last: LastSweep) -> None:
-        self._table.put(_row(workspace, row_keys.SWEEP_LAST, encode_last_sweep(last)))
+        self._table.put(row_of(workspace, row_keys.SWEEP_LAST, encode_last_sweep(last)))
 
     # --- the secret behind await addresses
 
@@ -235,7 +224,7 @@ class RunStore:
         row = self._table.get(row_keys.SECRETS_PARTITION, row_keys.AWAIT_SECRET)
         if row is None:
             made = base64.b64encode(new_secret()).decode()
-            fresh = _row(row_keys.SECRETS_PARTITION, row_keys.AWAIT_SECRET, {"value": made})
+            fresh = row_of(row_keys.SECRETS_PARTITION, row_keys.AWAIT_SECRET, {"value": made})
             self._table.commit([tables.create(fresh)], is_ours=lambda: False)
             row = self._table.get(row_keys.SECRETS_PARTITION, row_keys.AWAIT_SECRET)
         if row is None or not isinstance(row.get("value"), str):
@@ -245,7 +234,7 @@ class RunStore:
 
 def _end(held: HeldReservation) -> Operation:
     reservation = held.reservation
-    return tables.delete(_row(reservation.workspace, row_keys.starting(reservation.pipeline_id)), held.etag)
+    return tables.delete(row_of(reservation.workspace, row_keys.starting(reservation.pipeline_id)), held.etag)
 
 
 def _outcome(reservation: Reservation, run_id: RunId, attached: bool) -> list[Operation]:
@@ -253,20 +242,4 @@ def _outcome(reservation: Reservation, run_id: RunId, attached: bool) -> list[Op
     if reservation.start_row is None:
         return []
     columns: Columns = {"runId": str(run_id), "attached": attached}
-    return [tables.merge(_row(reservation.workspace, reservation.start_row, columns))]
-
-
-def _keys_of(run: Run) -> tuple[str, str, str]:
-    return (
-        row_keys.active(run.run_id),
-        row_keys.run(run.run_id),
-        row_keys.recent(run.run_id, run.accepted_at),
-    )
-
-
-def _run_row(run: Run, key: str, write_id: str) -> Columns:
-    return _row(run.workspace, key, {**encode_run(run), "writeId": write_id})
-
-
-def _row(partition: str, key: str, columns: Columns | None = None) -> Columns:
-    return {"PartitionKey": partition, "RowKey": key, **(columns or {})}
+    return [tables.merge(row_of(reservation.workspace, reservation.start_row, columns))]

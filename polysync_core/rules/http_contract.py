@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from polysync_core.callback_model import CallbackAddress, CallbackKind
 from polysync_core.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError, RunNotFound
 from polysync_core.model import JsonObject, OnConflict, RunFilter, RunId, StartRequest, Status, is_id
 from polysync_core.rules.addresses import Addresses
@@ -91,6 +92,8 @@ class StartBody(BaseModel):
     full_refresh: Flag = None
     pipeline_id: str | None = None
     parameters: Annotated[dict[ParameterName, Any] | None, Field(max_length=MAX_PARAMETERS)] = None
+    callBackUri: str | None = None  # noqa: N815  # Data Factory's own name
+    callbackUrl: str | None = None  # noqa: N815  # the caller's own name
     onConflict: Literal["fail", "attach"] | None = None  # noqa: N815  # the caller's own name
     timeoutMinutes: Annotated[float | None, Field(ge=1 / 60, le=MAX_TIMEOUT_MINUTES)] = None  # noqa: N815
     followRetries: Flag = None  # noqa: N815
@@ -117,6 +120,7 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
         follow_retries=body.followRetries or False,
         idempotency_key=decode_idempotency_key(call),
         fingerprint="",
+        callback=_callback(call, body),
     )
     return _with_fingerprint(request)
 
@@ -250,6 +254,16 @@ def _full_refresh(body: StartBody) -> bool | None:
     return chosen if isinstance(chosen, bool) else None
 
 
+def _callback(call: Call, body: StartBody) -> CallbackAddress | None:
+    """Where the caller wants to be called back, unchecked. Not both fields: who would be called then?"""
+    given = {CallbackKind.DATA_FACTORY: body.callBackUri, CallbackKind.WEBHOOK: body.callbackUrl}
+    asked = [(kind, url) for kind, url in given.items() if url is not None]
+    if len(asked) > 1:
+        _refuse(CallbackKind.DATA_FACTORY, f"and {CallbackKind.WEBHOOK} exclude each other; give one of them")
+    base_url = call.addresses(None).base_url
+    return next((CallbackAddress(kind=kind, url=url, base_url=base_url) for kind, url in asked), None)
+
+
 def _workspace(call: Call, in_body: str | None, workspaces: tuple[str, ...]) -> str | None:
     in_query = call.query.get("workspace")
     if in_body is not None and in_query is not None and in_body != in_query:
@@ -299,7 +313,10 @@ def _field_problem(error: Any) -> FieldProblem:
         allowed = f"is no field of a start; there are {', '.join(StartBody.model_fields)}"
     else:
         allowed = _ALLOWED.get(error["type"]) or error["msg"]
-    return FieldProblem(field=location or "body", allowed=allowed, given=_shown(error["input"]))
+    may_be_credential = "callback" in location.lower()
+    return FieldProblem(
+        field=location or "body", allowed=allowed, given=None if may_be_credential else _shown(error["input"])
+    )
 
 
 _TIMEOUT = f"must be a number of minutes from 1/60 (1 second) to {MAX_TIMEOUT_MINUTES} (30 days)"
@@ -324,8 +341,10 @@ def _refuse(name: str, allowed: str, given: object = _UNSAID) -> NoReturn:
 
 
 def _shown(value: object) -> str:
-    """A value as it was given, cut to one short line."""
+    """A value as it was given, cut to one short line. An address may be a credential, so none is shown."""
     text = json.dumps(value, ensure_ascii=False, default=str)
+    if "://" in text:
+        return "an address"
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 

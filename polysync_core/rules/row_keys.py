@@ -15,6 +15,7 @@ SWEEP_LAST = "sweep|last"
 SECRETS_PARTITION, AWAIT_SECRET = "secret|", "secret|await"
 """A partition that no workspace can have: their names hold no '|'."""
 STARTING, START, RUN, ACTIVE, RECENT = "starting|", "start|", "run|", "active|", "recent|"
+WAITER, CALLBACK = "waiter|", "callback|"
 _LAST_MILLISECOND = 99_999_999_999_999
 
 
@@ -48,6 +49,20 @@ def recent_before(instant: datetime) -> str:
 
 def _recent_at(instant: datetime) -> str:
     return f"{RECENT}{_LAST_MILLISECOND - int(instant.timestamp() * 1000):014d}"
+
+
+def waiter(run_id: RunId, callback_id: str) -> str:
+    return f"{WAITER}{run_id}|{callback_id}"
+
+
+def callback(run_id: RunId, callback_id: str, due_at: datetime) -> str:
+    """Sorts by when it is due."""
+    return f"{due_until(due_at)[:-1]}{run_id}|{callback_id}"
+
+
+def due_until(now: datetime) -> str:
+    """The first key after those of the callbacks that are due at `now`."""
+    return f"{CALLBACK}{int(now.timestamp() * 1000):014d}|~"
 
 
 def end_of(prefix: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from polysync_core.callback_model import Callback
 from polysync_core.model import Attempt, Run, Status
 from polysync_core.rules.addresses import Addresses, monitor_url, update_url
 from polysync_core.rules.http_contract import Reply, problem_members
@@ -42,7 +43,7 @@ def encode_document(
         "attached": run.attached,
         "cancelRequestedAt": iso(run.cancel_requested_at),
         "staleSince": iso(stale_since),
-        "callbacks": [],
+        "callbacks": [_encode_callback(callback) for callback in run.callbacks],
     }
 
 
@@ -76,18 +77,27 @@ _TITLES = {
 }
 
 
+def outcome_code(run: Run) -> int:
+    """How a finished run ended, as an HTTP status: 200 Success, 424 Failed, 409 Cancelled, 410 given up."""
+    return _STATUS_CODES[status_of_run(run)]
+
+
+def error_code_of(run: Run) -> str:
+    """Why a run did not end well, for programs."""
+    return run.error.code if run.error is not None else f"Update{status_of_run(run)}"
+
+
 def encode_outcome(run: Run, document: dict[str, object], instance: str) -> Reply:
     """The final answer of the await address: 200 Success, 424 Failed, 409 Cancelled, 410 given up.
 
     All below 500, so that Logic Apps does not repeat; all failures from 400, so that Data Factory's activity fails. A
     failure has the members of a problem beside the run's own (whose `status` is the mission's word).
     """
-    status = status_of_run(run)
-    code = _STATUS_CODES[status]
+    code = outcome_code(run)
     if code == 200:
         return Reply(status=200, body=document)
-    error_code = run.error.code if run.error is not None else f"Update{status}"
-    members = problem_members(error_code, _TITLES[status], code, str(document["message"]), instance)
+    title = _TITLES[status_of_run(run)]
+    members = problem_members(error_code_of(run), title, code, str(document["message"]), instance)
     return Reply(status=code, body={**members, **document, "error": members["error"]})
 
 
@@ -111,4 +121,15 @@ def _encode_attempt(attempt: Attempt) -> Mapping[str, object]:
         "state": attempt.state,
         "cause": attempt.cause,
         "createdAt": iso(attempt.created_at),
+    }
+
+
+def _encode_callback(callback: Callback) -> Mapping[str, object]:
+    """What callers may see of a callback: nothing of its address."""
+    return {
+        "kind": callback.kind.value,
+        "state": callback.state.value,
+        "tries": callback.tries,
+        "lastError": callback.last_error,
+        "nextAttemptAt": iso(callback.next_attempt_at),
     }

@@ -8,17 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TypeVar
+from datetime import datetime
 
 from polysync_core.errors import RowUnreadable
 from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, RunId, SweepReport, UsedKey
+from polysync_core.rules.callback_entity import (
+    decode_callback,
+    decode_waiter,
+    encode_callback,
+    encode_waiter,
+)
+from polysync_core.rules.columns import PIECE as _PIECE
+from polysync_core.rules.columns import Columns
+from polysync_core.rules.columns import Row as _Row
+from polysync_core.rules.columns import dump as _dump
+from polysync_core.rules.columns import without_nones as _without_nones
 from polysync_core.rules.run_states import status_of_run
-
-Columns = dict[str, object]
-_T = TypeVar("_T")
-_PIECE = 32_000
-"""Characters a column: Table Storage holds 32,768 UTF-16 units, https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
 
 
 def encode_run(run: Run) -> Columns:
@@ -41,6 +46,7 @@ def encode_run(run: Run) -> Columns:
         "missingSince": run.missing_since,
         "cancelRequestedAt": run.cancel_requested_at,
         "error": None if run.error is None else _dump(asdict(run.error)),
+        "callbacks": _dump([encode_callback(callback) for callback in run.callbacks]) if run.callbacks else None,
         "stateSince": run.state_since,
         "timeoutAt": run.timeout_at,
         "followRetries": run.follow_retries,
@@ -55,6 +61,7 @@ def decode_run(columns: Mapping[str, object]) -> Run:
     row = _Row(columns)
     try:
         error = row.json("error", dict) if "error" in columns else None
+        callbacks = row.json("callbacks", list) if "callbacks" in columns else []
         attempts = tuple(_decode_attempt(entry) for entry in row.json("attempts", list))
         if not attempts:
             raise ValueError("a run without an update")
@@ -74,6 +81,7 @@ def decode_run(columns: Mapping[str, object]) -> Run:
             cancel_requested_at=row.instant_or_none("cancelRequestedAt"),
             attached=row.need("attached", bool),
             error=None if error is None else RunError(**error),
+            callbacks=tuple(decode_callback(entry) for entry in callbacks),
             state_since=row.instant_or_none("stateSince"),
             timeout_at=row.instant_or_none("timeoutAt"),
             follow_retries=row.get("followRetries", bool) or False,
@@ -96,6 +104,7 @@ def encode_reservation(reservation: Reservation) -> Columns:
             "timeoutAt": reservation.timeout_at,
             "followRetries": reservation.follow_retries,
             "startRow": reservation.start_row,
+            **({} if reservation.waiter is None else encode_waiter(reservation.waiter)),
         }
     )
 
@@ -112,6 +121,7 @@ def decode_reservation(columns: Mapping[str, object]) -> Reservation:
         timeout_at=row.instant_or_none("timeoutAt"),
         follow_retries=row.get("followRetries", bool) or False,
         start_row=row.get("startRow", str),
+        waiter=decode_waiter(columns),
     )
 
 
@@ -123,6 +133,7 @@ def encode_used_key(used: UsedKey) -> Columns:
             "usedAt": used.used_at,
             "runId": None if used.run_id is None else str(used.run_id),
             "attached": used.attached,
+            "callbackId": used.callback_id,
         }
     )
 
@@ -136,6 +147,7 @@ def decode_used_key(columns: Mapping[str, object]) -> UsedKey:
         used_at=row.instant("usedAt"),
         run_id=None if run_id is None else RunId.parse(run_id),
         attached=row.get("attached", bool) or False,
+        callback_id=row.get("callbackId", str),
     )
 
 
@@ -201,54 +213,3 @@ def _decode_attempt(entry: Mapping[str, str | None]) -> Attempt:
         cause=entry["cause"],
         created_at=None if created_at is None else datetime.fromisoformat(created_at),
     )
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _without_nones(columns: Columns) -> Columns:
-    return {name: value for name, value in columns.items() if value is not None}
-
-
-class _Row:
-    """Typed access to columns that somebody may have spoilt."""
-
-    def __init__(self, columns: Mapping[str, object]) -> None:
-        self._columns = columns
-
-    def get(self, name: str, kind: type[_T]) -> _T | None:
-        value = self._columns.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise RowUnreadable(f"The column {name} of a stored row is of the wrong kind.")
-        return value
-
-    def need(self, name: str, kind: type[_T]) -> _T:
-        value = self.get(name, kind)
-        if value is None:
-            raise RowUnreadable(f"The column {name} of a stored row is missing.")
-        return value
-
-    def instant(self, name: str) -> datetime:
-        """A plain aware UTC datetime (the library's own subclass compares by its ticks only)."""
-        return _plain(self.need(name, datetime))
-
-    def instant_or_none(self, name: str) -> datetime | None:
-        value = self.get(name, datetime)
-        return None if value is None else _plain(value)
-
-    def json(self, name: str, kind: type[_T]) -> _T:
-        try:
-            value = json.loads(self.need(name, str))
-        except (ValueError, RecursionError) as wrong:
-            raise RowUnreadable(f"The column {name} of a stored row is no JSON.") from wrong
-        if not isinstance(value, kind):
-            raise RowUnreadable(f"The column {name} of a stored row is of the wrong kind.")
-        return value
-
-
-def _plain(value: datetime) -> datetime:
-    value = value if value.tzinfo else value.replace(tzinfo=UTC)
-    return datetime.fromtimestamp(0, UTC) + (value - datetime.fromtimestamp(0, UTC))

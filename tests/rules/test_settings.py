@@ -6,6 +6,7 @@ import pytest
 
 from polysync_core.errors import SettingsError
 from polysync_core.model import Workspace
+from polysync_core.rules.callback_addresses import DEFAULT_HOSTS, parse_hosts
 from polysync_core.settings import Settings, TablesAddress, sweep_schedule
 from tests.rules.examples import HOST, read_settings, setting_problem, setting_problems
 
@@ -23,6 +24,8 @@ def test_the_least_settings_and_their_defaults() -> None:
         retry_grace_seconds=60,
         run_timeout_minutes=None,
         retention_days=90,
+        callback_hosts=parse_hosts(DEFAULT_HOSTS),
+        callback_secret=None,
         notes=(),
     )
 

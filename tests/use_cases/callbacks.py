@@ -1,0 +1,36 @@
+"""The steps of a callback's story."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polysync_core import delivering
+from polysync_core.adapters.callbacks import CallbackSender
+from polysync_core.callback_model import Callback
+from polysync_core.delivering import DeliveryReport
+from polysync_core.model import Run
+from tests.rig import Rig
+
+
+def deliver(rig: Rig, sender: CallbackSender | None = None) -> DeliveryReport:
+    """One tick of the timer."""
+    services = rig.services
+    return delivering.deliver_callbacks(
+        [*services.accesses.values()], sender or services.sender, services.settings.public_url
+    )
+
+
+def started(rig: Rig, url: str, *, field: str = "callbackUrl", **more: Any) -> Run:
+    """A run of a new pipeline, whose caller waits to be called at `url`."""
+    key = more.pop("key", None)
+    return rig.start(rig.workspace.add_pipeline(), {field: url, **more}, key=key).run
+
+
+def finish(rig: Rig, run: Run, state: str = "COMPLETED") -> None:
+    rig.workspace.set_state(run.run_id.pipeline_id, run.run_id.update_id, state)
+    rig.sweep()
+
+
+def callback_of(rig: Rig, run: Run) -> Callback:
+    (callback,) = rig.stored(run.run_id).callbacks
+    return callback
