@@ -15,6 +15,8 @@ class SweepingDoor(Door, Protocol):
 
     def sweep(self) -> None: ...
 
+    def deliver(self) -> None: ...
+
 
 MOST_SWEEPS = 80
 """20 minutes, in simulated time."""
@@ -24,10 +26,11 @@ def settle_down(stage: Stage, app: SweepingDoor, ground: Ground) -> Verdict:
     """`app` is the process that goes on. What is still open after 20 minutes is judged as it stands."""
     for number in range(MOST_SWEEPS):
         app.sweep()
+        app.deliver()
         if number % 2:
             for wish in ground.open_wishes:
                 wish.ask(app)
         if not ground.open_wishes and stage.books.entries(ground.partition).is_quiet:
             break
         stage.clock.pass_time(seconds=SWEEP_SECONDS)
-    return judge(ground, stage.books.updates(ground.pipeline_ids), stage.books.entries(ground.partition), stage.bugs)
+    return judge(ground, stage.books, stage.bugs)

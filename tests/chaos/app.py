@@ -84,6 +84,12 @@ class App:
     def sweep(self) -> None:
         endpoints.sweep(self._services)
 
+    def deliver(self) -> None:
+        endpoints.deliver(self._services)
+
+    def redeliver(self, run_id: str) -> Answer:
+        return self._answer(endpoints.redeliver, "POST", {"run_id": run_id})
+
     def _answer(
         self,
         endpoint: Callable[[Call, Services], Reply],

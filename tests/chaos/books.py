@@ -11,6 +11,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 
 from local.workspace import SimulatedWorkspace, UpdateRecord
+from tests.receiver import Receiver
 
 TABLE = "PolysyncRuns"
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CANCELED"})
@@ -30,24 +31,28 @@ class StoredRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entries:
-    """A partition as it stands: its runs by id, the pipelines with a start in flight, and keys without an outcome."""
+    """A partition as it stands: its runs by id, the pipelines with a start in flight, keys without an outcome, and how
+    many callbacks are in the queue."""
 
     runs: Mapping[str, StoredRun]
     reserved: tuple[str, ...]
     open_keys: int
+    queued: int
 
     @property
     def is_quiet(self) -> bool:
-        return not self.reserved and not any(run.is_active or not run.is_finished for run in self.runs.values())
+        is_open = any(run.is_active or not run.is_finished for run in self.runs.values())
+        return not (self.reserved or self.queued or is_open)
 
 
 class Books:
-    """Reads both sides."""
+    """Reads all sides."""
 
-    def __init__(self, connection_string: str, workspace: SimulatedWorkspace) -> None:
+    def __init__(self, connection_string: str, workspace: SimulatedWorkspace, receiver: Receiver) -> None:
         self._service = TableServiceClient.from_connection_string(connection_string)
         self._table = self._service.get_table_client(TABLE)
         self._workspace = workspace
+        self._receiver = receiver
 
     def create_table(self) -> None:
         self._service.create_table_if_not_exists(TABLE)
@@ -58,6 +63,16 @@ class Books:
     def updates(self, pipeline_ids: Iterable[str]) -> dict[str, list[UpdateRecord]]:
         """What Databricks has, by pipeline, oldest first."""
         return {pipeline_id: self._workspace.updates_of(pipeline_id) for pipeline_id in pipeline_ids}
+
+    def deliveries(self) -> dict[str, list[str]]:
+        """What the receiver got: by callback id, the statuses that it was told."""
+        told: dict[str, list[str]] = {}
+        for delivery in list(self._receiver.deliveries):
+            told.setdefault(delivery.path.lstrip("/"), []).append(str(delivery.json["status"]))
+        return told
+
+    def forget_deliveries(self) -> None:
+        self._receiver.deliveries.clear()
 
     def entries(self, partition: str) -> Entries:
         try:
@@ -76,6 +91,7 @@ class Books:
             runs={run.run_id: run for run in runs},
             reserved=tuple(str(row["RowKey"]).partition("|")[2] for row in kinds.get("starting", ())),
             open_keys=sum("runId" not in row for row in kinds.get("start", ())),
+            queued=len(kinds.get("callback", ())),
         )
 
 

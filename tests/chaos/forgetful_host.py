@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import signal
 import threading
@@ -24,7 +23,10 @@ from polysync_core.services import Services
 from tests.chaos.app import wire
 from tests.chaos.host_process import ROOT
 
-_TIMERS: dict[str, Callable[[Services], object]] = {"sweep_runs": endpoints.sweep}
+_TIMERS: dict[str, Callable[[Services], object]] = {
+    "sweep_runs": endpoints.sweep,
+    "deliver_callbacks": endpoints.deliver,
+}
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def _answering(endpoint: Any, wired: Services) -> Callable[..., func.HttpRespons
             reply = endpoint(call, wired)
         except PolysyncError as error:
             reply = problem(error, call.path)
-        return func.HttpResponse(json.dumps(reply.body), status_code=reply.status, mimetype=reply.content_type)
+        return func.HttpResponse(reply.encode(), status_code=reply.status, mimetype=reply.content_type)
 
     return serve
 

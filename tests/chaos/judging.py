@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
 from local.workspace import UpdateRecord
-from tests.chaos.books import FINAL_STATES, Entries, StoredRun
+from tests.chaos.books import FINAL_STATES, Books, Entries, StoredRun
 from tests.chaos.wishes import CancelWish, Ground, StartWish
 
 STATUS_OF = {"COMPLETED": "Success", "FAILED": "Failed", "CANCELED": "Cancelled"}
@@ -15,12 +15,15 @@ STATUS_OF = {"COMPLETED": "Success", "FAILED": "Failed", "CANCELED": "Cancelled"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Counts. All from `doubled` on have to be 0; `owed` and `delivered` have to be equal.
+    """Counts. All from `doubled` on have to be 0, and `delivered` as many as `owed`.
+
+    owed: the callbacks that callers wanted who were told of a run. delivered: those of them that came, at least once,
+    and told the receiver how the update ended, and nothing else.
 
     doubled: updates that no caller was told of, beyond one for each start without an answer. lost: updates of ours that
     no run tracks. twice: tracked by two runs, or listed twice. wrong: a tracked run that does not end as its update
     did. untrue: a caller was told what is not so, or nothing, ever. left: reservations, and keys without an outcome,
-    that nothing clears. bugs: exceptions that nobody raised on purpose.
+    that nothing clears, callbacks that stay in the queue. bugs: exceptions that nobody raised on purpose.
     """
 
     cases: int = 1
@@ -52,8 +55,12 @@ class Verdict:
 NOTHING = Verdict(cases=0)
 
 
-def judge(ground: Ground, updates: Mapping[str, list[UpdateRecord]], entries: Entries, bugs: list[str]) -> Verdict:
-    """`updates` is what Databricks has of the ground's pipelines, `entries` what storage has in its partition."""
+def judge(ground: Ground, books: Books, bugs: list[str]) -> Verdict:
+    entries, updates, deliveries = (
+        books.entries(ground.partition),
+        books.updates(ground.pipeline_ids),
+        books.deliveries(),
+    )
     ours = {(pid, update.update_id): update for pid, known in updates.items() for update in known if update.body}
     all_updates = {(pid, update.update_id): update for pid, known in updates.items() for update in known}
     tracking = Counter(
@@ -73,7 +80,12 @@ def judge(ground: Ground, updates: Mapping[str, list[UpdateRecord]], entries: En
     left = [f"a reservation of {pid} is left" for pid in entries.reserved] + ["a key has no outcome"] * (
         entries.open_keys
     )
+    left += ["a callback stays in the queue"] * entries.queued
+    waiting = [wish for wish in ground.starts if wish.callback_id is not None and wish.told]
+    undelivered = [f for wish in waiting if (f := _undelivered(wish, deliveries, entries)) is not None]
     return Verdict(
+        owed=len(waiting),
+        delivered=len(waiting) - len(undelivered),
         starts=len(ground.starts),
         updates=len(ours),
         tracked=sum(tracking[update] > 0 for update in ours),
@@ -84,7 +96,7 @@ def judge(ground: Ground, updates: Mapping[str, list[UpdateRecord]], entries: En
         untrue=len(untrue),
         left=len(left),
         bugs=len(bugs),
-        findings=(*doubled, *lost, *twice, *wrong, *untrue, *left, *(f"bug: {bug}" for bug in bugs)),
+        findings=(*doubled, *lost, *twice, *wrong, *untrue, *left, *undelivered, *(f"bug: {bug}" for bug in bugs)),
     )
 
 
@@ -133,3 +145,12 @@ def _not_stopped(wish: CancelWish, updates: Mapping[tuple[str, str], UpdateRecor
         return None
     states = [updates[wish.start.pipeline_id, update_id].state for update_id in wish.start.told]
     return None if states == ["CANCELED"] else f"update {wish.start.run_id} was to be stopped, it is {states}"
+
+
+def _undelivered(wish: StartWish, deliveries: Mapping[str, list[str]], entries: Entries) -> str | None:
+    """At least once, and each time with the status in which the run ended (which is judged by itself)."""
+    told = deliveries.get(str(wish.callback_id), [])
+    run = next((run for run in entries.runs.values() if wish.told & set(run.update_ids)), None)
+    if told and run is not None and set(told) == {run.status}:
+        return None
+    return f"the callback of the start of {wish.pipeline_id} told {told}, its run is {run and run.status}"

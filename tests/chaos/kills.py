@@ -21,7 +21,7 @@ from tests.chaos.aftermath import settle_down
 from tests.chaos.host_process import HostProcess, HttpDoor
 from tests.chaos.judging import Verdict
 from tests.chaos.stage import Stage
-from tests.chaos.wishes import CancelWish, Ground, StartWish
+from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
 from tests.rig import ManualClock
 
 CALLERS = 6
@@ -30,6 +30,7 @@ LIFE_SECONDS = (0.05, 2.0)
 _PAUSE_SECONDS = 0.1
 _SETTINGS = {
     "POLYSYNC_SWEEP_SCHEDULE": "* * * * * *",
+    "POLYSYNC_CALLBACK_SCHEDULE": "* * * * * *",
     "POLYSYNC_START_SETTLE_SECONDS": "5",
     "POLYSYNC_STATUS_MAX_AGE_SECONDS": "1",
 }
@@ -129,6 +130,8 @@ class _Callers:
         script = chance.choice(["COMPLETED", "FAILED"] if key is None else ["COMPLETED", "FAILED", "RUNNING"])
         pipeline_id = self._stage.workspace.add_pipeline(script=script_ending(script), drain_seconds=0.2)
         wish = StartWish(pipeline_id=pipeline_id, key=key, body={"full_refresh": chance.random() < 0.5})
+        if chance.random() < 0.5:
+            call_back(self._stage, wish)
         with self._lock:
             self._ground.pipeline_ids.append(pipeline_id)
             self._ground.starts.append(wish)

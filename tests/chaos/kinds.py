@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from local.faults import Fault
-from tests.chaos.stage import STORAGE, WORKSPACE
+from tests.chaos.stage import RECEIVER, STORAGE, WORKSPACE
 
 Aim = Callable[[str, str | None, int], Fault]
 """(upstream, label, how many such calls pass first) -> the fault of that call."""
@@ -91,7 +91,7 @@ KINDS: dict[str, Aim] = {
     "killed before": _plain("reset", then_down=True),
     "killed after": _plain("reset", "after", then_down=True),
 }
-"""Both sides. A success that is a page of HTML is what a proxy on the way answers."""
+"""All sides. A success that is a page of HTML is what a proxy on the way answers."""
 
 ONLY: dict[str, dict[str, Aim]] = {
     STORAGE: {
@@ -108,6 +108,9 @@ ONLY: dict[str, dict[str, Aim]] = {
 
 
 def kinds_of(upstream: str) -> dict[str, Aim]:
+    """A success that the receiver never saw is left out for it: nobody could tell it from a delivery."""
+    if upstream == RECEIVER:
+        return {name: aim for name, aim in KINDS.items() if name != "200 page before"}
     return KINDS | ONLY[upstream]
 
 
@@ -115,7 +118,7 @@ def random_faults() -> list[Fault]:
     """One of each kind for each side, for any call; but nobody is killed, and none fails several times on end."""
     return [
         aim(upstream, None, 0)
-        for upstream in (STORAGE, WORKSPACE)
+        for upstream in (STORAGE, WORKSPACE, RECEIVER)
         for name, aim in kinds_of(upstream).items()
         if "killed" not in name and "times" not in name
     ]

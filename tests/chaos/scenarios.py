@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from local.faults import Fault
 from local.workspace import script_ending
 from tests.chaos.app import App
 from tests.chaos.stage import Stage
-from tests.chaos.wishes import CancelWish, Ground, StartWish
+from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
 
 START = "POST /pipelines/{id}/updates"
 ATTACH = {"onConflict": "attach"}
@@ -42,17 +42,20 @@ def _sweep(stage: Stage, app: App, ground: Ground) -> None:
     app.sweep()
 
 
-def _start(stage: Stage, app: App, ground: Ground, **details: object) -> StartWish:
-    """A start in calm, its update running."""
-    wish = StartWish(pipeline_id=_pipeline(stage, ground, **details), key="first")
-    wish.ask(app)
+def _start(
+    stage: Stage, app: App, ground: Ground, body: Mapping[str, object] | None = None, **details: object
+) -> StartWish:
+    """A start in calm, its update running, its caller waiting to be called back."""
+    wish = StartWish(pipeline_id=_pipeline(stage, ground, **details), key="first", body=body or {})
+    call_back(stage, wish).ask(app)
     stage.workspace.set_state(wish.pipeline_id, None, "RUNNING")
     ground.starts.append(wish)
     return wish
 
 
 def _starts_with_key(stage: Stage, app: App, ground: Ground) -> None:
-    ground.starts.append(StartWish(pipeline_id=_pipeline(stage, ground), key="key", body={"full_refresh": "true"}))
+    wish = StartWish(pipeline_id=_pipeline(stage, ground), key="key", body={"full_refresh": "true"})
+    ground.starts.append(call_back(stage, wish))
 
 
 def _starts_before_there_is_a_table(stage: Stage, app: App, ground: Ground) -> None:
@@ -71,13 +74,13 @@ def _starts_beside_ours(stage: Stage, app: App, ground: Ground) -> None:
 
 def _joins_ours(stage: Stage, app: App, ground: Ground) -> None:
     first = _start(stage, app, ground)
-    ground.starts.append(StartWish(pipeline_id=first.pipeline_id, key="second", body=ATTACH))
+    ground.starts.append(call_back(stage, StartWish(pipeline_id=first.pipeline_id, key="second", body=ATTACH)))
 
 
 def _joins_anothers(stage: Stage, app: App, ground: Ground) -> None:
     pipeline_id = _pipeline(stage, ground)
     stage.workspace.start_elsewhere(pipeline_id)
-    ground.starts.append(StartWish(pipeline_id=pipeline_id, key="key", body=ATTACH))
+    ground.starts.append(call_back(stage, StartWish(pipeline_id=pipeline_id, key="key", body=ATTACH)))
 
 
 def _is_refused(stage: Stage, app: App, ground: Ground) -> None:
@@ -113,10 +116,18 @@ def _sweeps_many(stage: Stage, app: App, ground: Ground) -> None:
     stage.plan.clear()
 
 
+def _sweeps_a_retried_run(stage: Stage, app: App, ground: Ground) -> None:
+    """Its update failed, and Databricks has begun another in its place."""
+    wish = _start(stage, app, ground, {"followRetries": True}, retries=1, retry_script=script_ending("COMPLETED"))
+    app.sweep()
+    stage.workspace.set_state(wish.pipeline_id, None, "FAILED")
+    stage.clock.pass_time(seconds=5)
+
+
 def _sweeps_left_starts(stage: Stage, app: App, ground: Ground) -> None:
     """Two starts that died, one before its POST had left and one after it had worked, a minute ago."""
     for kind in ("before", "after"):
-        wish = StartWish(pipeline_id=_pipeline(stage, ground), key="key")
+        wish = call_back(stage, StartWish(pipeline_id=_pipeline(stage, ground), key="key"))
         ground.starts.append(wish)
         stage.plan.add(Fault("reset", when=kind, label=START, then_down=True))
         wish.ask(stage.new_app(ground.partition), lambda: stage.plan.is_down)
@@ -160,6 +171,26 @@ def _read(stage: Stage, app: App, ground: Ground) -> None:
         app.read(wish.run_id)
 
 
+def _owes(stage: Stage, app: App, ground: Ground) -> None:
+    wish = _start(stage, app, ground)
+    stage.workspace.set_state(wish.pipeline_id, None, "COMPLETED")
+    app.sweep()
+
+
+def _has_delivered(stage: Stage, app: App, ground: Ground) -> None:
+    _owes(stage, app, ground)
+    app.deliver()
+
+
+def _deliver(stage: Stage, app: App, ground: Ground) -> None:
+    app.deliver()
+
+
+def _redeliver(stage: Stage, app: App, ground: Ground) -> None:
+    app.redeliver(ground.starts[0].run_id)
+    app.deliver()
+
+
 SCENARIOS = (
     Scenario(path="start", name="with a key", prepare=_starts_with_key, act=_ask),
     Scenario(path="start", name="before there is a table", prepare=_starts_before_there_is_a_table, act=_ask),
@@ -172,8 +203,11 @@ SCENARIOS = (
     Scenario(path="sweep", name="of many runs, one to stop", prepare=_sweeps_many, act=_sweep),
     Scenario(path="sweep", name="of starts that died", prepare=_sweeps_left_starts, act=_sweep),
     Scenario(path="sweep", name="that clears a start", prepare=_sweeps_starts_that_never_show, act=_sweep),
+    Scenario(path="sweep", name="of a retried run", prepare=_sweeps_a_retried_run, act=_sweep),
     Scenario(path="cancel", name="of a run", prepare=_cancels, act=_ask),
     Scenario(path="cancel", name="by its start's key", prepare=_cancels_by_key, act=_ask),
     Scenario(path="cancel", name="without the route", prepare=_cancels_without_the_route, act=_ask),
     Scenario(path="read", name="of a stale run", prepare=_reads_a_stale_run, act=_read),
+    Scenario(path="callback", name="that is due", prepare=_owes, act=_deliver),
+    Scenario(path="callback", name="owed again", prepare=_has_delivered, act=_redeliver),
 )

@@ -54,10 +54,13 @@ class _Played:
 
 
 def record_places(stage: Stage, scenario: Scenario) -> list[Place]:
-    """Play the path without a fault, and give the calls it made."""
+    """Play the path without a fault, and give the calls it made. AssertionError when it does not end well by itself."""
     seen: Counter[tuple[str, str]] = Counter()
     places = []
-    for call in _play(stage, scenario, None).calls:
+    played = _play(stage, scenario, None)
+    if not played.verdict.is_good:
+        raise AssertionError(f"{scenario.path} {scenario.name}, without any fault: {played.verdict.findings}")
+    for call in played.calls:
         where = (call.upstream, call.label)
         places.append(Place(scenario=scenario, upstream=call.upstream, label=call.label, number=seen[where]))
         seen[where] += 1
@@ -94,6 +97,7 @@ def _play(stage: Stage, scenario: Scenario, case: Case | None, *, reserving: boo
     goes_on = stage.new_app(ground.partition, reserving=reserving) if was_killed else app
     verdict = settle_down(stage, goes_on, ground)
     stage.workspace.configure(has_update_stop=True)
+    stage.books.forget_deliveries()
     for pipeline_id in ground.pipeline_ids:
         stage.workspace.remove_pipeline(pipeline_id)
     return _Played(verdict=verdict, calls=calls)

@@ -22,7 +22,7 @@ from tests.chaos.host_process import ROOT, bare_environment
 from tests.chaos.judging import Verdict
 from tests.chaos.kinds import random_faults
 from tests.chaos.stage import Stage
-from tests.chaos.wishes import CancelWish, Ground, StartWish
+from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
 
 _READS_A_MINUTE = 3
 _SHARE_STOPPED = 0.1
@@ -97,6 +97,9 @@ class SoakApp:
     def sweep(self) -> None:
         self._call("sweep", {})
 
+    def deliver(self) -> None:
+        self._call("deliver", {})
+
     def resident_bytes(self) -> int:
         return int(self._call("memory", {})["bytes"])
 
@@ -132,6 +135,7 @@ def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
                     _want(stage, ground, chance, soak)
                 _let_callers_act(stage, app, ground, chance)
                 app.sweep()
+                app.deliver()
                 if minute == min(60, soak.minutes // 4):
                     first_bytes = app.resident_bytes()
                 if minute % 240 == 239:
@@ -158,6 +162,7 @@ def _want(stage: Stage, ground: Ground, chance: random.Random, soak: Soak) -> No
     ground.pipeline_ids.append(pipeline_id)
     key = None if not is_stopped and chance.random() < 0.2 else f"key-{len(ground.starts)}"
     wish = StartWish(pipeline_id=pipeline_id, key=key, body={"full_refresh": chance.random() < 0.5})
+    call_back(stage, wish)
     ground.starts.append(wish)
     if is_stopped:
         ground.cancels.append(CancelWish(start=wish, by_key=chance.random() < 0.5))

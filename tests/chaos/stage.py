@@ -15,9 +15,10 @@ from local.faults import Fault, FaultPlan, FaultProxy, storage_label, workspace_
 from local.workspace import SimulatedWorkspace
 from tests.chaos.app import App, BugLog, wire
 from tests.chaos.books import Books
+from tests.receiver import Receiver
 from tests.rig import ManualClock
 
-STORAGE, WORKSPACE = "storage", "workspace"
+STORAGE, WORKSPACE, RECEIVER = "storage", "workspace", "receiver"
 PACE_SECONDS = 10.0
 """About 50 s from an update's creation to its end."""
 SWEEP_SECONDS = 15
@@ -27,7 +28,7 @@ BASE_URL = "http://app.example"
 
 
 class Stage:
-    """One Azurite, one workspace, a proxy before each with a common plan of faults, and a clock.
+    """Azurite, a workspace and a receiver of callbacks, a proxy before each with a common plan of faults, and a clock.
 
     Every case plays in a partition of its own; `bugs` are the exceptions that the core did not raise on purpose.
     `pace_seconds` is how long a state of an update lasts.
@@ -52,8 +53,12 @@ class Stage:
         self._workspace_proxy = self._stack.enter_context(
             FaultProxy(self.workspace.url, self.plan, name=WORKSPACE, label=workspace_label)
         )
+        receiver = self._stack.enter_context(Receiver())
+        self._receiver_proxy = self._stack.enter_context(
+            FaultProxy(f"http://{receiver.host}", self.plan, name=RECEIVER, label=_callback_label)
+        )
         self.tables = azurite.connection_string
-        self.books = Books(self.tables, self.workspace)
+        self.books = Books(self.tables, self.workspace, receiver)
         self.books.create_table()
         self._stack.enter_context(BugLog(self.bugs))
         self._stack.enter_context(_environment(self.identity()))
@@ -77,6 +82,13 @@ class Stage:
         """Of the workspace through its proxy."""
         return self._workspace_proxy.url
 
+    def new_callback_id(self) -> str:
+        return f"callback-{next(self._numbers)}"
+
+    def callback_url(self, callback_id: str) -> str:
+        """Where a caller waits to be called back: the receiver, through its proxy."""
+        return f"{self._receiver_proxy.url}/{callback_id}"
+
     def identity(self) -> dict[str, str]:
         """What azure-identity reads from the environment: the workspace's identity endpoint, through the proxy too."""
         return {
@@ -87,7 +99,12 @@ class Stage:
     def environ(self, partition: str) -> dict[str, str]:
         """The environment of an app whose only workspace is named `partition`."""
         workspaces = json.dumps({partition: {"url": self.workspace_url}})
-        return {"POLYSYNC_WORKSPACES": workspaces, "POLYSYNC_TABLES": self.proxied_tables(), **self.identity()}
+        return {
+            "POLYSYNC_WORKSPACES": workspaces,
+            "POLYSYNC_TABLES": self.proxied_tables(),
+            "POLYSYNC_CALLBACK_HOSTS": f"127.0.0.1:{self._receiver_proxy.port}",
+            **self.identity(),
+        }
 
     def new_app(self, partition: str, *, reserving: bool = True) -> App:
         """A new process of the app."""
@@ -96,8 +113,12 @@ class Stage:
     def calm(self) -> None:
         """No more faults; whatever is still under way comes to its end."""
         self.plan.clear()
-        self._storage_proxy.wait_until_idle()
-        self._workspace_proxy.wait_until_idle()
+        for proxy in (self._storage_proxy, self._workspace_proxy, self._receiver_proxy):
+            proxy.wait_until_idle()
+
+
+def _callback_label(method: str, _target: str, _body: bytes) -> str:
+    return f"{method} callback"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.app import Answer, Door
+from tests.chaos.stage import Stage
 
 
 def _never() -> bool:
@@ -17,12 +18,13 @@ def _never() -> bool:
 class StartWish:
     """One update wanted. With a key it is asked for until there is an answer; without one, once.
 
-    `told` are the updates that its caller was told of: never more than one.
+    `told` are the updates that its caller was told of: never more than one. `callback_id`: it waits to be called back.
     """
 
     pipeline_id: str
     key: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
+    callback_id: str | None = None
     asked: int = 0
     told: set[str] = field(default_factory=set)
     refusal: Answer | None = None
@@ -56,6 +58,13 @@ class StartWish:
             self.told.add(str(answer.body["updateId"]))
         elif 400 <= answer.status < 500:
             self.refusal = answer
+
+
+def call_back(stage: Stage, wish: StartWish) -> StartWish:
+    """The same wish, its caller waiting at the stage's receiver."""
+    wish.callback_id = stage.new_callback_id()
+    wish.body = {**wish.body, "callbackUrl": stage.callback_url(wish.callback_id)}
+    return wish
 
 
 @dataclass(kw_only=True)
