@@ -19,11 +19,11 @@ class SweepingDoor(Door, Protocol):
 
 
 MOST_SWEEPS = 80
-"""20 minutes, in simulated time."""
+"""26 minutes, in simulated time."""
 
 
 def settle_down(stage: Stage, app: SweepingDoor, ground: Ground) -> Verdict:
-    """`app` is the process that goes on. What is still open after 20 minutes is judged as it stands."""
+    """`app` is the process that goes on. What is still open after that time is judged as it stands."""
     for number in range(MOST_SWEEPS):
         app.sweep()
         app.deliver()

@@ -27,7 +27,7 @@ class Scenario:
 
 
 def _pipeline(stage: Stage, ground: Ground, **details: object) -> str:
-    pipeline_id = stage.workspace.add_pipeline(**details)  # type: ignore[arg-type]
+    pipeline_id = stage.workspace.add_pipeline(stage.new_pipeline_id(), **details)  # type: ignore[arg-type]
     ground.pipeline_ids.append(pipeline_id)
     return pipeline_id
 

@@ -10,7 +10,7 @@ from local.faults import SeenCall
 from tests.chaos.aftermath import settle_down
 from tests.chaos.judging import Verdict
 from tests.chaos.kinds import kinds_of
-from tests.chaos.scenarios import SCENARIOS, Scenario
+from tests.chaos.scenarios import SCENARIOS, START, Scenario
 from tests.chaos.stage import Stage
 from tests.chaos.wishes import Ground
 
@@ -75,6 +75,24 @@ def all_cases(stage: Stage) -> list[Case]:
     """Recorded, not typed. The first path is played once before, for what is made only once (await's secret)."""
     _play(stage, SCENARIOS[0], None)
     return [case for scenario in SCENARIOS for case in cases_of(record_places(stage, scenario))]
+
+
+def sample_of(cases: Iterable[Case]) -> list[Case]:
+    """One case of each fault on each path, at another call each time; the same ones every time."""
+    by_kind: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        by_kind.setdefault((case.place.scenario.path, case.fault), []).append(case)
+    return [group[number * 7 % len(group)] for number, group in enumerate(by_kind.values())]
+
+
+def control_cases(cases: Iterable[Case]) -> list[Case]:
+    """The cases that a start without a reservation does not stand: its POST works, and nobody hears of it."""
+    unheard = {"reset, executed later", "killed after"}
+    return [
+        case
+        for case in cases
+        if case.fault in unheard and case.place.scenario.path == "start" and case.place.label == START
+    ]
 
 
 def play_case(stage: Stage, case: Case, *, reserving: bool = True) -> Result:

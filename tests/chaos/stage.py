@@ -19,9 +19,9 @@ from tests.receiver import Receiver
 from tests.rig import ManualClock
 
 STORAGE, WORKSPACE, RECEIVER = "storage", "workspace", "receiver"
-PACE_SECONDS = 10.0
-"""About 50 s from an update's creation to its end."""
-SWEEP_SECONDS = 15
+PACE_SECONDS = 4.0
+"""About 20 s from an update's creation to its end."""
+SWEEP_SECONDS = 20
 _NO_WORD = Fault("status", status=403)
 """What a dead process hears of storage: tells as little as a reset, and the library does not wait to repeat it."""
 BASE_URL = "http://app.example"
@@ -81,6 +81,10 @@ class Stage:
     def workspace_url(self) -> str:
         """Of the workspace through its proxy."""
         return self._workspace_proxy.url
+
+    def new_pipeline_id(self) -> str:
+        """In ascending order, so that a path makes the same calls each time it is played."""
+        return f"pipeline-{next(self._numbers):06d}"
 
     def new_callback_id(self) -> str:
         return f"callback-{next(self._numbers)}"
