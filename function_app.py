@@ -4,10 +4,10 @@ import os
 
 import azure.functions as func
 
-from polysync_core import endpoints
+from polysync_core import endpoints, endpoints_jobs
 from polysync_core.answering import Endpoint, answer, on_timer
 from polysync_core.rules.http_contract import Call
-from polysync_core.settings import callback_schedule, sweep_schedule
+from polysync_core.settings import callback_schedule, discovery_schedule, sweep_schedule
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -47,6 +47,31 @@ def redeliver(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, endpoints.redeliver)
 
 
+@app.route("jobs/discover", methods=["POST"])
+def discover_jobs(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints_jobs.discover_jobs)
+
+
+@app.route("jobs/{pipeline_id}/sync", methods=["POST"])
+def sync_parameters(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints_jobs.sync_parameters)
+
+
+@app.route("jobs", methods=["GET"])
+def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints_jobs.list_jobs)
+
+
+@app.route("jobs/{pipeline_id}", methods=["GET"])
+def get_job(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints_jobs.get_job)
+
+
+@app.route("jobs/{pipeline_id}/parameters/{name}", methods=["PUT"])
+def set_parameter(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints_jobs.set_parameter)
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, endpoints.health)
@@ -60,6 +85,11 @@ def sweep_runs(timer: func.TimerRequest) -> None:
 @app.timer_trigger("timer", callback_schedule(os.environ), run_on_startup=False)
 def deliver_callbacks(timer: func.TimerRequest) -> None:
     on_timer("deliver_callbacks", endpoints.deliver)
+
+
+@app.timer_trigger("timer", discovery_schedule(os.environ), run_on_startup=False)
+def discover_on_schedule(timer: func.TimerRequest) -> None:
+    on_timer("discover_on_schedule", endpoints_jobs.discover_on_schedule)
 
 
 def _serve(req: func.HttpRequest, endpoint: Endpoint) -> func.HttpResponse:

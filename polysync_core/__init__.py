@@ -4,9 +4,12 @@ function_app            the triggers: decode, call, reply
 answering               a use case's outcome -> an HTTP answer
 services                the only wiring: Settings -> adapters, built on first use
 starting, cancelling, reading, sweeping, delivering, checking    the use cases: gather, decide, apply
-adapters/               I/O: databricks, entra, run_store, callback_store, callbacks, clock
+jobs, discovering       the use cases of jobs; fetching and keeping are their hands
+adapters/               I/O: databricks, entra, run_store, callback_store, callbacks, job_store, clock
 settings                the environment, validated
-rules/                  pure: run_states, start_rules, sweep_rules, pipelines_api, http_contract, run_document,
-                        run_entity, row_keys, addresses, callback_addresses, callback_rules, callback_entity
-model, callback_model, errors    values and the error tree
+rules/                  pure: run_states, start_rules, sweep_rules, run_transitions, pipelines_api, http_contract,
+                        run_document, run_entity, row_keys, addresses
+                        of callbacks: callback_addresses, callback_rules, callback_entity
+                        of jobs: parameters, discovery_rules, job_contract, job_document, job_entity
+model, callback_model, job_model, ids, errors    values and the error tree
 """

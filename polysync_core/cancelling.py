@@ -15,7 +15,8 @@ from polysync_core.errors import (
     StorageUnavailable,
     TokenUnavailable,
 )
-from polysync_core.model import Run, RunId, TrackedRun
+from polysync_core.ids import RunId
+from polysync_core.model import Run, TrackedRun
 from polysync_core.rules import row_keys
 
 _log = logging.getLogger("polysync.cancel")

@@ -70,7 +70,9 @@ def _last_sweep(access: WorkspaceAccess) -> str:
     age = access.clock.now() - last.swept_at
     told = f"{int(age.total_seconds())} s ago, {last.report.active} active, {last.report.failed} not seen"
     if last.set_aside:
-        raise _Unhealthy(f"{told}; {len(last.set_aside)} rows cannot be read and are set aside: {last.set_aside[0]} …")
+        raise _Unhealthy(
+            f"{told}; {last.report.set_aside} rows cannot be read and are set aside, one is {last.set_aside[0]}"
+        )
     if age > SWEEP_OVERDUE and access.store.active_runs(access.workspace.name).runs:
         raise _Unhealthy(f"{told}; active runs are waiting for the timer sweep_runs")
     return told

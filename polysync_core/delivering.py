@@ -17,7 +17,8 @@ from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.callbacks import CallbackSender
 from polysync_core.callback_model import CallbackState, HeldCallback, Waiter
 from polysync_core.errors import CallbacksNotOwed, PolysyncError, RunNotFound
-from polysync_core.model import Run, RunId
+from polysync_core.ids import RunId
+from polysync_core.model import Run
 from polysync_core.rules import callback_rules
 from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.callback_rules import TryResult

@@ -5,6 +5,9 @@ PolysyncError
 ├── InvalidRequest         400  a field of the request; names it, what was given, what is allowed
 │   └── BodyTooLarge       413
 ├── RunNotFound            404  no such run, or nothing of ours active
+├── JobNotFound            404  no such job; tells how to import it
+├── ParameterReadOnly      409  a parameter that only Databricks changes
+├── JobTooLarge            422  a pipeline's configuration that no row can hold
 ├── UpdateConflict         409  the pipeline has an active update, or a start in flight
 ├── TooManyCallbacks       409  so many callers wait for the run already that no more can be called back
 ├── CallbacksNotOwed       409  the run is active: its callbacks are sent when it finishes
@@ -95,6 +98,24 @@ class BodyTooLarge(InvalidRequest):
 
 class RunNotFound(PolysyncError):
     code, http_status, title = "RunNotFound", 404, "No such run"
+
+
+class JobNotFound(PolysyncError):
+    code, http_status, title = "JobNotFound", 404, "No such job"
+
+    def __init__(self, pipeline_id: str, workspace: str) -> None:
+        super().__init__(
+            f"There is no job {pipeline_id} in workspace {workspace}. "
+            "A discovery imports the workspace's pipelines: POST /api/jobs/discover."
+        )
+
+
+class ParameterReadOnly(PolysyncError):
+    code, http_status, title = "ParameterReadOnly", 409, "This parameter is changed in Databricks"
+
+
+class JobTooLarge(PolysyncError):
+    code, http_status, title = "JobTooLarge", 422, "The pipeline's configuration is too large"
 
 
 class UpdateConflict(PolysyncError):

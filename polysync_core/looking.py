@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.databricks import Conversation
 from polysync_core.errors import DatabricksError, PolysyncError
-from polysync_core.model import Run, RunError, RunId, SeenUpdate
+from polysync_core.ids import RunId
+from polysync_core.model import Run, RunError, SeenUpdate
 from polysync_core.rules import failure_reasons, retry_rules
 from polysync_core.rules.run_transitions import NO_AFTERMATH, Aftermath, Missing, knows_reason, wants_aftermath
 

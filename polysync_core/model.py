@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
 
 from polysync_core.callback_model import Callback, CallbackAddress, Waiter
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+from polysync_core.ids import RunId
 
 
 class Status(StrEnum):
@@ -29,35 +26,6 @@ class OnConflict(StrEnum):
 
     FAIL = "fail"
     ATTACH = "attach"
-
-
-def is_id(text: str) -> bool:
-    """Whether `text` can be a pipeline id or an update id: 1 to 64 letters, digits, '-' or '_' (Databricks' are UUIDs).
-
-    Only such a text ever enters a path or a row key.
-    """
-    return _ID.fullmatch(text) is not None
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class RunId:
-    """The mission's composite run id, printed as "{pipeline_id}:{update_id}"."""
-
-    pipeline_id: str
-    update_id: str
-
-    def __post_init__(self) -> None:
-        if not (is_id(self.pipeline_id) and is_id(self.update_id)):
-            raise ValueError("a run id is {pipeline_id}:{update_id}, each 1 to 64 letters, digits, '-' or '_'")
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read "{pipeline_id}:{update_id}"; ValueError when it is not of that form."""
-        pipeline_id, _, update_id = text.partition(":")
-        return cls(pipeline_id, update_id)
-
-    def __str__(self) -> str:
-        return f"{self.pipeline_id}:{self.update_id}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,6 +166,7 @@ class Reservation:
     follow_retries: bool = False
     start_row: str | None = None
     waiter: Waiter | None = None
+    pipeline_name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,8 +9,9 @@ from datetime import datetime
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.errors import PolysyncError, RunNotFound
+from polysync_core.ids import RunId
 from polysync_core.looking import look_at
-from polysync_core.model import Run, RunFilter, RunId
+from polysync_core.model import Run, RunFilter
 from polysync_core.rules import sweep_rules
 from polysync_core.rules.run_transitions import TransitionLimits, decide
 

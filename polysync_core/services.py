@@ -16,6 +16,7 @@ from polysync_core.adapters.callbacks import CallbackSender
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks import Databricks, HttpPool
 from polysync_core.adapters.entra import EntraTokens, build_credential
+from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks, Remembered
 from polysync_core.adapters.run_cleaner import RunCleaner
 from polysync_core.adapters.run_store import RunStore
@@ -23,7 +24,7 @@ from polysync_core.adapters.tables import Table
 from polysync_core.model import Check
 from polysync_core.settings import Settings
 
-RUNS_TABLE = "PolysyncRuns"
+RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
 _SECRET_BYTES = 32
 _HEALTH_SECONDS = 30.0
 
@@ -63,11 +64,13 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
     tokens = EntraTokens(lambda: build_credential(environ), clock)
     table = Table(settings.tables, RUNS_TABLE, lambda: tokens.credential)
     store, cleaner = RunStore(table, new_id), RunCleaner(table)
+    jobs = JobStore(Table(settings.tables, JOBS_TABLE, lambda: tokens.credential), new_id)
     pool, looks = HttpPool(), Looks(clock)
     accesses = {
         workspace.name: WorkspaceAccess(
             databricks=Databricks(workspace, pool, tokens, clock),
             store=store,
+            jobs=jobs,
             cleaner=cleaner,
             clock=clock,
             looks=looks,

@@ -21,11 +21,14 @@ from polysync_core.errors import SettingsError
 from polysync_core.model import Workspace
 from polysync_core.rules import callback_addresses
 from polysync_core.rules.callback_addresses import HostRule
+from polysync_core.rules.parameters import DEFAULT_PATTERNS, parse_patterns
 
 DEFAULT_WORKSPACE = "default"
 EVERY_15_SECONDS = "*/15 * * * * *"
 SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
 CALLBACK_SCHEDULE = "POLYSYNC_CALLBACK_SCHEDULE"
+HOURLY = "0 0 * * * *"
+DISCOVERY_SCHEDULE = "POLYSYNC_DISCOVERY_SCHEDULE"
 SIGNING_SETTING = "POLYSYNC_CALLBACK_SECRET"
 SETTING_NAMES = frozenset(
     {
@@ -34,6 +37,8 @@ SETTING_NAMES = frozenset(
         "POLYSYNC_TABLES",
         SWEEP_SCHEDULE,
         CALLBACK_SCHEDULE,
+        DISCOVERY_SCHEDULE,
+        "POLYSYNC_PARAMETERS",
         "POLYSYNC_PUBLIC_URL",
         "POLYSYNC_STATUS_MAX_AGE_SECONDS",
         "POLYSYNC_LOST_AFTER_MINUTES",
@@ -70,7 +75,10 @@ class TablesAddress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """All settings, valid. `notes` are faults that a safe default covers; health shows them."""
+    """All settings, valid. `parameters` are the patterns of names to import (rules/parameters says how they match).
+
+    `notes` are faults that a safe default covers; health shows them.
+    """
 
     workspaces: tuple[Workspace, ...]
     tables: TablesAddress
@@ -83,6 +91,7 @@ class Settings:
     retention_days: int
     callback_hosts: tuple[HostRule, ...]
     callback_secret: str | None = field(repr=False)
+    parameters: tuple[str, ...]
     notes: tuple[str, ...]
 
     @classmethod
@@ -99,6 +108,11 @@ def sweep_schedule(environ: Mapping[str, str]) -> str:
 def callback_schedule(environ: Mapping[str, str]) -> str:
     """The schedule of the timer that delivers callbacks, with the same fall-back."""
     return _schedule(environ, CALLBACK_SCHEDULE, EVERY_15_SECONDS)[0]
+
+
+def discovery_schedule(environ: Mapping[str, str]) -> str:
+    """The timer's schedule, read when the app is indexed; an invalid setting falls back to every hour."""
+    return _schedule(environ, DISCOVERY_SCHEDULE, HOURLY)[0]
 
 
 def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str, str | None]:
@@ -138,7 +152,12 @@ class _Reader:
         timeout = self._whole_number("POLYSYNC_RUN_TIMEOUT_MINUTES", default=0, least=1, most=43200)
         retention = self._whole_number("POLYSYNC_RETENTION_DAYS", default=90, least=1, most=3650)
         callback_hosts, callback_secret = self._callback_hosts(), self._callback_secret()
-        schedules = [_schedule(self._environ, name, EVERY_15_SECONDS) for name in (SWEEP_SCHEDULE, CALLBACK_SCHEDULE)]
+        parameters = self._patterns()
+        schedules = [
+            _schedule(self._environ, SWEEP_SCHEDULE, EVERY_15_SECONDS),
+            _schedule(self._environ, CALLBACK_SCHEDULE, EVERY_15_SECONDS),
+            _schedule(self._environ, DISCOVERY_SCHEDULE, HOURLY),
+        ]
         if self._problems or tables is None:
             raise SettingsError(self._problems)
         return Settings(
@@ -153,6 +172,7 @@ class _Reader:
             retention_days=retention,
             callback_hosts=callback_hosts,
             callback_secret=callback_secret,
+            parameters=parameters,
             notes=tuple(note for _, note in schedules if note),
         )
 
@@ -176,6 +196,13 @@ class _Reader:
             return int(given)
         self._wrong(name, f"must be a whole number from {least} to {most}")
         return default
+
+    def _patterns(self) -> tuple[str, ...]:
+        try:
+            return parse_patterns(self._text("POLYSYNC_PARAMETERS") or DEFAULT_PATTERNS)
+        except ValueError as wrong:
+            self._wrong("POLYSYNC_PARAMETERS", f"{wrong}; give names and patterns like '{DEFAULT_PATTERNS}'")
+            return ()
 
     def _workspaces(self) -> tuple[Workspace, ...]:
         host, listed = self._text("DATABRICKS_HOST"), self._text("POLYSYNC_WORKSPACES")

@@ -6,7 +6,8 @@ import logging
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.databricks import Conversation
-from polysync_core.model import Attempt, HeldReservation, Reservation, Run, RunId, SeenUpdate
+from polysync_core.ids import RunId
+from polysync_core.model import Attempt, HeldReservation, Reservation, Run, SeenUpdate
 from polysync_core.rules import start_rules
 from polysync_core.rules.callback_rules import put_waiter
 
@@ -66,6 +67,7 @@ def new_run(reservation: Reservation, seen: SeenUpdate, access: WorkspaceAccess,
         seen_at=now,
         updated_at=now,
         attempts=(attempt,),
+        pipeline_name=reservation.pipeline_name,
         started_at=seen.created_at,
         state_since=now,
         timeout_at=None if attached else reservation.timeout_at,

@@ -23,15 +23,19 @@ from polysync_core.errors import (
     KeyInFlight,
     KeyReused,
     PolysyncError,
+    RowUnreadable,
     RunNotFound,
     StartUnknown,
     StorageUnavailable,
     TooManyCallbacks,
     UpdateConflict,
 )
-from polysync_core.model import HeldReservation, OnConflict, Reservation, Run, RunId, SeenUpdate, StartRequest, UsedKey
+from polysync_core.ids import RunId
+from polysync_core.job_model import JobDefaults
+from polysync_core.model import HeldReservation, OnConflict, Reservation, Run, SeenUpdate, StartRequest, UsedKey
 from polysync_core.rules import row_keys, start_rules
 from polysync_core.rules.addresses import update_url
+from polysync_core.rules.parameters import resolve_full_refresh
 from polysync_core.rules.pipelines_api import START_HINT
 from polysync_core.rules.start_rules import NextStep
 from polysync_core.settling import find_started, new_run
@@ -53,6 +57,7 @@ def start_update(
 ) -> Started:
     """Start an update of a pipeline, or give what an earlier request with the same key came to.
 
+    full_refresh is what the request says, else what the job has stored if its direction lets it be sent, else false.
     Answers within 45 s. Raises DatabricksError and its kin when it was refused, UpdateConflict when the pipeline is
     busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet, StorageUnavailable.
     """
@@ -71,7 +76,8 @@ class _Start:
         self._began_at = access.clock.monotonic()
         key = request.idempotency_key
         self._start_row = None if key is None else row_keys.start(request.pipeline_id, key)
-        self._full_refresh = bool(request.full_refresh)
+        self._defaults = self._find_defaults()
+        self._full_refresh = resolve_full_refresh(request.full_refresh, self._defaults.full_refresh)
 
     def run(self) -> Started:
         held = self._reserve()
@@ -80,6 +86,23 @@ class _Start:
     @property
     def _seconds_gone(self) -> float:
         return self._clock.monotonic() - self._began_at
+
+    def _find_defaults(self) -> JobDefaults:
+        """The job's name and stored full_refresh.
+
+        A row that cannot be read counts as none: it must not stop starts for good, and of the two wrong guesses an
+        update without a full refresh is the one that destroys nothing.
+        """
+        try:
+            return self._access.jobs.find_defaults(self._access.workspace.name, self._request.pipeline_id)
+        except RowUnreadable as error:
+            _log.error(
+                "the stored full_refresh of pipeline %s counts as not set: %s",
+                self._request.pipeline_id,
+                error.detail,
+                extra={"pipeline_id": self._request.pipeline_id, "action": "start"},
+            )
+            return JobDefaults()
 
     # --- the reservation and the key
 
@@ -104,6 +127,7 @@ class _Start:
                 follow_retries=self._request.follow_retries,
                 start_row=self._start_row,
                 waiter=None if address is None else Waiter(callback_id=callback_id, address=address),
+                pipeline_name=self._defaults.name,
             )
             held = self._store.reserve(
                 reservation,

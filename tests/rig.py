@@ -14,7 +14,8 @@ from polysync_core import cancelling, reading, services, starting, sweeping
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.clock import Clock
 from polysync_core.cancelling import Cancelled
-from polysync_core.model import Run, RunId, StartRequest, SweepReport
+from polysync_core.ids import RunId
+from polysync_core.model import Run, StartRequest, SweepReport
 from polysync_core.reading import RunView
 from polysync_core.rules import http_contract
 from polysync_core.rules.http_contract import Call

@@ -32,9 +32,7 @@ def main() -> int:
             else:
                 screen.say("Everything runs on this machine: the app, Azurite, and a simulated Databricks workspace.")
             story = Story(stack, screen)
-            pipeline_id, endless_id = story.pick_pipelines(given.pipeline)
-            story.tell(pipeline_id, endless_id)
-            story.where_next(pipeline_id)
+            story.where_next(story.tell(given.pipeline))
             if given.stay:
                 screen.say("\nAll of it keeps running; these lines work. Ctrl-C ends it.")
                 signal.pause()

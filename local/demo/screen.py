@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.status import Status
 from rich.table import Table
 
@@ -61,6 +62,20 @@ class Screen:
             return
         with self._console.status(escape(text)) as status:
             yield status
+
+    @contextmanager
+    def progress(self, text: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """A bar that the given function moves to a count, on a terminal; elsewhere nothing."""
+        with Progress(
+            TextColumn(f"   {text}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        ) as progress:
+            task = progress.add_task(text, total=total)
+            yield lambda count: progress.update(task, completed=count)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")

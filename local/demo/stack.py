@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,22 +13,30 @@ from pathlib import Path
 
 from local.azurite import Azurite
 from local.host import HostStartError, LocalHost
+from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
 from polysync_core import services
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "demo-key"
 PORT = 7071
-SWEEP_SECONDS = 2
-PACE_SECONDS = 2.0
+TIMER = "*/2 * * * * *"
+PACE_SECONDS = 1.5
+PIPELINES = 120
+LATENCY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A running app. `workspace` is None when it drives a real one."""
+    """A running app, and a receiver of its callbacks. `workspace` is None when it drives a real one.
+
+    `callback_secret` signs what the receiver gets, as POLYSYNC_CALLBACK_SECRET.
+    """
 
     url: str
     workspace: SimulatedWorkspace | None
+    receiver: Receiver
+    callback_secret: str
     log_file: Path
 
 
@@ -41,11 +51,17 @@ def running_stack(log_file: Path) -> Iterator[Stack]:
         workspace = None
         if not is_real:
             workspace = stack.enter_context(SimulatedWorkspace(pace_seconds=PACE_SECONDS))
+            workspace.add_pipelines(PIPELINES)
+            workspace.configure(latency_seconds=LATENCY_SECONDS)
             os.environ.update(workspace.environ())
-        os.environ.setdefault("POLYSYNC_SWEEP_SCHEDULE", f"*/{SWEEP_SECONDS} * * * * *")
+        receiver = stack.enter_context(Receiver())
+        secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        os.environ.update(POLYSYNC_CALLBACK_HOSTS=receiver.host, POLYSYNC_CALLBACK_SECRET=secret)
+        for name in ("POLYSYNC_SWEEP_SCHEDULE", "POLYSYNC_CALLBACK_SCHEDULE"):
+            os.environ.setdefault(name, TIMER)
         services.forget()
         host = _start_host(stack)
-        yield Stack(url=host.url, workspace=workspace, log_file=log_file)
+        yield Stack(url=host.url, workspace=workspace, receiver=receiver, callback_secret=secret, log_file=log_file)
 
 
 def _start_host(stack: ExitStack) -> LocalHost:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
+from standardwebhooks import Webhook
 
 from local.demo.screen import Screen
 from local.demo.stack import KEY, Stack
@@ -28,14 +32,28 @@ class Story:
         self._session = requests.Session()
         self._patience_seconds = _REAL_PATIENCE_SECONDS if stack.workspace is None else _PATIENCE_SECONDS
 
-    def tell(self, pipeline_id: str, endless_id: str) -> None:
-        """Start `pipeline_id` and follow it to its end; start `endless_id` and cancel it."""
+    def tell(self, given: str | None) -> str:
+        """The whole story; gives the pipeline that it ran. `given`: the pipeline of a real workspace."""
+        self._screen.step("Discover the workspace's pipelines as jobs, with their parameters")
+        pipeline_id, endless_id = self._pick_pipelines(given)
+        self._discover()
+        self._show_job(pipeline_id)
+        if self._stack.workspace is not None:
+            self._screen.say(
+                "   Only full_refresh ever reaches an update. Stored with the job, it decides where a start is silent:"
+            )
+            address = f"{self._stack.url}/api/jobs/{pipeline_id}/parameters/full_refresh"
+            self._call("PUT", address, 200, {"value": True, "direction": "Input"})
         self._screen.step("Start an update: the answer comes at once, with the addresses to wait on")
-        first = self._start(pipeline_id, {"full_refresh": True})
+        body = {"callbackUrl": self._stack.receiver.url("/hooks/orders?code=a-credential")}
+        first = self._start(pipeline_id, body)
+        expects_full_refresh = self._stack.workspace is not None
+        _expect(first["fullRefresh"] is expects_full_refresh, "the job's full_refresh did not decide")
         self._screen.step("The timer sweeps the run in Table Storage until it is finished")
         ended = self._watch(first)
         _expect(ended["isFinished"] and ended["error"] is None, f"the run ended {ended['status']}")
         self._await(first)
+        self._receive(first)
         self._screen.step("A second run, cancelled once it runs")
         second = self._start(endless_id, {}, brief=True)
         self._watch(second, until="RUNNING")
@@ -44,8 +62,9 @@ class Story:
         _expect(ended["status"] == "Cancelled", f"the cancelled run ended {ended['status']}")
         self._screen.step("The history")
         self._history()
+        return pipeline_id
 
-    def pick_pipelines(self, given: str | None) -> tuple[str, str]:
+    def _pick_pipelines(self, given: str | None) -> tuple[str, str]:
         """The pipeline to run, and the one to cancel: of a real workspace the one named, else two made for the demo."""
         if self._stack.workspace is None:
             if given is None:
@@ -55,6 +74,74 @@ class Story:
             self._stack.workspace.add_pipeline(name="orders"),
             self._stack.workspace.add_pipeline(name="clicks (continuous)", script=script_ending("RUNNING")),
         )
+
+    # --- jobs
+
+    def _discover(self) -> None:
+        """Discover until the report is complete, with a bar that counts the jobs as they come."""
+        total = None if self._stack.workspace is None else len(self._stack.workspace.pipeline_ids())
+        url = f"{self._stack.url}/api/jobs/discover"
+        self._screen.curl("POST", url, KEY, {})
+        with ThreadPoolExecutor(1) as pool, self._screen.progress("jobs", total) as show:
+            report = pool.submit(self._discover_all, url)
+            while not report.done():
+                show(self._count_jobs())
+                time.sleep(0.1)
+        counts = report.result()
+        self._screen.say(f"   {counts['added']} jobs added, {counts['unchanged']} unchanged")
+        _expect(total in {None, self._count_jobs()}, "not every pipeline became a job")
+
+    def _discover_all(self, url: str) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        body: dict[str, str] = {}
+        while True:
+            answer = requests.post(url, json=body, headers={"x-functions-key": KEY}, timeout=60)
+            _expect(answer.status_code == 200, f"the discovery answered {answer.status_code}: {answer.text}")
+            report = answer.json()
+            counts.update(report["jobs"])
+            if report["complete"]:
+                return counts
+            body = {"continuation": report["continuation"]}
+
+    def _count_jobs(self) -> int:
+        count, continuation = 0, ""
+        while True:
+            page = self._get(f"{self._stack.url}/api/jobs?limit=200&continuation={continuation}")
+            count += len(page["items"])
+            continuation = page["continuation"]
+            if continuation is None:
+                return count
+
+    def _show_job(self, pipeline_id: str) -> None:
+        url = f"{self._stack.url}/api/jobs/{pipeline_id}"
+        self._screen.curl("GET", url, KEY)
+        job = self._get(url)
+        rows = [
+            (
+                job["name"],
+                parameter["name"],
+                json.dumps(parameter["value"]),
+                parameter["dataType"],
+                parameter["direction"],
+                "yes" if parameter["forwarded"] else "no",
+            )
+            for parameter in job["parameters"]
+        ]
+        self._screen.table(("job", "parameter", "value", "data type", "direction", "forwarded"), rows)
+
+    # --- runs
+
+    def _receive(self, run: Mapping[str, Any]) -> None:
+        """Wait for the callback and verify its signature as any receiver would."""
+        receiver = self._stack.receiver
+        with self._screen.waiting("waiting for the callback …"):
+            _wait_until(lambda: bool(receiver.deliveries), _PATIENCE_SECONDS, "the callback did not come")
+        delivery = receiver.deliveries[0]
+        document = Webhook(self._stack.callback_secret).verify(delivery.body, dict(delivery.headers))
+        _expect(document["runId"] == run["runId"] and document["isFinished"], "the callback is about another run")
+        self._screen.say("   The callback came, and its Standard Webhooks signature is valid:")
+        headers = {name: delivery.headers[name] for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+        self._screen.answer(200, headers, {name: document[name] for name in ("runId", "status", "isFinished")})
 
     def where_next(self, pipeline_id: str) -> None:
         self._screen.step("Where to look next")
@@ -117,6 +204,13 @@ class Story:
         answer = self._session.get(url, headers={"x-functions-key": KEY}, timeout=60)
         _expect(answer.status_code == 200, f"GET {url} answered {answer.status_code}: {answer.text}")
         return answer.json()
+
+
+def _wait_until(holds: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    ends_at = time.monotonic() + seconds
+    while not holds():
+        _expect(time.monotonic() < ends_at, otherwise)
+        time.sleep(0.1)
 
 
 def _expect(holds: bool, otherwise: str) -> None:

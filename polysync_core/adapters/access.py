@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks import Databricks
+from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks
 from polysync_core.adapters.run_cleaner import RunCleaner
 from polysync_core.adapters.run_store import RunStore
@@ -15,10 +16,11 @@ from polysync_core.model import Workspace
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkspaceAccess:
-    """One workspace, its runs in storage, the clock, a maker of random ids, and this process's memory of its looks."""
+    """One workspace, its runs and jobs in storage, the clock, random ids, and this process's memory of its looks."""
 
     databricks: Databricks
     store: RunStore
+    jobs: JobStore
     cleaner: RunCleaner
     clock: Clock
     looks: Looks

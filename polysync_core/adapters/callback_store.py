@@ -16,7 +16,8 @@ from polysync_core.adapters.run_rows import RunRows, row_of
 from polysync_core.adapters.tables import Operation, Table, etag_of
 from polysync_core.callback_model import Callback, CallbackState, HeldCallback, OwedCallback, Waiter
 from polysync_core.errors import RowUnreadable, StorageUnavailable
-from polysync_core.model import Run, RunId
+from polysync_core.ids import RunId
+from polysync_core.model import Run
 from polysync_core.rules import callback_rules, row_keys
 from polysync_core.rules.callback_entity import decode_owed, decode_waiter, encode_owed, encode_waiter
 from polysync_core.rules.columns import Columns

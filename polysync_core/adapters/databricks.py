@@ -19,7 +19,9 @@ from urllib3.util.retry import Retry
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.entra import MANAGEMENT_SCOPE, EntraTokens
 from polysync_core.errors import DatabricksError, DatabricksUnreachable
-from polysync_core.model import JsonObject, RunId, SeenUpdate, Workspace
+from polysync_core.ids import RunId
+from polysync_core.job_model import PipelineSpec
+from polysync_core.model import JsonObject, SeenUpdate, Workspace
 from polysync_core.rules import pipelines_api
 from polysync_core.rules.failure_reasons import ErrorEvent
 from polysync_core.rules.pipelines_api import ApiRequest, PipelinesPage, UpdatesPage
@@ -121,6 +123,9 @@ class Conversation:
             if page_token is None or page_token in used:
                 return
             used.add(page_token)
+
+    def fetch_pipeline(self, pipeline_id: str) -> PipelineSpec:
+        return pipelines_api.decode_pipeline(self._send(pipelines_api.get_pipeline(pipeline_id)))
 
     def fetch_error_events(self, pipeline_id: str, *, timeout_seconds: float) -> tuple[ErrorEvent, ...]:
         """The newest error events of a pipeline, of whichever update."""

@@ -10,7 +10,8 @@ from itertools import islice
 from polysync_core.adapters import tables
 from polysync_core.adapters.tables import Table, etag_of
 from polysync_core.errors import RowUnreadable
-from polysync_core.model import Run, RunId
+from polysync_core.ids import RunId
+from polysync_core.model import Run
 from polysync_core.rules import row_keys
 from polysync_core.rules.run_entity import decode_run, decode_used_key
 

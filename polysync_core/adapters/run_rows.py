@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from polysync_core.adapters import tables
 from polysync_core.adapters.tables import Operation, Table, etag_of
-from polysync_core.model import Run, RunId, TrackedRun
+from polysync_core.ids import RunId
+from polysync_core.model import Run, TrackedRun
 from polysync_core.rules import row_keys
 from polysync_core.rules.columns import Columns
 from polysync_core.rules.run_entity import decode_run, encode_run

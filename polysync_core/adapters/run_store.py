@@ -16,6 +16,7 @@ from polysync_core.adapters.callback_store import CallbackStore, queue, waiter_r
 from polysync_core.adapters.run_rows import RunRows, row_of
 from polysync_core.adapters.tables import Operation, Table, etag_of
 from polysync_core.errors import RowUnreadable, StorageUnavailable
+from polysync_core.ids import RunId
 from polysync_core.model import (
     ActiveRows,
     HeldReservation,
@@ -23,7 +24,6 @@ from polysync_core.model import (
     Reservation,
     Run,
     RunFilter,
-    RunId,
     RunPage,
     TrackedRun,
     UsedKey,

@@ -56,9 +56,15 @@ def replace(row: Mapping[str, object], etag: str | None = None) -> Operation:
     return (TransactionOperation.UPDATE, row, {"mode": UpdateMode.REPLACE, **_if_unchanged(etag)})
 
 
-def merge(row: Mapping[str, object]) -> Operation:
-    """Change the named columns of a row that has to exist."""
-    return (TransactionOperation.UPDATE, row, {"mode": UpdateMode.MERGE})
+def merge(row: Mapping[str, object], etag: str | None = None) -> Operation:
+    """Change the named columns of a row that has to exist; with `etag` only of exactly that version."""
+    condition = {} if etag is None else _if_unchanged(etag)
+    return (TransactionOperation.UPDATE, row, {"mode": UpdateMode.MERGE, **condition})
+
+
+def insert_or_merge(row: Mapping[str, object]) -> Operation:
+    """Set the named columns, and leave the others of the row if it is there."""
+    return (TransactionOperation.UPSERT, row, {"mode": UpdateMode.MERGE})
 
 
 def delete(row: Mapping[str, object], etag: str | None = None) -> Operation:
@@ -84,10 +90,10 @@ class Table:
         self._lock = threading.Lock()
         self._client: TableClient | None = None
 
-    def get(self, partition: str, key: str) -> TableEntity | None:
-        """The row, or None."""
+    def get(self, partition: str, key: str, columns: list[str] | None = None) -> TableEntity | None:
+        """The row, or None; of `columns`, where given, those that it has."""
         try:
-            return self._table().get_entity(partition, key)
+            return self._table().get_entity(partition, key, select=columns)
         except ResourceNotFoundError:
             return None
         except _TROUBLE as wrong:
@@ -99,15 +105,15 @@ class Table:
         prefix: str,
         *,
         after: str = "",
+        upto: str | None = None,
         where: str = "",
         values: Mapping[str, object] | None = None,
         page_size: int | None = None,
     ) -> Iterator[TableEntity]:
-        """The partition's rows whose keys begin with `prefix`, in order of key, those after the key `after`."""
-        query = "PartitionKey eq @partition and RowKey gt @after and RowKey lt @end" + (
-            f" and {where}" if where else ""
-        )
-        given = {"partition": partition, "after": after or prefix, "end": end_of(prefix), **(values or {})}
+        """The partition's rows whose keys begin with `prefix`, in order of key: those after `after`, up to `upto`."""
+        ends = "RowKey lt @end" if upto is None else "RowKey le @end"
+        query = f"PartitionKey eq @partition and RowKey gt @after and {ends}" + (f" and {where}" if where else "")
+        given = {"partition": partition, "after": after or prefix, "end": upto or end_of(prefix), **(values or {})}
         try:
             yield from self._table().query_entities(query, parameters=given, results_per_page=page_size)
         except ResourceNotFoundError:
@@ -117,8 +123,15 @@ class Table:
 
     def put(self, row: Mapping[str, object]) -> None:
         """Write the row whatever was there."""
+        self._write(replace(row))
+
+    def set_columns(self, row: Mapping[str, object]) -> None:
+        """Set the named columns; the others of the row, if it is there, stay."""
+        self._write(insert_or_merge(row))
+
+    def _write(self, operation: Operation) -> None:
         try:
-            self._commit([replace(row)])
+            self._commit([operation])
         except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 

@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from polysync_core.model import RunId
+from polysync_core.ids import RunId
 
 PREFIX = "/api"
 POLL_AFTER_SECONDS = 15

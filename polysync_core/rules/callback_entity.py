@@ -12,7 +12,7 @@ from datetime import datetime
 
 from polysync_core.callback_model import Callback, CallbackAddress, CallbackKind, CallbackState, OwedCallback, Waiter
 from polysync_core.errors import RowUnreadable
-from polysync_core.model import RunId
+from polysync_core.ids import RunId
 from polysync_core.rules.columns import Columns, Row, without_nones
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from pydantic import TypeAdapter
+
 from polysync_core.errors import RowUnreadable
 
 Columns = dict[str, object]
@@ -59,6 +61,13 @@ class Row:
         if not isinstance(value, kind):
             raise RowUnreadable(f"The column {name} of a stored row is of the wrong kind.")
         return value
+
+    def parse(self, name: str, form: TypeAdapter[_T]) -> _T:
+        """A column of JSON, read strictly: every value in it has to be of the kind that `form` says."""
+        try:
+            return form.validate_json(self.need(name, str), strict=True)
+        except ValueError as wrong:
+            raise RowUnreadable(f"The column {name} of a stored row is spoilt.") from wrong
 
 
 def _plain(value: datetime) -> datetime:

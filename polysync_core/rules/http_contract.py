@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -16,7 +16,8 @@ from pydantic_core import PydanticCustomError
 
 from polysync_core.callback_model import CallbackAddress, CallbackKind
 from polysync_core.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError, RunNotFound
-from polysync_core.model import JsonObject, OnConflict, RunFilter, RunId, StartRequest, Status, is_id
+from polysync_core.ids import RunId, is_id
+from polysync_core.model import JsonObject, OnConflict, RunFilter, StartRequest, Status
 from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.row_keys import RECENT
 
@@ -71,7 +72,7 @@ class Reply:
 # --- requests
 
 
-def _read_flag(value: object) -> object:
+def read_flag(value: object) -> object:
     """true/false, also as the strings that the workflow document and Data Factory's interpolation send."""
     if isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
@@ -80,7 +81,8 @@ def _read_flag(value: object) -> object:
     raise PydanticCustomError("flag", 'must be true or false (or the strings "true" and "false")')
 
 
-Flag = Annotated[bool | None, BeforeValidator(_read_flag)]
+_Body = TypeVar("_Body", bound=BaseModel)
+Flag = Annotated[bool | None, BeforeValidator(read_flag)]
 ParameterName = Annotated[str, Field(min_length=1, max_length=MAX_PARAMETER_NAME)]
 
 
@@ -103,11 +105,7 @@ class StartBody(BaseModel):
 def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
     """Read a start. InvalidRequest names the field, what was given and what is allowed; BodyTooLarge over 64 KB."""
     pipeline_id = decode_pipeline_id(call)
-    payload = _decode_object(call.body)
-    try:
-        body = StartBody.model_validate(payload)
-    except ValidationError as wrong:
-        raise InvalidRequest(*(_field_problem(error) for error in wrong.errors()[:_MAX_PROBLEMS])) from None
+    body = decode_body(call, StartBody, "a start")
     if body.pipeline_id not in {None, pipeline_id}:
         _refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
     request = StartRequest(
@@ -125,6 +123,15 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
     return _with_fingerprint(request)
 
 
+def decode_body(call: Call, model: type[_Body], of: str) -> _Body:
+    """The body as `model`, the fields of `of` ("a start"); InvalidRequest names every field that is wrong."""
+    payload = _decode_object(call.body)
+    try:
+        return model.model_validate(payload)
+    except ValidationError as wrong:
+        raise InvalidRequest(*(_field_problem(error, model, of) for error in wrong.errors()[:_MAX_PROBLEMS])) from None
+
+
 def decode_pipeline_id(call: Call) -> str:
     pipeline_id = call.route.get("pipeline_id", "")
     if not is_id(pipeline_id):
@@ -140,9 +147,9 @@ def decode_run_id(call: Call) -> RunId:
         raise RunNotFound(f"There is no such run: {wrong}.") from None
 
 
-def decode_workspace(call: Call, workspaces: tuple[str, ...]) -> str | None:
-    """The workspace that the query names, or None; an unknown one is refused with the known ones listed."""
-    return _workspace(call, None, workspaces)
+def decode_workspace(call: Call, workspaces: tuple[str, ...], in_body: str | None = None) -> str | None:
+    """The workspace that the query or the body names, or None; an unknown one is refused with the known ones listed."""
+    return _workspace(call, in_body, workspaces)
 
 
 def decode_empty_body(call: Call) -> None:
@@ -163,8 +170,8 @@ def decode_run_filter(call: Call) -> RunFilter:
     return RunFilter(status=Status(status) if status else None, pipeline_id=pipeline_id, active=active == "true")
 
 
-def decode_continuation(call: Call) -> str | None:
-    """Where a listing goes on: a row key, wrapped so that callers take it as it is."""
+def decode_continuation(call: Call, prefix: str = RECENT) -> str | None:
+    """Where a listing goes on: a row key of its kind, wrapped so that callers take it as it is."""
     given = call.query.get("continuation")
     if given is None:
         return None
@@ -172,7 +179,7 @@ def decode_continuation(call: Call) -> str | None:
         key = base64.urlsafe_b64decode(given.encode("ascii")).decode("ascii")
     except ValueError:
         key = ""
-    if not key.startswith(RECENT):
+    if not key.startswith(prefix):
         _refuse("continuation", "must be the continuation of an earlier answer")
     return key
 
@@ -245,7 +252,7 @@ def _full_refresh(body: StartBody) -> bool | None:
     """The request's own full_refresh: at the top, or among the parameters; not two different ones."""
     inner = (body.parameters or {}).get("full_refresh")
     try:
-        inner = _read_flag(inner)
+        inner = read_flag(inner)
     except PydanticCustomError as wrong:
         _refuse("parameters.full_refresh", str(wrong), inner)
     if body.full_refresh is not None and inner is not None and inner != body.full_refresh:
@@ -304,13 +311,13 @@ def _with_fingerprint(request: StartRequest) -> StartRequest:
     return replace(request, fingerprint=digest)
 
 
-def _field_problem(error: Any) -> FieldProblem:
+def _field_problem(error: Any, model: type[BaseModel], of: str) -> FieldProblem:
     """pydantic's error in our words: which field, what is allowed, what was given."""
     location = ".".join(str(part) for part in error["loc"])[:_MAX_SHOWN]
     if error["loc"][1:] and error["loc"][-1] == "[key]":
         return FieldProblem(field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters")
     if error["type"] == "extra_forbidden":
-        allowed = f"is no field of a start; there are {', '.join(StartBody.model_fields)}"
+        allowed = f"is no field of {of}; there are {', '.join(model.model_fields)}"
     else:
         allowed = _ALLOWED.get(error["type"]) or error["msg"]
     may_be_credential = "callback" in location.lower()
@@ -321,6 +328,7 @@ def _field_problem(error: Any) -> FieldProblem:
 
 _TIMEOUT = f"must be a number of minutes from 1/60 (1 second) to {MAX_TIMEOUT_MINUTES} (30 days)"
 _ALLOWED = {
+    "missing": "is missing",
     "string_type": "must be a string",
     "dict_type": "must be a JSON object, name to value",
     "literal_error": 'must be "fail" or "attach"',

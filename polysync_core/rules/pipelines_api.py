@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from polysync_core.errors import DatabricksError, PermissionRefused
-from polysync_core.model import JsonObject, RunId, SeenUpdate, is_id
+from polysync_core.ids import RunId, is_id
+from polysync_core.job_model import PipelineSpec
+from polysync_core.model import JsonObject, SeenUpdate
 from polysync_core.rules.failure_reasons import ErrorEvent, Failure
+from polysync_core.rules.parameters import well_formed
 
 API = "/api/2.0"
 PAGE_SIZE = 100
@@ -67,10 +70,15 @@ def list_updates(pipeline_id: str, page_token: str | None = None) -> ApiRequest:
 
 
 def list_pipelines(page_token: str | None = None, page_size: int = PAGE_SIZE) -> ApiRequest:
-    """At most 100 a page: Databricks answers more with an error."""
+    """By id (Databricks' default). At most 100 a page: it answers more with an error."""
     return ApiRequest(
         method="GET", route="/pipelines", path=f"{API}/pipelines", query=_page_query(page_token, page_size)
     )
+
+
+def get_pipeline(pipeline_id: str) -> ApiRequest:
+    """The one call that tells a pipeline's `spec`."""
+    return ApiRequest(method="GET", route="/pipelines/{pipeline_id}", path=f"{API}/pipelines/{pipeline_id}")
 
 
 def stop_update(run_id: RunId) -> ApiRequest:
@@ -180,6 +188,14 @@ def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
     return PipelinesPage(pipelines=tuple(pipelines), next_page_token=_token(payload))
 
 
+def decode_pipeline(payload: JsonObject) -> PipelineSpec:
+    """Read the answer of GET /pipelines/{id}. DatabricksError without a spec: it would pass for an empty one."""
+    spec = payload.get("spec")
+    if not isinstance(spec, dict):
+        raise DatabricksError("Databricks answered without the pipeline's spec.", databricks_status=200)
+    return PipelineSpec(name=_text(payload.get("name")) or _text(spec.get("name")), spec=spec)
+
+
 def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
     """Read a page of events; what is no error, or no event, is left out."""
     events = []
@@ -229,7 +245,7 @@ def _instant(value: object) -> datetime | None:
 
 
 def _text(value: object) -> str | None:
-    return value[:_MAX_SAID] if isinstance(value, str) and value else None
+    return well_formed(value[:_MAX_SAID]) if isinstance(value, str) and value else None
 
 
 def _objects(value: object) -> list[JsonObject]:
@@ -237,7 +253,9 @@ def _objects(value: object) -> list[JsonObject]:
 
 
 def _token(payload: JsonObject) -> str | None:
-    return _text(payload.get("next_page_token"))
+    """Whole, however long: half a token is none."""
+    token = payload.get("next_page_token")
+    return token if isinstance(token, str) and token else None
 
 
 def _json_object(body: bytes) -> JsonObject | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from polysync_core.model import RunId
+from polysync_core.ids import RunId
 
 SWEEP_LAST = "sweep|last"
 SECRETS_PARTITION, AWAIT_SECRET = "secret|", "secret|await"

@@ -5,13 +5,15 @@ Only facts are read back; what follows from them (status, isFinished) is stored 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, TypeAdapter
 
 from polysync_core.errors import RowUnreadable
-from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, RunId, SweepReport, UsedKey
+from polysync_core.ids import RunId, is_id
+from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
 from polysync_core.rules.callback_entity import (
     decode_callback,
     decode_waiter,
@@ -24,6 +26,34 @@ from polysync_core.rules.columns import Row as _Row
 from polysync_core.rules.columns import dump as _dump
 from polysync_core.rules.columns import without_nones as _without_nones
 from polysync_core.rules.run_states import status_of_run
+
+
+def _checked_id(text: str) -> str:
+    if not is_id(text):
+        raise ValueError("no id")
+    return text
+
+
+MOST_SHOWN_KEYS, MAX_SHOWN_KEY = 20, 200
+
+
+class _AttemptColumn(BaseModel):
+    """An attempt as it stands in the column `attempts`."""
+
+    updateId: Annotated[str, AfterValidator(_checked_id)]  # noqa: N815
+    state: str | None
+    cause: str | None
+    createdAt: AwareDatetime | None  # noqa: N815
+
+    def value(self) -> Attempt:
+        return Attempt(update_id=self.updateId, state=self.state, cause=self.cause, created_at=self.createdAt)
+
+
+_ATTEMPTS = TypeAdapter(tuple[_AttemptColumn, ...])
+_ERROR = TypeAdapter(RunError)
+_NAMES = TypeAdapter(tuple[str, ...])
+_NOT_SEEN = TypeAdapter(frozenset[str])
+_REPORT = TypeAdapter(SweepReport)
 
 
 def encode_run(run: Run) -> Columns:
@@ -60,9 +90,8 @@ def decode_run(columns: Mapping[str, object]) -> Run:
     """Read a row; RowUnreadable names the column that is missing or of the wrong kind."""
     row = _Row(columns)
     try:
-        error = row.json("error", dict) if "error" in columns else None
         callbacks = row.json("callbacks", list) if "callbacks" in columns else []
-        attempts = tuple(_decode_attempt(entry) for entry in row.json("attempts", list))
+        attempts = tuple(entry.value() for entry in row.parse("attempts", _ATTEMPTS))
         if not attempts:
             raise ValueError("a run without an update")
         return Run(
@@ -74,13 +103,13 @@ def decode_run(columns: Mapping[str, object]) -> Run:
             updated_at=row.instant("updatedAt"),
             attempts=attempts,
             pipeline_name=row.get("pipelineName", str),
-            ignored_parameters=tuple(row.json("ignoredParameters", list)),
+            ignored_parameters=row.parse("ignoredParameters", _NAMES),
             started_at=row.instant_or_none("startedAt"),
             finished_at=row.instant_or_none("finishedAt"),
             missing_since=row.instant_or_none("missingSince"),
             cancel_requested_at=row.instant_or_none("cancelRequestedAt"),
             attached=row.need("attached", bool),
-            error=None if error is None else RunError(**error),
+            error=row.parse("error", _ERROR) if "error" in columns else None,
             callbacks=tuple(decode_callback(entry) for entry in callbacks),
             state_since=row.instant_or_none("stateSince"),
             timeout_at=row.instant_or_none("timeoutAt"),
@@ -105,23 +134,28 @@ def encode_reservation(reservation: Reservation) -> Columns:
             "followRetries": reservation.follow_retries,
             "startRow": reservation.start_row,
             **({} if reservation.waiter is None else encode_waiter(reservation.waiter)),
+            "pipelineName": reservation.pipeline_name,
         }
     )
 
 
 def decode_reservation(columns: Mapping[str, object]) -> Reservation:
     row = _Row(columns)
+    pipeline_id = row.need("pipelineId", str)
+    if not is_id(pipeline_id):
+        raise RowUnreadable("A row of a start names no pipeline.")
     return Reservation(
-        pipeline_id=row.need("pipelineId", str),
+        pipeline_id=pipeline_id,
         workspace=row.need("workspace", str),
         owner=row.need("owner", str),
         reserved_at=row.instant("reservedAt"),
         full_refresh=row.need("fullRefresh", bool),
-        ignored_parameters=tuple(row.json("ignoredParameters", list)),
+        ignored_parameters=row.parse("ignoredParameters", _NAMES),
         timeout_at=row.instant_or_none("timeoutAt"),
         follow_retries=row.get("followRetries", bool) or False,
         start_row=row.get("startRow", str),
         waiter=decode_waiter(columns),
+        pipeline_name=row.get("pipelineName", str),
     )
 
 
@@ -140,12 +174,15 @@ def encode_used_key(used: UsedKey) -> Columns:
 
 def decode_used_key(columns: Mapping[str, object]) -> UsedKey:
     row = _Row(columns)
-    run_id = row.get("runId", str)
+    try:
+        run_id = None if (text := row.get("runId", str)) is None else RunId.parse(text)
+    except ValueError as wrong:
+        raise RowUnreadable("A row of a used key names no run.") from wrong
     return UsedKey(
         fingerprint=row.need("fingerprint", str),
         owner=row.need("owner", str),
         used_at=row.instant("usedAt"),
-        run_id=None if run_id is None else RunId.parse(run_id),
+        run_id=run_id,
         attached=row.get("attached", bool) or False,
         callback_id=row.get("callbackId", str),
     )
@@ -156,7 +193,7 @@ def encode_last_sweep(last: LastSweep) -> Columns:
         {
             "sweptAt": last.swept_at,
             "report": _dump(asdict(last.report)),
-            "setAside": _dump(last.set_aside[:100]),
+            "setAside": _dump([key[:MAX_SHOWN_KEY] for key in last.set_aside[:MOST_SHOWN_KEYS]]),
             "pages": last.pages,
             "pagesCountedAt": last.pages_counted_at,
             "roundBeganAt": last.round_began_at,
@@ -179,9 +216,9 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
     try:
         return LastSweep(
             swept_at=row.instant("sweptAt"),
-            report=SweepReport(**row.json("report", dict)),
-            not_seen=frozenset(json.loads("".join(pieces) or "[]")),
-            set_aside=tuple(row.json("setAside", list)),
+            report=row.parse("report", _REPORT),
+            not_seen=_NOT_SEEN.validate_json("".join(pieces) or "[]", strict=True),
+            set_aside=row.parse("setAside", _NAMES),
             pages=row.get("pages", int),
             pages_counted_at=row.instant_or_none("pagesCountedAt"),
             round_began_at=row.instant_or_none("roundBeganAt"),
@@ -200,16 +237,3 @@ def _encode_attempt(attempt: Attempt) -> Columns:
         "cause": attempt.cause,
         "createdAt": None if attempt.created_at is None else attempt.created_at.isoformat(),
     }
-
-
-def _decode_attempt(entry: Mapping[str, str | None]) -> Attempt:
-    created_at = entry["createdAt"]
-    update_id = entry["updateId"]
-    if not isinstance(update_id, str):
-        raise TypeError("updateId")
-    return Attempt(
-        update_id=update_id,
-        state=entry["state"],
-        cause=entry["cause"],
-        created_at=None if created_at is None else datetime.fromisoformat(created_at),
-    )

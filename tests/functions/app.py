@@ -63,6 +63,9 @@ class ServedApp:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.send("POST", address, {**JSON, **self.headers, **named}, content)
 
+    def put(self, address: str, body: object) -> Answer:
+        return self.send("PUT", address, {**JSON, **self.headers}, json.dumps(body).encode())
+
     def start(self, pipeline_id: str, body: object = None, **headers: str) -> Answer:
         return self.post(f"/api/pipelines/{pipeline_id}/updates", body, **headers)
 

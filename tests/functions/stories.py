@@ -153,6 +153,27 @@ def tokens_of_the_result_address(app: ServedApp) -> list[Answer]:
     )
 
 
+def a_job_and_its_full_refresh(app: ServedApp) -> list[Answer]:
+    spec = {"photon": True, "configuration": {"custom.größe/#?": "注文", "spark.n": "3.10"}}
+    app.databricks.add_pipeline("job", "Bestellungen", spec=spec)
+    assert app.post("/api/jobs/discover").status == 200
+    full_refresh = "/api/jobs/job/parameters/full_refresh"
+    told = {
+        "job": (app.get("/api/jobs/job"), 200),
+        "set": (app.put(full_refresh, {"value": "True", "direction": "Input&Output"}), 200),
+        "no Bool": (app.put(full_refresh, {"value": 1}), 400),
+        "no direction": (app.put(full_refresh, {"value": True, "direction": "größer"}), 400),
+        "another parameter": (app.put("/api/jobs/job/parameters/photon", {"value": False}), 409),
+        "start": (app.start("job"), 202),
+        "nothing to sync": (app.post("/api/jobs/job/sync"), 200),
+    }
+    app.databricks.set_spec("job", {})
+    told |= {"sync": (app.post("/api/jobs/job/sync"), 200), "synced job": (app.get("/api/jobs/job"), 200)}
+    app.databricks.remove_pipeline("job")
+    told |= {"gone": (app.post("/api/jobs/job/sync"), 200), "unknown": (app.get("/api/jobs/job"), 404)}
+    return _expect(told)
+
+
 STORIES: tuple[Story, ...] = (
     health,
     a_run_until_it_succeeds,
@@ -161,6 +182,7 @@ STORIES: tuple[Story, ...] = (
     a_second_start,
     what_databricks_refuses,
     tokens_of_the_result_address,
+    a_job_and_its_full_refresh,
 )
 
 
@@ -230,4 +252,12 @@ BAD_REQUESTS = (
     _get("two limits", "/api/runs?limit=1&limit=2"),
     _get("a continuation made up", "/api/runs?continuation=%C3%A4"),
     _get("active that is neither", "/api/runs?active=yes"),
+    _get("a job that is not imported", "/api/jobs/p1", 404, "JobNotFound"),
+    _get("a job's id that is none", "/api/jobs/p%20q"),
+    _get("jobs of an unknown workspace", "/api/jobs?workspace=nowhere"),
+    _get("a continuation of runs for jobs", "/api/jobs?continuation=cmVjZW50fA=="),
+    _start("a discovery with an unknown field", {"pipelines": []}, address="/api/jobs/discover"),
+    _start("a discovery from nowhere", {"continuation": "x"}, address="/api/jobs/discover"),
+    _start("a sync with no object", [1], address="/api/jobs/p1/sync"),
+    BadRequest("a sync of an unknown job", 404, "JobNotFound", address="/api/jobs/p1/sync"),
 )

@@ -164,7 +164,6 @@ class TestWhereAStartSendsItsCaller:
             assert result.headers["location"] == started.headers["location"]
             assert "evil" not in started.body.decode() + result.body.decode() + str(result.headers)
 
-    @pytest.mark.xfail(strict=True, reason="WEBSITE_HOSTNAME is not read yet (design: Run document)")
     def test_without_one_to_the_name_that_azure_gave_the_app(self, azurite: str) -> None:
         with served(azurite, WEBSITE_HOSTNAME="app.azurewebsites.net") as app:
             started = app.start(app.databricks.add_pipeline(), Host="evil.example")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.receiver import Receiver
 from tests.functions.app import ServedApp, served
 from tests.functions.secrecy import check_problem, check_told
-from tests.receiver import Receiver
 
 CREDENTIAL = "sig=a-credential"
 

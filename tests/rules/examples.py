@@ -11,7 +11,8 @@ import pytest
 from hypothesis import strategies as st
 
 from polysync_core.errors import SettingsError
-from polysync_core.model import Attempt, Run, RunError, RunId
+from polysync_core.ids import RunId
+from polysync_core.model import Attempt, Run, RunError
 from polysync_core.rules.http_contract import Call
 from polysync_core.settings import Settings
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.model import RunId
+from polysync_core.ids import RunId
 from polysync_core.rules.addresses import Addresses, await_token, is_await_token, monitor_url, update_url
 from tests.rules.examples import run_ids
 

@@ -18,7 +18,8 @@ from polysync_core.callback_model import (
     Waiter,
 )
 from polysync_core.errors import TooManyCallbacks
-from polysync_core.model import Attempt, Run, RunError, RunId
+from polysync_core.ids import RunId
+from polysync_core.model import Attempt, Run, RunError
 from polysync_core.rules import callback_rules
 from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.callback_rules import TryResult

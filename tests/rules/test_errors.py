@@ -10,12 +10,16 @@ import pytest
 from polysync_core import errors
 from polysync_core.errors import (
     BodyTooLarge,
+    CallbacksNotOwed,
     DatabricksError,
     DatabricksUnreachable,
     FieldProblem,
     InvalidRequest,
+    JobNotFound,
+    JobTooLarge,
     KeyInFlight,
     KeyReused,
+    ParameterReadOnly,
     PermissionRefused,
     PolysyncError,
     RowUnreadable,
@@ -24,6 +28,7 @@ from polysync_core.errors import (
     StartUnknown,
     StorageUnavailable,
     TokenUnavailable,
+    TooManyCallbacks,
     UpdateConflict,
 )
 
@@ -33,7 +38,12 @@ EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
     (InvalidRequest(PROBLEM), PolysyncError, "InvalidRequest", 400),
     (BodyTooLarge(PROBLEM), InvalidRequest, "BodyTooLarge", 413),
     (RunNotFound("x"), PolysyncError, "RunNotFound", 404),
+    (JobNotFound("p1", "w"), PolysyncError, "JobNotFound", 404),
+    (ParameterReadOnly("x"), PolysyncError, "ParameterReadOnly", 409),
+    (JobTooLarge("x"), PolysyncError, "JobTooLarge", 422),
     (UpdateConflict("x"), PolysyncError, "ActiveUpdateExists", 409),
+    (TooManyCallbacks("x"), PolysyncError, "TooManyCallbacks", 409),
+    (CallbacksNotOwed("x"), PolysyncError, "RunActive", 409),
     (KeyReused("x"), PolysyncError, "IdempotencyKeyReused", 422),
     (KeyInFlight("x"), PolysyncError, "IdempotencyKeyInFlight", 503),
     (StartUnknown("x"), PolysyncError, "StartUnknown", 504),

@@ -16,7 +16,8 @@ from polysync_core.errors import (
     PolysyncError,
     RunNotFound,
 )
-from polysync_core.model import RunFilter, RunId, Status
+from polysync_core.ids import RunId
+from polysync_core.model import RunFilter, Status
 from polysync_core.rules import http_contract as contract
 from polysync_core.rules.http_contract import Call
 from polysync_core.rules.row_keys import recent

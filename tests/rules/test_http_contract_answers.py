@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polysync_core.errors import DatabricksError, FieldProblem, InvalidRequest, KeyInFlight, PolysyncError, RunNotFound
-from polysync_core.model import RunId
+from polysync_core.ids import RunId
 from polysync_core.rules import http_contract as contract
 from tests.rules.examples import make_call
 

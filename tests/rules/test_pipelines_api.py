@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polysync_core.errors import DatabricksError
-from polysync_core.model import RunId, SeenUpdate
+from polysync_core.ids import RunId
+from polysync_core.model import SeenUpdate
 from polysync_core.rules import pipelines_api as api
 from polysync_core.rules.pipelines_api import ApiRequest
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.model import RunId
+from polysync_core.ids import RunId
 from polysync_core.rules import row_keys
 from tests.rules.examples import NOW, ids, instants, run_ids
 

@@ -21,6 +21,7 @@ def test_the_least_settings_and_their_defaults() -> None:
         status_max_age_seconds=30,
         lost_after_minutes=60,
         start_settle_seconds=120,
+        parameters=("continuous", "development", "photon", "spark.*", "custom.*"),
         retry_grace_seconds=60,
         run_timeout_minutes=None,
         retention_days=90,

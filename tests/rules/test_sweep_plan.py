@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polysync_core.model import Attempt, LastSweep, Run, RunId, SeenUpdate, SweepReport
+from polysync_core.ids import RunId
+from polysync_core.model import Attempt, LastSweep, Run, SeenUpdate, SweepReport
 from polysync_core.rules.pipelines_api import ListedPipeline
 from polysync_core.rules.sweep_rules import LookPlan, known_pages, plan_looks, should_list
 from tests.rules.examples import BEFORE, NOW, make_run

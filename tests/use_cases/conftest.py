@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from tests.receiver import Receiver
 from tests.rig import ManualClock, Rig
 
 RigOf = Callable[..., Rig]

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from azure.data.tables import TableClient, TableServiceClient
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.model import Attempt, Reservation, Run, RunId, SeenUpdate
+from polysync_core.ids import RunId
+from polysync_core.model import Attempt, Reservation, Run, SeenUpdate
 from polysync_core.rules import row_keys
 from polysync_core.rules.run_entity import encode_run
 from polysync_core.services import RUNS_TABLE

@@ -7,7 +7,8 @@ import pytest
 from local.workspace import SimulatedWorkspace
 from polysync_core import cancelling
 from polysync_core.errors import PermissionRefused, RunNotFound
-from polysync_core.model import RunId, Status
+from polysync_core.ids import RunId
+from polysync_core.model import Status
 from polysync_core.rules.run_states import status_of_run
 from tests.rig import ManualClock, Rig
 

@@ -23,13 +23,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
+from local.receiver import Receiver
 from polysync_core import delivering
 from polysync_core.adapters.callbacks import CallbackSender
 from polysync_core.adapters.clock import Clock
 from polysync_core.callback_model import CallbackState
 from polysync_core.delivering import DeliveryReport
 from polysync_core.services import RUNS_TABLE
-from tests.receiver import Receiver
 from tests.rig import ManualClock, Rig
 from tests.use_cases.callbacks import callback_of, deliver, finish, started
 from tests.use_cases.conftest import RigOf
@@ -91,7 +91,11 @@ class TestWhatIsSent:
 
     @pytest.mark.parametrize(
         ("state", "status_code", "error_code"),
-        [("COMPLETED", "200", None), ("FAILED", "424", "UpdateFailed"), ("CANCELED", "409", "UpdateCancelled")],
+        [
+            ("COMPLETED", "200", None),
+            ("FAILED", "424", "org.apache.spark.sql.AnalysisException"),
+            ("CANCELED", "409", "UpdateCancelled"),
+        ],
     )
     def test_data_factory_gets_its_own_form_unsigned(
         self, rig_of: RigOf, receiver: Receiver, state: str, status_code: str, error_code: str | None

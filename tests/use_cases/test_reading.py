@@ -9,7 +9,8 @@ import pytest
 from local.workspace import SimulatedWorkspace
 from polysync_core import reading
 from polysync_core.errors import RunNotFound
-from polysync_core.model import RunFilter, RunId, Status
+from polysync_core.ids import RunId
+from polysync_core.model import RunFilter, Status
 from polysync_core.rules.run_states import status_of_run
 from tests.rig import ManualClock, Rig
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from local.workspace import SimulatedWorkspace, script_ending
-from polysync_core.model import Run, RunId, Status
+from polysync_core.ids import RunId
+from polysync_core.model import Run, Status
 from polysync_core.rules.run_document import message_of
 from polysync_core.rules.run_states import status_of_run
 from tests.rig import ManualClock, Rig

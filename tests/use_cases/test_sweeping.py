@@ -14,7 +14,8 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.model import Run, RunId, Status
+from polysync_core.ids import RunId
+from polysync_core.model import Run, Status
 from polysync_core.rules import row_keys
 from polysync_core.rules.run_entity import encode_run
 from polysync_core.rules.run_states import status_of_run

@@ -1,0 +1,38 @@
+"""Ids: what enters a path or a row key, and the mission's composite run id."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be a pipeline id or an update id: 1 to 64 letters, digits, '-' or '_' (Databricks' are UUIDs).
+
+    Only such a text ever enters a path or a row key.
+    """
+    return _ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RunId:
+    """The mission's composite run id, printed as "{pipeline_id}:{update_id}"."""
+
+    pipeline_id: str
+    update_id: str
+
+    def __post_init__(self) -> None:
+        if not (is_id(self.pipeline_id) and is_id(self.update_id)):
+            raise ValueError("a run id is {pipeline_id}:{update_id}, each 1 to 64 letters, digits, '-' or '_'")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "{pipeline_id}:{update_id}"; ValueError when it is not of that form."""
+        pipeline_id, _, update_id = text.partition(":")
+        return cls(pipeline_id, update_id)
+
+    def __str__(self) -> str:
+        return f"{self.pipeline_id}:{self.update_id}"

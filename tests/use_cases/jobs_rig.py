@@ -1,0 +1,91 @@
+"""Jobs in a test: the use cases on a Rig, and the rows behind the back of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from azure.data.tables import TableClient
+
+from polysync_core import jobs
+from polysync_core.discovering import discover
+from polysync_core.job_model import Direction, DiscoveryPass, DiscoveryReport, FullRefresh
+from polysync_core.jobs import JobView
+from polysync_core.rules.job_document import encode_job_document
+from polysync_core.rules.job_entity import JOB
+from polysync_core.services import JOBS_TABLE
+from tests.rig import ManualClock, Rig
+
+PIPELINES, PIPELINE = "/pipelines", "/pipelines/{id}"
+
+
+class MeddlingClock(ManualClock):
+    """Does something once, at the moment that somebody looks at the clock after `when` has come true."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._meddle: Callable[[], object] | None = None
+        self._when: Callable[[], bool] = lambda: False
+
+    def meddle(self, when: Callable[[], bool], what: Callable[[], object]) -> None:
+        self._when, self._meddle = when, what
+
+    def now(self) -> datetime:
+        meddle = self._meddle
+        if meddle is not None and self._when():
+            self._meddle = None
+            meddle()
+        return super().now()
+
+
+def discover_all(rig: Rig, go_on_from: DiscoveryPass | None = None, *, seconds: float = 600.0) -> DiscoveryReport:
+    return discover(rig.access, rig.settings.parameters, go_on_from, seconds=seconds)
+
+
+def sync(rig: Rig, pipeline_id: str) -> DiscoveryReport:
+    return jobs.sync_parameters(pipeline_id, rig.access, rig.settings.parameters)
+
+
+def put(rig: Rig, pipeline_id: str, value: bool, direction: Direction = Direction.INPUT) -> JobView:
+    return jobs.set_full_refresh(pipeline_id, FullRefresh(value=value, direction=direction), rig.access)
+
+
+def document(rig: Rig, pipeline_id: str) -> dict[str, Any]:
+    """The job as a caller sees it."""
+    view = jobs.find_job(pipeline_id, rig.access)
+    return encode_job_document(view.job, workspace_url=view.workspace_url, synced_at=view.synced_at)
+
+
+def values(rig: Rig, pipeline_id: str) -> dict[str, Any]:
+    """The job's parameters, name to value."""
+    return {shown["name"]: shown["value"] for shown in document(rig, pipeline_id)["parameters"]}
+
+
+def table(rig: Rig) -> TableClient:
+    connection = rig.settings.tables.connection_string
+    assert connection is not None
+    return TableClient.from_connection_string(connection, JOBS_TABLE)
+
+
+def written(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    """The keys of the rows that were written, or deleted, between two looks at etags()."""
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+def etags(rig: Rig) -> dict[str, str]:
+    """Every row of the workspace with its ETag: what was written is what differs."""
+    with table(rig) as rows:
+        found = rows.query_entities("PartitionKey eq @name", parameters={"name": rig.name})
+        return {row["RowKey"]: str(row.metadata["etag"]) for row in found}
+
+
+def columns_of(rig: Rig, pipeline_id: str) -> dict[str, Any]:
+    with table(rig) as rows:
+        return dict(rows.get_entity(rig.name, f"{JOB}{pipeline_id}"))
+
+
+def put_columns(rig: Rig, pipeline_id: str, columns: Mapping[str, object]) -> None:
+    """Spoil a job's row behind the back of the store."""
+    with table(rig) as rows:
+        rows.update_entity({"PartitionKey": rig.name, "RowKey": f"{JOB}{pipeline_id}", **columns})
