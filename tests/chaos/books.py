@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 
+from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace, UpdateRecord
-from tests.receiver import Receiver
 
 TABLE = "PolysyncRuns"
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CANCELED"})

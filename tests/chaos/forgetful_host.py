@@ -42,9 +42,10 @@ def main() -> None:
 
 
 def _rewired(function: HostedFunction, wired: Services) -> HostedFunction:
-    """The same function, working with `wired`."""
+    """The same function, working with `wired`; those about jobs have no part in this and stay as they are."""
     if isinstance(function.trigger, HttpTrigger):
-        return dataclasses.replace(function, call=_answering(getattr(endpoints, function.name), wired))
+        endpoint = getattr(endpoints, function.name, None)
+        return function if endpoint is None else dataclasses.replace(function, call=_answering(endpoint, wired))
     work = _TIMERS.get(function.name, _nothing)
     return dataclasses.replace(function, call=lambda **_: _on_timer(work, wired))
 

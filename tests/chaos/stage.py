@@ -12,10 +12,10 @@ from typing import Self
 
 from local.azurite import Azurite
 from local.faults import Fault, FaultPlan, FaultProxy, storage_label, workspace_label
+from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
 from tests.chaos.app import App, BugLog, wire
 from tests.chaos.books import Books
-from tests.receiver import Receiver
 from tests.rig import ManualClock
 
 STORAGE, WORKSPACE, RECEIVER = "storage", "workspace", "receiver"
