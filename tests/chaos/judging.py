@@ -17,8 +17,8 @@ STATUS_OF = {"COMPLETED": "Success", "FAILED": "Failed", "CANCELED": "Cancelled"
 class Verdict:
     """Counts. All from `doubled` on have to be 0, and `delivered` as many as `owed`.
 
-    owed: the callbacks that callers wanted who were told of a run. delivered: those of them that came, at least once,
-    and told the receiver how the update ended, and nothing else.
+    owed: the callbacks wanted by starts that made (or joined) an update, whether their callers heard of it or not.
+    delivered: those of them that came, at least once, and told the receiver how the update ended, and nothing else.
 
     doubled: updates that no caller was told of, beyond one for each start without an answer. lost: updates of ours that
     no run tracks. twice: tracked by two runs, or listed twice. wrong: a tracked run that does not end as its update
@@ -56,18 +56,27 @@ NOTHING = Verdict(cases=0)
 
 
 def judge(ground: Ground, books: Books, bugs: list[str]) -> Verdict:
-    entries, updates, deliveries = (
-        books.entries(ground.partition),
-        books.updates(ground.pipeline_ids),
-        books.deliveries(),
-    )
+    """What became of all that was wanted."""
+    updates, entries = books.updates(ground.pipeline_ids), books.entries(ground.partition)
+    return compare(ground, updates, entries, books.deliveries(), bugs)
+
+
+def compare(
+    ground: Ground,
+    updates: Mapping[str, list[UpdateRecord]],
+    entries: Entries,
+    deliveries: Mapping[str, list[str]],
+    bugs: list[str],
+) -> Verdict:
+    """`updates` is what Databricks has, by pipeline; `deliveries` what the receiver got, by callback id."""
     ours = {(pid, update.update_id): update for pid, known in updates.items() for update in known if update.body}
     all_updates = {(pid, update.update_id): update for pid, known in updates.items() for update in known}
     tracking = Counter(
         (run.run_id.partition(":")[0], update_id) for run in entries.runs.values() for update_id in run.update_ids
     )
     told = {(wish.pipeline_id, update_id) for wish in ground.starts for update_id in wish.told}
-    doubled = _doubled(ground, ours.keys() - told)
+    untold = ours.keys() - told
+    doubled = _doubled(ground, untold)
     lost = [f"no run tracks update {uid} of {pid}" for pid, uid in ours.keys() | (told & all_updates.keys())
             if not tracking[pid, uid]]  # fmt: skip
     twice = [f"{count} runs track update {update}" for update, count in tracking.items() if count > 1]
@@ -81,8 +90,11 @@ def judge(ground: Ground, books: Books, bugs: list[str]) -> Verdict:
         entries.open_keys
     )
     left += ["a callback stays in the queue"] * entries.queued
-    waiting = [wish for wish in ground.starts if wish.callback_id is not None and wish.told]
-    undelivered = [f for wish in waiting if (f := _undelivered(wish, deliveries, entries)) is not None]
+    waiting = {
+        wish.callback_id: ids for wish in ground.starts if wish.callback_id and (ids := _update_ids(wish, untold))
+    }
+    undelivered = [found for callback_id, update_ids in waiting.items()
+                   if (found := _undelivered(callback_id, update_ids, deliveries, entries)) is not None]  # fmt: skip
     return Verdict(
         owed=len(waiting),
         delivered=len(waiting) - len(undelivered),
@@ -147,10 +159,19 @@ def _not_stopped(wish: CancelWish, updates: Mapping[tuple[str, str], UpdateRecor
     return None if states == ["CANCELED"] else f"update {wish.start.run_id} was to be stopped, it is {states}"
 
 
-def _undelivered(wish: StartWish, deliveries: Mapping[str, list[str]], entries: Entries) -> str | None:
+def _update_ids(wish: StartWish, untold: Collection[tuple[str, str]]) -> set[str]:
+    """The update of a start: the one its caller was told of, else the one that nobody was told of."""
+    if wish.is_answered:
+        return wish.told
+    return {update_id for pipeline_id, update_id in untold if pipeline_id == wish.pipeline_id}
+
+
+def _undelivered(
+    callback_id: str, update_ids: set[str], deliveries: Mapping[str, list[str]], entries: Entries
+) -> str | None:
     """At least once, and each time with the status in which the run ended (which is judged by itself)."""
-    told = deliveries.get(str(wish.callback_id), [])
-    run = next((run for run in entries.runs.values() if wish.told & set(run.update_ids)), None)
+    told = deliveries.get(callback_id, [])
+    run = next((run for run in entries.runs.values() if update_ids & set(run.update_ids)), None)
     if told and run is not None and set(told) == {run.status}:
         return None
-    return f"the callback of the start of {wish.pipeline_id} told {told}, its run is {run and run.status}"
+    return f"{callback_id} told {told}, its run is {run and run.run_id} {run and run.status}"
