@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ def main() -> int:
     for name in ("azure", "polysync", "urllib3"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no host is left behind
     good = True
     if options.skip != "singles":
         good = _singles(options.only)

@@ -17,6 +17,8 @@ from tests.chaos.single import Case, all_cases, control_cases, play_case, sample
 from tests.chaos.soak import Soak, run_soak
 from tests.chaos.stage import Stage
 
+pytestmark = pytest.mark.timeout(400)  # for machines that do other things too
+
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
