@@ -33,7 +33,7 @@ _SPOILT_START_KEPT = timedelta(hours=1)
 _WORKSPACE_SECONDS = 11.0
 _THREADS = 16
 _CLEAN_EVERY = timedelta(minutes=1)
-_CLEANING_TAKES_SECONDS = 5.0
+_CLEANING_TAKES_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -249,13 +249,20 @@ class _Sweep:
     def _clean(self, last: LastSweep) -> LastSweep:
         """Once a minute, delete a little of what is older than the retention, if there is time. Trouble can wait."""
         is_due = last.cleaned_at is None or self._began_at - last.cleaned_at >= _CLEAN_EVERY
-        if not is_due or self._seconds_left < _CLEANING_TAKES_SECONDS:
+        if not is_due or self._seconds_left < 2 * _CLEANING_TAKES_SECONDS:
             return last
         cutoff = self._began_at - self._limits.retention
-        cleaner = self._access.cleaner
+        cleaner, clock = self._access.cleaner, self._access.clock
+        ends_at = clock.monotonic() + _CLEANING_TAKES_SECONDS
+
+        def seconds_left() -> float:
+            return ends_at - clock.monotonic()
+
         try:
-            cleaner.delete_runs_before(self._name, cutoff)
-            keys_after = cleaner.delete_keys_before(self._name, cutoff, last.cleaned_keys_after)
+            cleaner.delete_runs_before(self._name, cutoff, seconds_left=seconds_left)
+            keys_after = cleaner.delete_keys_before(
+                self._name, cutoff, last.cleaned_keys_after, seconds_left=seconds_left
+            )
         except StorageUnavailable as error:
             _log.warning("old rows of workspace %s could not be deleted: %s", self._name, error.detail)
             return last

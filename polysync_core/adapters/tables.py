@@ -15,10 +15,16 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    DeserializationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableEntity, TransactionOperation, UpdateMode
-from requests import Session
+from requests import RequestException, Session
 from requests.adapters import HTTPAdapter
 
 from polysync_core.errors import SettingsError, StorageUnavailable
@@ -32,6 +38,8 @@ POOL_SIZE = 64
 CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 _RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
 _RETRIED_CALL_SECONDS = 2 * (CONNECT_SECONDS + READ_SECONDS) + 1
+_TROUBLE = (AzureError, DeserializationError, RequestException)
+"""What the library raises: its own errors, but for an answer that breaks off or is no JSON, which come as they are."""
 Operation = tuple[Any, ...]
 _ends_at: ContextVar[float | None] = ContextVar("storage_ends_at", default=None)
 
@@ -113,7 +121,7 @@ class Table:
             return self._table().get_entity(partition, key, select=columns, **_limits())
         except ResourceNotFoundError:
             return None
-        except AzureError as wrong:
+        except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 
     def scan(
@@ -135,7 +143,7 @@ class Table:
             yield from self._table().query_entities(query, parameters=given, results_per_page=page_size, **_limits())
         except ResourceNotFoundError:
             return
-        except AzureError as wrong:
+        except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 
     def put(self, row: Mapping[str, object]) -> None:
@@ -149,7 +157,7 @@ class Table:
     def _write(self, operation: Operation) -> None:
         try:
             self._commit([operation])
-        except AzureError as wrong:
+        except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 
     def commit(self, operations: Sequence[Operation], *, is_ours: Callable[[], bool]) -> bool:
@@ -161,7 +169,7 @@ class Table:
         """
         try:
             self._commit(operations)
-        except AzureError as wrong:
+        except _TROUBLE as wrong:
             if is_ours():
                 return True
             if isinstance(wrong, HttpResponseError) and wrong.status_code in {404, 409, 412}:
@@ -206,7 +214,7 @@ class Table:
             raise SettingsError(["The connection string of Table Storage is malformed."]) from wrong
 
 
-def _unavailable(wrong: AzureError) -> StorageUnavailable:
+def _unavailable(wrong: Exception) -> StorageUnavailable:
     """Says what kind of trouble it is; never the library's own text, which holds addresses."""
     if isinstance(wrong, HttpResponseError) and wrong.status_code is not None:
         remedy = ""

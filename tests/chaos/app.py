@@ -1,0 +1,129 @@
+"""The app in this process: wired as in Azure, asked through its endpoints, and the control that reserves nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from polysync_core import endpoints, services
+from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.run_store import RunStore
+from polysync_core.adapters.tables import Table
+from polysync_core.errors import PolysyncError
+from polysync_core.model import HeldReservation, Reservation, UsedKey
+from polysync_core.rules.http_contract import Call, Reply, problem
+from polysync_core.services import RUNS_TABLE, Services
+from polysync_core.settings import Settings
+
+BASE_URL = "http://app.example"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a caller got."""
+
+    status: int
+    body: Mapping[str, Any]
+
+
+class Door(Protocol):
+    """The way into the app. None: no answer came."""
+
+    def start(self, pipeline_id: str, body: Mapping[str, Any], key: str | None) -> Answer | None: ...
+
+    def cancel(self, run_id: str) -> Answer | None: ...
+
+    def cancel_by_key(self, pipeline_id: str, key: str | None) -> Answer | None: ...
+
+    def read(self, run_id: str) -> Answer | None: ...
+
+
+class ForgetfulStore(RunStore):
+    """The control: a start that reserves nothing, so that nothing remembers it before its run is tracked."""
+
+    def reserve(self, reservation: Reservation, used: UsedKey | None) -> HeldReservation | None:
+        """Always succeeds, without a row."""
+        del used
+        no_row = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
+        return HeldReservation(reservation=replace(reservation, start_row=None), etag=no_row)
+
+
+def wire(environ: Mapping[str, str], clock: Clock, *, reserving: bool = True) -> Services:
+    """The app's services; not `reserving`: with the store of the control."""
+    settings = Settings.from_environ({name: environ[name] for name in environ if name.startswith("POLYSYNC_")})
+    built = services.build(settings, environ, clock)
+    if reserving:
+        return built
+    store = ForgetfulStore(Table(settings.tables, RUNS_TABLE, lambda: built.tokens.credential), services.new_id)
+    accesses = {name: replace(access, store=store) for name, access in built.accesses.items()}
+    return replace(built, store=store, accesses=accesses)
+
+
+class App:
+    """A process of the app. Requests go through its endpoints as in function_app."""
+
+    def __init__(self, wired: Services, bugs: list[str]) -> None:
+        self._services = wired
+        self._bugs = bugs
+
+    def start(self, pipeline_id: str, body: Mapping[str, Any], key: str | None) -> Answer:
+        return self._answer(endpoints.start_update, "POST", {"pipeline_id": pipeline_id}, body, key)
+
+    def cancel(self, run_id: str) -> Answer:
+        return self._answer(endpoints.cancel_run, "POST", {"run_id": run_id})
+
+    def cancel_by_key(self, pipeline_id: str, key: str | None) -> Answer:
+        return self._answer(endpoints.cancel_pipeline, "POST", {"pipeline_id": pipeline_id}, key=key)
+
+    def read(self, run_id: str) -> Answer:
+        return self._answer(endpoints.get_run, "GET", {"run_id": run_id})
+
+    def sweep(self) -> None:
+        endpoints.sweep(self._services)
+
+    def deliver(self) -> None:
+        endpoints.deliver(self._services)
+
+    def redeliver(self, run_id: str) -> Answer:
+        return self._answer(endpoints.redeliver, "POST", {"run_id": run_id})
+
+    def _answer(
+        self,
+        endpoint: Callable[[Call, Services], Reply],
+        method: str,
+        route: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+        key: str | None = None,
+    ) -> Answer:
+        headers = {} if key is None else {"idempotency-key": key}
+        sent = b"" if body is None else json.dumps(body).encode()
+        call = Call(method=method, url=f"{BASE_URL}/api/x", headers=headers, route=route, body=sent)
+        try:
+            reply = endpoint(call, self._services)
+        except PolysyncError as error:
+            reply = problem(error, call.path)
+        except Exception as bug:
+            self._bugs.append(f"{endpoint.__name__}: {bug!r}")
+            return Answer(status=500, body={})
+        return Answer(status=reply.status, body=dict(reply.body))
+
+
+class BugLog(logging.Handler):
+    """Collects what the core logs with a traceback: each is a bug."""
+
+    def __init__(self, bugs: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._bugs = bugs
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            self._bugs.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
+
+    def __enter__(self) -> None:
+        logging.getLogger("polysync").addHandler(self)
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("polysync").removeHandler(self)

@@ -1,0 +1,177 @@
+"""wishes + books -> Verdict: the counts of the table, and each fault found in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+
+from local.workspace import UpdateRecord
+from tests.chaos.books import FINAL_STATES, Books, Entries, StoredRun
+from tests.chaos.wishes import CancelWish, Ground, StartWish
+
+STATUS_OF = {"COMPLETED": "Success", "FAILED": "Failed", "CANCELED": "Cancelled"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """Counts. All from `doubled` on have to be 0, and `delivered` as many as `owed`.
+
+    owed: the callbacks wanted by starts that made (or joined) an update, whether their callers heard of it or not.
+    delivered: those of them that came, at least once, and told the receiver how the update ended, and nothing else.
+
+    doubled: updates that no caller was told of, beyond one for each start without an answer. lost: updates of ours that
+    no run tracks. twice: tracked by two runs, or listed twice. wrong: a tracked run that does not end as its update
+    did. untrue: a caller was told what is not so, or nothing, ever. left: reservations, and keys without an outcome,
+    that nothing clears, callbacks that stay in the queue. bugs: exceptions that nobody raised on purpose.
+    """
+
+    cases: int = 1
+    starts: int = 0
+    updates: int = 0
+    tracked: int = 0
+    owed: int = 0
+    delivered: int = 0
+    doubled: int = 0
+    lost: int = 0
+    twice: int = 0
+    wrong: int = 0
+    untrue: int = 0
+    left: int = 0
+    bugs: int = 0
+    findings: tuple[str, ...] = ()
+
+    def __add__(self, other: Verdict) -> Verdict:
+        return Verdict(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+
+    def counts(self) -> dict[str, int]:
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "findings"}
+
+    @property
+    def is_good(self) -> bool:
+        return not self.findings and self.owed == self.delivered
+
+
+NOTHING = Verdict(cases=0)
+
+
+def judge(ground: Ground, books: Books, bugs: list[str]) -> Verdict:
+    """What became of all that was wanted."""
+    updates, entries = books.updates(ground.pipeline_ids), books.entries(ground.partition)
+    return compare(ground, updates, entries, books.deliveries(), bugs)
+
+
+def compare(
+    ground: Ground,
+    updates: Mapping[str, list[UpdateRecord]],
+    entries: Entries,
+    deliveries: Mapping[str, list[str]],
+    bugs: list[str],
+) -> Verdict:
+    """`updates` is what Databricks has, by pipeline; `deliveries` what the receiver got, by callback id."""
+    ours = {(pid, update.update_id): update for pid, known in updates.items() for update in known if update.body}
+    all_updates = {(pid, update.update_id): update for pid, known in updates.items() for update in known}
+    tracking = Counter(
+        (run.run_id.partition(":")[0], update_id) for run in entries.runs.values() for update_id in run.update_ids
+    )
+    told = {(wish.pipeline_id, update_id) for wish in ground.starts for update_id in wish.told}
+    untold = ours.keys() - told
+    doubled = _doubled(ground, untold)
+    lost = [f"no run tracks update {uid} of {pid}" for pid, uid in ours.keys() | (told & all_updates.keys())
+            if not tracking[pid, uid]]  # fmt: skip
+    twice = [f"{count} runs track update {update}" for update, count in tracking.items() if count > 1]
+    twice += [f"run {run.run_id} is listed {len(run.listed)} times" for run in entries.runs.values()
+              if len(run.listed) != 1]  # fmt: skip
+    wrong = [found for run in entries.runs.values() if (found := _wrong(run, all_updates)) is not None]
+    untrue = [found for wish in ground.starts if (found := _untrue(wish, all_updates)) is not None]
+    untrue += [found for wish in ground.cancels if (found := _not_stopped(wish, all_updates)) is not None]
+    untrue += _shared(ground)
+    left = [f"a reservation of {pid} is left" for pid in entries.reserved] + ["a key has no outcome"] * (
+        entries.open_keys
+    )
+    left += ["a callback stays in the queue"] * entries.queued
+    waiting = {
+        wish.callback_id: ids for wish in ground.starts if wish.callback_id and (ids := _update_ids(wish, untold))
+    }
+    undelivered = [found for callback_id, update_ids in waiting.items()
+                   if (found := _undelivered(callback_id, update_ids, deliveries, entries)) is not None]  # fmt: skip
+    return Verdict(
+        owed=len(waiting),
+        delivered=len(waiting) - len(undelivered),
+        starts=len(ground.starts),
+        updates=len(ours),
+        tracked=sum(tracking[update] > 0 for update in ours),
+        doubled=len(doubled),
+        lost=len(lost),
+        twice=len(twice),
+        wrong=len(wrong),
+        untrue=len(untrue),
+        left=len(left),
+        bugs=len(bugs),
+        findings=(*doubled, *lost, *twice, *wrong, *untrue, *left, *undelivered, *(f"bug: {bug}" for bug in bugs)),
+    )
+
+
+def _doubled(ground: Ground, untold: Collection[tuple[str, str]]) -> list[str]:
+    """Updates that no caller was told of, beyond one for each start that may have happened without an answer."""
+    unanswered = Counter(wish.pipeline_id for wish in ground.starts if not wish.is_answered)
+    return [
+        f"{count} updates of {pid} that nobody was told of, for {unanswered[pid]} starts without an answer"
+        for pid, count in Counter(pid for pid, _ in untold).items()
+        for _ in range(count - unanswered[pid])
+    ]
+
+
+def _wrong(run: StoredRun, updates: Mapping[tuple[str, str], UpdateRecord]) -> str | None:
+    update = updates.get((run.run_id.partition(":")[0], run.update_ids[-1]))
+    if update is None:
+        return f"run {run.run_id} is of no update"
+    if update.state not in FINAL_STATES:
+        return f"update {update.update_id} did not end: {update.state}"
+    if not run.is_finished or run.is_active or run.status != STATUS_OF[update.state] or set(run.listed) != {run.status}:
+        return f"{run} does not agree with its update, which is {update.state}"
+    return None
+
+
+def _untrue(wish: StartWish, updates: Mapping[tuple[str, str], UpdateRecord]) -> str | None:
+    if wish.is_open:
+        return f"the start of {wish.pipeline_id} was never answered, asked {wish.asked} times"
+    if len(wish.told) > 1 or (wish.told and wish.refusal):
+        return f"the start of {wish.pipeline_id} had several answers: {wish.told} {wish.refusal}"
+    if any((wish.pipeline_id, update_id) not in updates for update_id in wish.told):
+        return f"the start of {wish.pipeline_id} was answered with update {wish.told}, which is none"
+    return None
+
+
+def _shared(ground: Ground) -> list[str]:
+    """Two starts that do not join each other have each an update of its own."""
+    own = Counter(update_id for wish in ground.starts if not wish.joins for update_id in wish.told)
+    return [f"{count} starts were answered with update {update_id}" for update_id, count in own.items() if count > 1]
+
+
+def _not_stopped(wish: CancelWish, updates: Mapping[tuple[str, str], UpdateRecord]) -> str | None:
+    """An accepted cancel of an update that would not end by itself ends as cancelled."""
+    if wish.is_open:
+        return f"the cancel of {wish.start.run_id} was never answered"
+    if wish.answer is None or wish.answer.status != 202:
+        return None
+    states = [updates[wish.start.pipeline_id, update_id].state for update_id in wish.start.told]
+    return None if states == ["CANCELED"] else f"update {wish.start.run_id} was to be stopped, it is {states}"
+
+
+def _update_ids(wish: StartWish, untold: Collection[tuple[str, str]]) -> set[str]:
+    """The update of a start: the one its caller was told of, else the one that nobody was told of."""
+    if wish.is_answered:
+        return wish.told
+    return {update_id for pipeline_id, update_id in untold if pipeline_id == wish.pipeline_id}
+
+
+def _undelivered(
+    callback_id: str, update_ids: set[str], deliveries: Mapping[str, list[str]], entries: Entries
+) -> str | None:
+    """At least once, and each time with the status in which the run ended (which is judged by itself)."""
+    told = deliveries.get(callback_id, [])
+    run = next((run for run in entries.runs.values() if update_ids & set(run.update_ids)), None)
+    if told and run is not None and set(told) == {run.status}:
+        return None
+    return f"{callback_id} told {told}, its run is {run and run.run_id} {run and run.status}"

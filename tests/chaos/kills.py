@@ -1,0 +1,165 @@
+"""kill -9 of a real local host at random moments, while callers start, repeat, cancel and read.
+
+Real time while the host lives. Afterwards nobody of the killed can be at work any more, so time may jump: a sweep
+settles a start at the earliest 45 s after its reservation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from local.faults import Fault
+from local.workspace import script_ending
+from tests.chaos.aftermath import settle_down
+from tests.chaos.host_process import HostProcess, HttpDoor
+from tests.chaos.judging import Verdict
+from tests.chaos.stage import Stage
+from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
+from tests.rig import ManualClock
+
+CALLERS = 6
+PACE_SECONDS = 0.3
+LIFE_SECONDS = (0.05, 2.0)
+_PAUSE_SECONDS = 0.1
+_SETTINGS = {
+    "POLYSYNC_SWEEP_SCHEDULE": "* * * * * *",
+    "POLYSYNC_CALLBACK_SCHEDULE": "* * * * * *",
+    "POLYSYNC_START_SETTLE_SECONDS": "5",
+    "POLYSYNC_STATUS_MAX_AGE_SECONDS": "1",
+}
+_SLOW = [
+    Fault("delay", "before", seconds=0.02),
+    Fault("delay", "after", seconds=0.02),
+    Fault("delay", "before", seconds=0.1),
+    Fault("delay", "after", seconds=0.1),
+]
+"""A third of the calls take a little longer, so that kills fall into the middle of them."""
+
+
+class JumpingClock(ManualClock):
+    """Real time; a sleep is a jump over it."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._passed
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._passed.total_seconds()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KillRun:
+    """`seed` decides who does what and how long each life is; where a kill falls is up to the machine too."""
+
+    kills: int
+    seed: int
+    reserving: bool = True
+
+
+def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print) -> Verdict:
+    """Kill the host so many times, then let it settle down, and judge."""
+    tell(f"{run.kills} kills, seed {run.seed}")
+    with Stage(JumpingClock(), PACE_SECONDS) as stage:
+        ground = Ground(partition="kills")
+        module = "local.host" if run.reserving else "tests.chaos.forgetful_host"
+        host = HostProcess({**stage.environ(ground.partition), **_SETTINGS}, log_file, module)
+        callers = _Callers(stage, ground, host, run.seed)
+        stage.plan.at_random(1 / 3, _SLOW, run.seed)
+        lives = random.Random(run.seed)
+        try:
+            host.start()
+            with callers:
+                for number in range(1, run.kills + 1):
+                    time.sleep(lives.uniform(*LIFE_SECONDS))
+                    host.kill()
+                    host.start()
+                    if number % 50 == 0:
+                        tell(f"{number} kills, {len(ground.starts)} starts")
+        finally:
+            host.kill()
+        stage.calm()
+        stage.bugs += _bugs_in(log_file)
+        return settle_down(stage, stage.new_app(ground.partition, reserving=run.reserving), ground)
+
+
+def _bugs_in(log_file: Path) -> list[str]:
+    """What the hosts logged with a traceback: nothing that is raised on purpose is."""
+    lines = log_file.read_text(errors="replace").splitlines()
+    return [before for before, line in itertools.pairwise(lines) if line.startswith("Traceback")]
+
+
+class _Callers:
+    """A few threads with something to do at every moment of a host's life. Each wish has a pipeline of its own."""
+
+    def __init__(self, stage: Stage, ground: Ground, host: HostProcess, seed: int) -> None:
+        self._stage, self._ground, self._host = stage, ground, host
+        self._door = HttpDoor(host.url)
+        self._keys = itertools.count(1)
+        self._lock = threading.Lock()
+        self._is_over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, args=(random.Random(f"{seed}-{number}"),)) for number in range(CALLERS)
+        ]
+
+    def __enter__(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, chance: random.Random) -> None:
+        while not self._is_over.wait(chance.uniform(0, _PAUSE_SECONDS)):
+            act = chance.choices((self._start, self._repeat, self._cancel, self._read), (50, 20, 10, 20))[0]
+            if self._host.is_up:
+                act(chance)
+
+    def _start(self, chance: random.Random) -> None:
+        """A new start; with a key in two of three cases, and then at times by two callers at once.
+
+        An update that only a cancel ends has a key: somebody will know its run.
+        """
+        key = f"key-{next(self._keys)}" if chance.random() < 2 / 3 else None
+        script = chance.choice(["COMPLETED", "FAILED"] if key is None else ["COMPLETED", "FAILED", "RUNNING"])
+        pipeline_id = self._stage.workspace.add_pipeline(script=script_ending(script), drain_seconds=0.2)
+        wish = StartWish(pipeline_id=pipeline_id, key=key, body={"full_refresh": chance.random() < 0.5})
+        if chance.random() < 0.5:
+            call_back(self._stage, wish)
+        with self._lock:
+            self._ground.pipeline_ids.append(pipeline_id)
+            self._ground.starts.append(wish)
+            if script == "RUNNING":
+                self._ground.cancels.append(CancelWish(start=wish, by_key=chance.random() < 0.5))
+        if key is not None and chance.random() < 0.3:
+            threading.Thread(target=wish.ask, args=(self._door,), daemon=True).start()
+        wish.ask(self._door)
+
+    def _pick(self, chance: random.Random, wanted: Callable[[StartWish], bool]) -> StartWish | None:
+        with self._lock:
+            known = [wish for wish in self._ground.starts[-200:] if wanted(wish)]
+        return chance.choice(known) if known else None
+
+    def _repeat(self, chance: random.Random) -> None:
+        """Ask again with the key: without an answer so far, or with one that must not change."""
+        wish = self._pick(chance, lambda wish: wish.key is not None and wish.refusal is None)
+        if wish is not None:
+            wish.ask(self._door)
+
+    def _cancel(self, chance: random.Random) -> None:
+        with self._lock:
+            wishes = [wish for wish in self._ground.cancels[-50:] if wish.is_open]
+        if wishes:
+            chance.choice(wishes).ask(self._door)
+
+    def _read(self, chance: random.Random) -> None:
+        wish = self._pick(chance, lambda wish: bool(wish.told))
+        if wish is not None:
+            self._door.read(wish.run_id)

@@ -1,0 +1,213 @@
+"""The paths. Each is prepared in calm, and then acted out while one of its calls meets a fault."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from local.faults import Fault
+from local.workspace import script_ending
+from tests.chaos.app import App
+from tests.chaos.stage import Stage
+from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
+
+START = "POST /pipelines/{id}/updates"
+ATTACH = {"onConflict": "attach"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """`prepare` sets the ground with a calm app; `act` is what meets the faults: its calls are recorded."""
+
+    path: str
+    name: str
+    prepare: Callable[[Stage, App, Ground], None]
+    act: Callable[[Stage, App, Ground], None]
+
+
+def _pipeline(stage: Stage, ground: Ground, **details: object) -> str:
+    pipeline_id = stage.workspace.add_pipeline(stage.new_pipeline_id(), **details)  # type: ignore[arg-type]
+    ground.pipeline_ids.append(pipeline_id)
+    return pipeline_id
+
+
+def _ask(stage: Stage, app: App, ground: Ground) -> None:
+    """Every caller asks once; who asks a dying process gets no answer."""
+    for wish in ground.open_wishes:
+        wish.ask(app, lambda: stage.plan.is_down)
+
+
+def _sweep(stage: Stage, app: App, ground: Ground) -> None:
+    app.sweep()
+
+
+def _start(
+    stage: Stage, app: App, ground: Ground, body: Mapping[str, object] | None = None, **details: object
+) -> StartWish:
+    """A start in calm, its update running, its caller waiting to be called back."""
+    wish = StartWish(pipeline_id=_pipeline(stage, ground, **details), key="first", body=body or {})
+    call_back(stage, wish).ask(app)
+    stage.workspace.set_state(wish.pipeline_id, None, "RUNNING")
+    ground.starts.append(wish)
+    return wish
+
+
+def _starts_with_key(stage: Stage, app: App, ground: Ground) -> None:
+    wish = StartWish(pipeline_id=_pipeline(stage, ground), key="key", body={"full_refresh": "true"})
+    ground.starts.append(call_back(stage, wish))
+
+
+def _starts_before_there_is_a_table(stage: Stage, app: App, ground: Ground) -> None:
+    _starts_with_key(stage, app, ground)
+    stage.books.delete_table()
+
+
+def _starts_without_key(stage: Stage, app: App, ground: Ground) -> None:
+    ground.starts.append(StartWish(pipeline_id=_pipeline(stage, ground)))
+
+
+def _starts_beside_ours(stage: Stage, app: App, ground: Ground) -> None:
+    first = _start(stage, app, ground)
+    ground.starts.append(StartWish(pipeline_id=first.pipeline_id, key="second"))
+
+
+def _joins_ours(stage: Stage, app: App, ground: Ground) -> None:
+    first = _start(stage, app, ground)
+    ground.starts.append(call_back(stage, StartWish(pipeline_id=first.pipeline_id, key="second", body=ATTACH)))
+
+
+def _joins_anothers(stage: Stage, app: App, ground: Ground) -> None:
+    pipeline_id = _pipeline(stage, ground)
+    stage.workspace.start_elsewhere(pipeline_id)
+    ground.starts.append(call_back(stage, StartWish(pipeline_id=pipeline_id, key="key", body=ATTACH)))
+
+
+def _is_refused(stage: Stage, app: App, ground: Ground) -> None:
+    pipeline_id = _pipeline(stage, ground)
+    stage.workspace.forbid(pipeline_id)
+    ground.starts.append(StartWish(pipeline_id=pipeline_id, key="key"))
+
+
+def _ask_and_allow(stage: Stage, app: App, ground: Ground) -> None:
+    _ask(stage, app, ground)
+    for pipeline_id in ground.pipeline_ids:
+        stage.workspace.allow(pipeline_id)
+
+
+def _sweeps_few(stage: Stage, app: App, ground: Ground) -> None:
+    """Too few for a listing: one goes on, one has ended."""
+    _start(stage, app, ground)
+    ended = _start(stage, app, ground, script=script_ending("FAILED"))
+    app.sweep()
+    stage.workspace.set_state(ended.pipeline_id, None, "FAILED")
+
+
+def _sweeps_many(stage: Stage, app: App, ground: Ground) -> None:
+    """Enough for a listing, and one of every kind of work: states to write, an end, a stop to repeat."""
+    going = [_start(stage, app, ground, pace_seconds=60.0) for _ in range(4)]
+    app.sweep()
+    stage.workspace.set_state(going[0].pipeline_id, None, "COMPLETED")
+    stopped = _start(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    stage.plan.add(Fault("status", status=503, label="*/stop", times=None))
+    cancel = CancelWish(start=stopped)
+    cancel.ask(app)
+    ground.cancels.append(cancel)
+    stage.plan.clear()
+
+
+def _sweeps_a_retried_run(stage: Stage, app: App, ground: Ground) -> None:
+    """Its update failed, and Databricks has begun another in its place."""
+    wish = _start(stage, app, ground, {"followRetries": True}, retries=1, retry_script=script_ending("COMPLETED"))
+    app.sweep()
+    stage.workspace.set_state(wish.pipeline_id, None, "FAILED")
+    stage.clock.pass_time(seconds=5)
+
+
+def _sweeps_left_starts(stage: Stage, app: App, ground: Ground) -> None:
+    """Two starts that died, one before its POST had left and one after it had worked, a minute ago."""
+    for kind in ("before", "after"):
+        wish = call_back(stage, StartWish(pipeline_id=_pipeline(stage, ground), key="key"))
+        ground.starts.append(wish)
+        stage.plan.add(Fault("reset", when=kind, label=START, then_down=True))
+        wish.ask(stage.new_app(ground.partition), lambda: stage.plan.is_down)
+        stage.plan.clear()
+    stage.clock.pass_time(minutes=1)
+
+
+def _sweeps_starts_that_never_show(stage: Stage, app: App, ground: Ground) -> None:
+    """A start that died before its POST, so long ago that its reservation is to be cleared."""
+    wish = StartWish(pipeline_id=_pipeline(stage, ground), key="key")
+    ground.starts.append(wish)
+    stage.plan.add(Fault("reset", label=START, then_down=True))
+    wish.ask(stage.new_app(ground.partition), lambda: stage.plan.is_down)
+    stage.plan.clear()
+    stage.clock.pass_time(minutes=10)
+
+
+def _cancels(stage: Stage, app: App, ground: Ground) -> None:
+    wish = _start(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    ground.cancels.append(CancelWish(start=wish))
+
+
+def _cancels_by_key(stage: Stage, app: App, ground: Ground) -> None:
+    wish = _start(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    ground.cancels.append(CancelWish(start=wish, by_key=True))
+
+
+def _cancels_without_the_route(stage: Stage, app: App, ground: Ground) -> None:
+    _cancels(stage, app, ground)
+    stage.workspace.configure(has_update_stop=False)
+
+
+def _reads_a_stale_run(stage: Stage, app: App, ground: Ground) -> None:
+    wish = _start(stage, app, ground)
+    stage.workspace.set_state(wish.pipeline_id, None, "COMPLETED")
+    stage.clock.pass_time(minutes=2)
+
+
+def _read(stage: Stage, app: App, ground: Ground) -> None:
+    for wish in ground.starts:
+        app.read(wish.run_id)
+
+
+def _owes(stage: Stage, app: App, ground: Ground) -> None:
+    wish = _start(stage, app, ground)
+    stage.workspace.set_state(wish.pipeline_id, None, "COMPLETED")
+    app.sweep()
+
+
+def _has_delivered(stage: Stage, app: App, ground: Ground) -> None:
+    _owes(stage, app, ground)
+    app.deliver()
+
+
+def _deliver(stage: Stage, app: App, ground: Ground) -> None:
+    app.deliver()
+
+
+def _redeliver(stage: Stage, app: App, ground: Ground) -> None:
+    app.redeliver(ground.starts[0].run_id)
+    app.deliver()
+
+
+SCENARIOS = (
+    Scenario(path="start", name="with a key", prepare=_starts_with_key, act=_ask),
+    Scenario(path="start", name="before there is a table", prepare=_starts_before_there_is_a_table, act=_ask),
+    Scenario(path="start", name="without a key", prepare=_starts_without_key, act=_ask),
+    Scenario(path="start", name="during our own update", prepare=_starts_beside_ours, act=_ask),
+    Scenario(path="start", name="that Databricks refuses", prepare=_is_refused, act=_ask_and_allow),
+    Scenario(path="start", name="that joins our update", prepare=_joins_ours, act=_ask),
+    Scenario(path="start", name="that joins another's update", prepare=_joins_anothers, act=_ask),
+    Scenario(path="sweep", name="of few runs", prepare=_sweeps_few, act=_sweep),
+    Scenario(path="sweep", name="of many runs, one to stop", prepare=_sweeps_many, act=_sweep),
+    Scenario(path="sweep", name="of starts that died", prepare=_sweeps_left_starts, act=_sweep),
+    Scenario(path="sweep", name="that clears a start", prepare=_sweeps_starts_that_never_show, act=_sweep),
+    Scenario(path="sweep", name="of a retried run", prepare=_sweeps_a_retried_run, act=_sweep),
+    Scenario(path="cancel", name="of a run", prepare=_cancels, act=_ask),
+    Scenario(path="cancel", name="by its start's key", prepare=_cancels_by_key, act=_ask),
+    Scenario(path="cancel", name="without the route", prepare=_cancels_without_the_route, act=_ask),
+    Scenario(path="read", name="of a stale run", prepare=_reads_a_stale_run, act=_read),
+    Scenario(path="callback", name="that is due", prepare=_owes, act=_deliver),
+    Scenario(path="callback", name="owed again", prepare=_has_delivered, act=_redeliver),
+)

@@ -1,0 +1,201 @@
+"""Days of simulated time at a sweep a minute, a fault in every hundredth call: does all end right, does memory stay?
+
+python -m tests.chaos.soak [--hours 48] [--runs 500] [--rate 0.01] [--seed N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from local.workspace import script_ending
+from tests.chaos.aftermath import settle_down
+from tests.chaos.app import Answer
+from tests.chaos.host_process import ROOT, bare_environment
+from tests.chaos.judging import Verdict
+from tests.chaos.kinds import random_faults
+from tests.chaos.stage import Stage
+from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
+
+_READS_A_MINUTE = 3
+_SHARE_STOPPED = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Soak:
+    """`rate`: the share of calls that meet a fault. Starts spread over the first five sixths of the time."""
+
+    hours: float = 48.0
+    runs: int = 500
+    rate: float = 0.01
+    seed: int = 1
+
+    @property
+    def minutes(self) -> int:
+        return int(self.hours * 60)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SoakResult:
+    """Memory is the app's, in bytes: after the first hour (of a short soak: the first quarter) and at the end."""
+
+    verdict: Verdict
+    calls: int
+    faults: int
+    first_bytes: int
+    last_bytes: int
+
+    @property
+    def growth(self) -> float:
+        return self.last_bytes / self.first_bytes - 1
+
+
+class SoakApp:
+    """The way into the app's process. Its clock and the stage's are one."""
+
+    def __init__(self, stage: Stage, partition: str) -> None:
+        self._stage = stage
+        self._environ = {**bare_environment(), **stage.environ(partition)}
+        self._bugs = 0
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.soak_app"],
+            cwd=ROOT,
+            env=self._environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def start(self, pipeline_id: str, body: Mapping[str, Any], key: str | None) -> Answer:
+        return self._ask("start", pipeline_id=pipeline_id, body=body, key=key)
+
+    def cancel(self, run_id: str) -> Answer:
+        return self._ask("cancel", run_id=run_id)
+
+    def cancel_by_key(self, pipeline_id: str, key: str | None) -> Answer:
+        return self._ask("cancel_by_key", pipeline_id=pipeline_id, key=key)
+
+    def read(self, run_id: str) -> Answer:
+        return self._ask("read", run_id=run_id)
+
+    def sweep(self) -> None:
+        self._call("sweep", {})
+
+    def deliver(self) -> None:
+        self._call("deliver", {})
+
+    def resident_bytes(self) -> int:
+        return int(self._call("memory", {})["bytes"])
+
+    def _ask(self, name: str, **given: object) -> Answer:
+        answer = self._call(name, given)
+        return Answer(status=answer["status"], body=answer["body"])
+
+    def _call(self, name: str, given: Mapping[str, object]) -> dict[str, Any]:
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the app's process has no pipes")
+        clock = self._stage.clock
+        self._process.stdin.write(json.dumps({"do": name, "given": given, "passed": clock.monotonic()}) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        clock.sleep(max(0.0, answer["passed"] - clock.monotonic()))
+        self._stage.bugs += answer["bugs"][self._bugs :]
+        self._bugs = len(answer["bugs"])
+        return answer
+
+
+def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
+    chance = random.Random(soak.seed)
+    with Stage() as stage:
+        ground = Ground(partition="soak")
+        due = sorted(chance.randrange(soak.minutes * 5 // 6) for _ in range(soak.runs))
+        first_bytes = 0
+        with SoakApp(stage, ground.partition) as app:
+            stage.plan.at_random(soak.rate, random_faults(), soak.seed)
+            for minute in range(soak.minutes):
+                stage.clock.pass_time(seconds=max(0.0, minute * 60 - stage.clock.monotonic()))
+                while due and due[0] <= minute:
+                    due.pop(0)
+                    _want(stage, ground, chance, soak)
+                _let_callers_act(stage, app, ground, chance)
+                app.sweep()
+                app.deliver()
+                if minute == min(60, soak.minutes // 4):
+                    first_bytes = app.resident_bytes()
+                if minute % 240 == 239:
+                    tell(f"{(minute + 1) // 60} h, {len(ground.starts)} starts, {dict(stage.plan.counts)}")
+            stage.calm()
+            verdict = settle_down(stage, app, ground)
+            return SoakResult(
+                verdict=verdict,
+                calls=stage.plan.counts["calls"],
+                faults=stage.plan.counts["faults"],
+                first_bytes=first_bytes,
+                last_bytes=app.resident_bytes(),
+            )
+
+
+def _want(stage: Stage, ground: Ground, chance: random.Random, soak: Soak) -> None:
+    """One more start; its update takes 1 to 15 % of the whole time, and ends well, badly, or by a cancel."""
+    is_stopped = chance.random() < _SHARE_STOPPED
+    script = script_ending("RUNNING" if is_stopped else chance.choice(["COMPLETED", "COMPLETED", "FAILED"]))
+    seconds = chance.uniform(0.01, 0.15) * soak.hours * 3600
+    pipeline_id = stage.workspace.add_pipeline(
+        script=script, pace_seconds=seconds / len(script), drain_seconds=chance.uniform(1, 300)
+    )
+    ground.pipeline_ids.append(pipeline_id)
+    key = None if not is_stopped and chance.random() < 0.2 else f"key-{len(ground.starts)}"
+    wish = StartWish(pipeline_id=pipeline_id, key=key, body={"full_refresh": chance.random() < 0.5})
+    call_back(stage, wish)
+    ground.starts.append(wish)
+    if is_stopped:
+        ground.cancels.append(CancelWish(start=wish, by_key=chance.random() < 0.5))
+
+
+def _let_callers_act(stage: Stage, app: SoakApp, ground: Ground, chance: random.Random) -> None:
+    """Every open start is asked for; an open cancel once in ten minutes or so; a few runs are read."""
+    for start in [wish for wish in ground.starts if wish.is_open]:
+        start.ask(app)
+    for cancel in [wish for wish in ground.cancels if wish.is_open and chance.random() < 0.1]:
+        cancel.ask(app)
+    told = [wish for wish in ground.starts[-50:] if wish.told]
+    for wish in chance.sample(told, min(_READS_A_MINUTE, len(told))):
+        app.read(wish.run_id)
+
+
+def main() -> int:
+    """0 when all ended right and memory stayed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description="Days of simulated time.")
+    parser.add_argument("--hours", type=float, default=48.0)
+    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--rate", type=float, default=0.01, help="share of calls that meet a fault")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    result = run_soak(Soak(hours=options.hours, runs=options.runs, rate=options.rate, seed=options.seed))
+    print(*result.verdict.findings, sep="\n")
+    print(result.verdict.counts())
+    print(
+        f"{result.calls} calls, {result.faults} faults; memory {result.first_bytes / 1e6:.1f} MB after the first hour, "
+        f"{result.last_bytes / 1e6:.1f} MB at the end ({result.growth:+.1%})"
+    )
+    return 0 if result.verdict.is_good and result.growth <= 0.1 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Verdicts -> the table: fault, place, and what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tests.chaos.judging import NOTHING, Verdict
+from tests.chaos.single import Result
+
+_COLUMNS = ("fault", "place", "cases", "starts", "updates", "tracked", "doubled", "lost", "twice", "wrong", "untrue",
+            "left", "bugs", "callbacks owed / delivered")  # fmt: skip
+
+
+def by_fault_and_path(results: Iterable[Result]) -> dict[tuple[str, str], Verdict]:
+    """The sums, in the order in which they first came."""
+    sums: dict[tuple[str, str], Verdict] = {}
+    for result in results:
+        where = (result.case.fault, result.case.place.scenario.path)
+        sums[where] = sums.get(where, NOTHING) + result.verdict
+    return dict(sorted(sums.items(), key=lambda item: item[0][0]))
+
+
+def lines(sums: Mapping[tuple[str, str], Verdict]) -> list[str]:
+    """A table in Markdown, with a last line for all."""
+    total = sum(sums.values(), NOTHING)
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_row(*where, verdict) for where, verdict in sums.items())]
+    if len(sums) > 1:
+        rows.append(_row("all", "", total))
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _row(fault: str, place: str, verdict: Verdict) -> tuple[str, ...]:
+    counts = verdict.counts()
+    told = f"{counts.pop('owed'):,} / {counts.pop('delivered'):,}"
+    return (fault, place, *(f"{count:,}" for count in counts.values()), told)

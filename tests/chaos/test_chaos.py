@@ -1,0 +1,62 @@
+"""The short form of `make chaos`: one call for each fault on each path, a few kills, the control, some hours of soak.
+
+What it leaves out: all other calls (about nineteen of twenty cases), 494 of 500 kills, the kills' control, 46 of 48 h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.judging import NOTHING
+from tests.chaos.kills import KillRun, run_kills
+from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.single import Case, all_cases, control_cases, play_case, sample_of
+from tests.chaos.soak import Soak, run_soak
+from tests.chaos.stage import Stage
+
+pytestmark = pytest.mark.timeout(400)  # for machines that do other things too
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Stage() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cases(stage: Stage) -> list[Case]:
+    return all_cases(stage)
+
+
+@pytest.mark.parametrize("path", sorted({scenario.path for scenario in SCENARIOS}))
+def test_no_fault_on_a_call_loses_doubles_or_falsifies_anything(stage: Stage, cases: list[Case], path: str) -> None:
+    sample = [case for case in sample_of(cases) if case.place.scenario.path == path]
+    results = [play_case(stage, case) for case in sample]
+    assert {str(result.case): result.verdict.findings for result in results if result.verdict.findings} == {}
+    assert [str(result.case) for result in results if not result.met] == []
+    total = sum((result.verdict for result in results), NOTHING)
+    assert total.delivered == total.owed
+    print(f"{path}: {len(sample)} of {sum(case.place.scenario.path == path for case in cases)} cases")
+
+
+def test_without_reservations_the_same_faults_lose_or_double_updates(stage: Stage, cases: list[Case]) -> None:
+    control = control_cases(cases)[:4]
+    total = sum((play_case(stage, case, reserving=False).verdict for case in control), NOTHING)
+    assert total.lost + total.doubled > 0
+
+
+def test_a_host_that_is_killed_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    verdict = run_kills(KillRun(kills=6, seed=20261122), tmp_path / "host.log")
+    assert verdict.findings == ()
+    assert verdict.updates > 0
+    assert verdict.delivered == verdict.owed > 0
+
+
+def test_hours_of_simulated_time_with_random_faults_end_all_runs_right() -> None:
+    result = run_soak(Soak(hours=2, runs=25, rate=0.03, seed=20261122))
+    assert result.verdict.findings == ()
+    assert result.verdict.delivered == result.verdict.owed > 0
+    assert result.faults > 0
