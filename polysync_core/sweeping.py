@@ -265,7 +265,7 @@ class _Sweep:
             )
         except StorageUnavailable as error:
             _log.warning("old rows of workspace %s could not be deleted: %s", self._name, error.detail)
-            return last
+            return replace(last, cleaned_at=self._began_at)
         return replace(last, cleaned_at=self._began_at, cleaned_keys_after=keys_after)
 
     # --- write down

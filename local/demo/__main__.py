@@ -24,7 +24,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     screen = Screen()
     screen.say("Polysync: Databricks pipeline updates, started and followed to their end.")
-    log_file = Path(tempfile.gettempdir()) / "polysync-demo.log"
+    log_file = Path(tempfile.mkdtemp(prefix="polysync-demo-")) / "app.log"
     try:
         with running_stack(log_file) as stack:
             if stack.workspace is None:
@@ -40,6 +40,7 @@ def main() -> int:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        screen.say("\nStopped; nothing is left running.")
         return 0 if given.stay else 130
     if not given.stay:
         screen.say("\nDone; nothing is left running. make demo ARGS=--stay keeps it up, so that these lines work.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.status import Status
 from rich.table import Table
@@ -81,4 +82,4 @@ class Screen:
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
-        self._console.print(table)
+        self._console.print(Padding(table, (0, 0, 0, 3)))

@@ -16,6 +16,7 @@ from local.host import HostStartError, LocalHost
 from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
 from polysync_core import services
+from polysync_core.rules.callback_addresses import DEFAULT_HOSTS
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "demo-key"
@@ -56,7 +57,9 @@ def running_stack(log_file: Path) -> Iterator[Stack]:
             os.environ.update(workspace.environ())
         receiver = stack.enter_context(Receiver())
         secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
-        os.environ.update(POLYSYNC_CALLBACK_HOSTS=receiver.host, POLYSYNC_CALLBACK_SECRET=secret)
+        secret = os.environ.setdefault("POLYSYNC_CALLBACK_SECRET", secret)
+        hosts = os.environ.get("POLYSYNC_CALLBACK_HOSTS") or DEFAULT_HOSTS
+        os.environ["POLYSYNC_CALLBACK_HOSTS"] = f"{hosts},{receiver.host}"
         for name in ("POLYSYNC_SWEEP_SCHEDULE", "POLYSYNC_CALLBACK_SCHEDULE"):
             os.environ.setdefault(name, TIMER)
         services.forget()

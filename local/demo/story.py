@@ -18,6 +18,8 @@ from local.workspace import script_ending
 
 _PATIENCE_SECONDS = 40.0
 _REAL_PATIENCE_SECONDS = 3600.0
+PIPELINE_ID = "8279d543-063c-4d63-9926-dae38e35ce8b"
+"""The pipeline of the README's examples, so that they work word for word beside `make demo ARGS=--stay`."""
 _SHOWN = ("runId", "status", "state", "message", "fullRefresh", "statusUrl", "cancelUrl", "updateUrl")
 
 
@@ -44,6 +46,7 @@ class Story:
             )
             address = f"{self._stack.url}/api/jobs/{pipeline_id}/parameters/full_refresh"
             self._call("PUT", address, 200, {"value": True, "direction": "Input"})
+            self._show_job(pipeline_id)
         self._screen.step("Start an update: the answer comes at once, with the addresses to wait on")
         body = {"callbackUrl": self._stack.receiver.url("/hooks/orders?code=a-credential")}
         first = self._start(pipeline_id, body)
@@ -68,10 +71,15 @@ class Story:
         """The pipeline to run, and the one to cancel: of a real workspace the one named, else two made for the demo."""
         if self._stack.workspace is None:
             if given is None:
-                raise DemoError("name a pipeline of your workspace: make demo ARGS='--pipeline <pipeline id>'")
+                raise DemoError(
+                    "DATABRICKS_HOST is set, so the demo drives that workspace: name a pipeline of it, make demo "
+                    "ARGS='--pipeline <pipeline id>'; or unset DATABRICKS_HOST for the simulated one"
+                )
             return given, given
+        if given is not None:
+            raise DemoError("--pipeline names a pipeline of a real workspace: set DATABRICKS_HOST to its address")
         return (
-            self._stack.workspace.add_pipeline(name="orders"),
+            self._stack.workspace.add_pipeline(PIPELINE_ID, name="orders"),
             self._stack.workspace.add_pipeline(name="clicks (continuous)", script=script_ending("RUNNING")),
         )
 
