@@ -1,5 +1,6 @@
 # make setup    installs all that the checks and the stand-ins need, inside this folder (PYTHON=... picks the interpreter)
 # make test     everything that must hold: format, lint, types, tests (ARGS=... goes to pytest)
+# make chaos    every fault on every call, then 500 times kill -9: hours (ARGS='--only 503 --skip kills')
 # make fuzz     500 made-up requests to each route, held against openapi.json (ARGS='--examples 50 --seed 7')
 # make demo     a run from start to callback on this machine (ARGS=... goes to local.demo)
 # make format   writes the format that make test asks for
@@ -7,7 +8,7 @@
 # make audit    asks the advisory databases about what is deployed (needs the network)
 # make clean    removes all that make setup and the tools have made
 
-.PHONY: setup test fuzz demo format lint types audit lock clean
+.PHONY: setup test chaos fuzz demo format lint types audit lock clean
 
 export PYTHON
 run = .venv/bin/python -m
@@ -25,6 +26,9 @@ setup:
 
 test: lint types
 	@$(run) pytest $(ARGS)
+
+chaos: setup
+	@$(run) tests.chaos $(ARGS)
 
 fuzz: setup
 	@$(run) tests.fuzz $(ARGS)
