@@ -123,5 +123,10 @@ class Rig:
         assert run is not None
         return run
 
+    def is_reserved(self, pipeline_id: str) -> bool:
+        """Whether a start of the pipeline is in flight."""
+        held = self.access.store.reservations(self.name).held
+        return pipeline_id in {start.reservation.pipeline_id for start in held}
+
     def active_ids(self) -> set[str]:
         return {str(tracked.run.run_id) for tracked in self.access.store.active_runs(self.name).runs}

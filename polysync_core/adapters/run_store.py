@@ -73,11 +73,6 @@ class RunStore:
             return None
         return HeldReservation(reservation=reservation, etag=etag_of(row))
 
-    def find_reservation(self, workspace: str, pipeline_id: str) -> Reservation | None:
-        """The start in flight for a pipeline, whoever's it is."""
-        row = self._table.get(workspace, row_keys.starting(pipeline_id))
-        return None if row is None else decode_reservation(row)
-
     def find_used_key(self, workspace: str, start_row: str) -> UsedKey | None:
         row = self._table.get(workspace, start_row)
         return None if row is None else decode_used_key(row)

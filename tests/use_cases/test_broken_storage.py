@@ -40,7 +40,7 @@ def test_a_write_whose_answer_breaks_off_is_found(
     (update,) = workspace.updates_of(pipeline_id)
     assert run_id.update_id == update.update_id
     assert str(run_id) in behind_proxy.active_ids()
-    assert behind_proxy.access.store.find_reservation(behind_proxy.name, pipeline_id) is None
+    assert not behind_proxy.is_reserved(pipeline_id)
 
 
 def test_an_answer_that_is_a_page_is_storage_trouble(

@@ -125,10 +125,10 @@ def test_a_start_that_nobody_can_find_is_not_repeated_and_settled_by_the_sweep(
 
     clock.pass_time(seconds=60)
     rig.sweep()
-    assert rig.access.store.find_reservation(rig.name, pipeline_id) is not None, "not found proves nothing yet"
+    assert rig.is_reserved(pipeline_id), "not found proves nothing yet"
     clock.pass_time(seconds=120)
     rig.sweep()
-    assert rig.access.store.find_reservation(rig.name, pipeline_id) is None
+    assert not rig.is_reserved(pipeline_id)
     assert rig.start(pipeline_id, key="k").run.run_id.update_id == workspace.updates_of(pipeline_id)[0].update_id
 
 

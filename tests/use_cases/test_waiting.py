@@ -108,7 +108,7 @@ class TestJoining:
             attach(rig, run, receiver.url(f"/{number}"))
         with pytest.raises(TooManyCallbacks, match="20 callbacks"):
             attach(rig, run, receiver.url("/too-many"), key="k")
-        assert rig.access.store.find_reservation(rig.name, run.run_id.pipeline_id) is None
+        assert not rig.is_reserved(run.run_id.pipeline_id)
         assert attach(rig, run, None, key="k").run_id == run.run_id, "the key was released"
         finish(rig, run)
         assert deliver(rig).delivered == MAX_CALLBACKS
