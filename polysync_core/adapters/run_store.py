@@ -94,9 +94,9 @@ class RunStore:
         When another (a sweep that settled this start) was first, theirs is given: one update has one run. Raises
         TooManyCallbacks when too many callers wait for that one.
         """
-        outcome = _outcome(held.reservation, run.run_id, attached)
-        if held.reservation.waiter is not None:
-            outcome.append(tables.create(waiter_row(run, held.reservation.waiter)))
+        waiter = held.reservation.waiter
+        waiting = [] if waiter is None else [tables.create(waiter_row(run, waiter))]
+        outcome = [*_outcome(held.reservation, run.run_id, attached), *waiting]
         if self._rows.insert(run, [_end(held), *outcome]):
             return run
         tracked = self.find_run(run.workspace, run.run_id)
@@ -104,8 +104,8 @@ class RunStore:
             if self._held(held.reservation) is not None:
                 return self.complete(held, tracked.run_id, attached=attached) or tracked
             return tracked
-        if self._rows.insert(run, outcome):
-            return run
+        if self._rows.insert(run, outcome) or self._rows.insert(run, waiting):
+            return run  # its reservation was cleared meanwhile, and perhaps its key released
         tracked = self.find_run(run.workspace, run.run_id)
         if tracked is None:
             raise StorageUnavailable("Table Storage did not keep the run.")

@@ -17,8 +17,9 @@ from polysync_core.errors import (
     StartUnknown,
     UpdateConflict,
 )
-from polysync_core.model import Reservation, UsedKey
+from polysync_core.model import Reservation, SeenUpdate, UsedKey
 from polysync_core.rules import row_keys
+from polysync_core.settling import new_run
 from tests.rig import ManualClock, Rig
 
 START = "/pipelines/{id}/updates"
@@ -284,3 +285,16 @@ def _reserve(rig: Rig, pipeline_id: str, *, key: str | None = None, fingerprint:
         rig.access.store.reserve(reservation, UsedKey(fingerprint=fingerprint, owner="dead", used_at=rig.clock.now()))
         is not None
     )
+
+
+def test_an_update_is_tracked_also_when_its_reservation_and_key_are_gone(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    _reserve(rig, pipeline_id, key="k")
+    (held,) = rig.access.store.reservations(rig.name).held
+    update_id = rig.access.databricks.converse(30).start_update(pipeline_id, False, timeout_seconds=20)
+    rig.access.store.release(held)
+    seen = SeenUpdate(update_id=update_id, state=None)
+    run = rig.access.store.track(new_run(held.reservation, seen, rig.access), held)
+    assert rig.active_ids() == {str(run.run_id)}
