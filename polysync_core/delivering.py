@@ -113,12 +113,15 @@ class _Pass:
     # --- gather
 
     def _gather(self) -> list[HeldCallback]:
-        """What is due, in the order of sending."""
+        """What is due, in the order of sending. A row that cannot be read is mended, and due in the next pass."""
         found: list[HeldCallback] = []
         of_host: Counter[str] = Counter()
         for access in self._accesses.values():
             try:
                 for held in access.store.callbacks.due(access.workspace.name, self._clock.now()):
+                    if isinstance(held, str):
+                        self._mend(held, access)
+                        continue
                     of_host[held.owed.host] += 1
                     if of_host[held.owed.host] <= _BACKLOG_A_HOST:
                         found.append(held)
@@ -127,6 +130,13 @@ class _Pass:
             except PolysyncError as error:
                 _log.warning("due callbacks of workspace %s: %s", access.workspace.name, error.detail)
         return list(callback_rules.take_turns(found))
+
+    def _mend(self, key: str, access: WorkspaceAccess) -> None:
+        _log.error("row %s cannot be read and is written anew", key, extra={"action": "deliver"})
+        try:
+            access.store.callbacks.restore(access.workspace.name, key)
+        except PolysyncError as error:
+            _log.warning("row %s could not be written anew: %s", key, error.detail, extra={"action": "deliver"})
 
     # --- send
 

@@ -6,7 +6,6 @@ caller who joins a run while it finishes is either among its waiters or finds it
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -22,7 +21,6 @@ from polysync_core.rules import callback_rules, row_keys
 from polysync_core.rules.callback_entity import decode_owed, decode_waiter, encode_owed, encode_waiter
 from polysync_core.rules.columns import Columns
 
-_log = logging.getLogger("polysync.store")
 _RACES = 30
 """The most that all callbacks of one run can get in each other's way."""
 
@@ -101,8 +99,8 @@ class CallbackStore:
 
     # --- what is owed
 
-    def due(self, workspace: str, now: datetime) -> Iterator[HeldCallback]:
-        """What is due at `now`, the longest due first. A row that cannot be read is logged and left."""
+    def due(self, workspace: str, now: datetime) -> Iterator[HeldCallback | str]:
+        """What is due at `now`, the longest due first; of a row that cannot be read its key."""
         rows = self._table.scan(
             workspace, row_keys.CALLBACK, where="RowKey lt @until", values={"until": row_keys.due_until(now)}
         )
@@ -110,7 +108,35 @@ class CallbackStore:
             try:
                 yield HeldCallback(owed=decode_owed(row), etag=etag_of(row))
             except RowUnreadable:
-                _log.error("row %s cannot be read and is set aside", row["RowKey"], extra={"action": "deliver"})
+                yield str(row["RowKey"])
+
+    def restore(self, workspace: str, key: str) -> None:
+        """Write a spoilt `callback` row anew from what its key and its run say; delete it when its run owes nothing.
+
+        A key that is none of ours is left. RowUnreadable when the run's row is spoilt too.
+        """
+        row = self._table.get(workspace, key)
+        try:
+            run_id, callback_id, due_at = row_keys.parse_callback(key)
+        except ValueError:
+            return
+        if row is None:
+            return
+        tracked = self._rows.find_finished(workspace, run_id)
+        callback = None if tracked is None else _callback_of(tracked.run, callback_id)
+        if callback is None or callback.state is not CallbackState.DUE:
+            operation = tables.delete(row_of(workspace, key), etag_of(row))
+        else:
+            owed = OwedCallback(
+                workspace=workspace,
+                run_id=run_id,
+                callback_id=callback_id,
+                host=callback.host,
+                due_at=due_at,
+                tries=callback.tries,
+            )
+            operation = tables.replace(_owed_row(owed), etag_of(row))
+        self._table.commit([operation], is_ours=lambda: False)
 
     def claim(self, held: HeldCallback, now: datetime) -> HeldCallback | None:
         """Put the callback off for as long as it takes to send it. None when somebody else has it, or it was ended."""

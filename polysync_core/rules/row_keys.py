@@ -7,7 +7,7 @@ Kinds are set apart by their first word; ids hold letters, digits, '-', '_' and 
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from polysync_core.ids import RunId
 
@@ -63,6 +63,14 @@ def waiter(run_id: RunId, callback_id: str) -> str:
 def callback(run_id: RunId, callback_id: str, due_at: datetime) -> str:
     """Sorts by when it is due."""
     return f"{due_until(due_at)[:-1]}{run_id}|{callback_id}"
+
+
+def parse_callback(key: str) -> tuple[RunId, str, datetime]:
+    """The run, the callback id and the due time (to the millisecond) that such a key names; ValueError for another."""
+    due_ms, run_id, callback_id = key.removeprefix(CALLBACK).split("|")
+    # half a millisecond more, so that no rounding leads to another key
+    due_at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(due_ms), microseconds=500)
+    return RunId.parse(run_id), callback_id, due_at
 
 
 def due_until(now: datetime) -> str:

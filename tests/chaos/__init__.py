@@ -2,14 +2,15 @@
 
 stage      storage and a workspace behind fault proxies, in simulated time; the app on it, and its callers' requests
 wishes     what callers want, how they repeat it, and what they were told
-scenarios  the paths: start, sweep, cancel, read
-faults     what is done to every call of every path, one at a time
+scenarios  the paths: start, sweep, cancel, read, callback
+kinds      what is done to a call
 books      what the workspace and the stored rows say, independently of the core's own readers
 judging    wishes + books -> Verdict
 single     every fault on every call, one at a time
+races      two instances and all callers at one run at once, round after round
 kills      kill -9 of a real local host while callers go on
 soak       two days of simulated time with a fault in every hundredth call
 table      verdicts -> the table of docs/reliability.md
 
-`python -m tests.chaos` (make chaos) runs the long form, test_chaos.py and test_soak.py a short one.
+`python -m tests.chaos` (make chaos) runs the long form, test_chaos.py a short one.
 """

@@ -1,62 +1,93 @@
-"""The long form: every fault on every call, one at a time; then kill -9 at random moments; and the control of both.
+"""The long form, part by part: every fault on every call, races, kill -9, two days of soak, and the control of each.
 
-    python -m tests.chaos [--kills 500] [--seed N] [--only TEXT] [--skip singles|kills]
+    python -m tests.chaos [singles] [races] [kills] [soak] [--seed N] [--kills 500] [--races 100] [--hours 48] …
 
-Exits with 1 when anything is doubled, lost, wrong …, and when the control, whose starts reserve nothing, shows nothing.
+Without a part's name all of them. Exits with 1 when anything is doubled, lost, wrong …, when memory grew by more than a
+tenth, and when a control, whose starts reserve nothing, shows nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
+import platform
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.chaos import table
+from tests.chaos.host_process import ROOT
 from tests.chaos.judging import NOTHING, Verdict
 from tests.chaos.kills import KillRun, run_kills
+from tests.chaos.races import Races, run_races
 from tests.chaos.single import Case, Result, all_cases, control_cases, play_case
+from tests.chaos.soak import Soak, run_soak
 from tests.chaos.stage import Stage
 
 CONTROL_KILLS = 15
+MOST_GROWTH = 0.1
 _TELL_EVERY = 100
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Break things, and count.")
-    parser.add_argument("--kills", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the kills; printed")
-    parser.add_argument("--only", default="", metavar="TEXT", help="of the single faults those whose line holds this")
-    parser.add_argument("--skip", choices=["singles", "kills"])
-    options = parser.parse_args()
+    options = _options()
     for name in ("azure", "polysync", "urllib3"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no host is left behind
-    good = True
-    if options.skip != "singles":
-        good = _singles(options.only)
-    if options.skip != "kills":
-        good = _kills(options.kills, options.seed) and good
-    return 0 if good else 1
+    print(_heading(options.seed), "", sep="\n", flush=True)
+    results = [part(options) for part in options.parts or _PARTS.values()]
+    return 0 if all(results) else 1
 
 
-def _singles(only: str) -> bool:
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Break things, and count.")
+    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(_PARTS)}; none: all")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of all but the singles; printed")
+    parser.add_argument("--only", default="", metavar="TEXT", help="of the single faults those whose line holds this")
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--races", type=int, default=100)
+    parser.add_argument("--hours", type=float, default=48.0, help="of simulated time, of the soak")
+    parser.add_argument("--runs", type=int, default=500, help="of the soak")
+    parser.add_argument("--rate", type=float, default=0.01, help="share of the soak's calls that meet a fault")
+    return parser.parse_args()
+
+
+def _part(name: str) -> Callable[[argparse.Namespace], bool]:
+    if name not in _PARTS:
+        raise argparse.ArgumentTypeError(f"there is no part {name!r}; there are {', '.join(_PARTS)}")
+    return _PARTS[name]
+
+
+def _heading(seed: int) -> str:
+    """When, on what, and which version of the app."""
+    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
+        f"commit {described.stdout.strip() or 'unknown'}, seed {seed}"
+    )
+
+
+def _singles(options: argparse.Namespace) -> bool:
+    began = time.monotonic()
     with Stage() as stage:
-        cases = [case for case in all_cases(stage) if only in str(case)]
+        cases = [case for case in all_cases(stage) if options.only in str(case)]
         print(f"{len(cases)} cases: every fault on every call that was recorded, one at a time", flush=True)
         results = _play(stage, cases)
         control = _play(stage, control_cases(cases), reserving=False)
     missed = [str(result.case) for result in results if not result.met]
-    print(*table.lines(table.by_fault_and_path(results)), "", sep="\n")
+    _print_table(table.by_fault_and_path(results), began)
     print(f"faults that met no call: {len(missed)}", *missed, sep="\n  ")
-    total = sum((result.verdict for result in results), NOTHING)
-    return _shows_something(sum((result.verdict for result in control), NOTHING)) and total.is_good
+    shown = _print_control(f"the {len(control)} worst of them", sum((result.verdict for result in control), NOTHING))
+    return sum((result.verdict for result in results), NOTHING).is_good and (shown or not control)
 
 
 def _play(stage: Stage, cases: Sequence[Case], *, reserving: bool = True) -> list[Result]:
@@ -68,22 +99,62 @@ def _play(stage: Stage, cases: Sequence[Case], *, reserving: bool = True) -> lis
         if reserving and not result.verdict.is_good:
             print(case, *result.verdict.findings, sep="\n    ", flush=True)
         if number % _TELL_EVERY == 0:
-            print(f"{number} cases, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            _tell(f"{number} cases, {time.monotonic() - began:.0f} s")
     return results
 
 
-def _kills(kills: int, seed: int) -> bool:
+def _races(options: argparse.Namespace) -> bool:
+    began = time.monotonic()
+    verdict = run_races(Races(rounds=options.races, seed=options.seed), _tell)
+    _print_table({(f"all at once, {options.races} times", "any"): verdict}, began)
+    return verdict.is_good
+
+
+def _kills(options: argparse.Namespace) -> bool:
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="polysync-chaos-") as folder:
-        verdict = run_kills(KillRun(kills=kills, seed=seed), Path(folder, "host.log"))
-        control = run_kills(KillRun(kills=CONTROL_KILLS, seed=seed, reserving=False), Path(folder, "control.log"))
-    print(*table.lines({(f"kill -9, {kills} times", "any"): verdict}), *verdict.findings, "", sep="\n", flush=True)
-    return _shows_something(control) and verdict.is_good
+        run = KillRun(kills=options.kills, seed=options.seed)
+        verdict = run_kills(run, Path(folder, "host.log"), _tell)
+        _print_table({(f"kill -9, {options.kills} times", "any"): verdict}, began)
+        run = KillRun(kills=CONTROL_KILLS, seed=options.seed, reserving=False)
+        control = run_kills(run, Path(folder, "control.log"), _tell)
+    return _print_control(f"kill -9, {CONTROL_KILLS} times", control) and verdict.is_good
 
 
-def _shows_something(control: Verdict) -> bool:
-    """The control is there to go wrong."""
-    print(*table.lines({("control: no reservation", ""): control}), "", sep="\n", flush=True)
+def _soak(options: argparse.Namespace) -> bool:
+    began = time.monotonic()
+    soak = Soak(hours=options.hours, runs=options.runs, rate=options.rate, seed=options.seed)
+    result = run_soak(soak, _tell)
+    _print_table({(f"soak, {soak.hours:g} h, {soak.rate:.1%} of the calls", "any"): result.verdict}, began)
+    print(
+        f"{result.calls:,} calls, {result.faults:,} faults; memory {result.first_bytes / 1e6:.1f} MB after the first "
+        f"hour, {result.last_bytes / 1e6:.1f} MB at the end ({result.growth:+.1%})"
+    )
+    return result.verdict.is_good and result.growth <= MOST_GROWTH
+
+
+_PARTS: Mapping[str, Callable[[argparse.Namespace], bool]] = {
+    "singles": _singles,
+    "races": _races,
+    "kills": _kills,
+    "soak": _soak,
+}
+
+
+def _print_table(sums: Mapping[tuple[str, str], Verdict], began: float) -> None:
+    total = sum(sums.values(), NOTHING)
+    print(*table.lines(sums), "", sep="\n")
+    print(*total.findings, f"({time.monotonic() - began:,.0f} s)", sep="\n", flush=True)
+
+
+def _print_control(what: str, control: Verdict) -> bool:
+    """The control is there to go wrong: whether it did."""
+    print(*table.lines({("control: no reservation", what): control}), "", sep="\n", flush=True)
     return control.lost + control.doubled > 0
+
+
+def _tell(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,7 @@
-"""Days of simulated time at a sweep a minute, a fault in every hundredth call: does all end right, does memory stay?
-
-python -m tests.chaos.soak [--hours 48] [--runs 500] [--rate 0.01] [--seed N]
-"""
+"""Days of simulated time at a sweep a minute, a fault in every hundredth call: does all end right, does memory stay?"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import subprocess
@@ -177,25 +173,3 @@ def _let_callers_act(stage: Stage, app: SoakApp, ground: Ground, chance: random.
     told = [wish for wish in ground.starts[-50:] if wish.told]
     for wish in chance.sample(told, min(_READS_A_MINUTE, len(told))):
         app.read(wish.run_id)
-
-
-def main() -> int:
-    """0 when all ended right and memory stayed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description="Days of simulated time.")
-    parser.add_argument("--hours", type=float, default=48.0)
-    parser.add_argument("--runs", type=int, default=500)
-    parser.add_argument("--rate", type=float, default=0.01, help="share of calls that meet a fault")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    result = run_soak(Soak(hours=options.hours, runs=options.runs, rate=options.rate, seed=options.seed))
-    print(*result.verdict.findings, sep="\n")
-    print(result.verdict.counts())
-    print(
-        f"{result.calls} calls, {result.faults} faults; memory {result.first_bytes / 1e6:.1f} MB after the first hour, "
-        f"{result.last_bytes / 1e6:.1f} MB at the end ({result.growth:+.1%})"
-    )
-    return 0 if result.verdict.is_good and result.growth <= 0.1 else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,7 @@
-"""The short form of `make chaos`: one call for each fault on each path, a few kills, the control, some hours of soak.
+"""The short form of `make chaos`: one call for each fault on each path, the control, a few races, kills and hours.
 
-What it leaves out: all other calls (about nineteen of twenty cases), 494 of 500 kills, the kills' control, 46 of 48 h.
+What it leaves out: all other calls (about nineteen of twenty cases), 94 of 100 races, 494 of 500 kills, the kills'
+control, 46 of 48 hours of soak.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pytest
 
 from tests.chaos.judging import NOTHING
 from tests.chaos.kills import KillRun, run_kills
+from tests.chaos.races import Races, run_races
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.single import Case, all_cases, control_cases, play_case, sample_of
 from tests.chaos.soak import Soak, run_soak
@@ -46,6 +48,12 @@ def test_without_reservations_the_same_faults_lose_or_double_updates(stage: Stag
     control = control_cases(cases)[:4]
     total = sum((play_case(stage, case, reserving=False).verdict for case in control), NOTHING)
     assert total.lost + total.doubled > 0
+
+
+def test_everybody_at_one_run_at_once_ends_it_once_and_owes_each_waiter_once() -> None:
+    verdict = run_races(Races(rounds=6, seed=20261125))
+    assert verdict.findings == ()
+    assert verdict.delivered == verdict.owed > 6
 
 
 def test_a_host_that_is_killed_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:

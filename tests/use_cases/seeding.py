@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from azure.data.tables import TableClient, TableServiceClient
+from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.ids import RunId
@@ -86,7 +86,10 @@ def _table(rig: Rig) -> TableClient:
     return TableClient.from_connection_string(connection, RUNS_TABLE)
 
 
-def put_row(rig: Rig, key: str, columns: Mapping[str, object], *, workspace: str | None = None) -> None:
-    """Write a row as it is, behind the back of the store."""
+def put_row(
+    rig: Rig, key: str, columns: Mapping[str, object], *, workspace: str | None = None, replace: bool = False
+) -> None:
+    """Write a row as it is, behind the back of the store; `replace`: without the columns that it had besides."""
+    mode = UpdateMode.REPLACE if replace else UpdateMode.MERGE
     with _table(rig) as table:
-        table.upsert_entity({"PartitionKey": workspace or rig.name, "RowKey": key, **columns})
+        table.upsert_entity({"PartitionKey": workspace or rig.name, "RowKey": key, **columns}, mode=mode)

@@ -188,6 +188,7 @@ class TestWhoSends:
         finish(rig, run)
         callbacks = rig.access.store.callbacks
         (held,) = callbacks.due(rig.name, clock.now())
+        assert not isinstance(held, str)
         assert callbacks.claim(held, clock.now()) is not None
         assert callbacks.claim(held, clock.now()) is None, "nobody claims it twice"
         assert deliver(rig).due == 0
@@ -299,6 +300,32 @@ class TestReceiversThatDoNotTakeIt:
             clock.pass_time(minutes=5)
         assert failed == 8, "as often as a receiver that is never up"
         assert "givenUp" in caplog.text
+        assert not [row for row in rows(rig) if str(row["RowKey"]).startswith("callback|")]
+
+    @pytest.mark.parametrize("columns", [{"tries": "many"}, {"runId": 7}, {"dueAt": "soon"}, {}])
+    def test_one_whose_place_in_the_queue_is_spoilt_is_sent_all_the_same(
+        self, rig_of: RigOf, receiver: Receiver, columns: dict[str, object]
+    ) -> None:
+        rig = rig_of(receiver)
+        run = started(rig, receiver.url())
+        finish(rig, run)
+        (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith("callback|"))
+        put_row(rig, good["RowKey"], {**good, **columns} if columns else {"nothing": "left"}, replace=True)
+        assert deliver(rig).due == 0, "it is mended first"
+        assert deliver(rig).delivered == 1
+        assert not [row for row in rows(rig) if str(row["RowKey"]).startswith("callback|")]
+
+    def test_a_spoilt_place_in_the_queue_of_what_was_delivered_is_cleared(
+        self, rig_of: RigOf, receiver: Receiver
+    ) -> None:
+        rig = rig_of(receiver)
+        run = started(rig, receiver.url())
+        finish(rig, run)
+        (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith("callback|"))
+        deliver(rig)
+        put_row(rig, good["RowKey"], {"nothing": "left"})
+        deliver(rig)
+        assert len(receiver.deliveries) == 1
         assert not [row for row in rows(rig) if str(row["RowKey"]).startswith("callback|")]
 
     def test_one_whose_row_was_mended_is_sent(self, rig_of: RigOf, receiver: Receiver, clock: ManualClock) -> None:

@@ -1,0 +1,166 @@
+"""Everybody at one run at once, round after round: two instances sweep and deliver, callers join, repeat, cancel, read
+and want their callbacks again, while the update ends by itself, by a cancel, or by whichever comes first."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from local.workspace import SimulatedWorkspace
+from tests.chaos.aftermath import settle_down
+from tests.chaos.app import App
+from tests.chaos.judging import NOTHING, Verdict
+from tests.chaos.stage import Stage
+from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
+
+End = Literal["by itself", "cancelled", "either"]
+_JOINERS = 3
+_REDELIVERIES = 3
+_STALE_SECONDS = 40.0
+"""Older than a read believes, so that readers look at Databricks too."""
+_ROUND_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Races:
+    """`seed` decides who acts in which order within a thread; who is first among them is up to the machine."""
+
+    rounds: int
+    seed: int
+
+
+def run_races(races: Races, tell: Callable[[str], None] = print) -> Verdict:
+    """So many rounds, each on a run of its own, summed up."""
+    tell(f"{races.rounds} races, seed {races.seed}")
+    total = NOTHING
+    with Stage(pace_seconds=60.0) as stage:
+        for number in range(races.rounds):
+            ends = get_args(End)
+            chance = random.Random(f"{races.seed}-{number}")
+            total += _Race(stage, ends[number % len(ends)], chance).run()
+            if (number + 1) % 50 == 0:
+                tell(f"{number + 1} races")
+    return total
+
+
+class _Race:
+    def __init__(self, stage: Stage, end: End, chance: random.Random) -> None:
+        self._stage, self._end, self._chance = stage, end, chance
+        self._ground = Ground(partition=stage.new_partition())
+        self._apps = [stage.new_app(self._ground.partition) for _ in range(2)]
+        self._finished_as: set[str] = set()
+        self._redelivered = 0
+
+    def run(self) -> Verdict:
+        stage, ground = self._stage, self._ground
+        stage.bugs.clear()
+        pipeline_id = stage.workspace.add_pipeline(stage.new_pipeline_id(), drain_seconds=0.0)
+        ground.pipeline_ids.append(pipeline_id)
+        first = call_back(stage, StartWish(pipeline_id=pipeline_id, key="first"))
+        ground.starts.append(first)
+        first.ask(self._apps[0])
+        stage.workspace.set_state(pipeline_id, None, "RUNNING")
+        stage.clock.pass_time(seconds=_STALE_SECONDS)
+        self._act(first)
+        verdict = self._judged(settle_down(stage, self._apps[0], ground))
+        stage.books.forget_deliveries()
+        stage.workspace.remove_pipeline(pipeline_id)
+        return verdict
+
+    def _act(self, first: StartWish) -> None:
+        """All at once; what raises is found as a bug."""
+        one, other = self._apps
+        acts: list[Callable[[], object]] = []
+        for app in self._apps:
+            acts += [self._sweep_and_deliver(app), self._sweep_and_deliver(app), self._read(app, first.run_id)]
+        for number in range(_JOINERS):
+            wish = StartWish(pipeline_id=first.pipeline_id, key=f"joiner-{number}", body={"onConflict": "attach"})
+            self._ground.starts.append(call_back(self._stage, wish))
+            acts.append(_asking(wish, self._apps[number % 2]))
+        acts += [_asking(replace(first), other), self._redeliver(one, first.run_id)]
+        if self._end != "by itself":
+            cancels = [CancelWish(start=first, by_key=by_key) for by_key in (True, False)]
+            if self._end == "cancelled":
+                self._ground.cancels += cancels
+            acts += [_asking(cancels[0], one), _asking(cancels[1], other)]
+        if self._end != "cancelled":
+            acts.append(lambda: _complete(self._stage.workspace, first))
+        self._chance.shuffle(acts)
+        _all_at_once(acts, self._stage.bugs)
+
+    def _sweep_and_deliver(self, app: App) -> Callable[[], None]:
+        turns = [app.sweep, app.deliver] if self._chance.random() < 0.5 else [app.sweep, app.sweep, app.deliver]
+
+        def act() -> None:
+            for turn in turns:
+                turn()
+
+        return act
+
+    def _read(self, app: App, run_id: str) -> Callable[[], None]:
+        def act() -> None:
+            for _ in range(3):
+                answer = app.read(run_id)
+                if answer.body.get("isFinished"):
+                    self._finished_as.add(str(answer.body["status"]))
+
+        return act
+
+    def _redeliver(self, app: App, run_id: str) -> Callable[[], None]:
+        """Until the run has finished it is refused."""
+
+        def act() -> None:
+            for _ in range(_REDELIVERIES):
+                self._redelivered += app.redeliver(run_id).status == 202
+
+        return act
+
+    def _judged(self, verdict: Verdict) -> Verdict:
+        """With what only a race can get wrong: two ends of one run, and callbacks that were owed more than once."""
+        found = []
+        (run,) = [
+            run
+            for run_id, run in self._stage.books.entries(self._ground.partition).runs.items()
+            if run_id == self._ground.starts[0].run_id
+        ]
+        if self._finished_as - {run.status}:
+            found.append(f"{run.run_id} was read as {self._finished_as}, and ended as {run.status}")
+        found += [
+            f"{callback_id} was sent {len(told)} times, owed again {self._redelivered} times"
+            for callback_id, told in self._stage.books.deliveries().items()
+            if len(told) > 1 + self._redelivered
+        ]
+        return replace(verdict, untrue=verdict.untrue + len(found), findings=(*verdict.findings, *found))
+
+
+def _asking(wish: StartWish | CancelWish, app: App) -> Callable[[], None]:
+    return lambda: wish.ask(app)
+
+
+def _complete(workspace: SimulatedWorkspace, first: StartWish) -> None:
+    """The update ends by itself, unless a stop was first."""
+    update_id = min(first.told)
+    if workspace.updates_of(first.pipeline_id)[0].state == "RUNNING":
+        workspace.set_state(first.pipeline_id, update_id, "COMPLETED")
+
+
+def _all_at_once(acts: Sequence[Callable[[], object]], bugs: list[str]) -> None:
+    barrier = threading.Barrier(len(acts))
+
+    def run(act: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            act()
+        except Exception as bug:
+            bugs.append(f"in a race: {bug!r}")
+
+    threads = [threading.Thread(target=run, args=(act,), daemon=True) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(_ROUND_SECONDS)
+    if any(thread.is_alive() for thread in threads):
+        raise TimeoutError("a race does not end")
