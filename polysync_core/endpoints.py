@@ -19,15 +19,20 @@ from polysync_core.services import Services
 
 
 def start_update(call: Call, services: Services) -> Reply:
+    began_at = services.clock.monotonic()
     request = start_contract.decode_start(call, services.workspace_names)
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
     access, secret = services.at(request.workspace), services.await_secret()
-    started = starting.start_update(request, access, default_timeout_minutes=services.settings.run_timeout_minutes)
+    started = starting.start_update(
+        request, access, began_at=began_at, default_timeout_minutes=services.settings.run_timeout_minutes
+    )
     run, addresses = started.run, call.addresses(services.settings.public_url)
     waiting = addresses.waiting_headers(run.run_id, await_token(secret, run.run_id))
     document = _document(call, services, reading.view_of(run, access, None))
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
+    if started.attached:
+        joined["ignoredParameters"] = list(request.ignored_parameters)  # this caller's, not the first one's
     if request.callback is not None and request.callback.kind is CallbackKind.DATA_FACTORY:
         waiting = {name: value for name, value in waiting.items() if name != "Location"}
     return Reply(status=202, body=document | joined, headers=waiting)

@@ -159,7 +159,18 @@ class KeyInFlight(PolysyncError):
 
 
 class StartUnknown(PolysyncError):
+    """`databricks` is what Databricks said to the start, if it said anything."""
+
     code, http_status, title = "StartUnknown", 504, "It is not known yet whether the update was started"
+
+    def __init__(
+        self, detail: str, *, retry_after_seconds: int | None = None, databricks: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self._databricks = databricks
+
+    def members(self) -> Mapping[str, object]:
+        return {} if self._databricks is None else {"databricks": self._databricks}
 
 
 class DatabricksError(PolysyncError):

@@ -20,12 +20,12 @@ from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks, Remembered
 from polysync_core.adapters.run_cleaner import RunCleaner
 from polysync_core.adapters.run_store import RunStore
-from polysync_core.adapters.tables import Table
+from polysync_core.adapters.tables import Table, within
 from polysync_core.model import Check
 from polysync_core.settings import Settings
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
-_SECRET_BYTES = 32
+_SECRET_BYTES, _SECRET_SECONDS = 32, 10.0
 _HEALTH_SECONDS = 30.0
 
 
@@ -55,8 +55,12 @@ class Services:
         return [*self.accesses.values()] if workspace is None else [self.accesses[workspace]]
 
     def await_secret(self) -> bytes:
-        """The key of the await tokens; read (or made) once a process."""
-        return self._await_secret.get(lambda: self.store.await_secret(lambda: secrets.token_bytes(_SECRET_BYTES)))
+        """The key of the await tokens; read (or made) once a process, within 10 s. Raises StorageUnavailable."""
+        return self._await_secret.get(self._find_await_secret)
+
+    def _find_await_secret(self) -> bytes:
+        with within(_SECRET_SECONDS):
+            return self.store.await_secret(lambda: secrets.token_bytes(_SECRET_BYTES))
 
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:

@@ -6,6 +6,7 @@ import logging
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.databricks import Conversation
+from polysync_core.errors import DatabricksError
 from polysync_core.ids import RunId
 from polysync_core.model import Attempt, HeldReservation, Reservation, Run, SeenUpdate
 from polysync_core.rules import start_rules
@@ -23,7 +24,12 @@ def settle(held: HeldReservation, access: WorkspaceAccess, talk: Conversation, s
     reservation, now = held.reservation, access.clock.now()
     if not start_rules.may_look_up(reservation, now):
         return
-    found = find_started(reservation, access, talk)
+    try:
+        found = find_started(reservation, access, talk)
+    except DatabricksError as error:
+        if not error.does_not_exist:
+            raise
+        found = None  # without its pipeline nothing can show up any more
     if found is not None:
         run = access.store.track(new_run(reservation, found, access), held)
         _log.warning("a start without an answer is tracked now", extra={"run_id": str(run.run_id), "action": "settle"})

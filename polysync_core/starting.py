@@ -12,6 +12,7 @@ reserve ── key used before ──> the same answer again
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
@@ -40,6 +41,7 @@ from polysync_core.rules.addresses import update_url
 from polysync_core.rules.parameters import resolve_full_refresh
 from polysync_core.rules.pipelines_api import START_HINTS
 from polysync_core.rules.retry_rules import SUCCESSOR_CAUSES
+from polysync_core.rules.run_states import is_final
 from polysync_core.rules.start_rules import NextStep
 from polysync_core.settling import find_started, new_run
 
@@ -57,28 +59,35 @@ class Started:
 
 
 def start_update(
-    request: StartRequest, access: WorkspaceAccess, *, default_timeout_minutes: float | None = None
+    request: StartRequest,
+    access: WorkspaceAccess,
+    *,
+    began_at: float,
+    default_timeout_minutes: float | None = None,
 ) -> Started:
     """Start an update of a pipeline, or give what an earlier request with the same key came to.
 
     full_refresh is what the request says, else what the job has stored if its direction lets it be sent, else false.
-    Answers within 45 s. Raises DatabricksError and its kin when it was refused, UpdateConflict when the pipeline is
-    busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet, StorageUnavailable.
+    Answers within 45 s of `began_at`, on the monotonic clock. Raises DatabricksError and its kin when it was refused,
+    UpdateConflict when the pipeline is busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet,
+    StorageUnavailable.
     """
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
-    with within(_STORAGE_SECONDS):
-        return _Start(request, access, None if minutes is None else timedelta(minutes=minutes)).run()
+    with within(began_at + _STORAGE_SECONDS - access.clock.monotonic()):
+        return _Start(request, access, began_at, None if minutes is None else timedelta(minutes=minutes)).run()
 
 
 class _Start:
-    def __init__(self, request: StartRequest, access: WorkspaceAccess, timeout: timedelta | None) -> None:
+    def __init__(
+        self, request: StartRequest, access: WorkspaceAccess, began_at: float, timeout: timedelta | None
+    ) -> None:
         self._request = request
         self._timeout = timeout
         self._access = access
         self._store = access.store
         self._clock = access.clock
-        self._talk = access.databricks.converse(start_rules.ANSWER_WITHIN_SECONDS, retries=False)
-        self._began_at = access.clock.monotonic()
+        self._began_at = began_at
+        self._talk = access.databricks.converse(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone, retries=False)
         key = request.idempotency_key
         self._start_row = None if key is None else row_keys.start(request.pipeline_id, key)
         self._defaults = self._find_defaults()
@@ -197,8 +206,9 @@ class _Start:
     def _post(self, held: HeldReservation) -> Started:
         repeats = conflicts = 0
         may_be_started = False
+        if self._seconds_gone > start_rules.LAST_POST_BEGINS_SECONDS:
+            self._refuse(held, StorageUnavailable("Table Storage was too slow to begin the start in time."))
         while True:
-            self._check_time_for_post(held)
             try:
                 update_id = self._talk.start_update(
                     self._request.pipeline_id,
@@ -209,14 +219,14 @@ class _Start:
             except PolysyncError as error:
                 step = start_rules.decide_after_failed_post(error)
                 self._log_failed_post(error, step)
+                may_be_started = may_be_started or start_rules.may_be_executed(error)
+                if step is NextStep.LOOK_UP or may_be_started:
+                    found = self._look_up(held, error, believes_empty=step is not NextStep.LOOK_UP)
+                    if found is not None:
+                        return self._track(held, found)
                 if step is NextStep.REFUSE:
                     self._refuse(held, error)
-                if step is NextStep.LOOK_UP:
-                    return self._track(held, self._look_up(held, error))
-                may_be_started = may_be_started or _is_503(error)
-                if may_be_started and (found := self._find_started(held)) is not None:
-                    return self._track(held, found)
-                if step is NextStep.REPEAT:
+                elif step is NextStep.REPEAT:
                     self._pause_before_repeat(held, error, repeats)
                     repeats += 1
                 else:
@@ -226,10 +236,6 @@ class _Start:
                     conflicts += 1
             else:
                 return self._track(held, SeenUpdate(update_id=update_id, state=None))
-
-    def _check_time_for_post(self, held: HeldReservation) -> None:
-        if self._seconds_gone > start_rules.LAST_POST_BEGINS_SECONDS:
-            self._refuse(held, StorageUnavailable("Table Storage was too slow to begin the start in time."))
 
     def _pause_before_repeat(self, held: HeldReservation, error: PolysyncError, repeats: int) -> None:
         pause = start_rules.repeat_pause_seconds(error.retry_after_seconds, repeats)
@@ -255,25 +261,26 @@ class _Start:
 
     # --- an outcome that nobody knows
 
-    def _look_up(self, held: HeldReservation, error: PolysyncError) -> SeenUpdate:
-        """Find what became of a POST without a clear answer; StartUnknown leaves it to the sweep, reservation kept."""
+    def _look_up(self, held: HeldReservation, error: PolysyncError, *, believes_empty: bool) -> SeenUpdate | None:
+        """Find what became of a POST without a clear answer; StartUnknown leaves it to the sweep, reservation kept.
+
+        `believes_empty`: Databricks said that it did not accept the POST, so a listing without it is the end of it.
+        """
         for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
             self._clock.sleep(pause)
-            found = self._find_started(held)
-            if found is not None:
+            try:
+                found = find_started(held.reservation, self._access, self._talk)
+            except PolysyncError as trouble:
+                _log.warning("look-up of a start failed: %s", trouble.code, extra={"action": "start"})
+                continue
+            if found is not None or believes_empty:
                 return found
         raise StartUnknown(
             f"{error.detail} Whether the update was started is not known yet; it was not repeated. The app keeps "
             "looking: repeat the request with the same Idempotency-Key, or look at the pipeline's runs.",
             retry_after_seconds=30,
+            databricks=_said(error),
         )
-
-    def _find_started(self, held: HeldReservation) -> SeenUpdate | None:
-        try:
-            return find_started(held.reservation, self._access, self._talk)
-        except PolysyncError as error:
-            _log.warning("look-up of a start failed: %s", error.code, extra={"action": "start"})
-            return None
 
     # --- an active update in the way
 
@@ -282,7 +289,7 @@ class _Start:
         active = self._find_active()
         if active is None and not last:
             return None
-        said = error.as_member() if isinstance(error, DatabricksError) else None
+        said = _said(error)
         if active is None:
             self._refuse(held, UpdateConflict(error.detail, databricks=said))
         run_id = RunId(self._request.pipeline_id, active.update_id)
@@ -305,7 +312,8 @@ class _Start:
             )
         if bool(active.full_refresh) != self._full_refresh:
             kind = "a full refresh" if active.full_refresh else "no full refresh"
-            self._refuse(held, UpdateConflict(f"{busy}, but it is {kind}; it cannot be joined.", active=shown))
+            refused = UpdateConflict(f"{busy}, but it is {kind}; it cannot be joined.", active=shown, databricks=said)
+            self._refuse(held, refused)
         return self._attach(held, active, tracked)
 
     def _attach(self, held: HeldReservation, active: SeenUpdate, tracked: Run | None) -> Started:
@@ -325,10 +333,11 @@ class _Start:
         """The pipeline's active update, with what a look of its own tells."""
         try:
             page = self._talk.fetch_updates_page(self._request.pipeline_id)
-            active = start_rules.find_active(page.updates)
-            if active is None:
+            listed = start_rules.find_active(page.updates)
+            if listed is None:
                 return None
-            return self._talk.fetch_update(RunId(self._request.pipeline_id, active.update_id))
+            active = self._talk.fetch_update(RunId(self._request.pipeline_id, listed.update_id))
+            return None if is_final(active.state) else active
         except PolysyncError as error:
             _log.warning("look for the active update failed: %s", error.code, extra={"action": "start"})
             return None
@@ -352,6 +361,5 @@ class _Start:
             pause *= 2
 
 
-def _is_503(error: PolysyncError) -> bool:
-    """Databricks says that it did not accept the call; a gateway before it may say so of a call that got through."""
-    return isinstance(error, DatabricksError) and error.databricks_status == 503
+def _said(error: PolysyncError) -> Mapping[str, object] | None:
+    return error.as_member() if isinstance(error, DatabricksError) else None

@@ -91,6 +91,7 @@ class Rig:
         return starting.start_update(
             self.request(pipeline_id, body, key),
             self.access,
+            began_at=self.clock.monotonic(),
             default_timeout_minutes=self.settings.run_timeout_minutes,
         )
 

@@ -66,7 +66,7 @@ class Databricks:
     """One workspace. Safe to use from all threads.
 
     `knows_update_stop` says whether the mission's stop route exists there: False, for this process, once the workspace
-    answered that it does not.
+    itself answered that it does not. `accepted_token` is the last one that it took.
     """
 
     def __init__(self, workspace: Workspace, pool: HttpPool, tokens: EntraTokens, clock: Clock) -> None:
@@ -75,6 +75,7 @@ class Databricks:
         self.tokens = tokens
         self.clock = clock
         self.knows_update_stop = True
+        self.accepted_token: str | None = None
 
     def converse(self, seconds: float, *, retries: bool = True) -> Conversation:
         """A talk that ends `seconds` from now. `retries` False: every call is tried once, as in a sweep."""
@@ -151,7 +152,7 @@ class Conversation:
             except DatabricksError as error:
                 if not error.route_unknown:
                     raise
-                self._databricks.knows_update_stop = False
+                self._databricks.knows_update_stop = error.error_code != pipelines_api.NO_SUCH_ROUTE
             else:
                 return
         if not is_final(self.fetch_update(run_id).state):
@@ -161,23 +162,32 @@ class Conversation:
         self, request: ApiRequest, timeout_seconds: float = READ_SECONDS, latest: float | None = None
     ) -> JsonObject:
         """`latest`: when the request may begin at the latest, on the monotonic clock."""
-        tokens = self._databricks.tokens
+        databricks, tokens = self._databricks, self._databricks.tokens
         token = tokens.token()
-        self._check_begin(latest)
-        status, headers, body = self._send_once(request, token, timeout_seconds)
+        status, headers, body = self._send_as(token, request, timeout_seconds, latest)
         if status in {401, 403}:
-            renewed = tokens.renewed(token, expired=status == 401)
+            renewed = tokens.renewed(
+                token,
+                expired=pipelines_api.refuses_token(status, body),
+                worked_before=token == databricks.accepted_token,
+            )
             if renewed is not None:
-                self._check_begin(latest)
-                status, headers, body = self._send_once(request, renewed, timeout_seconds)
+                token = renewed
+                status, headers, body = self._send_as(token, request, timeout_seconds, latest)
+        if status < 300:
+            databricks.accepted_token = token
         return pipelines_api.decode_answer(status, headers, body)
 
-    def _check_begin(self, latest: float | None) -> None:
+    def _send_as(
+        self, token: str, request: ApiRequest, timeout_seconds: float, latest: float | None
+    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
+        identity = _Identity(token, self._resource_headers())
         if latest is not None and self._databricks.clock.monotonic() > latest:
             raise DatabricksUnreachable("A token took too long; nothing was sent.", was_sent=False)
+        return self._send_once(request, identity, timeout_seconds)
 
     def _send_once(
-        self, request: ApiRequest, token: str, timeout_seconds: float
+        self, request: ApiRequest, identity: _Identity, timeout_seconds: float
     ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
         seconds = min(timeout_seconds, self.seconds_left)
         if seconds <= 0.01:
@@ -192,7 +202,7 @@ class Conversation:
                 self._databricks.workspace.url + request.path,
                 params=request.query,
                 json=request.body,
-                auth=_Identity(token, self._resource_headers()),
+                auth=identity,
                 timeout=(min(CONNECT_SECONDS, seconds), seconds),
                 allow_redirects=False,
                 stream=True,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 """Azure Databricks' own application, https://learn.microsoft.com/azure/databricks/dev-tools/auth/"""
 MANAGEMENT_SCOPE = "https://management.core.windows.net/.default"
-_BELIEVED_AFTER_403_SECONDS, _BELIEVED_AFTER_401_SECONDS = 60.0, 5.0
+_BELIEVED_WHEN_FORBIDDEN_SECONDS, _BELIEVED_WHEN_EXPIRED_SECONDS = 60.0, 5.0
 """A token that a renewal brought so lately is believed: the refusal is not its fault."""
 _CONNECT_SECONDS, _READ_SECONDS = 3, 8
 
@@ -68,17 +68,19 @@ class EntraTokens:
                 retry_after_seconds=30,
             ) from wrong
 
-    def renewed(self, refused: str, *, expired: bool) -> str | None:
+    def renewed(self, refused: str, *, expired: bool, worked_before: bool) -> str | None:
         """A new token in place of `refused`, or None when a new one would be no better.
 
-        `expired`: Databricks said 401. A token that is itself a renewal of the last minute (after a 401, of the last
-        seconds) is believed, and the permission is at fault: else each forbidden pipeline, and each call of a sweep by
-        an unknown principal, cost a token.
+        `expired`: the refusal was of the token, not of a permission. `worked_before`: the workspace took it before. A
+        token that is itself a renewal of the last minute (when it is said to be expired, of the last seconds) is
+        believed, and the permission is at fault: else each forbidden pipeline, and each call of a sweep by an unknown
+        principal, cost a token. One that is refused after it had worked has been revoked.
         """
         with self._lock:
             current = self._credential
             now = self._clock.monotonic()
-            believed = _BELIEVED_AFTER_401_SECONDS if expired else _BELIEVED_AFTER_403_SECONDS
+            believed = _BELIEVED_WHEN_EXPIRED_SECONDS if expired else _BELIEVED_WHEN_FORBIDDEN_SECONDS
+            believed = 0.0 if expired and worked_before else believed
             recent = self._refreshed_at is not None and now - self._refreshed_at < believed
         token = self.token()
         if token != refused:

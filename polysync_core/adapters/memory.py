@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from polysync_core.adapters.clock import Clock
@@ -13,20 +14,40 @@ _T = TypeVar("_T")
 
 
 class Remembered(Generic[_T]):
-    """A value that is made again only when it is older than `seconds`; meanwhile callers wait for whoever makes it."""
+    """A value that is made again only when it is older than `seconds`.
+
+    Who asks while it is being made waits for that, and shares what comes of it: the value or the error. So nobody waits
+    for longer than it takes once.
+    """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
         self._lock = threading.Lock()
         self._made: tuple[float, _T] | None = None
+        self._making: Future[_T] | None = None
 
     def get(self, make: Callable[[], _T]) -> _T:
         with self._lock:
-            if self._made is None or self._clock.monotonic() - self._made[0] >= self._seconds:
-                value = make()
-                self._made = (self._clock.monotonic(), value)
-            return self._made[1]
+            if self._made is not None and self._clock.monotonic() - self._made[0] < self._seconds:
+                return self._made[1]
+            awaited, mine = self._making, Future[_T]()
+            if awaited is None:
+                self._making = mine
+        return self._make(make, mine) if awaited is None else awaited.result()
+
+    def _make(self, make: Callable[[], _T], mine: Future[_T]) -> _T:
+        try:
+            value = make()
+        except BaseException as error:
+            with self._lock:
+                self._making = None
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            self._making, self._made = None, (self._clock.monotonic(), value)
+        mine.set_result(value)
+        return value
 
 
 class Looks:

@@ -22,6 +22,8 @@ from polysync_core.rules.parameters import well_formed
 API = "/api/2.0"
 PAGE_SIZE = 100
 EVENTS_PAGE_SIZE = 250
+NO_SUCH_ROUTE = "ENDPOINT_NOT_FOUND"
+"""The error_code of a 404 that is about the route, not about what it names."""
 _MAX_STATE = 64
 _MAX_SAID = 1000
 START_HINTS = {
@@ -154,6 +156,15 @@ def decode_answer(status: int, headers: Mapping[str, str], body: bytes) -> JsonO
     return payload
 
 
+def refuses_token(status: int, body: bytes) -> bool:
+    """Whether a 401 or 403 is about the token rather than about a permission.
+
+    A refused permission is JSON with an error_code; a token that is no longer valid is answered with 401, or with 403
+    and a page or a line of text (seen: "Invalid access token").
+    """
+    return status == 401 or (status == 403 and "error_code" not in (_json_object(body) or {}))
+
+
 def decode_update_id(payload: JsonObject) -> str:
     """The new update's id. DatabricksError when the answer holds none: then nobody knows what was started."""
     update_id = payload.get("update_id")
@@ -280,8 +291,8 @@ def _decode_error(status: int, headers: Mapping[str, str], body: bytes, payload:
         databricks_status=status,
         error_code=error_code,
         says=says,
-        does_not_exist=status == 404 and payload is not None and error_code != "ENDPOINT_NOT_FOUND",
-        route_unknown=status == 404 and (payload is None or error_code == "ENDPOINT_NOT_FOUND"),
+        does_not_exist=status == 404 and payload is not None and error_code != NO_SUCH_ROUTE,
+        route_unknown=status == 404 and (payload is None or error_code == NO_SUCH_ROUTE),
         retry_after_seconds=_retry_after_seconds(headers),
     )
 

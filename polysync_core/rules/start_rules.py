@@ -32,7 +32,7 @@ class NextStep(Enum):
     """What follows a POST that brought no update id."""
 
     REFUSE = auto()  # definitely not started: release everything, tell the caller
-    REPEAT = auto()  # Databricks says that it did not accept it
+    REPEAT = auto()  # Databricks says that it did not accept it (a 503 is looked up before)
     CONFLICT = auto()  # the pipeline has an active update
     LOOK_UP = auto()  # nobody knows
 
@@ -53,9 +53,14 @@ def decide_after_failed_post(error: PolysyncError) -> NextStep:
     return NextStep.REFUSE
 
 
+def may_be_executed(error: PolysyncError) -> bool:
+    """Databricks says 503 when it did not accept a call; a gateway before it may say so of one that got through."""
+    return isinstance(error, DatabricksError) and error.databricks_status == 503
+
+
 def repeat_pause_seconds(retry_after_seconds: int | None, repeats: int) -> float:
-    """Databricks' own wish, else 1 s, doubling."""
-    return float(retry_after_seconds) if retry_after_seconds is not None else float(2**repeats)
+    """Databricks' own wish, at least 1 s; without one 1 s, doubling."""
+    return float(max(1, retry_after_seconds)) if retry_after_seconds is not None else float(2**repeats)
 
 
 def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple[SeenUpdate, ...]:

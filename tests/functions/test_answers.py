@@ -96,7 +96,10 @@ class TestDatabricksRefusesAStart:
             "updateUrl": f"{databricks.url}/pipelines/{pipeline}/updates/{update_id}",
             "runId": None,
         }
-        assert app.start(pipeline, {"onConflict": "attach"}).json["attached"] is True
+        joining = {"onConflict": "attach", "parameters": {"of.this.caller": 1}}
+        for joined in (app.start(pipeline, joining), app.start(pipeline, {**joining, "parameters": {"of.that": 2}})):
+            assert joined.json["attached"] is True
+        assert joined.json["ignoredParameters"] == ["of.that"], "of the caller, not of who came first"
         assert app.start(pipeline).json["active"]["runId"] == f"{pipeline}:{update_id}"
 
 

@@ -67,9 +67,11 @@ def test_only_429_and_503_are_ever_repeated_and_no_5xx_is_ever_refused(status: i
 
 @pytest.mark.parametrize(
     ("retry_after", "repeats", "expected"),
-    [(None, 0, 1.0), (None, 1, 2.0), (None, 2, 4.0), (7, 0, 7.0), (7, 3, 7.0), (0, 2, 0.0)],
+    [(None, 0, 1.0), (None, 1, 2.0), (None, 2, 4.0), (7, 0, 7.0), (7, 3, 7.0), (0, 2, 1.0)],
 )
-def test_the_pause_is_databricks_wish_else_1_s_doubling(retry_after: int | None, repeats: int, expected: float) -> None:
+def test_the_pause_is_databricks_wish_and_at_least_1_s_else_1_s_doubling(
+    retry_after: int | None, repeats: int, expected: float
+) -> None:
     assert start_rules.repeat_pause_seconds(retry_after, repeats) == expected
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from local.workspace import SimulatedWorkspace
@@ -139,3 +141,16 @@ def test_a_cancel_by_an_unknown_key_is_404(rig: Rig, workspace: SimulatedWorkspa
     rig.start(pipeline_id)
     with pytest.raises(RunNotFound):
         cancelling.cancel_pipeline(pipeline_id, "other", rig.access)
+
+
+def test_an_update_that_has_ended_by_the_look_is_not_joined(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    ended = workspace.start_elsewhere(pipeline_id)
+    workspace.set_state(pipeline_id, ended, "COMPLETED")
+    listed = {"updates": [{"update_id": ended, "state": "RUNNING", "cause": "USER_ACTION", "creation_time": 1}]}
+    route = "/pipelines/{id}/updates"
+    workspace.add_fault("status", method="POST", route=route, status=409, when="before")
+    workspace.add_fault("garbage", method="GET", route=route, body=json.dumps(listed))
+    started = rig.start(pipeline_id, ATTACH)
+    assert not started.attached
+    assert started.run.run_id.update_id == workspace.updates_of(pipeline_id)[-1].update_id != ended

@@ -189,6 +189,66 @@ def test_a_start_that_took_effect_although_the_gateway_says_503_to_the_end_is_fo
     assert [started.run.run_id.update_id] == [update.update_id for update in workspace.updates_of(pipeline_id)]
 
 
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "30"}], ids=["503", "503 with Retry-After"])
+@pytest.mark.parametrize("trouble", [{"kind": "status", "status": 500}, {"kind": "reset"}], ids=["500", "reset"])
+def test_after_a_503_that_cannot_be_looked_up_nothing_is_repeated_or_released(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, headers: dict[str, str], trouble: dict[str, Any]
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.add_fault(
+        "status", method="POST", route=START, status=503, message="Later.", when="after", headers=headers
+    )
+    workspace.add_fault(method="GET", route=START, times=None, **trouble)
+    with pytest.raises(StartUnknown) as unknown:
+        rig.start(pipeline_id, key="k")
+    assert unknown.value.members()["databricks"] == {
+        "status": 503,
+        "error_code": "INTERNAL_ERROR",
+        "message": "Later.",
+    }
+    assert rig.is_reserved(pipeline_id)
+    workspace.clear_faults()
+    clock.pass_time(seconds=46)
+    rig.sweep()
+    (update,) = workspace.updates_of(pipeline_id)
+    assert rig.active_ids() == {f"{pipeline_id}:{update.update_id}"}
+    assert rig.start(pipeline_id, key="k").run.run_id.update_id == update.update_id
+
+
+def test_a_503_whose_look_up_fails_once_is_looked_up_again(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.add_fault("status", method="POST", route=START, status=503, when="after")
+    workspace.add_fault("status", method="GET", route=START, status=500, times=1)
+    started = rig.start(pipeline_id)
+    assert [started.run.run_id.update_id] == [update.update_id for update in workspace.updates_of(pipeline_id)]
+
+
+def test_a_start_of_a_pipeline_that_is_gone_is_settled(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.add_fault("status", method="POST", route=START, status=500, when="before")
+    with pytest.raises(StartUnknown):
+        rig.start(pipeline_id, key="k")
+    workspace.remove_pipeline(pipeline_id)
+    clock.pass_time(seconds=60)
+    rig.sweep()
+    assert rig.is_reserved(pipeline_id), "its own time is kept all the same"
+    clock.pass_time(seconds=120)
+    rig.sweep()
+    assert not rig.is_reserved(pipeline_id)
+
+
+def test_a_pause_of_no_time_does_not_make_a_storm(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.add_fault(
+        "status", method="POST", route=START, status=429, times=None, when="before", headers={"Retry-After": "0"}
+    )
+    with pytest.raises(DatabricksError):
+        rig.start(pipeline_id)
+    assert len(workspace.calls("POST", START)) <= 16
+
+
 def test_no_post_begins_later_than_15_seconds_into_a_start(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
@@ -244,6 +304,22 @@ def test_a_refused_token_is_replaced_once(rig: Rig, workspace: SimulatedWorkspac
     workspace.revoke_tokens(as_html_403=as_html_403)
     rig.start(workspace.add_pipeline())
     assert sum(workspace.tokens_issued().values()) == 2
+
+
+@pytest.mark.parametrize("as_html_403", [False, True], ids=["401", "403 as a page"])
+def test_a_revoked_token_is_replaced_also_shortly_after_another_was(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, as_html_403: bool
+) -> None:
+    forbidden, pipeline_id = workspace.add_pipeline(), workspace.add_pipeline()
+    workspace.forbid(forbidden)
+    with pytest.raises(PermissionRefused):
+        rig.start(forbidden)
+    rig.start(pipeline_id)
+    for _ in range(2):
+        workspace.set_state(pipeline_id, None, "COMPLETED")
+        workspace.revoke_tokens(as_html_403=as_html_403)
+        clock.pass_time(seconds=1)
+        rig.start(pipeline_id)
 
 
 def test_a_forbidden_pipeline_names_the_remedy_and_costs_one_token_a_minute(

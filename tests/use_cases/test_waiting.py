@@ -144,12 +144,12 @@ class TestRepeatsOfAKey:
     def test_a_repeat_under_another_host_of_ours_calls_nobody_twice(self, rig: Rig, receiver: Receiver) -> None:
         pipeline_id, body = rig.workspace.add_pipeline(), {"callbackUrl": receiver.url("/x")}
         request = rig.request(pipeline_id, body, "k")
-        run = starting.start_update(request, rig.access).run
+        run = starting.start_update(request, rig.access, began_at=rig.clock.monotonic()).run
         finish(rig, run)
         assert deliver(rig).delivered == 1
         assert request.callback is not None
         address = replace(request.callback, base_url="https://behind-a-gateway.example")
-        starting.start_update(replace(request, callback=address), rig.access)
+        starting.start_update(replace(request, callback=address), rig.access, began_at=rig.clock.monotonic())
         assert callback_of(rig, run).state is CallbackState.DELIVERED
         assert deliver(rig).due == 0
 
