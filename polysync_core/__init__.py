@@ -5,6 +5,7 @@ answering               a use case's outcome -> an HTTP answer
 services                the only wiring: Settings -> adapters, built on first use
 starting, cancelling, reading, sweeping, delivering, checking    the use cases: gather, decide, apply
 jobs, discovering       the use cases of jobs; fetching and keeping are their hands
+reserving               a start's first half: the reservation and the key
 looking, following, settling    what several use cases see of a run alike
 adapters/               I/O: databricks, entra, run_store, callback_store, callbacks, job_store, clock
 settings                the environment, validated

@@ -118,6 +118,14 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """What a start came to: its run, and whether this caller joined an update that was active already."""
+
+    run: Run
+    attached: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrackedRun:
     """A run with the ETag of the row that is its lock, which every change has to hold.
 

@@ -13,20 +13,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.tables import within
-from polysync_core.callback_model import Waiter
 from polysync_core.errors import (
     DatabricksError,
-    KeyInFlight,
-    KeyReused,
     PolysyncError,
-    RowUnreadable,
-    RunNotFound,
     StartUnknown,
     StorageUnavailable,
     TooManyCallbacks,
@@ -34,11 +28,10 @@ from polysync_core.errors import (
 )
 from polysync_core.following import find_follower
 from polysync_core.ids import RunId
-from polysync_core.job_model import JobDefaults
-from polysync_core.model import HeldReservation, OnConflict, Reservation, Run, SeenUpdate, StartRequest, UsedKey
-from polysync_core.rules import row_keys, start_rules
+from polysync_core.model import HeldReservation, OnConflict, Run, SeenUpdate, Started, StartRequest
+from polysync_core.reserving import reserve
+from polysync_core.rules import start_rules
 from polysync_core.rules.addresses import update_url
-from polysync_core.rules.parameters import resolve_full_refresh
 from polysync_core.rules.pipelines_api import START_HINTS
 from polysync_core.rules.retry_rules import SUCCESSOR_CAUSES
 from polysync_core.rules.run_states import is_final
@@ -46,16 +39,7 @@ from polysync_core.rules.start_rules import NextStep
 from polysync_core.settling import find_started, new_run
 
 _log = logging.getLogger("polysync.start")
-_RESERVATION_POLL_SECONDS = 0.5
 _STORAGE_SECONDS = start_rules.ANSWER_WITHIN_SECONDS - 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Started:
-    """What a start came to: its run, and whether this caller joined an update that was active already."""
-
-    run: Run
-    attached: bool
 
 
 def start_update(
@@ -74,136 +58,24 @@ def start_update(
     """
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
     with within(began_at + _STORAGE_SECONDS - access.clock.monotonic()):
-        return _Start(request, access, began_at, None if minutes is None else timedelta(minutes=minutes)).run()
+        held = reserve(request, access, began_at, None if minutes is None else timedelta(minutes=minutes))
+        return held if isinstance(held, Started) else _Start(request, access, began_at).post(held)
 
 
 class _Start:
-    def __init__(
-        self, request: StartRequest, access: WorkspaceAccess, began_at: float, timeout: timedelta | None
-    ) -> None:
+    def __init__(self, request: StartRequest, access: WorkspaceAccess, began_at: float) -> None:
         self._request = request
-        self._timeout = timeout
         self._access = access
         self._store = access.store
         self._clock = access.clock
         self._began_at = began_at
         self._talk = access.databricks.converse(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone, retries=False)
-        key = request.idempotency_key
-        self._start_row = None if key is None else row_keys.start(request.pipeline_id, key)
-        self._defaults = self._find_defaults()
-        self._full_refresh = resolve_full_refresh(request.full_refresh, self._defaults.full_refresh)
-
-    def run(self) -> Started:
-        held = self._reserve()
-        return held if isinstance(held, Started) else self._post(held)
 
     @property
     def _seconds_gone(self) -> float:
         return self._clock.monotonic() - self._began_at
 
-    def _find_defaults(self) -> JobDefaults:
-        """The job's name and stored full_refresh.
-
-        A row that cannot be read counts as none: it must not stop starts for good, and of the two wrong guesses an
-        update without a full refresh is the one that destroys nothing.
-        """
-        try:
-            return self._access.jobs.find_defaults(self._access.workspace.name, self._request.pipeline_id)
-        except RowUnreadable as error:
-            _log.error(
-                "the stored full_refresh of pipeline %s counts as not set: %s",
-                self._request.pipeline_id,
-                error.detail,
-                extra={"pipeline_id": self._request.pipeline_id, "action": "start"},
-            )
-            return JobDefaults()
-
-    # --- the reservation and the key
-
-    def _reserve(self) -> HeldReservation | Started:
-        """The pipeline's reservation; or what this key came to before."""
-        workspace = self._access.workspace.name
-        while True:
-            if self._start_row is not None:
-                used = self._store.find_used_key(workspace, self._start_row)
-                if used is not None:
-                    return self._repeat(used, self._start_row)
-            now = self._clock.now()
-            callback_id, address = self._access.new_id(), self._request.callback
-            reservation = Reservation(
-                workspace=workspace,
-                pipeline_id=self._request.pipeline_id,
-                owner=self._access.new_id(),
-                reserved_at=now,
-                full_refresh=self._full_refresh,
-                ignored_parameters=self._request.ignored_parameters,
-                timeout_at=None if self._timeout is None else now + self._timeout,
-                follow_retries=self._request.follow_retries,
-                start_row=self._start_row,
-                waiter=None if address is None else Waiter(callback_id=callback_id, address=address),
-                pipeline_name=self._defaults.name,
-            )
-            held = self._store.reserve(
-                reservation,
-                UsedKey(
-                    fingerprint=self._request.fingerprint,
-                    owner=reservation.owner,
-                    used_at=now,
-                    callback_id=callback_id,
-                ),
-            )
-            if held is not None:
-                return held
-            self._wait_for_the_other_start()
-
-    def _repeat(self, used: UsedKey, start_row: str) -> Started:
-        """Answer a repeat of a key as its first request was answered, waiting while that is still in flight."""
-        found: UsedKey | None = used
-        while found is not None:
-            if found.fingerprint != self._request.fingerprint:
-                holder = "" if found.run_id is None else f" (its run is {found.run_id})"
-                raise KeyReused(
-                    f"This Idempotency-Key came with another request before{holder}; use a new key for a new start."
-                )
-            if found.run_id is not None:
-                run = self._rejoin(found.run_id, found.callback_id)
-                if run is None:
-                    raise RunNotFound(f"The run {found.run_id} that this key started is no longer kept.")
-                return Started(run=run, attached=found.attached)
-            if self._seconds_gone >= start_rules.KEY_WAIT_SECONDS:
-                raise KeyInFlight(
-                    "The first request with this Idempotency-Key is still being handled; repeat it with the same key.",
-                    retry_after_seconds=15,
-                )
-            self._clock.sleep(_RESERVATION_POLL_SECONDS)
-            found = self._store.find_used_key(self._access.workspace.name, start_row)
-        raise KeyInFlight(
-            "The first request with this Idempotency-Key did not start anything; repeat it.", retry_after_seconds=1
-        )
-
-    def _rejoin(self, run_id: RunId, callback_id: str | None) -> Run | None:
-        """The run of a used key. A callback address that comes with the repeat replaces the one from before."""
-        workspace, address = self._access.workspace.name, self._request.callback
-        if address is None:
-            return self._store.find_run(workspace, run_id)
-        waiter = Waiter(callback_id=callback_id or self._access.new_id(), address=address)
-        return self._store.callbacks.join(workspace, run_id, waiter, self._clock.now())
-
-    def _wait_for_the_other_start(self) -> None:
-        """Another start of this pipeline is in flight (or our own key was used this moment)."""
-        if self._start_row is not None and self._store.find_used_key(self._access.workspace.name, self._start_row):
-            return
-        may_wait = self._seconds_gone + _RESERVATION_POLL_SECONDS < start_rules.LAST_POST_BEGINS_SECONDS
-        if self._request.on_conflict is OnConflict.FAIL or not may_wait:
-            raise UpdateConflict(
-                f"Another start of pipeline {self._request.pipeline_id} is in flight; its outcome is not known yet.",
-                retry_after_seconds=15,
-            )
-        self._clock.sleep(_RESERVATION_POLL_SECONDS)
-
-    # --- the POST
-
-    def _post(self, held: HeldReservation) -> Started:
+    def post(self, held: HeldReservation) -> Started:
         repeats = conflicts = 0
         may_be_started = False
         if self._seconds_gone > start_rules.LAST_POST_BEGINS_SECONDS:
@@ -212,7 +84,7 @@ class _Start:
             try:
                 update_id = self._talk.start_update(
                     self._request.pipeline_id,
-                    self._full_refresh,
+                    held.reservation.full_refresh,
                     timeout_seconds=start_rules.POST_TIMEOUT_SECONDS,
                     begins_within=start_rules.LAST_POST_BEGINS_SECONDS - self._seconds_gone,
                 )
@@ -310,7 +182,7 @@ class _Start:
                     databricks=said,
                 ),
             )
-        if bool(active.full_refresh) != self._full_refresh:
+        if bool(active.full_refresh) != held.reservation.full_refresh:
             kind = "a full refresh" if active.full_refresh else "no full refresh"
             refused = UpdateConflict(f"{busy}, but it is {kind}; it cannot be joined.", active=shown, databricks=said)
             self._refuse(held, refused)

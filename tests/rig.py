@@ -15,13 +15,12 @@ from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.clock import Clock
 from polysync_core.cancelling import Cancelled
 from polysync_core.ids import RunId
-from polysync_core.model import Run, StartRequest, SweepReport
+from polysync_core.model import Run, Started, StartRequest, SweepReport
 from polysync_core.reading import RunView
 from polysync_core.rules import start_contract
 from polysync_core.rules.http_contract import Call
 from polysync_core.rules.run_transitions import TransitionLimits
 from polysync_core.settings import Settings
-from polysync_core.starting import Started
 
 
 class ManualClock(Clock):
