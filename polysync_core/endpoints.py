@@ -15,7 +15,7 @@ from polysync_core.rules.callback_addresses import check_address
 from polysync_core.rules.http_contract import Call, Reply
 from polysync_core.rules.run_document import encode_document, encode_outcome
 from polysync_core.rules.run_transitions import TransitionLimits
-from polysync_core.services import Services
+from polysync_core.services import Services, clear_cycles
 
 
 def start_update(call: Call, services: Services) -> Reply:
@@ -114,6 +114,7 @@ def sweep(services: Services) -> None:
         retention=timedelta(days=services.settings.retention_days),
     )
     sweeping.sweep_workspaces([*services.accesses.values()], limits)
+    clear_cycles()
 
 
 def deliver(services: Services) -> None:

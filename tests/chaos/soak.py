@@ -22,11 +22,12 @@ from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
 
 _READS_A_MINUTE = 3
 _SHARE_STOPPED = 0.1
+_LONGEST_MINUTES = 90.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Soak:
-    """`rate`: the share of calls that meet a fault. Starts spread over the first five sixths of the time."""
+    """`rate`: the share of calls that meet a fault. Starts come evenly, but for the last part in 24."""
 
     hours: float = 48.0
     runs: int = 500
@@ -36,6 +37,11 @@ class Soak:
     @property
     def minutes(self) -> int:
         return int(self.hours * 60)
+
+    @property
+    def longest_minutes(self) -> float:
+        """How long an update takes at the most: the load of the first hour is that of all others."""
+        return min(_LONGEST_MINUTES, self.minutes * 0.15)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +126,7 @@ def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
     chance = random.Random(soak.seed)
     with Stage() as stage:
         ground = Ground(partition="soak")
-        due = sorted(chance.randrange(soak.minutes * 5 // 6) for _ in range(soak.runs))
+        due = sorted(chance.randrange(soak.minutes * 23 // 24) for _ in range(soak.runs))
         first_bytes = 0
         with SoakApp(stage, ground.partition) as app:
             stage.plan.at_random(soak.rate, random_faults(), soak.seed)
@@ -148,10 +154,10 @@ def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
 
 
 def _want(stage: Stage, ground: Ground, chance: random.Random, soak: Soak) -> None:
-    """One more start; its update takes 1 to 15 % of the whole time, and ends well, badly, or by a cancel."""
+    """One more start; its update takes up to 90 minutes, and ends well, badly, or by a cancel."""
     is_stopped = chance.random() < _SHARE_STOPPED
     script = script_ending("RUNNING" if is_stopped else chance.choice(["COMPLETED", "COMPLETED", "FAILED"]))
-    seconds = chance.uniform(0.01, 0.15) * soak.hours * 3600
+    seconds = chance.uniform(0.02, 1) * soak.longest_minutes * 60
     pipeline_id = stage.workspace.add_pipeline(
         script=script, pace_seconds=seconds / len(script), drain_seconds=chance.uniform(1, 300)
     )
