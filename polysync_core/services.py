@@ -15,8 +15,9 @@ from math import inf
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.callbacks import CallbackSender
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.databricks import Databricks, HttpPool
+from polysync_core.adapters.databricks import Databricks
 from polysync_core.adapters.entra import EntraTokens, build_credential
+from polysync_core.adapters.http_pool import HttpPool
 from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks, Remembered
 from polysync_core.adapters.run_cleaner import RunCleaner

@@ -12,12 +12,11 @@ from typing import Any
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.util.retry import Retry
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.entra import MANAGEMENT_SCOPE, EntraTokens
+from polysync_core.adapters.http_pool import RETRIES_TAKE_SECONDS, HttpPool, answers_within
 from polysync_core.errors import DatabricksError, DatabricksUnreachable
 from polysync_core.ids import RunId
 from polysync_core.job_model import PipelineSpec
@@ -28,38 +27,7 @@ from polysync_core.rules.pipelines_api import ApiRequest, PipelinesPage, Updates
 from polysync_core.rules.run_states import is_final
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
-POOL_SIZE = 64
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-_READ_RETRIES = Retry(
-    total=2,
-    redirect=0,
-    allowed_methods={"GET"},
-    status_forcelist={429, 500, 502, 503, 504},
-    backoff_factor=0.5,
-    retry_after_max=3,
-    raise_on_status=False,
-    raise_on_redirect=False,
-)
-_RETRIES_TAKE_SECONDS = 40.0
-"""Retried reads need at most this; with less time left, a read is tried once."""
-
-
-class HttpPool:
-    """The process's connections to Databricks. Reads may be retried, or not, over the same pool."""
-
-    def __init__(self) -> None:
-        retrying = HTTPAdapter(pool_connections=16, pool_maxsize=POOL_SIZE, max_retries=_READ_RETRIES)
-        once = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=Retry(total=0, redirect=0))
-        once.poolmanager = retrying.poolmanager
-        self.retrying = _session(retrying)
-        self.once = _session(once)
-
-
-def _session(adapter: HTTPAdapter) -> requests.Session:
-    session = requests.Session()
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
 
 
 class Databricks:
@@ -193,31 +161,32 @@ class Conversation:
         if seconds <= 0.01:
             raise DatabricksUnreachable("The time for asking Databricks ran out.", was_sent=False)
         pool = self._databricks.pool
-        retried = self._retries and self.seconds_left >= _RETRIES_TAKE_SECONDS
+        retried = self._retries and self.seconds_left >= RETRIES_TAKE_SECONDS
         with self._lock:
             self.calls += 1
         try:
-            response = (pool.retrying if retried else pool.once).request(
-                request.method,
-                self._databricks.workspace.url + request.path,
-                params=request.query,
-                json=request.body,
-                auth=identity,
-                timeout=(min(CONNECT_SECONDS, seconds), seconds),
-                allow_redirects=False,
-                stream=True,
-            )
-            with response:
-                return response.status_code, response.headers, self._read(response)
+            with answers_within(self.seconds_left if retried else seconds):
+                response = (pool.retrying if retried else pool.once).request(
+                    request.method,
+                    self._databricks.workspace.url + request.path,
+                    params=request.query,
+                    json=request.body,
+                    auth=identity,
+                    timeout=(min(CONNECT_SECONDS, seconds), seconds),
+                    allow_redirects=False,
+                    stream=True,
+                )
+                with response:
+                    return response.status_code, response.headers, self._read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as wrong:
             raise _unreachable(wrong) from None
 
     def _read(self, response: requests.Response) -> bytes:
-        """The whole body, in bounded size and by the deadline even when it trickles."""
+        """The whole body, in bounded size."""
         body = bytearray()
         while piece := response.raw.read1(1 << 16, decode_content=True):
             body += piece
-            if len(body) > MAX_ANSWER_BYTES or self.seconds_left <= 0:
+            if len(body) > MAX_ANSWER_BYTES:
                 raise urllib3.exceptions.HTTPError("too long")
         return bytes(body)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
+from typing import Self
 
 import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.databricks import Databricks, HttpPool
+from polysync_core.adapters.databricks import Databricks
 from polysync_core.adapters.entra import DATABRICKS_SCOPE, EntraTokens, build_credential
+from polysync_core.adapters.http_pool import HttpPool
 from polysync_core.adapters.memory import Remembered
 from polysync_core.errors import DatabricksUnreachable, StorageUnavailable
 from polysync_core.model import Workspace
@@ -42,6 +47,55 @@ def test_no_post_begins_when_the_second_token_of_a_resource_took_too_long(
     with pytest.raises(DatabricksUnreachable, match="nothing was sent"):
         talk.start_update(pipeline_id, False, timeout_seconds=5, begins_within=15)
     assert workspace.updates_of(pipeline_id) == []
+
+
+@pytest.mark.parametrize(
+    "trickled",
+    [b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 1000, b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + b"{" * 900],
+    ids=["its head", "its body"],
+)
+def test_an_answer_that_comes_byte_by_byte_ends_with_the_time_for_it(
+    workspace: SimulatedWorkspace, trickled: bytes
+) -> None:
+    clock = Clock()
+    with _Trickling(trickled) as trickling:
+        named = Workspace(name="w", url=f"http://127.0.0.1:{trickling.port}")
+        tokens = EntraTokens(lambda: build_credential(os.environ), clock)
+        talk = Databricks(named, HttpPool(), tokens, clock).converse(1.0, retries=False)
+        began_at = time.monotonic()
+        with pytest.raises(DatabricksUnreachable) as unreachable:
+            talk.fetch_updates_page("p")
+        assert time.monotonic() - began_at < 3
+    assert unreachable.value.was_sent
+
+
+class _Trickling:
+    """Answers every call with `content`, a byte every 50 ms."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._closing = threading.Event()
+        self.port: int = self._listening.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1 << 16)
+            for byte in self._content:
+                if self._closing.wait(0.05):
+                    return
+                connection.sendall(bytes([byte]))
 
 
 @pytest.mark.parametrize("works", [True, False])
