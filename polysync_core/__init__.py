@@ -6,6 +6,7 @@ services                the only wiring: Settings -> adapters, built on first us
 starting, cancelling, reading, sweeping, delivering, checking    the use cases: gather, decide, apply
 jobs, discovering       the use cases of jobs; fetching and keeping are their hands
 looking, following, settling    what several use cases see of a run alike
+upkeep                  what a sweep does beside its looks: starts without an answer, spoilt rows, old rows
 adapters/               I/O: databricks, entra, run_store, callback_store, callbacks, job_store, clock
 settings                the environment, validated
 rules/                  pure: run_states, start_rules, sweep_rules, run_transitions, pipelines_api, http_contract,

@@ -19,13 +19,12 @@ from polysync_core.adapters.entra import EntraTokens, build_credential
 from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks, Remembered
 from polysync_core.adapters.run_cleaner import RunCleaner
-from polysync_core.adapters.run_store import RunStore
+from polysync_core.adapters.run_store import AWAIT_SECRET_BYTES, RunStore
 from polysync_core.adapters.tables import Table
 from polysync_core.model import Check
 from polysync_core.settings import Settings
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
-_SECRET_BYTES = 32
 _HEALTH_SECONDS = 30.0
 
 
@@ -56,7 +55,7 @@ class Services:
 
     def await_secret(self) -> bytes:
         """The key of the await tokens; read (or made) once a process."""
-        return self._await_secret.get(lambda: self.store.await_secret(lambda: secrets.token_bytes(_SECRET_BYTES)))
+        return self._await_secret.get(lambda: self.store.await_secret(lambda: secrets.token_bytes(AWAIT_SECRET_BYTES)))
 
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -103,6 +104,12 @@ def _if_unchanged(etag: str) -> dict[str, Any]:
 
 def etag_of(row: TableEntity) -> str:
     return str(row.metadata["etag"])
+
+
+def written_at_of(row: TableEntity) -> datetime | None:
+    """When the row was last written, by storage's own clock."""
+    written_at = row.metadata["timestamp"]
+    return written_at if isinstance(written_at, datetime) else None
 
 
 class Table:
