@@ -144,7 +144,7 @@ class RunCleaner:
         leading = self._table.scan(
             workspace,
             row_keys.STARTING,
-            where="(startRow eq @key or owner eq @owner)",
+            where="( startRow eq @key or owner eq @owner )",
             values={"key": str(row["RowKey"]), "owner": str(row.get("owner"))},
         )
         return any(True for _ in leading)

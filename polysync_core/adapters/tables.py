@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -39,8 +40,8 @@ POOL_SIZE = 64
 CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 _RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
 _RETRIED_CALL_SECONDS = 2 * (CONNECT_SECONDS + READ_SECONDS) + 1
-_TROUBLE = (AzureError, DeserializationError, RequestException)
-"""What the library raises: its own errors, but for an answer that breaks off or is no JSON, which come as they are."""
+_TROUBLE = (AzureError, DeserializationError, RequestException, HTTPException)
+"""What the library raises: its own errors, but for an answer that breaks off or is none, which come as they are."""
 Operation = tuple[Any, ...]
 _ends_at: ContextVar[float | None] = ContextVar("storage_ends_at", default=None)
 
