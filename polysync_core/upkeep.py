@@ -51,7 +51,10 @@ class Upkeep:
         }
         return Settling(pool=pool, futures=futures, after=after)
 
-    def _settle(self, held: HeldReservation, settle_seconds: int) -> None:
+    def _settle(self, held: HeldReservation, settle_seconds: int) -> bool:
+        """Whether it had its turn: False when no time was left."""
+        if self.talk.seconds_left <= 0:
+            return False
         pipeline_id = held.reservation.pipeline_id
         try:
             with within(self.seconds_left()):
@@ -60,6 +63,7 @@ class Upkeep:
             _log.warning("the start of pipeline %s is not settled: %s", pipeline_id, error.detail)
         except Exception:
             _log.exception("the start of pipeline %s is not settled", pipeline_id)
+        return True
 
     # --- spoilt rows
 
@@ -134,12 +138,16 @@ class Settling:
     """Starts that are being settled, in the order of their turns."""
 
     pool: ThreadPoolExecutor
-    futures: dict[str, Future[None]]
+    futures: dict[str, Future[bool]]
     after: str
 
     def finish(self, seconds: float) -> str:
         """Wait up to `seconds`; those that have not begun by then are left. Gives how far the turn came."""
         wait(self.futures.values(), timeout=seconds)
         self.pool.shutdown(wait=False, cancel_futures=True)
-        begun = [pipeline_id for pipeline_id, future in self.futures.items() if not future.cancelled()]
-        return begun[-1] if begun else self.after
+        after = self.after
+        for pipeline_id, future in self.futures.items():
+            if future.cancelled() or (future.done() and not future.result()):
+                break
+            after = pipeline_id
+        return after
