@@ -92,30 +92,37 @@ def view_of(run: Run, access: WorkspaceAccess, stale_since: datetime | None) -> 
 
 
 def _read_through(run: Run, access: WorkspaceAccess, max_age_seconds: int, limits: TransitionLimits) -> Run:
-    """Look at the run now, if it is this caller's turn; as it is stored when the look does not work out.
-
-    An unchanged run is written too, with the time of the look: that is what the next readers go by.
-    """
+    """Look at the run now, or wait for whoever does; as it is stored when the look does not work out."""
     run_id = str(run.run_id)
-    if not access.looks.take_turn(run_id, max_age_seconds):
-        if not access.looks.await_other(run_id, _AWAIT_SECONDS):
-            return run
-        return access.store.find_run(run.workspace, run.run_id) or run
+    is_own_turn = access.looks.take_turn(run_id, max_age_seconds)
     try:
-        tracked = access.store.find_active(run.workspace, run.run_id)
-        if tracked is not None:
-            look = _look_patiently(tracked.run, access)
-            now = access.clock.now()
-            decision = decide(tracked.run, look.seen, now, limits, look.aftermath)
-            after = decision.run if decision.write else replace(decision.run, seen_at=now)
-            if access.store.save_transition(tracked, after):
-                return after
-        return access.store.find_run(run.workspace, run.run_id) or run
+        if is_own_turn:
+            seen = _look_and_apply(run, access, limits)
+        else:
+            seen = None
+            access.looks.await_other(run_id, _AWAIT_SECONDS)
+        return seen or access.store.find_run(run.workspace, run.run_id) or run
     except PolysyncError as error:
         _log.warning("a stale run could not be looked at: %s", error.code, extra={"run_id": run_id})
         return run
     finally:
-        access.looks.over(run_id)
+        if is_own_turn:
+            access.looks.over(run_id)
+
+
+def _look_and_apply(run: Run, access: WorkspaceAccess, limits: TransitionLimits) -> Run | None:
+    """The run as it was seen and stored now; None when another change was first.
+
+    An unchanged run is written too, with the time of the look: that is what the next readers go by.
+    """
+    tracked = access.store.find_active(run.workspace, run.run_id)
+    if tracked is None:
+        return None
+    look = _look_patiently(tracked.run, access)
+    now = access.clock.now()
+    decision = decide(tracked.run, look.seen, now, limits, look.aftermath)
+    after = decision.run if decision.write else replace(decision.run, seen_at=now)
+    return after if access.store.save_transition(tracked, after) else None
 
 
 def _look_patiently(run: Run, access: WorkspaceAccess) -> Look:

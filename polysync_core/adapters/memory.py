@@ -63,8 +63,9 @@ class Looks:
         if under_way is not None:
             under_way.set()
 
-    def await_other(self, run_id: str, seconds: float) -> bool:
-        """Wait up to `seconds` for the look at the run that is under way. Whether it is over now; False without one."""
+    def await_other(self, run_id: str, seconds: float) -> None:
+        """Wait up to `seconds` for the look at the run that is under way, if one is."""
         with self._lock:
             under_way = self._under_way.get(run_id)
-        return under_way is not None and under_way.wait(seconds)
+        if under_way is not None:
+            under_way.wait(seconds)
