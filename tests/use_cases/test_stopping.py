@@ -30,13 +30,13 @@ def test_a_sweep_that_another_change_overtakes_stops_nothing_and_the_next_one_sa
     rig.sweep()
     clock.pass_time(minutes=2)
     workspace.clear_calls()
-    workspace.add_fault("delay", method="GET", route=UPDATE, seconds=2)
+    workspace.add_fault("delay", method="GET", route=UPDATE, seconds=3)
     waiter = Waiter(
         callback_id="c", address=CallbackAddress(kind=CallbackKind.WEBHOOK, url="http://x/", base_url="http://y")
     )
     with ThreadPoolExecutor(1) as pool:
         sweep = pool.submit(rig.sweep)
-        time.sleep(1)
+        time.sleep(1.5)
         rig.access.store.callbacks.join(rig.name, run_id, waiter, clock.now())
         sweep.result()
     assert rig.stored(run_id).cancel_requested_at is None
