@@ -7,7 +7,8 @@ starting, cancelling, reading, sweeping, delivering, checking    the use cases: 
 jobs, discovering       the use cases of jobs; fetching and keeping are their hands
 reserving               a start's first half: the reservation and the key
 looking, following, settling    what several use cases see of a run alike
-adapters/               I/O: databricks, http_pool, entra, tables, run_store, callback_store, callbacks, job_store, clock
+upkeep                  what a sweep does beside its looks: starts without an answer, spoilt rows, old rows
+adapters/               I/O: databricks, http_pool, entra, tables and the stores, callbacks, memory, clock
 settings                the environment, validated
 rules/                  pure: run_states, start_rules, sweep_rules, run_transitions, pipelines_api, http_contract,
                         start_contract,

@@ -140,7 +140,9 @@ def _limits(services: Services) -> TransitionLimits:
 
 def _cancelled(call: Call, services: Services, cancelled: Cancelled) -> Reply:
     run = cancelled.run
-    view = reading.view_of(run, services.at(run.workspace), None)
+    view = reading.show_stored(
+        run, services.at(run.workspace), max_age_seconds=services.settings.status_max_age_seconds
+    )
     return Reply(status=202 if cancelled.asked else 200, body=_document(call, services, view))
 
 

@@ -46,17 +46,19 @@ def _fetch_aftermath(run: Run, seen: SeenUpdate | Missing, access: WorkspaceAcce
     failed = isinstance(seen, SeenUpdate) and seen.state == "FAILED"
     reason = _fetch_reason(run, talk) if failed and not knows_reason(run) else None
     try:
-        updates = talk.fetch_updates_page(run.run_id.pipeline_id).updates
+        page = talk.fetch_updates_page(run.run_id.pipeline_id)
     except PolysyncError as error:
         _log.warning("the updates after run %s could not be listed: %s", run.run_id, error.code)
         return Aftermath(reason=reason)
-    following = retry_rules.next_update(run.attempts[-1], updates)
+    if page.next_page_token is not None and not retry_rules.reaches_back_to(run.attempts[-1], page.updates):
+        return Aftermath(reason=reason)
+    following = retry_rules.next_update(run.attempts[-1], page.updates)
     taken = frozenset[str]()
     if following is not None:
-        other = access.store.find_run(run.workspace, RunId(run.run_id.pipeline_id, following.update_id))
-        if other is not None and other.run_id != run.run_id:
+        holder = access.store.find_holder(run.workspace, RunId(run.run_id.pipeline_id, following.update_id))
+        if holder is not None and holder != run.run_id:
             taken = frozenset({following.update_id})
-    return Aftermath(reason=reason, updates=updates, taken=taken)
+    return Aftermath(reason=reason, updates=page.updates, taken=taken)
 
 
 def _fetch_reason(run: Run, talk: Conversation) -> RunError | None:

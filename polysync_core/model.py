@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from polysync_core.callback_model import Callback, CallbackAddress, Waiter
@@ -223,21 +223,29 @@ class SweepReport:
     seconds: float = 0.0
 
 
+NEVER = datetime.fromtimestamp(0, UTC)
+"""When a run was last seen by a sweep, where no sweep is known to have seen it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LastSweep:
     """The `sweep|last` row of a workspace.
 
-    `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for; `set_aside` the keys
-    of rows it could not read. `pages` is how many pages of 100 the workspace's pipelines took when last listed (None:
-    never listed), `pages_counted_at` when. `round_began_at` and `round_cursor` say how far the single looks beside the
-    listing have come. `blind_since` is the first of an unbroken row of sweeps that saw none of the active runs.
-    `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far that came.
+    `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for, each with the time of
+    the last sweep that saw it; `set_aside` the keys of rows it could not read, `settled_after` and `healed_after` how
+    far the turns through the starts and through those rows came. `pages` is how many pages of 100 the workspace's
+    pipelines took when last listed (None: never listed), `pages_counted_at` when. `round_began_at` and `round_cursor`
+    say how far the single looks beside the listing have come. `blind_since` is the first of an unbroken row of sweeps
+    that saw none of the active runs. `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far
+    that came.
     """
 
     swept_at: datetime
     report: SweepReport
-    not_seen: frozenset[str] = frozenset()
+    not_seen: Mapping[str, datetime] = field(default_factory=dict)
     set_aside: tuple[str, ...] = ()
+    settled_after: str = ""
+    healed_after: str = ""
     pages: int | None = None
     pages_counted_at: datetime | None = None
     round_began_at: datetime | None = None

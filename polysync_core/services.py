@@ -21,13 +21,13 @@ from polysync_core.adapters.http_pool import HttpPool
 from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks, Remembered
 from polysync_core.adapters.run_cleaner import RunCleaner
-from polysync_core.adapters.run_store import RunStore
+from polysync_core.adapters.run_store import AWAIT_SECRET_BYTES, RunStore
 from polysync_core.adapters.tables import Table, within
 from polysync_core.model import Check
 from polysync_core.settings import Settings
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
-_SECRET_BYTES, _SECRET_SECONDS = 32, 10.0
+_SECRET_SECONDS = 10.0
 _HEALTH_SECONDS = 30.0
 
 
@@ -62,7 +62,7 @@ class Services:
 
     def _find_await_secret(self) -> bytes:
         with within(_SECRET_SECONDS):
-            return self.store.await_secret(lambda: secrets.token_bytes(_SECRET_BYTES))
+            return self.store.await_secret(lambda: secrets.token_bytes(AWAIT_SECRET_BYTES))
 
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:

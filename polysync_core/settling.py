@@ -55,7 +55,7 @@ def find_started(reservation: Reservation, access: WorkspaceAccess, talk: Conver
             break
     for update in start_rules.started_by(seen, reservation):
         run_id = RunId(reservation.pipeline_id, update.update_id)
-        if access.store.find_run(reservation.workspace, run_id) is None:
+        if access.store.find_holder(reservation.workspace, run_id) is None:
             return update
     return None
 

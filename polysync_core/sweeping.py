@@ -15,13 +15,13 @@ from enum import Enum, auto
 
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.tables import within
-from polysync_core.errors import DatabricksError, DatabricksUnreachable, PolysyncError, StorageUnavailable
+from polysync_core.errors import DatabricksError, DatabricksUnreachable, PolysyncError
 from polysync_core.looking import Look, look_at
-from polysync_core.model import ActiveRows, HeldReservation, LastSweep, Run, SeenUpdate, SweepReport, TrackedRun
+from polysync_core.model import ActiveRows, LastSweep, Run, SeenUpdate, SweepReport, TrackedRun
 from polysync_core.rules import row_keys, sweep_rules
 from polysync_core.rules.pipelines_api import ListedPipeline
 from polysync_core.rules.run_transitions import NO_AFTERMATH, TransitionLimits, decide
-from polysync_core.settling import settle
+from polysync_core.upkeep import Upkeep
 
 _log = logging.getLogger("polysync.sweep")
 _LOOK_SECONDS = 9.0
@@ -29,11 +29,11 @@ _LOOK_SECONDS = 9.0
 _LIST_SECONDS = 4.0
 """Of these, for the listing: one that takes longer is dropped, and the runs are looked at one by one."""
 _MOST_LOGGED = 20
-_SPOILT_START_KEPT = timedelta(hours=1)
-_WORKSPACE_SECONDS = 11.0
+_MOST_SPOILT_NOTED = 1_000
+"""Of spoilt `active` rows: a row of storage holds 1 MiB."""
+_WORK_SECONDS, _WORKSPACE_SECONDS = 10.0, 11.0
+"""Between the two the sweep is written down, whatever became of its work."""
 _THREADS = 16
-_CLEAN_EVERY = timedelta(minutes=1)
-_CLEANING_TAKES_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,8 +112,14 @@ class _Sweep:
         self._listing_talk = access.databricks.converse(_LIST_SECONDS, retries=False)
         self._logged = 0
         self._began_at = access.clock.now()
-        self._ends_at = access.clock.monotonic() + _WORKSPACE_SECONDS
         self._monotonic = access.clock.monotonic()
+        self._ends_at = self._monotonic + _WORK_SECONDS
+        self._upkeep = Upkeep(
+            access=access,
+            talk=access.databricks.converse(_LOOK_SECONDS, retries=False),
+            began_at=self._began_at,
+            seconds_left=lambda: self._seconds_left,
+        )
 
     def run(self) -> SweepReport:
         with within(_WORKSPACE_SECONDS):
@@ -124,13 +130,13 @@ class _Sweep:
         last, active = store.last_sweep(self._name), store.active_runs(self._name)
         starts = store.reservations(self._name)
         set_aside = (*active.set_aside, *starts.set_aside)
-        for key in set_aside:
+        for key in set_aside[:_MOST_LOGGED]:
             _log.error("row %s cannot be read and is set aside", key, extra={"action": "sweep"})
         after = last or LastSweep(swept_at=self._began_at, report=SweepReport(workspace=self._name))
+        settling = self._upkeep.begin_settling(starts.held, after.settled_after, self._limits.settle_seconds)
         pool = ThreadPoolExecutor(max_workers=_THREADS)
+        outcomes: Mapping[str, _Outcome] = {}
         try:
-            settling = [pool.submit(self._settle, held) for held in starts.held]
-            outcomes: Mapping[str, _Outcome] = {}
             try:
                 listing, pages = self._list(len(active.runs), last)
             except PolysyncError as error:
@@ -141,23 +147,12 @@ class _Sweep:
                 after = replace(after, round_began_at=plan.round_began_at, round_cursor=plan.round_cursor)
                 if pages is not None:
                     after = replace(after, pages=pages, pages_counted_at=self._began_at)
-            wait(settling, timeout=self._seconds_left)
-            for key in set_aside:
-                self._heal(key)
-            after = self._clean(after)
+            after = replace(after, healed_after=self._upkeep.heal(set_aside, after.healed_after), set_aside=set_aside)
+            after = self._upkeep.clean(after, self._limits.retention)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        return self._write_down(active, outcomes, replace(after, set_aside=set_aside))
-
-    def _heal(self, key: str) -> None:
-        """Restore a spoilt `active` row from its run's own row; let go of a spoilt start that is an hour old."""
-        try:
-            if key.startswith(row_keys.STARTING):
-                self._access.store.drop_spoilt_start(self._name, key, self._began_at - _SPOILT_START_KEPT)
-            else:
-                self._access.store.restore_active(self._name, key)
-        except StorageUnavailable as error:
-            _log.warning("row %s could not be healed: %s", key, error.detail)
+            settled_after = settling.finish(self._seconds_left)
+        return self._write_down(active, outcomes, replace(after, settled_after=settled_after), last)
 
     @property
     def _seconds_left(self) -> float:
@@ -218,8 +213,8 @@ class _Sweep:
             look = look_at(run, self._access, self._talk) if seen is None else Look(seen=seen, aftermath=NO_AFTERMATH)
             decision = decide(run, look.seen, self._access.clock.now(), self._limits.transitions, look.aftermath)
             won = decision.write and self._access.store.save_transition(tracked, decision.run)
-            if decision.stop:
-                self._talk.stop(decision.run.current_id)
+            if decision.stop and (won or not decision.write):  # only what is written down may be asked for
+                self._stop(decision.run)
         except PolysyncError as error:
             self._log_failure(run, error)
             return _Outcome.FAILED
@@ -230,47 +225,24 @@ class _Sweep:
             return _Outcome.UNCHANGED
         return _Outcome.FINISHED if decision.run.is_finished else _Outcome.CHANGED
 
+    def _stop(self, run: Run) -> None:
+        """Ask for the stop of a run that has been seen, and is so whatever comes of this; the next sweep asks again."""
+        try:
+            self._talk.stop(run.current_id)
+        except PolysyncError as error:
+            self._log_failure(run, error)
+
     def _log_failure(self, run: Run, error: PolysyncError) -> None:
-        """A line for a run that failed to be swept; at most so many a sweep, all are counted in the report."""
+        """A line for a run that failed to be swept or stopped; at most so many a sweep."""
         self._logged += 1
         if self._logged <= _MOST_LOGGED:
             _log.warning("run %s: %s", run.run_id, error.detail, extra={"run_id": str(run.run_id), "action": "sweep"})
 
-    def _settle(self, held: HeldReservation) -> None:
-        pipeline_id = held.reservation.pipeline_id
-        try:
-            with within(self._seconds_left):
-                settle(held, self._access, self._talk, self._limits.settle_seconds)
-        except PolysyncError as error:
-            _log.warning("the start of pipeline %s is not settled: %s", pipeline_id, error.detail)
-        except Exception:
-            _log.exception("the start of pipeline %s is not settled", pipeline_id)
-
-    def _clean(self, last: LastSweep) -> LastSweep:
-        """Once a minute, delete a little of what is older than the retention, if there is time. Trouble can wait."""
-        is_due = last.cleaned_at is None or self._began_at - last.cleaned_at >= _CLEAN_EVERY
-        if not is_due or self._seconds_left < 2 * _CLEANING_TAKES_SECONDS:
-            return last
-        cutoff = self._began_at - self._limits.retention
-        cleaner, clock = self._access.cleaner, self._access.clock
-        ends_at = clock.monotonic() + _CLEANING_TAKES_SECONDS
-
-        def seconds_left() -> float:
-            return ends_at - clock.monotonic()
-
-        try:
-            cleaner.delete_runs_before(self._name, cutoff, seconds_left=seconds_left)
-            keys_after = cleaner.delete_keys_before(
-                self._name, cutoff, last.cleaned_keys_after, seconds_left=seconds_left
-            )
-        except StorageUnavailable as error:
-            _log.warning("old rows of workspace %s could not be deleted: %s", self._name, error.detail)
-            return replace(last, cleaned_at=self._began_at)
-        return replace(last, cleaned_at=self._began_at, cleaned_keys_after=keys_after)
-
     # --- write down
 
-    def _write_down(self, active: ActiveRows, outcomes: Mapping[str, _Outcome], after: LastSweep) -> SweepReport:
+    def _write_down(
+        self, active: ActiveRows, outcomes: Mapping[str, _Outcome], after: LastSweep, last: LastSweep | None
+    ) -> SweepReport:
         ended = [*outcomes.values()]
         failed = [
             run_id
@@ -284,9 +256,10 @@ class _Sweep:
             finished=ended.count(_Outcome.FINISHED),
             failed=len(failed),
             set_aside=len(after.set_aside),
-            calls=self._talk.calls + self._listing_talk.calls,
+            calls=self._talk.calls + self._listing_talk.calls + self._upkeep.talk.calls,
             seconds=round(self._access.clock.monotonic() - self._monotonic, 3),
         )
+        spoilt = [row_keys.id_of_active(key) for key in active.set_aside[:_MOST_SPOILT_NOTED]]
         is_blind = bool(active.runs) and len(failed) == len(active.runs)
         self._access.store.save_last_sweep(
             self._name,
@@ -294,7 +267,7 @@ class _Sweep:
                 after,
                 swept_at=self._began_at,
                 report=report,
-                not_seen=frozenset({*failed, *(row_keys.id_of_active(key) for key in active.set_aside)}),
+                not_seen=sweep_rules.note_not_seen([*failed, *spoilt], last),
                 blind_since=(after.blind_since or self._began_at) if is_blind else None,
             ),
         )

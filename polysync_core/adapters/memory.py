@@ -51,15 +51,22 @@ class Remembered(Generic[_T]):
 
 
 class Looks:
-    """Hands out the turn to look at a run: to one caller, once in a while, whether the look works out or not."""
+    """Hands out the turn to look at a run: to one caller, once in a while, whether the look works out or not.
+
+    The others may wait for the look that is under way.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._taken_at: dict[str, float] = {}
+        self._under_way: dict[str, threading.Event] = {}
 
     def take_turn(self, run_id: str, every_seconds: float) -> bool:
-        """Whether the caller may look at the run now: nobody of this process took the turn in `every_seconds`."""
+        """Whether the caller may look at the run now: nobody of this process took the turn in `every_seconds`.
+
+        Whoever takes it says when the look is `over`.
+        """
         now = self._clock.monotonic()
         with self._lock:
             taken_at = self._taken_at.get(run_id)
@@ -68,4 +75,18 @@ class Looks:
             if len(self._taken_at) >= _FORGET_OVER:
                 self._taken_at.clear()
             self._taken_at[run_id] = now
+            self._under_way[run_id] = threading.Event()
             return True
+
+    def over(self, run_id: str) -> None:
+        with self._lock:
+            under_way = self._under_way.pop(run_id, None)
+        if under_way is not None:
+            under_way.set()
+
+    def await_other(self, run_id: str, seconds: float) -> None:
+        """Wait up to `seconds` for the look at the run that is under way, if one is."""
+        with self._lock:
+            under_way = self._under_way.get(run_id)
+        if under_way is not None:
+            under_way.wait(seconds)

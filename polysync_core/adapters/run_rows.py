@@ -5,10 +5,11 @@ Each writer leaves a random `writeId`, so that after an unclear answer of storag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from polysync_core.adapters import tables
 from polysync_core.adapters.tables import Operation, Table, etag_of
+from polysync_core.errors import RowUnreadable
 from polysync_core.ids import RunId
 from polysync_core.model import Run, TrackedRun
 from polysync_core.rules import row_keys
@@ -24,11 +25,36 @@ class RunRows:
         self._new_id = new_id
 
     def find(self, workspace: str, run_id: RunId) -> Run | None:
-        """The run; by the id of any of its attempts."""
+        """The run; by the id of any of its attempts.
+
+        Where the row of an active run is spoilt, as its lock has it; RowUnreadable for any other.
+        """
         row = self._table.get(workspace, row_keys.run(run_id))
         if row is not None and "aliasOf" in row:
-            row = self._table.get(workspace, str(row["aliasOf"]))
-        return None if row is None else decode_run(row)
+            run_id = _decode_alias(row)
+            row = self._table.get(workspace, row_keys.run(run_id))
+            if row is None:
+                raise RowUnreadable("A stored row leads to a run that is not there.")
+        if row is None:
+            return None
+        try:
+            return decode_run(row)
+        except RowUnreadable:
+            tracked = self.find_active(workspace, run_id)
+            if tracked is None:
+                raise
+            return tracked.run
+
+    def find_holder(self, workspace: str, run_id: RunId) -> RunId | None:
+        """The id of the run that tracks this update; None when none does.
+
+        A row that cannot be read still holds its update: nobody else may track it, and nobody has to wait for it.
+        """
+        try:
+            run = self.find(workspace, run_id)
+        except RowUnreadable:
+            return run_id
+        return None if run is None else run.run_id
 
     def find_active(self, workspace: str, run_id: RunId) -> TrackedRun | None:
         """The run with its lock, or None when it is not active."""
@@ -94,6 +120,13 @@ class RunRows:
 
 def row_of(partition: str, key: str, columns: Columns | None = None) -> Columns:
     return {"PartitionKey": partition, "RowKey": key, **(columns or {})}
+
+
+def _decode_alias(row: Mapping[str, object]) -> RunId:
+    try:
+        return RunId.parse(str(row["aliasOf"]).removeprefix(row_keys.RUN))
+    except ValueError as wrong:
+        raise RowUnreadable("A stored row leads to no run.") from wrong
 
 
 def _keys_of(run: Run) -> tuple[str, str, str]:

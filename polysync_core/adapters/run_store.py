@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
 from polysync_core.adapters import tables
 from polysync_core.adapters.callback_store import CallbackStore, queue, waiter_row
 from polysync_core.adapters.run_rows import RunRows, row_of
-from polysync_core.adapters.tables import Operation, Table, etag_of
+from polysync_core.adapters.tables import Operation, Table, etag_of, written_at_of
 from polysync_core.errors import RowUnreadable, StorageUnavailable
 from polysync_core.ids import RunId
 from polysync_core.model import (
@@ -41,10 +42,12 @@ from polysync_core.rules.run_entity import (
     encode_last_sweep,
     encode_reservation,
     encode_used_key,
+    salvage_reservations,
 )
 from polysync_core.rules.run_states import status_of_run
 
 _log = logging.getLogger("polysync.store")
+AWAIT_SECRET_BYTES = 32
 
 
 class RunStore:
@@ -128,8 +131,12 @@ class RunStore:
     # --- runs
 
     def find_run(self, workspace: str, run_id: RunId) -> Run | None:
-        """The run; by the id of any of its attempts."""
+        """The run; by the id of any of its attempts. RowUnreadable when its row is spoilt and it is not active."""
         return self._rows.find(workspace, run_id)
+
+    def find_holder(self, workspace: str, run_id: RunId) -> RunId | None:
+        """The id of the run that tracks this update, also when that run's row cannot be read; None when none does."""
+        return self._rows.find_holder(workspace, run_id)
 
     def find_active(self, workspace: str, run_id: RunId) -> TrackedRun | None:
         """The run with its lock, or None when it is not active."""
@@ -194,10 +201,7 @@ class RunStore:
     # --- the sweep
 
     def reservations(self, workspace: str) -> StartsInFlight:
-        """Every start in flight. A row that cannot be read is set aside; once it is an hour old it is deleted.
-
-        Until then somebody may look at it: it keeps its pipeline from being started.
-        """
+        """Every start in flight. A row that cannot be read is set aside; it keeps its pipeline from being started."""
         held: list[HeldReservation] = []
         set_aside: list[str] = []
         for row in self._table.scan(workspace, row_keys.STARTING):
@@ -207,14 +211,24 @@ class RunStore:
                 set_aside.append(str(row["RowKey"]))
         return StartsInFlight(held=tuple(held), set_aside=tuple(set_aside))
 
-    def drop_spoilt_start(self, workspace: str, key: str, before: datetime) -> bool:
-        """Delete a `starting` row that cannot be read and was last written before `before`. Whether it was."""
+    def salvage_start(self, workspace: str, key: str, before: datetime) -> tuple[HeldReservation, ...]:
+        """A start whose row cannot be read and was last written before `before`, by what the row still tells.
+
+        One reservation for each full_refresh that it may have had; none when the row is gone or younger.
+        """
         row = self._table.get(workspace, key)
-        written_at = None if row is None else row.metadata["timestamp"]
+        written_at = None if row is None else written_at_of(row)
         if row is None or written_at is None or written_at >= before:
-            return False
-        deleted = [tables.delete(row_of(workspace, key), etag_of(row))]
-        return self._table.commit(deleted, is_ours=lambda: self._table.get(workspace, key) is None)
+            return ()
+        pipeline_id = key.removeprefix(row_keys.STARTING)
+        salvaged = salvage_reservations(row, workspace=workspace, pipeline_id=pipeline_id, written_at=written_at)
+        start_row = salvaged[0].start_row
+        used = None if start_row is None else self._table.get(workspace, start_row)
+        if used is None or "runId" in used:
+            salvaged = tuple(replace(reservation, start_row=None) for reservation in salvaged)
+        else:  # still in flight: while this row stands, no other start can have used it
+            salvaged = tuple(replace(reservation, owner=str(used.get("owner"))) for reservation in salvaged)
+        return tuple(HeldReservation(reservation=reservation, etag=etag_of(row)) for reservation in salvaged)
 
     def restore_active(self, workspace: str, key: str) -> None:
         """Write a spoilt `active` row anew from its run's own row; without a whole, active one leave it as it is."""
@@ -247,9 +261,14 @@ class RunStore:
             fresh = row_of(row_keys.SECRETS_PARTITION, row_keys.AWAIT_SECRET, {"value": made})
             self._table.commit([tables.create(fresh)], is_ours=lambda: False)
             row = self._table.get(row_keys.SECRETS_PARTITION, row_keys.AWAIT_SECRET)
-        if row is None or not isinstance(row.get("value"), str):
+        value = None if row is None else row.get("value")
+        try:
+            secret = base64.b64decode(str(value), validate=True)
+        except ValueError:
+            secret = b""
+        if len(secret) != AWAIT_SECRET_BYTES:
             raise StorageUnavailable("The key of the await addresses cannot be read.")
-        return base64.b64decode(row["value"])
+        return secret
 
 
 def _end(held: HeldReservation) -> Operation:

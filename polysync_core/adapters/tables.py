@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -38,8 +40,8 @@ POOL_SIZE = 64
 CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 _RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
 _RETRIED_CALL_SECONDS = 2 * (CONNECT_SECONDS + READ_SECONDS) + 1
-_TROUBLE = (AzureError, DeserializationError, RequestException)
-"""What the library raises: its own errors, but for an answer that breaks off or is no JSON, which come as they are."""
+_TROUBLE = (AzureError, DeserializationError, RequestException, HTTPException)
+"""What the library raises: its own errors, but for an answer that breaks off or is none, which come as they are."""
 Operation = tuple[Any, ...]
 _ends_at: ContextVar[float | None] = ContextVar("storage_ends_at", default=None)
 
@@ -103,6 +105,12 @@ def _if_unchanged(etag: str) -> dict[str, Any]:
 
 def etag_of(row: TableEntity) -> str:
     return str(row.metadata["etag"])
+
+
+def written_at_of(row: TableEntity) -> datetime | None:
+    """When the row was last written, by storage's own clock."""
+    written_at = row.metadata["timestamp"]
+    return written_at if isinstance(written_at, datetime) else None
 
 
 class Table:

@@ -34,5 +34,14 @@ def next_update(attempt: Attempt, updates: Sequence[SeenUpdate]) -> SeenUpdate |
     return later[-1] if later else None
 
 
+def reaches_back_to(attempt: Attempt, updates: Sequence[SeenUpdate]) -> bool:
+    """Whether `updates`, a pipeline's newest, go back far enough to hold the one that came right after `attempt`."""
+    return any(
+        seen.update_id == attempt.update_id
+        or (seen.created_at is not None and attempt.created_at is not None and seen.created_at <= attempt.created_at)
+        for seen in updates
+    )
+
+
 def _is_after(seen: SeenUpdate, created_at: datetime | None) -> bool:
     return created_at is not None and seen.created_at is not None and seen.created_at > created_at

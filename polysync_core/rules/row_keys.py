@@ -47,6 +47,11 @@ def recent(run_id: RunId, accepted_at: datetime) -> str:
     return f"{_recent_at(accepted_at)}|{run_id}"
 
 
+def id_of_recent(key: str) -> str:
+    """The run id in the key of a `recent` row, as text; whether it is one has to be seen."""
+    return key.rpartition("|")[2]
+
+
 def recent_before(instant: datetime) -> str:
     """A key after which stand the runs that were accepted before `instant`."""
     return f"{_recent_at(instant)}|~"

@@ -65,7 +65,9 @@ def message_of(run: Run, now: datetime, stale_since: datetime | None) -> str:
         if run.cancel_requested_at is not None:
             parts.append(f"A stop was asked for at {iso(run.cancel_requested_at)}.")
         if stale_since is not None:
-            parts.append(f"Databricks could not be asked since {iso(stale_since)}; this is how it stood then.")
+            parts.append(
+                f"This is how it stood at {iso(stale_since)}; Databricks has not been asked successfully since."
+            )
     return " ".join(parts)
 
 

@@ -5,15 +5,16 @@ Only facts are read back; what follows from them (status, isFinished) is stored 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, TypeAdapter
 
 from polysync_core.errors import RowUnreadable
 from polysync_core.ids import RunId, is_id
-from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
+from polysync_core.model import NEVER, Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
 from polysync_core.rules.callback_entity import (
     decode_callback,
     decode_waiter,
@@ -25,7 +26,10 @@ from polysync_core.rules.columns import Columns
 from polysync_core.rules.columns import Row as _Row
 from polysync_core.rules.columns import dump as _dump
 from polysync_core.rules.columns import without_nones as _without_nones
+from polysync_core.rules.row_keys import START
 from polysync_core.rules.run_states import status_of_run
+
+_T = TypeVar("_T")
 
 
 def _checked_id(text: str) -> str:
@@ -52,7 +56,8 @@ class _AttemptColumn(BaseModel):
 _ATTEMPTS = TypeAdapter(tuple[_AttemptColumn, ...])
 _ERROR = TypeAdapter(RunError)
 _NAMES = TypeAdapter(tuple[str, ...])
-_NOT_SEEN = TypeAdapter(frozenset[str])
+_NOT_SEEN = TypeAdapter(dict[AwareDatetime, tuple[str, ...]] | tuple[str, ...])
+"""Ids by when they were last seen; a version before this one wrote ids alone."""
 _REPORT = TypeAdapter(SweepReport)
 
 
@@ -159,6 +164,36 @@ def decode_reservation(columns: Mapping[str, object]) -> Reservation:
     )
 
 
+def salvage_reservations(
+    columns: Mapping[str, object], *, workspace: str, pipeline_id: str, written_at: datetime
+) -> tuple[Reservation, ...]:
+    """What a row of a start that cannot be read as a whole still tells; one for each full_refresh it may have had.
+
+    Where it does not tell when it was made, `written_at`, its last writing, stands for that.
+    """
+    row = _Row(columns)
+    full_refresh = _readable(lambda: row.get("fullRefresh", bool))
+    start_row = _readable(lambda: row.get("startRow", str))
+    salvaged = Reservation(
+        workspace=workspace,
+        pipeline_id=pipeline_id,
+        owner=_readable(lambda: row.get("owner", str)) or "",
+        reserved_at=_readable(lambda: row.instant_or_none("reservedAt")) or written_at,
+        full_refresh=full_refresh or False,
+        follow_retries=_readable(lambda: row.get("followRetries", bool)) or False,
+        start_row=start_row if start_row is not None and start_row.startswith(START) else None,
+        waiter=_readable(lambda: decode_waiter(columns)),
+    )
+    return (salvaged,) if full_refresh is not None else (salvaged, replace(salvaged, full_refresh=True))
+
+
+def _readable(read: Callable[[], _T | None]) -> _T | None:
+    try:
+        return read()
+    except RowUnreadable:
+        return None
+
+
 def encode_used_key(used: UsedKey) -> Columns:
     return _without_nones(
         {
@@ -194,6 +229,8 @@ def encode_last_sweep(last: LastSweep) -> Columns:
             "sweptAt": last.swept_at,
             "report": _dump(asdict(last.report)),
             "setAside": _dump([key[:MAX_SHOWN_KEY] for key in last.set_aside[:MOST_SHOWN_KEYS]]),
+            "settledAfter": last.settled_after,
+            "healedAfter": last.healed_after,
             "pages": last.pages,
             "pagesCountedAt": last.pages_counted_at,
             "roundBeganAt": last.round_began_at,
@@ -203,7 +240,7 @@ def encode_last_sweep(last: LastSweep) -> Columns:
             "cleanedKeysAfter": last.cleaned_keys_after,
         }
     )
-    not_seen = _dump(sorted(last.not_seen))
+    not_seen = _dump(_encode_not_seen(last.not_seen))
     for number, begin in enumerate(range(0, len(not_seen), _PIECE)):
         columns[f"notSeen{number}"] = not_seen[begin : begin + _PIECE]
     return columns
@@ -218,8 +255,10 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
         return LastSweep(
             swept_at=row.instant("sweptAt"),
             report=row.parse("report", _REPORT),
-            not_seen=_NOT_SEEN.validate_json("".join(pieces) or "[]", strict=True),
+            not_seen=_decode_not_seen("".join(pieces)),
             set_aside=row.parse("setAside", _NAMES),
+            settled_after=row.get("settledAfter", str) or "",
+            healed_after=row.get("healedAfter", str) or "",
             pages=row.get("pages", int),
             pages_counted_at=row.instant_or_none("pagesCountedAt"),
             round_began_at=row.instant_or_none("roundBeganAt"),
@@ -230,6 +269,21 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
         )
     except (ValueError, TypeError) as wrong:
         raise RowUnreadable(f"The row of the last sweep cannot be read: {type(wrong).__name__}.") from wrong
+
+
+def _encode_not_seen(not_seen: Mapping[str, datetime]) -> Mapping[str, list[str]]:
+    """By the time, which most of them share: a thousand ids fill the columns."""
+    by_time: dict[str, list[str]] = {}
+    for run_id, seen_at in sorted(not_seen.items()):
+        by_time.setdefault(seen_at.isoformat(), []).append(run_id)
+    return by_time
+
+
+def _decode_not_seen(text: str) -> Mapping[str, datetime]:
+    found = _NOT_SEEN.validate_json(text or "{}", strict=True)
+    if isinstance(found, tuple):
+        return dict.fromkeys(found, NEVER)
+    return {run_id: seen_at for seen_at, run_ids in found.items() for run_id in run_ids}
 
 
 def _encode_attempt(attempt: Attempt) -> Columns:

@@ -38,7 +38,8 @@ class TransitionLimits:
 class Aftermath:
     """What was found out beside the end of an update that may be retried, each once, as far as it could be read.
 
-    `reason`: its innermost error. `updates`: the pipeline's latest, newest first; None when they could not be listed.
+    `reason`: its innermost error. `updates`: the pipeline's latest, newest first; None when they could not be listed as
+    far back as this one.
     `taken`: ids among them that already have a run of their own.
     """
 
@@ -80,7 +81,7 @@ def decide(
 ) -> Decision:
     """What follows for an active `run` from one answer of Databricks."""
     if isinstance(seen, Missing):
-        return _decide_missing(run, now, limits.lost_after)
+        return _decide_missing(run, now, limits)
     after = _with_seen(run, seen, now)
     if is_final(after.state):
         return _decide_final(run, after, now, limits, aftermath)
@@ -124,7 +125,7 @@ def _with_timeout(run: Run, now: datetime) -> Run:
     if run.timeout_at is None or now < run.timeout_at or run.cancel_requested_at is not None:
         return run
     limit = run.timeout_at.strftime("%Y-%m-%d %H:%M:%S UTC")
-    error = RunError(code=TIMED_OUT, message=f"Timed out: not finished by {limit}, so a stop was asked for.")
+    error = RunError(code=TIMED_OUT, message=f"Timed out: not finished by {limit}.")
     return replace(run, cancel_requested_at=now, error=error)
 
 
@@ -143,12 +144,25 @@ def _decide_final(run: Run, after: Run, now: datetime, limits: TransitionLimits,
     if retry is not None and retry.update_id not in aftermath.taken:
         return Decision(run=_written(_followed(after, retry, now), now), write=True, stop=is_to_stop)
     awaited_since = run.retry_awaited_since or now
-    is_over = following is not None or is_to_stop or now - awaited_since >= limits.retry_grace
-    if is_over and aftermath.updates is not None:
+    if _is_waited_enough(after, now - awaited_since, limits, aftermath, is_over=following is not None):
         return Decision(run=_finished(after, now, aftermath), write=True)
     waiting = replace(after, retry_awaited_since=awaited_since, error=_error_of(after, aftermath))
     write = after.state != run.state or run.retry_awaited_since is None
     return Decision(run=_written(waiting, now) if write else run, write=write)
+
+
+def _is_waited_enough(
+    run: Run, waited: timedelta, limits: TransitionLimits, aftermath: Aftermath, *, is_over: bool
+) -> bool:
+    """Whether no retry of the ended attempt is to be expected any more. `is_over`: the pipeline went on without one.
+
+    A stop ends the wait only where it took: an attempt that failed by itself may be retried in spite of it, and that
+    retry is to be stopped too. While the updates cannot be listed a retry could be overlooked, so that wait is longer.
+    """
+    if aftermath.updates is None:
+        return waited >= max(limits.lost_after, limits.retry_grace)
+    was_stopped = run.cancel_requested_at is not None and run.state == "CANCELED"
+    return is_over or was_stopped or waited >= limits.retry_grace
 
 
 def _followed(run: Run, retry: SeenUpdate, now: datetime) -> Run:
@@ -180,11 +194,18 @@ def _is_timed_out(run: Run) -> bool:
 # --- an update that does not exist
 
 
-def _decide_missing(run: Run, now: datetime, lost_after: timedelta) -> Decision:
-    """Count from the first such answer; given up after `lost_after`. A stop would have nothing to stop."""
+def _decide_missing(run: Run, now: datetime, limits: TransitionLimits) -> Decision:
+    """Count from the first such answer; given up after `lost_after`. A stop would have nothing to stop.
+
+    An update whose end was seen is not lost: when it is gone while a retry is waited for, it ended as it was seen.
+    """
+    if run.retry_awaited_since is not None:
+        if now - run.retry_awaited_since < limits.retry_grace:
+            return Decision(run=run, write=False)
+        return Decision(run=_finished(run, now, NO_AFTERMATH), write=True)
     missing_since = run.missing_since or now
     after = _written(replace(run, missing_since=missing_since), now)
-    if now - missing_since >= lost_after:
+    if now - missing_since >= limits.lost_after:
         return Decision(run=_given_up(after, now), write=True)
     return Decision(run=after if run.missing_since is None else run, write=run.missing_since is None)
 

@@ -7,12 +7,12 @@ run + what was seen + now    -> Decision    the run as it stands now, what to wr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 
-from polysync_core.model import LastSweep, Run, SeenUpdate
+from polysync_core.model import NEVER, LastSweep, Run, SeenUpdate
 from polysync_core.rules.pipelines_api import ListedPipeline
 from polysync_core.rules.run_states import is_final
 
@@ -59,8 +59,8 @@ def plan_looks(
     Singly: those that look finished, are missing in the listing, or have a newer update beside them; and, in rounds of
     10 minutes, every other. Without a listing all of them.
     """
-    not_seen = frozenset[str]() if last is None else last.not_seen
-    in_order = sorted(runs, key=lambda run: (str(run.run_id) not in not_seen, run.seen_at))
+    not_seen: Mapping[str, datetime] = {} if last is None else last.not_seen
+    in_order = sorted(runs, key=lambda run: (str(run.run_id) not in not_seen, seen_at(run, last)))
     listed: dict[str, SeenUpdate] = {}
     single = []
     for run in in_order:
@@ -113,9 +113,25 @@ def _turn_size(active: int, last: LastSweep | None, now: datetime) -> int:
 
 def seen_at(run: Run, last: LastSweep | None) -> datetime:
     """As of when the run's state is known: its own look, or the last sweep that saw it unchanged."""
-    if run.is_finished or last is None or str(run.run_id) in last.not_seen:
+    if run.is_finished or last is None:
         return run.seen_at
-    return max(run.seen_at, last.swept_at)
+    return max(run.seen_at, last.not_seen.get(str(run.run_id), last.swept_at))
+
+
+def note_not_seen(run_ids: Iterable[str], last: LastSweep | None) -> Mapping[str, datetime]:
+    """For the runs that a sweep did not see: which sweep saw each last, as far as `last`, the one before, tells.
+
+    A run that is new since then was seen by none; its own time, which is later, counts for it.
+    """
+    if last is None:
+        return dict.fromkeys(run_ids, NEVER)
+    return {run_id: last.not_seen.get(run_id, last.swept_at) for run_id in run_ids}
+
+
+def in_turn(keys: Iterable[str], after: str) -> tuple[str, ...]:
+    """`keys` in their order, beginning after the key `after`, the others behind: so that each is reached some time."""
+    ordered = sorted(keys)
+    return (*(key for key in ordered if key > after), *(key for key in ordered if key <= after))
 
 
 def is_fresh(run: Run, last: LastSweep | None, now: datetime, max_age_seconds: int) -> bool:

@@ -141,9 +141,14 @@ def test_the_message_says_what_databricks_is_doing(state: str) -> None:
             {},
             BEFORE,
             (
-                "The update is running. Databricks could not be asked since 2026-11-22T11:55:00.000Z; "
-                "this is how it stood then."
+                "The update is running. This is how it stood at 2026-11-22T11:55:00.000Z; "
+                "Databricks has not been asked successfully since."
             ),
+        ),
+        (
+            {"cancel_requested_at": BEFORE, "error": RunError(code="RunTimedOut", message="Timed out.")},
+            None,
+            "Timed out. A stop was asked for at 2026-11-22T11:55:00.000Z.",
         ),
         ({"state": "CANCELED", "finished_at": NOW, "cancel_requested_at": BEFORE}, BEFORE, "The update was cancelled."),
         (

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from polysync_core.errors import RowUnreadable
 from polysync_core.ids import RunId
-from polysync_core.model import Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
+from polysync_core.model import NEVER, Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
 from polysync_core.rules import run_entity
-from tests.rules.examples import NOW, ids, instants, make_run, run_ids, runs, words
+from tests.rules.examples import BEFORE, NOW, ids, instants, make_run, run_ids, runs, words
 
 FULL_RUN = make_run(
     full_refresh=True,
@@ -41,12 +41,14 @@ USED_KEY = UsedKey(fingerprint="f", owner="o", used_at=NOW, run_id=RunId("p", "u
 LAST_SWEEP = LastSweep(
     swept_at=NOW,
     report=SweepReport(workspace="w", active=3, seconds=0.5),
-    not_seen=frozenset({"p:u"}),
+    not_seen={"p:u": BEFORE, "p:v": NEVER},
     set_aside=("active|x",),
     pages=4,
     pages_counted_at=NOW,
     round_began_at=NOW,
     round_cursor="p:u",
+    settled_after="p",
+    healed_after="active|x",
 )
 
 
@@ -94,7 +96,7 @@ def test_a_used_key_is_read_back_as_it_was_written(used: UsedKey) -> None:
         LastSweep,
         swept_at=instants,
         report=st.builds(SweepReport, workspace=words, active=st.integers(0, 999), seconds=st.floats(0, 12)),
-        not_seen=st.frozensets(run_ids.map(str), max_size=5),
+        not_seen=st.dictionaries(run_ids.map(str), instants, max_size=5),
         set_aside=st.lists(words, max_size=5).map(tuple),
         pages=st.none() | st.integers(0, 120),
         pages_counted_at=st.none() | instants,
@@ -218,12 +220,17 @@ def test_a_spoilt_last_sweep_is_unreadable(name: str, value: object) -> None:
 
 
 def test_a_thousand_unseen_runs_fit_in_columns_of_32_000_characters() -> None:
-    longest = frozenset(f"{number:064d}:{number:064d}" for number in range(1000))
+    longest = {f"{number:064d}:{number:064d}": BEFORE + timedelta(seconds=number % 3) for number in range(1000)}
     last = LastSweep(swept_at=NOW, report=SweepReport(workspace="w"), not_seen=longest)
     columns = run_entity.encode_last_sweep(last)
     assert all(len(value) <= 32_000 for value in columns.values() if isinstance(value, str))
     assert len(columns) < 100
     assert run_entity.decode_last_sweep(columns).not_seen == longest
+
+
+def test_ids_alone_as_an_earlier_version_wrote_them_are_read() -> None:
+    columns = run_entity.encode_last_sweep(LAST_SWEEP) | {"notSeen0": '["p:u","p:v"]'}
+    assert run_entity.decode_last_sweep(columns).not_seen == {"p:u": NEVER, "p:v": NEVER}
 
 
 def test_only_the_first_twenty_rows_set_aside_are_kept() -> None:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.model import Attempt, LastSweep, Run, RunError, SeenUpdate, Status, SweepReport
+from polysync_core.model import NEVER, Attempt, LastSweep, Run, RunError, SeenUpdate, Status, SweepReport
 from polysync_core.rules.run_entity import encode_run
 from polysync_core.rules.run_states import status_of_run
 from polysync_core.rules.run_transitions import MOST_ATTEMPTS, Aftermath, Decision, Missing, TransitionLimits, decide
-from polysync_core.rules.sweep_rules import is_fresh, seen_at
+from polysync_core.rules.sweep_rules import is_fresh, note_not_seen, seen_at
 from tests.rules.examples import BEFORE, NOW, make_run
 
 LOST_AFTER = timedelta(minutes=60)
@@ -201,11 +201,41 @@ def test_a_retry_that_began_before_the_stop_took_is_followed_and_stopped(state: 
     assert decision.run.error == error, "why it is stopped stays said"
 
 
+WAITING: dict[str, Any] = {"state": "FAILED", "follow_retries": True, "retry_awaited_since": NOW}
+
+
 @pytest.mark.parametrize("fields", [{}, {"retry_awaited_since": NOW - timedelta(seconds=1)}], ids=str)
-def test_after_a_stop_no_retry_is_waited_for(fields: dict[str, Any]) -> None:
+def test_after_a_stop_that_took_no_retry_is_waited_for(fields: dict[str, Any]) -> None:
     run = make_run(follow_retries=True, cancel_requested_at=BEFORE, **fields)
-    decision = decide(run, saw("FAILED"), NOW, LIMITS, NOT_RETRIED)
+    decision = decide(run, saw("CANCELED"), NOW, LIMITS, NOT_RETRIED)
     assert (decision.run.is_finished, decision.stop) == (True, False)
+
+
+@pytest.mark.parametrize(("seconds", "ends"), [(0, False), (59.9, False), (60, True)])
+def test_a_failed_attempt_may_be_retried_in_spite_of_a_stop(seconds: float, ends: bool) -> None:
+    run = make_run(cancel_requested_at=NOW, **WAITING)
+    decision = decide(run, saw("FAILED"), NOW + timedelta(seconds=seconds), LIMITS, NOT_RETRIED)
+    assert (decision.run.is_finished, decision.stop) == (ends, False)
+
+
+@pytest.mark.parametrize(("minutes", "ends"), [(1, False), (59.9, False), (60, True)])
+def test_a_listing_that_stays_refused_ends_the_wait_after_lost_after(minutes: float, ends: bool) -> None:
+    decision = decide(make_run(**WAITING), saw("FAILED"), NOW + timedelta(minutes=minutes), LIMITS, Aftermath())
+    assert (decision.run.is_finished, decision.run.state) == (ends, "FAILED")
+    assert decide(
+        make_run(**WAITING), saw("FAILED"), NOW, replace(LIMITS, lost_after=timedelta(0)), Aftermath()
+    ).run == (make_run(**WAITING)), "never before the grace time"
+
+
+@pytest.mark.parametrize(("state", "code"), [("FAILED", "SomeException"), ("CANCELED", None)])
+def test_an_end_that_was_seen_stays_when_the_update_is_gone_while_a_retry_is_waited_for(
+    state: str, code: str | None
+) -> None:
+    error = None if code is None else RunError(code=code, message="x")
+    run = make_run(**WAITING | {"state": state}, error=error)
+    assert decided(run, Missing.MISSING, NOW + timedelta(seconds=59)) == Decision(run=run, write=False)
+    after = decided(run, Missing.MISSING, NOW + timedelta(seconds=60)).run
+    assert (after.is_finished, after.state, after.error, after.missing_since) == (True, state, error, None)
 
 
 def test_a_retry_that_nobody_asked_to_stop_is_followed_only() -> None:
@@ -233,6 +263,7 @@ def test_of_many_attempts_the_first_and_the_latest_are_kept() -> None:
 # --- how fresh a run is
 
 SWEPT = LastSweep(swept_at=NOW, report=SweepReport(workspace="default"))
+BETWEEN = BEFORE + timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
@@ -240,8 +271,10 @@ SWEPT = LastSweep(swept_at=NOW, report=SweepReport(workspace="default"))
     [
         ({}, None, BEFORE, "never swept: its own look"),
         ({}, SWEPT, NOW, "the last sweep saw it unchanged"),
-        ({}, replace(SWEPT, not_seen=frozenset({"p1:u1"})), BEFORE, "the last sweep did not see it"),
-        ({}, replace(SWEPT, not_seen=frozenset({"p1:u2"})), NOW, "it did not see another one"),
+        ({}, replace(SWEPT, not_seen={"p1:u1": NEVER}), BEFORE, "no sweep is known to have seen it"),
+        ({}, replace(SWEPT, not_seen={"p1:u1": BETWEEN}), BETWEEN, "a sweep before the last saw it"),
+        ({"seen_at": NOW}, replace(SWEPT, not_seen={"p1:u1": BETWEEN}), NOW, "its own look came after that sweep"),
+        ({}, replace(SWEPT, not_seen={"p1:u2": BETWEEN}), NOW, "it did not see another one"),
         ({"seen_at": NOW + timedelta(seconds=5)}, SWEPT, NOW + timedelta(seconds=5), "its own look is later"),
         ({"state": "COMPLETED", "finished_at": BEFORE}, SWEPT, BEFORE, "finished: no sweep looks at it"),
     ],
@@ -250,6 +283,15 @@ def test_seen_at_is_the_later_of_its_own_look_and_the_last_sweep_that_saw_it(
     fields: dict[str, Any], last: LastSweep | None, expected: datetime, reason: str
 ) -> None:
     assert seen_at(make_run(**fields), last) == expected, reason
+
+
+def test_a_run_that_sweeps_miss_is_as_fresh_as_the_last_one_that_saw_it() -> None:
+    missed_once = replace(SWEPT, swept_at=NOW + timedelta(seconds=15), not_seen=note_not_seen(["p1:u1"], SWEPT))
+    missed_twice = replace(SWEPT, swept_at=NOW + timedelta(seconds=30), not_seen=note_not_seen(["p1:u1"], missed_once))
+    assert [seen_at(make_run(), last) for last in (SWEPT, missed_once, missed_twice)] == [NOW, NOW, NOW]
+    new = make_run(seen_at=NOW + timedelta(seconds=5))
+    assert seen_at(new, missed_once) == new.seen_at, "it came after the last sweep that could have seen it"
+    assert seen_at(make_run(), replace(SWEPT, not_seen=note_not_seen(["p1:u1"], None))) == BEFORE
 
 
 @pytest.mark.parametrize(("seconds", "fresh"), [(0, True), (30, True), (30.001, False), (3600, False)])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polysync_core.ids import RunId
 from polysync_core.model import Attempt, LastSweep, Run, SeenUpdate, SweepReport
 from polysync_core.rules.pipelines_api import ListedPipeline
-from polysync_core.rules.sweep_rules import LookPlan, known_pages, plan_looks, should_list
+from polysync_core.rules.sweep_rules import LookPlan, in_turn, known_pages, plan_looks, should_list
 from tests.rules.examples import BEFORE, NOW, make_run
 
 LAST = LastSweep(swept_at=NOW - timedelta(seconds=15), report=SweepReport(workspace="default"))
@@ -109,9 +109,17 @@ def test_a_retried_run_is_looked_for_under_its_last_attempt() -> None:
 def test_single_looks_begin_with_those_the_last_sweep_did_not_see_then_the_longest_unseen() -> None:
     ages = {"a": 1, "b": 4, "c": 2, "d": 3}
     runs = [make_run(run_id=RunId(name, "u"), seen_at=NOW - timedelta(minutes=age)) for name, age in ages.items()]
-    last = replace(LAST, not_seen=frozenset({"a:u", "c:u"}))
+    last = replace(LAST, not_seen={"a:u": BEFORE, "c:u": BEFORE})
     assert plan_looks(runs, None, last, NOW).single == ("c:u", "a:u", "b:u", "d:u")
     assert plan_looks(runs, None, None, NOW).single == ("b:u", "d:u", "c:u", "a:u")
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [("", "abc"), ("a", "bca"), ("b", "cab"), ("bb", "cab"), ("c", "abc"), ("x", "abc")],
+)
+def test_a_turn_goes_on_after_the_last_one_and_leaves_nobody_out(after: str, expected: str) -> None:
+    assert in_turn("cab", after) == tuple(expected)
 
 
 # --- rounds of single looks

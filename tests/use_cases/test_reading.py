@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core import reading
+from polysync_core.adapters.clock import Clock
 from polysync_core.errors import RunNotFound
 from polysync_core.ids import RunId
 from polysync_core.model import RunFilter, Status
@@ -104,6 +106,58 @@ def test_a_run_that_the_last_sweep_could_not_see_is_not_fresh(
     workspace.clear_calls()
     assert rig.read(run_id).stale_since is None
     assert len(workspace.calls("GET", UPDATE)) == 1
+
+
+def test_a_run_unchanged_for_hours_that_one_sweep_missed_is_as_old_as_the_sweep_before(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    run_id = rig.start(workspace.add_pipeline()).run.run_id
+    rig.sweep()
+    clock.pass_time(hours=3)
+    rig.sweep()
+    swept_at = clock.now()
+    workspace.down()
+    clock.pass_time(seconds=15)
+    assert rig.sweep().failed == 1
+    workspace.clear_calls()
+    assert rig.read(run_id).stale_since is None
+    assert workspace.calls() == [], "it is 15 s old"
+    for _ in range(3):
+        clock.pass_time(seconds=15)
+        rig.sweep()
+    assert rig.read(run_id).stale_since == swept_at
+    page = reading.list_runs(rig.access, RunFilter(), limit=1, continuation=None, max_age_seconds=30)
+    assert page.views[0].stale_since == swept_at
+
+
+def test_a_reader_beside_another_waits_for_its_look(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    clock.pass_time(minutes=1)
+    workspace.add_fault("delay", method="GET", route=UPDATE, seconds=0.7, times=None)
+    workspace.clear_calls()
+    with ThreadPoolExecutor(8) as pool:
+        views = [*pool.map(lambda _: rig.read(run_id), range(8))]
+    assert [(status_of_run(view.run), view.stale_since) for view in views] == [(Status.SUCCESS, None)] * 8
+    assert len(workspace.calls("GET", UPDATE)) == 1
+
+
+def test_a_reader_answers_in_time_when_databricks_hangs(azurite: str, rig: Rig, workspace: SimulatedWorkspace) -> None:
+    real_time = Rig(azurite, {rig.name: workspace.url}, workspace, Clock(), POLYSYNC_STATUS_MAX_AGE_SECONDS="1")
+    run_id = real_time.start(workspace.add_pipeline()).run.run_id
+    workspace.add_fault("hang", seconds=60, times=None)
+    time.sleep(1.1)
+
+    def read(_: int) -> float:
+        began = time.monotonic()
+        assert real_time.read(run_id).stale_since is not None
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(2) as pool:
+        assert max(pool.map(read, range(2))) < 10
 
 
 def test_a_run_is_looked_for_in_every_workspace(rig: Rig, azurite: str, workspace: SimulatedWorkspace) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.data.tables import TableClient
@@ -11,12 +12,16 @@ from azure.data.tables import TableClient
 from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
 from polysync_core import reading
-from polysync_core.errors import RunNotFound
-from polysync_core.model import RunFilter
+from polysync_core.callback_model import Callback, CallbackKind, CallbackState
+from polysync_core.errors import RunNotFound, StartUnknown
+from polysync_core.model import Run, RunFilter
+from polysync_core.rules import row_keys
+from polysync_core.rules.run_entity import encode_run
 from polysync_core.services import RUNS_TABLE
 from tests.rig import ManualClock, Rig
 from tests.use_cases.callbacks import deliver, finish, started
 from tests.use_cases.conftest import RigOf
+from tests.use_cases.seeding import put_row
 
 
 def _keys(rig: Rig) -> set[str]:
@@ -98,6 +103,92 @@ def test_cleaning_ends_when_its_time_is_up_and_goes_on_from_there(
     assert "start" in _keys(rig)
     assert cleaner.delete_keys_before(rig.name, cutoff, after) == ""
     assert "start" not in _keys(rig)
+
+
+def _catch_up(rig: Rig) -> None:
+    """Storage writes its Timestamps in real time: let the test's own time come up to it."""
+    rig.clock.sleep((datetime.now(UTC) - rig.clock.now()).total_seconds())
+
+
+def _finished(rig: Rig, count: int) -> list[Run]:
+    _catch_up(rig)
+    runs = []
+    for number in range(count):
+        pipeline_id = rig.workspace.add_pipeline()
+        runs.append(rig.start(pipeline_id, key=str(number)).run)
+        rig.workspace.set_state(pipeline_id, None, "COMPLETED")
+        rig.clock.sleep(1)
+    rig.sweep()
+    return [rig.stored(run.run_id) for run in runs]
+
+
+def _clean_after(rig: Rig, days: int) -> None:
+    _catch_up(rig)
+    rig.clock.sleep(timedelta(days=days, minutes=1).total_seconds())
+    rig.sweep()
+
+
+def test_a_run_that_cannot_be_deleted_keeps_no_other(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    runs = _finished(rig, 3)
+    newest = runs[-1]
+    waiters = tuple(
+        Callback(callback_id=f"c{number}", kind=CallbackKind.WEBHOOK, host="h", state=CallbackState.DELIVERED)
+        for number in range(120)
+    )
+    impossible = encode_run(replace(newest, callbacks=waiters))
+    put_row(rig, row_keys.recent(newest.run_id, newest.accepted_at), impossible)
+    _clean_after(rig, 91)
+    assert [rig.access.store.find_run(rig.name, run.run_id) is None for run in runs] == [True, True, False]
+    assert "could not be deleted" in caplog.text
+
+
+def test_an_attempt_that_stands_twice_in_a_run_is_deleted_once(rig: Rig) -> None:
+    (run,) = _finished(rig, 1)
+    twice = encode_run(replace(run, attempts=run.attempts * 2))
+    put_row(rig, row_keys.recent(run.run_id, run.accepted_at), twice)
+    _clean_after(rig, 91)
+    assert _keys(rig) == {"sweep"}
+
+
+@pytest.mark.parametrize("spoilt", [("recent",), ("recent", "run"), ("start",), ("recent", "run", "start")], ids=str)
+def test_rows_that_cannot_be_read_go_by_their_age(rig: Rig, spoilt: tuple[str, ...]) -> None:
+    (run,) = _finished(rig, 1)
+    keys = {
+        "recent": row_keys.recent(run.run_id, run.accepted_at),
+        "run": row_keys.run(run.run_id),
+        "start": row_keys.start(run.run_id.pipeline_id, "0"),
+    }
+    for kind in spoilt:
+        put_row(rig, keys[kind], {"runId": 5, "attempts": "x"})
+    _clean_after(rig, 89)
+    assert {"run", "recent", "start"} <= _keys(rig)
+    _clean_after(rig, 91)
+    assert _keys(rig) == {"sweep"}
+
+
+def test_of_an_active_run_no_spoilt_row_is_deleted(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    run = rig.start(workspace.add_pipeline(), key="k").run
+    for key in (row_keys.recent(run.run_id, run.accepted_at), row_keys.run(run.run_id)):
+        put_row(rig, key, {"attempts": "x"})
+    workspace.down()
+    _clean_after(rig, 91)
+    assert _keys(rig) == {"run", "active", "recent", "start", "sweep"}
+
+
+@pytest.mark.parametrize("columns", [{}, {"owner": 5}, {"startRow": 5}, {"reservedAt": "x"}], ids=str)
+@pytest.mark.parametrize("key_columns", [{}, {"fingerprint": 5}], ids=str)
+def test_the_key_of_a_start_in_flight_stays_however_old_it_is(
+    rig: Rig, workspace: SimulatedWorkspace, columns: dict[str, object], key_columns: dict[str, object]
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.add_fault("reset", method="POST", when="after")
+    workspace.add_fault("status", method="GET", status=500, times=None)
+    with pytest.raises(StartUnknown):
+        rig.start(pipeline_id, key="k")
+    put_row(rig, row_keys.starting(pipeline_id), columns)
+    put_row(rig, row_keys.start(pipeline_id, "k"), key_columns)
+    _clean_after(rig, 91)
+    assert _keys(rig) == {"starting", "start", "sweep"}
 
 
 def test_many_old_runs_go_in_bounded_pieces(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:

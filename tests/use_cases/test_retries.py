@@ -202,6 +202,69 @@ def test_every_retry_leads_to_its_run_however_many_there_were(
         assert rig.access.store.find_run(rig.name, RunId(pipeline_id, update.update_id)) is None
 
 
+def test_a_retry_that_begins_after_the_cancel_is_followed_and_stopped(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline(
+        script=FAILING, retries=1, retry_delay_seconds=30, retry_script=script_ending("RUNNING")
+    )
+    run_id = rig.start(pipeline_id, FOLLOW).run.run_id
+    _sweep_for(rig, clock, run_id, 12)
+    assert rig.stored(run_id).retry_awaited_since is not None
+    rig.cancel(run_id)
+    seen = _sweep_for(rig, clock, run_id, 40)
+    assert [update.state for update in workspace.updates_of(pipeline_id)] == ["FAILED", "CANCELED"]
+    assert seen[-1] == ("CANCELED", Status.CANCELLED)
+    assert rig.active_ids() == set()
+
+
+def test_a_run_ends_as_it_was_seen_when_its_pipeline_is_deleted_while_a_retry_is_awaited(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=FAILING)
+    run_id = rig.start(pipeline_id, FOLLOW).run.run_id
+    _sweep_for(rig, clock, run_id, 10)
+    reason = rig.stored(run_id).error
+    workspace.remove_pipeline(pipeline_id)
+    clock.pass_time(minutes=1)
+    rig.sweep()
+    run = rig.stored(run_id)
+    assert (status_of_run(run), run.error, run.is_finished) == (Status.FAILED, reason, True)
+
+
+def test_an_attempt_that_the_listing_no_longer_reaches_is_given_no_successor(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=FAILING)
+    run_id = rig.start(pipeline_id, FOLLOW).run.run_id
+    clock.pass_time(seconds=10)
+    for _ in range(110):
+        clock.pass_time(seconds=1)
+        later = workspace.start_elsewhere(pipeline_id, cause="RETRY_ON_FAILURE")
+        workspace.set_state(pipeline_id, later, "COMPLETED")
+    rig.sweep()
+    clock.pass_time(minutes=61)
+    rig.sweep()
+    run = rig.stored(run_id)
+    assert (status_of_run(run), run.is_finished, len(run.attempts)) == (Status.FAILED, True, 1)
+
+
+def test_updates_that_stay_unlisted_do_not_keep_a_failed_run_open_for_good(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=FAILING)
+    run_id = rig.start(pipeline_id, FOLLOW).run.run_id
+    workspace.add_fault("status", method="GET", route="/pipelines/{id}/updates", status=403, times=None)
+    _sweep_for(rig, clock, run_id, 10)
+    clock.pass_time(minutes=59)
+    rig.sweep()
+    assert not rig.stored(run_id).is_finished
+    clock.pass_time(minutes=1)
+    rig.sweep()
+    run = rig.stored(run_id)
+    assert (status_of_run(run), run.is_finished) == (Status.FAILED, True)
+
+
 def test_a_cancelled_run_waits_for_no_retry(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
     pipeline_id = workspace.add_pipeline(script=script_ending("RUNNING"))
     run_id = rig.start(pipeline_id, FOLLOW).run.run_id

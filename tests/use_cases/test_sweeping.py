@@ -168,14 +168,21 @@ def test_a_listed_terminal_state_is_confirmed_by_a_look_of_its_own(rig: Rig, wor
 
 
 def test_many_sweeps_and_readers_at_once_finish_a_run_once(
-    rig: Rig, workspace: SimulatedWorkspace, caplog: pytest.LogCaptureFixture
+    rig: Rig, azurite: str, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     run_id = rig.start(pipeline_id).run.run_id
     workspace.set_state(pipeline_id, None, "COMPLETED")
-    with ThreadPoolExecutor(8) as pool:
-        reports = [*pool.map(lambda _: rig.sweep(), range(8))]
-    assert sum(report.finished for report in reports) == 1
+    clock.pass_time(minutes=1)
+    instances = [Rig(azurite, {rig.name: workspace.url}, workspace, clock) for _ in range(8)]
+    workspace.clear_calls()
+    with ThreadPoolExecutor(16) as pool:
+        reads = [pool.submit(instance.read, run_id) for instance in instances]
+        sweeps = [pool.submit(instance.sweep) for instance in instances]
+    assert {view.run.state for view in (read.result() for read in reads)} == {"COMPLETED"}
+    assert sum(sweep.result().finished for sweep in sweeps) <= 1
+    assert sum(sweep.result().failed for sweep in sweeps) == 0
+    assert len(workspace.calls("GET", UPDATE)) > 1, "they did meet"
     assert rig.active_ids() == set()
     assert rig.stored(run_id).is_finished
 

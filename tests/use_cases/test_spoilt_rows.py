@@ -1,0 +1,173 @@
+"""Rows that somebody has spoilt: none of them stops another run, frees an update that it holds, or stays for good."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from azure.data.tables import TableClient
+
+from local.workspace import SimulatedWorkspace
+from polysync_core import endpoints
+from polysync_core.errors import RowUnreadable, StartUnknown, StorageUnavailable
+from polysync_core.ids import RunId
+from polysync_core.model import Status
+from polysync_core.rules import row_keys
+from polysync_core.rules.http_contract import Call
+from polysync_core.rules.run_states import status_of_run
+from polysync_core.services import RUNS_TABLE
+from tests.rig import ManualClock, Rig
+from tests.use_cases.seeding import put_row
+
+START = "/pipelines/{id}/updates"
+SPOILT = {"runId": 7}
+
+
+def _catch_up(rig: Rig) -> None:
+    """Storage writes its Timestamps in real time: let the test's own time come up to it."""
+    rig.clock.sleep((datetime.now(UTC) - rig.clock.now()).total_seconds())
+
+
+def _start_unknown(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, *, executed: bool) -> None:
+    workspace.add_fault("reset", method="POST", route=START, when="after" if executed else "before")
+    workspace.add_fault("status", method="GET", route=START, status=500, times=None)
+    with pytest.raises(StartUnknown):
+        rig.start(pipeline_id, key="k")
+    workspace.clear_faults()
+
+
+def test_a_spoilt_row_of_the_next_update_holds_up_no_failed_run(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id, {"followRetries": True}).run.run_id
+    workspace.set_state(pipeline_id, None, "FAILED")
+    clock.pass_time(seconds=5)
+    other = workspace.start_elsewhere(pipeline_id, cause="RETRY_ON_FAILURE")
+    put_row(rig, f"run|{pipeline_id}:{other}", SPOILT)
+    rig.sweep()
+    run = rig.stored(run_id)
+    assert (status_of_run(run), run.is_finished, len(run.attempts)) == (Status.FAILED, True, 1), "it counts as taken"
+
+
+def test_a_spoilt_row_of_another_update_holds_up_no_settling(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    _start_unknown(rig, workspace, pipeline_id, executed=False)
+    other = workspace.start_elsewhere(pipeline_id, cause="API_CALL")
+    put_row(rig, f"run|{pipeline_id}:{other}", SPOILT)
+    clock.pass_time(minutes=10)
+    rig.sweep()
+    assert not rig.is_reserved(pipeline_id)
+
+
+def test_an_active_run_whose_row_is_spoilt_is_read_cancelled_and_finished_by_its_lock(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id, key="k").run.run_id
+    workspace.set_state(pipeline_id, None, "RUNNING")
+    rig.sweep()
+    put_row(rig, f"run|{run_id}", SPOILT)
+    assert rig.read(run_id).run.state == "RUNNING"
+    assert rig.start(pipeline_id, key="k").run.run_id == run_id
+    call = Call(method="POST", url="http://app.example/api/runs/x/cancel", route={"run_id": str(run_id)})
+    assert endpoints.cancel_run(call, rig.services).status == 202
+    put_row(rig, f"run|{run_id}", {}, replace=True)
+    workspace.set_state(pipeline_id, None, "CANCELED")
+    rig.sweep()
+    assert status_of_run(rig.stored(run_id)) is Status.CANCELLED, "its rows are whole again"
+
+
+@pytest.mark.parametrize("columns", [{}, SPOILT, {"aliasOf": "x"}, {"aliasOf": "run|gone:gone"}], ids=str)
+def test_a_finished_run_whose_row_is_spoilt_is_unreadable_never_unknown_and_its_key_stays_used(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, columns: dict[str, object]
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id, key="k").run.run_id
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    rig.sweep()
+    put_row(rig, f"run|{run_id}", columns, replace=True)
+    for _ in range(3):
+        with pytest.raises(RowUnreadable):
+            rig.read(run_id)
+        with pytest.raises(RowUnreadable):
+            rig.start(pipeline_id, key="k")
+        clock.pass_time(minutes=2)
+        rig.sweep()
+    assert len(workspace.updates_of(pipeline_id)) == 1
+
+
+@pytest.mark.parametrize("columns", [{"owner": 5}, {"reservedAt": "soon"}, {"fullRefresh": "x"}], ids=str)
+def test_the_update_of_a_spoilt_start_is_tracked_by_its_key(
+    azurite: str, rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, columns: dict[str, object]
+) -> None:
+    _catch_up(rig)
+    pipeline_id = workspace.add_pipeline()
+    _start_unknown(rig, workspace, pipeline_id, executed=True)
+    put_row(rig, f"starting|{pipeline_id}", columns)
+    clock.pass_time(minutes=59)
+    rig.sweep()
+    assert rig.active_ids() == set(), "somebody may look at it"
+    clock.pass_time(minutes=2)
+    rig.sweep()
+    (update,) = workspace.updates_of(pipeline_id)
+    assert rig.active_ids() == {f"{pipeline_id}:{update.update_id}"}
+    assert rig.start(pipeline_id, key="k").run.run_id == RunId(pipeline_id, update.update_id)
+    assert rig.sweep().set_aside == 0
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_spoilt_start_that_started_nothing_frees_its_key(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, gone: bool
+) -> None:
+    _catch_up(rig)
+    pipeline_id = workspace.add_pipeline()
+    _start_unknown(rig, workspace, pipeline_id, executed=False)
+    put_row(rig, f"starting|{pipeline_id}", {"owner": 5})
+    if gone:
+        workspace.remove_pipeline(pipeline_id)
+    clock.pass_time(minutes=61)
+    rig.sweep()
+    assert _rows(rig) == {"sweep"}
+
+
+def test_the_key_of_another_start_is_not_freed_with_a_spoilt_one(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    _catch_up(rig)
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id, key="k").run.run_id
+    put_row(rig, f"starting|{pipeline_id}", {"owner": 5, "startRow": row_keys.start(pipeline_id, "k")})
+    clock.pass_time(minutes=61)
+    rig.sweep()
+    assert "starting" not in _rows(rig)
+    assert rig.start(pipeline_id, key="k").run.run_id == run_id
+
+
+@pytest.mark.parametrize("value", [None, 5, "", "!!!", "abc", "c2hvcnQ="], ids=str)
+def test_a_spoilt_key_of_the_await_addresses_signs_nothing(rig: Rig, value: object) -> None:
+    whole = rig.services.store.await_secret(lambda: bytes(range(32)))
+    key, partition = row_keys.AWAIT_SECRET, row_keys.SECRETS_PARTITION
+    with _table(rig) as table:
+        kept = dict(table.get_entity(partition, key))
+    try:
+        put_row(rig, key, {} if value is None else {"value": value}, workspace=partition, replace=True)
+        with pytest.raises(StorageUnavailable):
+            rig.services.store.await_secret(lambda: bytes(32))
+    finally:
+        put_row(rig, key, kept, workspace=partition, replace=True)
+    assert rig.services.store.await_secret(lambda: bytes(32)) == whole
+
+
+def _table(rig: Rig) -> TableClient:
+    connection = rig.settings.tables.connection_string
+    assert connection is not None
+    return TableClient.from_connection_string(connection, RUNS_TABLE)
+
+
+def _rows(rig: Rig) -> set[str]:
+    with _table(rig) as table:
+        rows = table.query_entities("PartitionKey eq @name", parameters={"name": rig.name}, select=["RowKey"])
+        return {str(row["RowKey"]).split("|")[0] for row in rows}
