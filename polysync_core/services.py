@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import secrets
 import threading
@@ -27,6 +28,19 @@ from polysync_core.settings import Settings
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
 _SECRET_BYTES = 32
 _HEALTH_SECONDS = 30.0
+_QUIET = {
+    "azure.core": logging.WARNING,
+    "azure.data": logging.WARNING,
+    "azure.identity": logging.WARNING,
+    "msal": logging.WARNING,
+    "urllib3": logging.ERROR,
+}
+"""Below these the libraries write down the addresses of their calls, with the signature of a connection string by SAS.
+
+Set here, since the host's log level is the root logger's. azure.functions, the host's own, keeps its level.
+"""
+for _library, _level in _QUIET.items():
+    logging.getLogger(_library).setLevel(_level)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

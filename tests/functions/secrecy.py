@@ -8,6 +8,7 @@ QUERY_MARK = "mark-of-the-query"
 _TOLD_NEVER = {
     "a key of the host": re.escape(KEY),
     "a query string": re.escape(QUERY_MARK),
+    "a signature": r"sig=\w",
     "an Entra ID token": r"eyJ[\w-]{8}",
     "the storage key": r"Eby8vdM0|AccountKey",
     "a stack trace": r"Traceback|File \"",

@@ -180,8 +180,11 @@ def test_the_log_on_that_runtime_tells_no_secret(
     runtime: tuple[MicrosoftRuntime, ServedApp], microsoft: ServedApp
 ) -> None:
     stories.a_run_that_fails(microsoft)
-    assert "sweep: workspaces=1" in runtime[0].log
-    check_told(runtime[0].log)
+    log = runtime[0].log
+    assert "sweep: workspaces=1" in log
+    assert re.search(r"^DEBUG ", log, re.MULTILINE), "the root logger lets everything through"
+    assert not re.search(r"^(DEBUG|INFO) (azure\.(core|data|identity)|msal|urllib3)", log, re.MULTILINE)
+    check_told(log)
 
 
 def test_the_local_host_refuses_a_parameter_that_no_binding_names_as_microsoft_does(tmp_path: Path) -> None:
