@@ -110,7 +110,7 @@ class Conversation:
         return pipelines_api.decode_update_id(self._send(request, timeout_seconds, latest))
 
     def fetch_update(self, run_id: RunId) -> SeenUpdate:
-        return pipelines_api.decode_update(self._send(pipelines_api.get_update(run_id)))
+        return pipelines_api.decode_update(self._send(pipelines_api.get_update(run_id)), run_id)
 
     def fetch_updates_page(self, pipeline_id: str, page_token: str | None = None) -> UpdatesPage:
         return pipelines_api.decode_updates_page(self._send(pipelines_api.list_updates(pipeline_id, page_token)))
@@ -170,7 +170,7 @@ class Conversation:
             if renewed is not None:
                 self._check_begin(latest)
                 status, headers, body = self._send_once(request, renewed, timeout_seconds)
-        return pipelines_api.decode_answer(status, headers, body)
+        return pipelines_api.decode_answer(request, status, headers, body)
 
     def _check_begin(self, latest: float | None) -> None:
         if latest is not None and self._databricks.clock.monotonic() > latest:
