@@ -23,9 +23,10 @@ from polysync_core.adapters.run_cleaner import RunCleaner
 from polysync_core.adapters.run_store import RunStore
 from polysync_core.adapters.tables import Table
 from polysync_core.model import Check
-from polysync_core.settings import Settings
+from polysync_core.settings import Settings, ignored_names
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
+_log = logging.getLogger("polysync.services")
 _SECRET_BYTES = 32
 _HEALTH_SECONDS = 30.0
 _QUIET = {
@@ -123,7 +124,10 @@ def current() -> Services:
 
 @functools.cache
 def _build_once() -> Services:
-    return build(Settings.from_environ(os.environ), os.environ, Clock())
+    services = build(Settings.from_environ(os.environ), os.environ, Clock())
+    for name in ignored_names(os.environ):
+        _log.warning("%s is no setting of Polysync and is ignored", name, extra={"action": "settings"})
+    return services
 
 
 def forget() -> None:

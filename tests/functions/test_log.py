@@ -1,4 +1,4 @@
-"""What the log holds at DEBUG, when storage is opened by a signed address."""
+"""What the log holds at DEBUG, of settings and of what opens storage."""
 
 from __future__ import annotations
 
@@ -33,3 +33,10 @@ def test_a_signature_that_opens_storage_is_not_in_it(azurite: str, caplog: pytes
         assert [answer.status for answer in answers] == [200, 200], answers
         assert "sweep: workspaces=1" in caplog.text
         check_told(caplog.text, *answers)
+
+
+def test_a_setting_that_is_none_is_told_once(azurite: str, caplog: pytest.LogCaptureFixture) -> None:
+    with served(azurite, POLYSYNC_ENV="its value") as app:
+        assert [app.get("/api/runs").status for _ in range(2)] == [200, 200]
+    assert caplog.text.count("POLYSYNC_ENV is no setting of Polysync and is ignored") == 1
+    assert "its value" not in caplog.text
