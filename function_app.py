@@ -5,8 +5,8 @@ import os
 import azure.functions as func
 
 from polysync_core import endpoints, endpoints_jobs
-from polysync_core.answering import Endpoint, answer, on_timer
-from polysync_core.rules.http_contract import Call
+from polysync_core.answering import Endpoint, Unset, answer, on_timer
+from polysync_core.rules.http_contract import Call, problem
 from polysync_core.settings import callback_schedule, discovery_schedule, sweep_schedule
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -74,7 +74,7 @@ def set_parameter(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.health)
+    return _serve(req, endpoints.health, endpoints.health_unset)
 
 
 @app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -97,7 +97,7 @@ def discover_on_schedule(timer: func.TimerRequest) -> None:
     on_timer("discover_on_schedule", endpoints_jobs.discover_on_schedule)
 
 
-def _serve(req: func.HttpRequest, endpoint: Endpoint) -> func.HttpResponse:
+def _serve(req: func.HttpRequest, endpoint: Endpoint, unset: Unset = problem) -> func.HttpResponse:
     call = Call(
         method=req.method,
         url=req.url,
@@ -106,7 +106,7 @@ def _serve(req: func.HttpRequest, endpoint: Endpoint) -> func.HttpResponse:
         route=dict(req.route_params),
         body=req.get_body(),
     )
-    reply = answer(call, endpoint)
+    reply = answer(call, endpoint, unset)
     return func.HttpResponse(
         reply.encode(),
         status_code=reply.status,

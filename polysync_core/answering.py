@@ -6,22 +6,24 @@ import logging
 from collections.abc import Callable
 
 from polysync_core import services
-from polysync_core.errors import PolysyncError
+from polysync_core.errors import PolysyncError, SettingsError
 from polysync_core.rules.http_contract import Call, Reply, fault, problem
 from polysync_core.services import Services
 
 Endpoint = Callable[[Call, Services], Reply]
+Unset = Callable[[SettingsError, str], Reply]
+"""What is answered while the settings are wrong: the error and the path of the request -> a reply."""
 _log = logging.getLogger("polysync.http")
 
 
-def answer(call: Call, endpoint: Endpoint) -> Reply:
+def answer(call: Call, endpoint: Endpoint, unset: Unset = problem) -> Reply:
     """Serve `call`. Every PolysyncError becomes a problem; anything else is a bug: 500 with a reference id."""
     try:
         return endpoint(call, services.current())
     except PolysyncError as error:
         if error.http_status >= 500:
             _log.warning("%s %s: %s", call.method, call.path, error.detail, extra={"action": endpoint.__name__})
-        return problem(error, call.path)
+        return unset(error, call.path) if isinstance(error, SettingsError) else problem(error, call.path)
     except Exception:
         reference = services.new_id()
         _log.exception("%s %s: a bug, reference %s", call.method, call.path, reference)

@@ -7,7 +7,8 @@ from datetime import timedelta
 from polysync_core import cancelling, checking, delivering, reading, starting, sweeping
 from polysync_core.callback_model import CallbackKind
 from polysync_core.cancelling import Cancelled
-from polysync_core.errors import RunNotFound
+from polysync_core.errors import RunNotFound, SettingsError
+from polysync_core.model import Check
 from polysync_core.reading import RunView
 from polysync_core.rules import http_contract, start_contract
 from polysync_core.rules.addresses import await_token, is_await_token
@@ -95,9 +96,12 @@ def health(_: Call, services: Services) -> Reply:
     checks = services.health.get(
         lambda: checking.check_all([*services.accesses.values()], services.tokens, services.settings.notes)
     )
-    ok = all(check.ok for check in checks)
-    lines = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
-    return Reply(status=200 if ok else 503, body={"status": "ok" if ok else "failing", "checks": lines})
+    return http_contract.encode_health(checks)
+
+
+def health_unset(error: SettingsError, _: str) -> Reply:
+    """The health while the settings are wrong: nothing else can be looked at."""
+    return http_contract.encode_health([Check(name="settings", ok=False, message=error.detail)])
 
 
 def openapi(call: Call, services: Services) -> Reply:

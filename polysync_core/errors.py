@@ -32,6 +32,11 @@ PERMISSION_HINT = (
 )
 
 
+def as_sentence(text: str) -> str:
+    """`text` with a full stop, unless it ends as a sentence does: something of ours is to be said after it."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 class PolysyncError(Exception):
     """Base of all. `code` is for programs, the text for a person; neither ever holds a secret or an address's query."""
 
@@ -194,7 +199,7 @@ class DatabricksError(PolysyncError):
         route_unknown: bool = False,
         retry_after_seconds: int | None = None,
     ) -> None:
-        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        super().__init__(as_sentence(detail), retry_after_seconds=retry_after_seconds)
         self.databricks_status = databricks_status
         self.error_code = error_code
         self.says = says
@@ -216,7 +221,7 @@ class PermissionRefused(DatabricksError):
 
     def __init__(self, says: str, *, databricks_status: int, error_code: str | None) -> None:
         super().__init__(
-            f"Databricks refused this app's identity: {says or 'no reason given'} {PERMISSION_HINT}",
+            f"Databricks refused this app's identity: {as_sentence(says or 'no reason given')} {PERMISSION_HINT}",
             databricks_status=databricks_status,
             error_code=error_code,
             says=says,

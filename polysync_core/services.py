@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import os
 import secrets
 import threading
@@ -24,11 +25,25 @@ from polysync_core.adapters.run_cleaner import RunCleaner
 from polysync_core.adapters.run_store import AWAIT_SECRET_BYTES, RunStore
 from polysync_core.adapters.tables import Table, within
 from polysync_core.model import Check
-from polysync_core.settings import Settings
+from polysync_core.settings import Settings, ignored_names
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
 _SECRET_SECONDS = 10.0
+_log = logging.getLogger("polysync.services")
 _HEALTH_SECONDS = 30.0
+_QUIET = {
+    "azure.core": logging.WARNING,
+    "azure.data": logging.WARNING,
+    "azure.identity": logging.WARNING,
+    "msal": logging.WARNING,
+    "urllib3": logging.ERROR,
+}
+"""Below these the libraries write down the addresses of their calls, with the signature of a connection string by SAS.
+
+Set here, since the host's log level is the root logger's. azure.functions, the host's own, keeps its level.
+"""
+for _library, _level in _QUIET.items():
+    logging.getLogger(_library).setLevel(_level)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +131,8 @@ def current() -> Services:
 @functools.cache
 def _build_once() -> Services:
     built = build(Settings.from_environ(os.environ), os.environ, Clock())
+    for name in ignored_names(os.environ):
+        _log.warning("%s is no setting of Polysync and is ignored", name, extra={"action": "settings"})
     gc.collect()
     gc.freeze()  # what stands by now stays; `clear_cycles` need not look at it
     return built

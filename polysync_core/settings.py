@@ -58,6 +58,10 @@ SETTING_NAMES = frozenset(
         "POLYSYNC_RETENTION_DAYS",
     }
 )
+_PREFIX = "POLYSYNC_"
+_MISSPELT = 0.86
+"""So much alike (difflib's ratio) are POLYSYNC_TABEL and its setting, and not POLYSYNC_CALLBACK_URL and any."""
+_UNIT = re.compile(r"_(SECONDS|MINUTES|HOURS|DAYS)$")
 _MONTH = r"(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|[0-9*/,-])+"
 _WEEKDAY = r"(SUN|MON|TUE|WED|THU|FRI|SAT|[0-6*/,-])+"
 _SCHEDULE = re.compile(rf"([0-9*/,-]+ ){{4}}{_MONTH} {_WEEKDAY}", re.IGNORECASE)
@@ -102,6 +106,23 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read every setting; SettingsError names all that are missing, malformed, misspelt or contradictory."""
         return _Reader(environ).settings()
+
+
+def ignored_names(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The names that look like settings, and neither are any nor resemble one: somebody else's, perhaps."""
+    return tuple(name for name in _unknown(environ) if _meant(name) is None)
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    ours = [name for name in environ if name.startswith(_PREFIX) and not name.startswith(f"{_PREFIX}LOCAL_")]
+    return sorted(set(ours) - SETTING_NAMES)
+
+
+def _meant(name: str) -> str | None:
+    """The setting that a name is a misspelling of; one with another unit, or none, is close to it too."""
+    known = {_UNIT.sub("", setting): setting for setting in SETTING_NAMES}
+    near = difflib.get_close_matches(_UNIT.sub("", name), known, n=1, cutoff=_MISSPELT)
+    return known[near[0]] if near else None
 
 
 def sweep_schedule(environ: Mapping[str, str]) -> str:
@@ -192,10 +213,9 @@ class _Reader:
             return None
 
     def _check_names(self) -> None:
-        for name in sorted(self._environ):
-            if name.startswith("POLYSYNC_") and not name.startswith("POLYSYNC_LOCAL_") and name not in SETTING_NAMES:
-                near = difflib.get_close_matches(name, SETTING_NAMES, n=1)
-                self._wrong(name, "is no setting of Polysync" + (f"; did you mean {near[0]}" if near else ""))
+        for name in _unknown(self._environ):
+            if meant := _meant(name):
+                self._wrong(name, f"is no setting of Polysync; did you mean {meant}")
 
     def _number(self, name: str, default: int, *, least: int, most: int) -> int:
         given = self._text(name)

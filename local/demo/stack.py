@@ -79,5 +79,3 @@ def _log_to(log_file: Path) -> None:
     handler = logging.FileHandler(log_file, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for noisy in ("azure", "urllib3", "msal"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

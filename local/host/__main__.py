@@ -19,8 +19,6 @@ def main() -> int:
     """0 after SIGTERM or SIGINT, 1 when the app cannot be started."""
     options = _parse_options()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # At INFO, Azure's libraries log the address and headers of each of their own calls.
-    logging.getLogger("azure").setLevel(logging.WARNING)
     stop_asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_asked.set())

@@ -79,7 +79,7 @@ class Conversation:
         return pipelines_api.decode_update_id(self._send(request, timeout_seconds, latest))
 
     def fetch_update(self, run_id: RunId) -> SeenUpdate:
-        return pipelines_api.decode_update(self._send(pipelines_api.get_update(run_id)))
+        return pipelines_api.decode_update(self._send(pipelines_api.get_update(run_id)), run_id)
 
     def fetch_updates_page(self, pipeline_id: str, page_token: str | None = None) -> UpdatesPage:
         return pipelines_api.decode_updates_page(self._send(pipelines_api.list_updates(pipeline_id, page_token)))
@@ -144,7 +144,7 @@ class Conversation:
                 status, headers, body = self._send_as(token, request, timeout_seconds, latest)
         if status < 300:
             databricks.accepted_token = token
-        return pipelines_api.decode_answer(status, headers, body)
+        return pipelines_api.decode_answer(request, status, headers, body)
 
     def _send_as(
         self, token: str, request: ApiRequest, timeout_seconds: float, latest: float | None

@@ -14,7 +14,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.errors import TokenUnavailable
 
 if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
+    from azure.core.credentials import AccessToken, TokenCredential
 
 DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 """Azure Databricks' own application, https://learn.microsoft.com/azure/databricks/dev-tools/auth/"""
@@ -37,14 +37,34 @@ def build_credential(environ: Mapping[str, str], client_id: str | None = None) -
     return DefaultAzureCredential(**limits)
 
 
+class _Credential:
+    """A credential that fails with AzureError and nothing else, as Table Storage's library and we expect it to.
+
+    azure-identity lets a ValueError, TypeError or AttributeError through when it stumbles over an odd answer.
+    """
+
+    def __init__(self, built: TokenCredential) -> None:
+        self._built = built
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+        try:
+            return self._built.get_token(*scopes, **options)
+        except AzureError:
+            raise
+        except Exception as wrong:
+            raise ClientAuthenticationError("The answer to the request for a token could not be read.") from wrong
+
+
 class EntraTokens:
     """Hands out tokens. Safe to use from all threads."""
 
     def __init__(self, build: Callable[[], TokenCredential], clock: Clock) -> None:
-        self._build = build
+        self._build: Callable[[], _Credential] = lambda: _Credential(build())
         self._clock = clock
         self._lock = threading.Lock()
-        self._credential: TokenCredential | None = None
+        self._credential: _Credential | None = None
         self._refreshed_at: float | None = None
 
     @property
@@ -61,7 +81,7 @@ class EntraTokens:
 
         try:
             return self.credential.get_token(scope).token
-        except (AzureError, ValueError) as wrong:
+        except AzureError as wrong:
             raise TokenUnavailable(
                 "Entra ID gave no token. In Azure: switch on the app's managed identity (and set AZURE_CLIENT_ID for a "
                 "user-assigned one). On a laptop: az login.",

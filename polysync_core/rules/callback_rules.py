@@ -41,6 +41,8 @@ _DELAYS = (
 """After the first try and each further one, as https://www.standardwebhooks.com suggests; the last try is at 24 h."""
 _OFFSETS = (*accumulate(_DELAYS), TRIED_FOR)
 _MAX_ERROR = 200
+_ASK_FOR_A_REPEAT = frozenset({408, 425, 429})
+"""Request Timeout, Too Early, Too Many Requests."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,8 +57,11 @@ class TryResult:
         return self.status is not None and 200 <= self.status < 300
 
     def ends(self, kind: CallbackKind) -> bool:
-        """Whether the receiver said that it wants no more: 410, or any 4xx of Data Factory's one-time address."""
-        if self.status is None:
+        """Whether the receiver said that it wants no more: 410, or any 4xx of Data Factory's one-time address.
+
+        But for those that ask for a repeat.
+        """
+        if self.status is None or self.status in _ASK_FOR_A_REPEAT:
             return False
         return self.status == 410 or (kind is CallbackKind.DATA_FACTORY and 400 <= self.status < 500)
 

@@ -6,7 +6,7 @@ import base64
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from polysync_core.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError, RunNotFound
 from polysync_core.ids import RunId, is_id
-from polysync_core.model import JsonObject, RunFilter, Status
+from polysync_core.model import Check, JsonObject, RunFilter, Status
 from polysync_core.rules.addresses import Addresses
 from polysync_core.rules.row_keys import RECENT
 from polysync_core.rules.strict_json import decode_json
@@ -33,6 +33,8 @@ _HOSTS_OWN = frozenset({"code", "clientId"})
 """Query parameters of the Functions host itself: the key, and its name."""
 
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
+_PATH = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")
+"""https://www.rfc-editor.org/rfc/rfc3986#appendix-B. urlsplit raises for a Host that is none; this always matches."""
 _PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipeline's settings in Databricks)"
 
 
@@ -49,12 +51,18 @@ class Call:
 
     @property
     def path(self) -> str:
-        return urlsplit(self.url).path
+        found = _PATH.match(self.url)
+        return "" if found is None else found[1]
 
     def addresses(self, public_url: str | None) -> Addresses:
-        """Built from the configured public address; only without one from the request's own host."""
-        parts = urlsplit(self.url)
-        return Addresses(public_url or f"{parts.scheme}://{parts.netloc}")
+        """Built from the configured public address; only without one from the request's own host, which may be none."""
+        if public_url is not None:
+            return Addresses(public_url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            refuse("Host", "must be a host's name or address")
+        return Addresses(f"{parts.scheme}://{parts.netloc}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -298,6 +306,13 @@ def problem(error: PolysyncError, instance: str) -> Reply:
         body=problem_members(error.code, error.title, error.http_status, error.detail, instance)
         | dict(error.members()),
     )
+
+
+def encode_health(checks: Sequence[Check]) -> Reply:
+    """A line for each check; 503 when one of them failed."""
+    ok = all(check.ok for check in checks)
+    lines = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
+    return Reply(status=200 if ok else 503, body={"status": "ok" if ok else "failing", "checks": lines})
 
 
 def fault(reference: str, instance: str) -> Reply:

@@ -26,6 +26,8 @@ NO_SUCH_ROUTE = "ENDPOINT_NOT_FOUND"
 """The error_code of a 404 that is about the route, not about what it names."""
 _MAX_STATE = 64
 _MAX_SAID = 1000
+_YEARS = range(1601, 9999)
+"""Table Storage holds no time before 1601; in 9999 none can be added to."""
 START_HINTS = {
     400: "When an update is refused with 400 at once, the pipeline is idle and a required Databricks resource "
     "(target storage, cluster policy) is missing: look at the pipeline's page in Databricks.",
@@ -36,13 +38,17 @@ START_HINTS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiRequest:
-    """One call. `route` is its path as a template: for logs and counts, without ids."""
+    """One call. `route` is its path as a template: for logs and counts, without ids.
+
+    `may_be_empty`: its success needs to say nothing. Of any other an empty body would pass for an empty listing.
+    """
 
     method: str
     route: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: JsonObject | None = None
+    may_be_empty: bool = False
 
 
 def start_update(pipeline_id: str, full_refresh: bool) -> ApiRequest:
@@ -91,12 +97,18 @@ def stop_update(run_id: RunId) -> ApiRequest:
         method="POST",
         route="/pipelines/{pipeline_id}/updates/{update_id}/stop",
         path=f"{API}/pipelines/{run_id.pipeline_id}/updates/{run_id.update_id}/stop",
+        may_be_empty=True,
     )
 
 
 def stop_pipeline(pipeline_id: str) -> ApiRequest:
     """Stops whichever update is active, so only after a look that it is ours."""
-    return ApiRequest(method="POST", route="/pipelines/{pipeline_id}/stop", path=f"{API}/pipelines/{pipeline_id}/stop")
+    return ApiRequest(
+        method="POST",
+        route="/pipelines/{pipeline_id}/stop",
+        path=f"{API}/pipelines/{pipeline_id}/stop",
+        may_be_empty=True,
+    )
 
 
 def list_error_events(pipeline_id: str) -> ApiRequest:
@@ -140,13 +152,14 @@ class UpdatesPage:
     next_page_token: str | None
 
 
-def decode_answer(status: int, headers: Mapping[str, str], body: bytes) -> JsonObject:
-    """The JSON object of a successful answer.
+def decode_answer(request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes) -> JsonObject:
+    """The JSON object of a successful answer; no text in it holds half a surrogate pair.
 
-    An empty body is an empty object: a stop needs to say nothing. Raises DatabricksError for a status of 300 or more
-    and for a success that is anything else (502), PermissionRefused for 401 and 403.
+    Raises DatabricksError for a status of 300 or more and for a success that is anything else (502), PermissionRefused
+    for 401 and 403.
     """
-    payload = _json_object(body) if body.strip() or status >= 300 else {}
+    is_empty = request.may_be_empty and status < 300 and not body.strip()
+    payload = {} if is_empty else _json_object(body)
     if status >= 300:
         raise _decode_error(status, headers, body, payload)
     if payload is None:
@@ -173,11 +186,18 @@ def decode_update_id(payload: JsonObject) -> str:
     raise DatabricksError("Databricks answered the start without a usable update_id.", databricks_status=200)
 
 
-def decode_update(payload: JsonObject) -> SeenUpdate:
-    """Read the answer of GET /pipelines/{id}/updates/{uid}."""
-    seen = _seen_update(payload.get("update"))
-    if seen is None:
+def decode_update(payload: JsonObject, run_id: RunId) -> SeenUpdate:
+    """Read the answer of GET /pipelines/{id}/updates/{uid}. DatabricksError when it is about any other update.
+
+    A pipeline's id is the caller's, whose letters may be of another case than Databricks'.
+    """
+    entry = payload.get("update")
+    seen = _seen_update(entry)
+    if not isinstance(entry, dict) or seen is None:
         raise DatabricksError("Databricks answered without the update that was asked for.", databricks_status=200)
+    pipeline_id = str(entry.get("pipeline_id") or run_id.pipeline_id)
+    if seen.update_id != run_id.update_id or pipeline_id.lower() != run_id.pipeline_id.lower():
+        raise DatabricksError("Databricks answered with another update than was asked for.", databricks_status=200)
     return seen
 
 
@@ -251,14 +271,16 @@ def _instant(value: object) -> datetime | None:
     try:
         if isinstance(value, str) and not value.isdecimal():
             instant = datetime.fromisoformat(value)
-            return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-        return datetime.fromtimestamp(int(value) / 1000, UTC)
+            instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+        else:
+            instant = datetime.fromtimestamp(int(value) / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+    return instant if instant.year in _YEARS else None
 
 
 def _text(value: object) -> str | None:
-    return well_formed(value[:_MAX_SAID]) if isinstance(value, str) and value else None
+    return value[:_MAX_SAID] if isinstance(value, str) and value else None
 
 
 def _objects(value: object) -> list[JsonObject]:
@@ -272,8 +294,11 @@ def _token(payload: JsonObject) -> str | None:
 
 
 def _json_object(body: bytes) -> JsonObject | None:
+    """Read as UTF-8. An escape may still make half a surrogate pair, which no log, row or address takes."""
     try:
-        payload = json.loads(body)
+        payload = json.loads(body.decode("utf-8-sig"))
+        if b"\\ud" in body.lower():
+            payload = json.loads(well_formed(json.dumps(payload, ensure_ascii=False)))
     except (ValueError, RecursionError):
         return None
     return payload if isinstance(payload, dict) else None

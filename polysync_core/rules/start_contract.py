@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from polysync_core.callback_model import CallbackAddress, CallbackKind
-from polysync_core.model import OnConflict, StartRequest
+from polysync_core.model import JsonObject, OnConflict, StartRequest
 from polysync_core.rules.http_contract import (
     MAX_PARAMETER_NAME,
     MAX_PARAMETERS,
@@ -52,11 +52,12 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
     body = decode_body(call, StartBody, "a start")
     if body.pipeline_id not in {None, pipeline_id}:
         refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
+    ignored = {name: value for name, value in (body.parameters or {}).items() if name != "full_refresh"}
     request = StartRequest(
         pipeline_id=pipeline_id,
         workspace=decode_workspace(call, workspaces, body.workspace) or workspaces[0],
         full_refresh=_full_refresh(body),
-        ignored_parameters=_ignored_parameters(body),
+        ignored_parameters=_ignored_parameters(ignored),
         on_conflict=OnConflict(body.onConflict or OnConflict.FAIL),
         timeout_minutes=body.timeoutMinutes,
         follow_retries=body.followRetries or False,
@@ -64,12 +65,12 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
         fingerprint="",
         callback=_callback(call, body),
     )
-    return _with_fingerprint(request)
+    return replace(request, fingerprint=_fingerprint(request, ignored))
 
 
-def _ignored_parameters(body: StartBody) -> tuple[str, ...]:
+def _ignored_parameters(ignored: JsonObject) -> tuple[str, ...]:
     """The names beside full_refresh: kept with the run, so together they have to fit into one column of a table."""
-    names = tuple(name for name in body.parameters or {} if name != "full_refresh")
+    names = tuple(ignored)
     if len(json.dumps(names, ensure_ascii=False).encode("utf-16-le")) > 2 * _MAX_IGNORED:
         refuse("parameters", f"names must be at most {_MAX_IGNORED} characters together")
     return names
@@ -98,16 +99,18 @@ def _callback(call: Call, body: StartBody) -> CallbackAddress | None:
     return next((CallbackAddress(kind=kind, url=url, base_url=base_url) for kind, url in asked), None)
 
 
-def _with_fingerprint(request: StartRequest) -> StartRequest:
-    """What makes two requests with one key the same: all but the key itself and callback addresses."""
+def _fingerprint(request: StartRequest, ignored: JsonObject) -> str:
+    """What makes two requests with one key the same: all but the key itself and callback addresses.
+
+    Of the parameters that are never sent the values count too: whoever changed one means another request.
+    """
     said = [
         request.workspace,
         request.pipeline_id,
         request.full_refresh,
-        sorted(request.ignored_parameters),
+        ignored,
         request.on_conflict,
         request.timeout_minutes,
         request.follow_retries,
     ]
-    digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
-    return replace(request, fingerprint=digest)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import json
-import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -20,7 +19,6 @@ from tests.rig import ManualClock
 
 
 def main() -> None:
-    logging.getLogger("azure").setLevel(logging.CRITICAL)
     clock = ManualClock()
     bugs: list[str] = []
     app = App(wire(os.environ, clock), bugs)

@@ -8,6 +8,7 @@ QUERY_MARK = "mark-of-the-query"
 _TOLD_NEVER = {
     "a key of the host": re.escape(KEY),
     "a query string": re.escape(QUERY_MARK),
+    "a signature": r"sig=\w",
     "an Entra ID token": r"eyJ[\w-]{8}",
     "the storage key": r"Eby8vdM0|AccountKey",
     "a stack trace": r"Traceback|File \"",
@@ -35,3 +36,15 @@ def check_problem(answer: Answer, status: int, code: str) -> None:
     assert document["error"] == {"code": code, "message": document["detail"]}
     assert document["instance"].startswith("/api/")
     assert "?" not in document["instance"]
+
+
+def told_of_settings(answer: Answer, route: str) -> str:
+    """What a route's answer says of wrong settings: health in its own form, every other function by a problem."""
+    if route == "health":
+        (check,) = answer.json["checks"]
+        assert (answer.status, answer.json["status"], check["name"], check["ok"]) == (503, "failing", "settings", False)
+        return str(check["message"])
+    check_problem(answer, 503, "SettingsInvalid")
+    assert answer.json["detail"] == " ".join(answer.json["settings"])
+    assert int(answer.headers["retry-after"]) > 0
+    return str(answer.json["detail"])

@@ -225,3 +225,17 @@ def test_a_query_parameter_that_a_route_does_not_have_is_refused_by_name(
         check_problem(answer, 400, "InvalidRequest")
         assert query.partition("=")[0].encode() in answer.body
     assert app.databricks.updates_of(pipeline) == []
+
+
+class TestAHostThatIsNone:
+    def test_it_is_a_bad_request_where_addresses_would_be_built_from_it(self, app: ServedApp, pipeline: str) -> None:
+        answer = app.start(pipeline, Host="[")
+        check_problem(answer, 400, "InvalidRequest")
+        assert answer.json["errors"][0]["field"] == "Host"
+        assert app.databricks.updates_of(pipeline) == []
+
+    def test_no_other_answer_needs_one(self, app: ServedApp) -> None:
+        assert app.get("/api/health", Host="[").status in {200, 503}
+        answer = app.get("/api/runs/p1:u1", Host="[")
+        check_problem(answer, 404, "RunNotFound")
+        assert answer.json["instance"] == "/api/runs/p1:u1"

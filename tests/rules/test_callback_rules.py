@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from polysync_core.adapters.tables import CONNECT_SECONDS, READ_SECONDS
 from polysync_core.callback_model import (
     Callback,
     CallbackAddress,
@@ -102,6 +103,9 @@ def test_a_deliverer_that_was_away_for_long_still_gives_a_receiver_its_day() -> 
         (DATA_FACTORY, 302, CallbackState.DUE),
         (DATA_FACTORY, 400, CallbackState.GIVEN_UP),
         (DATA_FACTORY, 404, CallbackState.GIVEN_UP),
+        (DATA_FACTORY, 408, CallbackState.DUE),
+        (DATA_FACTORY, 425, CallbackState.DUE),
+        (DATA_FACTORY, 429, CallbackState.DUE),
         (DATA_FACTORY, 410, CallbackState.GIVEN_UP),
         (DATA_FACTORY, 500, CallbackState.DUE),
         (DATA_FACTORY, None, CallbackState.DUE),
@@ -113,6 +117,13 @@ def test_what_an_answer_means(kind: CallbackKind, status: int | None, state: Cal
     assert (after.state, after.tries) == (state, 1)
     assert (after.last_error is None) is (state is CallbackState.DELIVERED)
     assert (after.next_attempt_at is not None) is (state is CallbackState.DUE)
+
+
+def test_a_claim_outlasts_the_longest_try() -> None:
+    """And the reads of the run and the waiter before it, each repeated once: else two would send at the same time."""
+    reads_seconds = 2 * 2 * (CONNECT_SECONDS + READ_SECONDS)
+    claimed = callback_rules.claim(owed(), BEGAN)
+    assert claimed.due_at > BEGAN + timedelta(seconds=callback_rules.TRY_SECONDS + reads_seconds)
 
 
 def test_a_finished_run_owes_what_was_waited_for() -> None:

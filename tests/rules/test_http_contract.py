@@ -76,6 +76,7 @@ def test_an_invalid_idempotency_key_is_refused_without_showing_it(header: str) -
         ({}, {"workspace": "default"}, "the default workspace named"),
         ({}, {"pipeline_id": "p"}, "the path's id repeated"),
         ({"parameters": {"a": 1, "b": 2}}, {"parameters": {"b": 2, "a": 1}}, "another order"),
+        ({"parameters": {"a": {"b": 1, "c": [2]}}}, {"parameters": {"a": {"c": [2], "b": 1}}}, "another order inside"),
     ],
 )
 def test_equal_requests_have_one_fingerprint(one: dict[str, object], other: dict[str, object], reason: str) -> None:
@@ -91,6 +92,8 @@ def test_equal_requests_have_one_fingerprint(one: dict[str, object], other: dict
         ({}, {"workspace": "sales"}, "another workspace"),
         ({"parameters": {"a": 1}}, {"parameters": {"b": 1}}, "other parameters"),
         ({"parameters": {"a": 1}}, {}, "no parameters"),
+        ({"parameters": {"a": 1}}, {"parameters": {"a": 2}}, "another value of a parameter that is never sent"),
+        ({"parameters": {"a": {"b": [1]}}}, {"parameters": {"a": {"b": [2]}}}, "another value inside one"),
     ],
 )
 def test_other_requests_have_another_fingerprint(one: dict[str, object], other: dict[str, object], reason: str) -> None:

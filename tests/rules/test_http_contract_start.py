@@ -89,6 +89,15 @@ def test_a_contradiction_is_refused(outer: object, inner: object) -> None:
     assert problem.given == str(inner).lower()
 
 
+@pytest.mark.parametrize("number", ["-" + "9" * 100, "-1." + "5" * 98 + "e0", "1e308", "1E-999"])
+def test_a_number_of_100_digits_is_read(number: str) -> None:
+    assert start('{"parameters": {"x": ' + number + "}}").ignored_parameters == ("x",)
+
+
+def test_the_mark_of_utf_8_may_stand_before_a_body() -> None:
+    assert start(b'\xef\xbb\xbf{"full_refresh": true}').full_refresh is True
+
+
 def test_the_missions_own_body_is_accepted() -> None:
     request = start({"pipeline_id": PIPELINE, "full_refresh": True})
     assert (request.pipeline_id, request.full_refresh) == (PIPELINE, True)
@@ -118,6 +127,14 @@ def test_on_conflict_is_read() -> None:
         ("true", "body", "true", "must be a JSON object", "a boolean"),
         ("null", "body", "null", "must be a JSON object", "null"),
         ("9" * 5000, "body", None, "must be a JSON object", "more digits than Python reads"),
+        ('{"parameters": {"x": 0.' + "1" * 100 + "}}", "body", None, "too long", "a fraction of 101 digits"),
+        ('{"parameters": {"x": 1e' + "0" * 100 + "}}", "body", None, "too long", "an exponent of 100 digits"),
+        ('{"parameters": {"x": 1e999}}', "body", None, "too large", "a number that no double holds"),
+        ('{"parameters": {"x": -1e999}}', "body", None, "too large", "below all doubles"),
+        ('{"full_refresh": true}'.encode("utf-16"), "body", None, "in UTF-8", "UTF-16"),
+        ('{"full_refresh": true}'.encode("utf-16-le"), "body", None, "JSON object", "UTF-16 without its mark"),
+        ('{"full_refresh": true}'.encode("utf-32"), "body", None, "in UTF-8", "UTF-32"),
+        (b'{"workspace": "\xed\xa0\x80"}', "body", None, "in UTF-8", "half a surrogate pair in bytes"),
         ('{"full_refresh": NaN}', "body", None, "NaN is no JSON", "NaN"),
         ('{"parameters": {"x": Infinity}}', "body", None, "Infinity is no JSON", "Infinity"),
         ('{"parameters": {"x": -Infinity}}', "body", None, "-Infinity is no JSON", "-Infinity"),

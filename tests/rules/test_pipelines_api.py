@@ -98,10 +98,14 @@ def test_no_page_is_larger_than_databricks_allows() -> None:
         ("9" * 400, None, "far beyond any calendar"),
         ("9" * 5000, None, "more digits than Python reads"),
         ("0001-01-01T00:00:00+14:00", None, "before the year 1 in UTC"),
+        ("0001-01-01T00:00:00Z", None, "before what Table Storage holds"),
+        (-11_644_473_600_001, None, "a millisecond before it"),
+        (-11_644_473_600_000, datetime(1601, 1, 1, tzinfo=UTC), "the first that it holds"),
+        ("9999-12-31T23:59:59Z", None, "no time can be added to it"),
     ],
 )
 def test_creation_time(given: object, expected: datetime | None, reason: str) -> None:
-    update = api.decode_update({"update": {"update_id": "u-1", "creation_time": given}})
+    update = api.decode_update({"update": {"update_id": "u-1", "creation_time": given}}, RUN)
     assert update.created_at == expected, reason
     assert update.created_at is None or update.created_at.utcoffset() == UTC.utcoffset(None)
 
@@ -119,7 +123,7 @@ def test_an_update_is_read_with_all_that_it_tells() -> None:
         }
     }
     expected = seen(state="RUNNING", cause="API_CALL", created_at=CREATED, full_refresh=True)
-    assert api.decode_update(payload) == expected
+    assert api.decode_update(payload, RUN) == expected
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,7 @@ def test_an_update_is_read_with_all_that_it_tells() -> None:
     ],
 )
 def test_what_an_update_leaves_out_is_none(entry: dict[str, object], reason: str) -> None:
-    assert api.decode_update({"update": {"update_id": "u-1", **entry}}) == seen(), reason
+    assert api.decode_update({"update": {"update_id": "u-1", **entry}}, RUN) == seen(), reason
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,20 @@ def test_what_an_update_leaves_out_is_none(entry: dict[str, object], reason: str
 )
 def test_an_answer_without_the_update_is_an_error(payload: dict[str, object]) -> None:
     with pytest.raises(DatabricksError, match="without the update"):
-        api.decode_update(payload)
+        api.decode_update(payload, RUN)
+
+
+@pytest.mark.parametrize(
+    "other", [{"update_id": "u-2"}, {"update_id": "u-1", "pipeline_id": "p-2"}, {"update_id": "u-1", "pipeline_id": 7}]
+)
+def test_an_answer_about_another_update_is_an_error(other: dict[str, object]) -> None:
+    with pytest.raises(DatabricksError, match="another update"):
+        api.decode_update({"update": {**other, "state": "COMPLETED"}}, RUN)
+
+
+def test_the_case_of_a_pipelines_id_makes_no_other_update() -> None:
+    update = {"update_id": "u-1", "pipeline_id": "P-1", "state": "COMPLETED"}
+    assert api.decode_update({"update": update}, RUN).state == "COMPLETED"
 
 
 def test_the_started_updates_id_is_read() -> None:
@@ -210,15 +227,34 @@ def test_no_page_of_databricks_can_break_the_reading(payload: dict[str, object])
 @given(st.integers(min_value=200, max_value=599), st.binary(max_size=60))
 def test_any_answer_is_an_object_or_a_databricks_error(status: int, body: bytes) -> None:
     try:
-        payload = api.decode_answer(status, {}, body)
+        payload = api.decode_answer(api.list_updates("p-1"), status, {}, body)
     except DatabricksError:
         return
     assert status < 300
     assert isinstance(payload, dict)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"null", b"<html>", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("request_", [api.stop_update(RUN), api.stop_pipeline("p-1")])
+def test_a_stop_needs_to_say_nothing(request_: ApiRequest) -> None:
+    assert api.decode_answer(request_, 200, {}, b" ") == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"name": "a\\ud800b"}', "a\N{REPLACEMENT CHARACTER}b"),
+        (b'{"name": "\\uDE00"}', "\N{REPLACEMENT CHARACTER}"),
+        (b'{"name": "\\ud83d\\ude00"}', "😀"),
+        (b'{"name": "\\\\ud800"}', "\\ud800"),
+        (b'\xef\xbb\xbf{"name": "a"}', "a"),
+    ],
+)
+def test_halves_of_surrogate_pairs_are_replaced_wherever_they_stand(body: bytes, name: str) -> None:
+    assert api.decode_answer(api.list_updates("p-1"), 200, {}, body) == {"name": name}
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"[]", b"null", b"<html>", b"\xff\xfe", b"[" * 100_000])
 def test_a_success_that_is_no_object_is_a_bad_gateway(body: bytes) -> None:
     with pytest.raises(DatabricksError, match="no JSON object") as caught:
-        api.decode_answer(200, {}, body)
+        api.decode_answer(api.list_updates("p-1"), 200, {}, body)
     assert caught.value.http_status == 502

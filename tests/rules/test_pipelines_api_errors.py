@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from polysync_core.errors import DatabricksError, PermissionRefused
+from polysync_core.errors import PERMISSION_HINT, DatabricksError, PermissionRefused
 from polysync_core.rules import pipelines_api as api
 
 
 def refused(status: int, body: bytes, headers: dict[str, str] | None = None) -> DatabricksError:
     with pytest.raises(DatabricksError) as caught:
-        api.decode_answer(status, headers or {}, body)
+        api.decode_answer(api.list_updates("p"), status, headers or {}, body)
     return caught.value
 
 
@@ -34,6 +36,13 @@ def refused(status: int, body: bytes, headers: dict[str, str] | None = None) -> 
         ),
         (500, b"\xff\xfe\xfa", None, "\N{REPLACEMENT CHARACTER}" * 3, "bytes that are no UTF-8"),
         (400, b'{"message": "one\\n  two"}', None, "one two", "one line"),
+        (
+            400,
+            b'{"error_code": "E\\uDFFF", "message": "\\ud83d\\ude00 \\ud800"}',
+            "E\N{REPLACEMENT CHARACTER}",
+            "😀 \N{REPLACEMENT CHARACTER}",
+            "halves of surrogate pairs",
+        ),
     ],
 )
 def test_error_is_read(status: int, body: bytes, code: str | None, says: str, reason: str) -> None:
@@ -117,3 +126,12 @@ def test_no_other_error_is_a_permission_problem(status: int) -> None:
 def test_the_hint_for_a_400_on_start_is_the_missions() -> None:
     for word in ("400", "idle", "target storage", "cluster policy", "missing"):
         assert word in api.START_HINTS[400]
+
+
+@pytest.mark.parametrize("says", ["storage missing", "storage missing.", "Storage missing?", ""])
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_what_databricks_says_ends_as_a_sentence_before_ours_goes_on(says: str, status: int) -> None:
+    error = refused(status, json.dumps({"message": says}).encode())
+    told = error.detail.removesuffix(f" {PERMISSION_HINT}")
+    assert told.endswith(f": {says or 'no reason given'}".rstrip(".") + ("" if says.endswith("?") else "."))
+    assert error.says == says

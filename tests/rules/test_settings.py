@@ -7,7 +7,7 @@ import pytest
 from polysync_core.errors import SettingsError
 from polysync_core.model import Workspace
 from polysync_core.rules.callback_addresses import DEFAULT_HOSTS, parse_hosts
-from polysync_core.settings import Settings, TablesAddress, sweep_schedule
+from polysync_core.settings import Settings, TablesAddress, ignored_names, sweep_schedule
 from tests.rules.examples import HOST, read_settings, setting_problem, setting_problems
 
 RESOURCE = "/subscriptions/1-2/resourceGroups/rg/providers/Microsoft.Databricks/workspaces/sales"
@@ -67,10 +67,33 @@ def test_an_empty_environment_names_both_that_are_missing() -> None:
         ("POLYSYNC_WORKSPACE", "POLYSYNC_WORKSPACES"),
         ("POLYSYNC_STATUS_MAX_AGE", "POLYSYNC_STATUS_MAX_AGE_SECONDS"),
         ("POLYSYNC_PUBLIC_URI", "POLYSYNC_PUBLIC_URL"),
+        ("POLYSYNC_TABEL", "POLYSYNC_TABLES"),
+        ("POLYSYNC_LOST_AFTER", "POLYSYNC_LOST_AFTER_MINUTES"),
+        ("POLYSYNC_RETENTION", "POLYSYNC_RETENTION_DAYS"),
+        ("POLYSYNC_RUN_TIMEOUT_SECONDS", "POLYSYNC_RUN_TIMEOUT_MINUTES"),
+        ("POLYSYNC_CALLBACK_HOST", "POLYSYNC_CALLBACK_HOSTS"),
     ],
 )
 def test_a_misspelt_name_is_named_with_the_nearest_right_one(name: str, near: str) -> None:
     assert setting_problem(**{name: "x"}) == f"{name}: is no setting of Polysync; did you mean {near}."
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "POLYSYNC_CALLBACK_URL",
+        "POLYSYNC_CALLBACK_TIMEOUT",
+        "POLYSYNC_TABLE_NAME",
+        "POLYSYNC_RUN",
+        "POLYSYNC_ENV",
+        "POLYSYNC_",
+        "POLYSYNC",
+    ],
+)
+def test_a_name_that_resembles_none_of_the_settings_is_ignored(name: str) -> None:
+    read_settings(**{name: "x"})
+    known = {"POLYSYNC_LOCAL_KEY": "x", "POLYSYNC_TABLES": "x", "POLYSYNC_TABLE": "x", "PATH": "x"}
+    assert ignored_names({name: "x", **known}) == ((name,) if name.startswith("POLYSYNC_") else ())
 
 
 def test_names_of_the_laptops_parts_and_of_others_are_left_alone() -> None:

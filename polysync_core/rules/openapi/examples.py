@@ -181,6 +181,7 @@ START_UNKNOWN = StartUnknown(
     retry_after_seconds=30,
 )
 SETTINGS = SettingsError(["DATABRICKS_HOST: is missing."])
+UNSET = {"status": "failing", "checks": [{"name": "settings", "ok": False, "message": SETTINGS.detail}]}
 STORAGE = StorageUnavailable("Table Storage did not answer in time.")
 ROW_UNREADABLE = RowUnreadable(f"The row of job {RUN_ID.pipeline_id} cannot be read. Sync Parameters writes it anew.")
 NO_TOKEN = TokenUnavailable("Entra ID gave no token.")

@@ -39,7 +39,10 @@ class Body:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
-    """One function. `parameters` are names of components; `errors` examples of what it raises, beside settings."""
+    """One function. `parameters` are names of components; `errors` examples of what it raises, beside settings.
+
+    `tells_settings`: one of its `answers` says which settings are wrong, in place of that problem.
+    """
 
     name: str
     method: str
@@ -52,6 +55,7 @@ class Operation:
     answers: tuple[Answer, ...]
     errors: tuple[PolysyncError, ...] = ()
     is_anonymous: bool = False
+    tells_settings: bool = False
 
 
 NOTHING = Body(model=None, examples={"nothing to say": {}})

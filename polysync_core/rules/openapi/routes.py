@@ -17,9 +17,15 @@ _APP_ROUTES = (
         summary="See whether everything that the app depends on answers",
         answers=(
             ok("It does.", Health, ok=examples.HEALTHY),
-            Answer(status=503, description="It does not.", model=Health, examples={"failing": examples.FAILING}),
+            Answer(
+                status=503,
+                description="It does not. While a setting is wrong, `settings` is the only check.",
+                model=Health,
+                examples={"failing": examples.FAILING, "wrong settings": examples.UNSET},
+            ),
         ),
         is_anonymous=True,
+        tells_settings=True,
     ),
     Operation(
         name="openapi",

@@ -34,7 +34,9 @@ _MEANINGS = {
         "parameters": "full_refresh in it counts as if it stood beside it. The others come back in ignoredParameters; "
         "none of them is sent.",
         "callBackUri": "Where Data Factory's WebHook activity is called back. Not together with callbackUrl.",
-        "callbackUrl": "Where the run document is posted once the run has finished. Not together with callBackUri.",
+        "callbackUrl": "Where the run document is posted once the run has finished, with the headers webhook-id (the "
+        "same on each repeat), webhook-timestamp and, if the app has a secret, webhook-signature (Standard Webhooks). "
+        "Not together with callBackUri.",
         "onConflict": "With an active update: `fail` (the default) answers 409, `attach` joins it if it is what was "
         "asked for.",
         "timeoutMinutes": "A stop is asked for when the update takes longer than this.",

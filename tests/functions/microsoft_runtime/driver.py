@@ -39,8 +39,7 @@ def main() -> int:
     os.dup2(2, 1)
     sys.path[0] = app_dir  # in place of this project: what the app imports must be in its own folder
     os.chdir(app_dir)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("azure").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
     asyncio.run(_serve(app_dir, answers))
     return 0
 
