@@ -6,13 +6,13 @@ Reads one JSON object a line: {"do": name, "given": arguments, "passed": the clo
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import logging
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from tests.chaos.app import App, BugLog, wire
@@ -34,16 +34,28 @@ def main() -> None:
 
 def _do(app: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if name == "memory":
-        return {"bytes": _resident_bytes()}
+        return {"bytes": _used_bytes()}
     answer = getattr(app, name)(**given)
     return {} if answer is None else {"status": answer.status, "body": dict(answer.body)}
 
 
-def _resident_bytes() -> int:
-    """What is in memory now (Linux)."""
+class _MallInfo(ctypes.Structure):
+    """struct mallinfo2 of glibc, man 3 mallinfo."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks",
+                     "keepcost")
+    ]  # fmt: skip
+
+
+def _used_bytes() -> int:
+    """What is allocated now. The resident size would tell of malloc's gaps too, which come and go."""
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _MallInfo
+    info = mallinfo2()
+    return int(info.uordblks + info.hblkhd)
 
 
 if __name__ == "__main__":
