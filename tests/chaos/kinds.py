@@ -100,6 +100,7 @@ ONLY: Mapping[str, Mapping[str, Aim]] = {
         "503 before, 9 times": _status(503, "before", times=9),
     },
     WORKSPACE: {
+        "500 before, 9 times": _status(500, "before", times=9),
         "401 before": _status(401, "before"),
         **dict(_both(429, retry_after=1)),
         **dict(_both(502)),

@@ -49,14 +49,17 @@ def _go_on(stage: Stage, app: App, ground: Ground) -> None:
 
 
 _SCENARIO = Scenario(path="any", name="of long trouble", prepare=_all_kinds_of_work, act=_go_on, settings=_SETTINGS)
+_API = "* /pipelines*"
+"""Without the identity endpoint: an app without a token would not hear what the workspace says."""
 _KINDS: Mapping[str, Fault] = {
     "storage: 503": error_fault(503, "before", STORAGE, times=None),
     "storage: resets": Fault("reset", upstream=STORAGE, times=None),
-    "workspace: 503": error_fault(503, "before", WORKSPACE, times=None),
-    "workspace: resets": Fault("reset", upstream=WORKSPACE, times=None),
-    "workspace: 403": error_fault(403, "before", WORKSPACE, times=None),
-    "workspace: 404 pages": page_fault(404, "before", WORKSPACE, times=None),
-    "workspace: 200 pages": page_fault(200, "before", WORKSPACE, times=None),
+    "workspace: 503": error_fault(503, "before", WORKSPACE, _API, times=None),
+    "workspace: resets": Fault("reset", upstream=WORKSPACE, label=_API, times=None),
+    "workspace and identity: resets": Fault("reset", upstream=WORKSPACE, times=None),
+    "workspace: 403": error_fault(403, "before", WORKSPACE, _API, times=None),
+    "workspace: 404 pages": page_fault(404, "before", WORKSPACE, _API, times=None),
+    "workspace: 200 pages": page_fault(200, "before", WORKSPACE, _API, times=None),
     "receiver: 503": error_fault(503, "before", RECEIVER, times=None),
     "receiver: resets": Fault("reset", upstream=RECEIVER, times=None),
 }

@@ -216,10 +216,8 @@ def _read(stage: Stage, app: App, ground: Ground) -> None:
 
 
 def _reads_a_run_that_goes_on(stage: Stage, app: App, ground: Ground) -> None:
-    wish = begin(stage, app, ground, pace_seconds=300.0)
-    app.sweep()
+    begin(stage, app, ground, pace_seconds=300.0)
     stage.clock.pass_time(minutes=2)
-    stage.workspace.set_state(wish.pipeline_id, None, "STOPPING")
 
 
 def _owes_data_factory(stage: Stage, app: App, ground: Ground) -> None:

@@ -1,6 +1,6 @@
 """The short form of `make chaos`: one call for each fault on each path, the control, a few of all else.
 
-What it leaves out: all other calls (about nineteen of twenty cases), all calls that hang, 82 of 96 pairs, 7 of 9
+What it leaves out: all other calls (about nineteen of twenty cases), all calls that hang, 82 of 96 pairs, 8 of 10
 outages, 94 of 100 races, 494 of 500 kills, the kills' control, 46 of 48 hours of soak.
 """
 
