@@ -90,4 +90,4 @@ def test_hours_of_simulated_time_with_random_faults_end_all_runs_right() -> None
     assert result.verdict.delivered == result.verdict.owed > 0
     assert result.faults > 0
     assert result.tokens > 1
-    assert result.bytes_a_call < 2_000
+    assert result.bytes_a_call < 1_000
