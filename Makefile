@@ -1,6 +1,6 @@
 # make setup    installs all that the checks and the stand-ins need, inside this folder (PYTHON=... picks the interpreter)
 # make test     everything that must hold: format, lint, types, tests (ARGS=... goes to pytest)
-# make chaos    every fault on every call, races, 500 times kill -9, two days of soak: an hour or two (ARGS='kills --seed 7')
+# make chaos    faults on every call, outages, races, 500 times kill -9, two days of soak: two hours (ARGS='kills --seed 7')
 # make fuzz     500 made-up requests to each route, held against openapi.json (ARGS='--examples 50 --seed 7')
 # make demo     a run from start to callback on this machine (ARGS=... goes to local.demo)
 # make format   writes the format that make test asks for

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-Kind = Literal["delay", "reset", "late", "half", "status"]
+Kind = Literal["delay", "reset", "late", "held", "hang", "half", "status"]
 When = Literal["before", "after"]
 
 
@@ -21,9 +21,11 @@ class Fault:
         delay: the true answer, `seconds` late; "before": the upstream gets the call that late, "after": at once.
         reset: the connection is reset without an answer.
         late: reset at once, and the upstream executes the call `seconds` later all the same.
+        held: reset at once, and the upstream executes the call at the plan's release(), if that ever comes.
+        hang: no answer; the connection stays open until the caller gives up, `seconds` at the most.
         half: half of the true answer, then the connection is closed.
         status: an answer of `status`, `headers` and `body`.
-    when: "before" the upstream has seen the call (reset and status: it never does), or "after" it has executed it.
+    when: "before" the upstream has seen the call (reset, hang, status: it never does), or "after" it has executed it.
     upstream, label: None matches all; a label may hold `*`. after: so many matching calls pass first. times: so many
         then meet the fault; None: all.
     then_down: with this call the caller dies: nothing of it gets through any more, until the plan's up().
@@ -48,7 +50,7 @@ class Fault:
     @property
     def executes(self) -> bool:
         """Whether the upstream gets the call, sooner or later."""
-        return self.when == "after" or self.kind in {"delay", "late", "half"}
+        return self.when == "after" or self.kind in {"delay", "late", "held", "half"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class FaultPlan:
         self._calls: list[SeenCall] = []
         self._counts = {"calls": 0, "faults": 0}
         self._is_down = False
+        self._held: list[Callable[[], None]] = []
         self._rate, self._random = 0.0, random.Random(0)
         self._choices: Sequence[Fault] = ()
 
@@ -88,8 +91,24 @@ class FaultPlan:
         with self._lock:
             self._rate, self._choices, self._random = rate, choices, random.Random(seed)
 
+    def hold(self, execute: Callable[[], None]) -> None:
+        """Keep a call that the upstream is to execute at release()."""
+        with self._lock:
+            self._held.append(execute)
+
+    @property
+    def is_holding(self) -> bool:
+        return bool(self._held)
+
+    def release(self) -> None:
+        """Let the held calls go on to their upstreams; a proxy counts them as under way from now on."""
+        with self._lock:
+            held, self._held = self._held, []
+        for execute in held:
+            execute()
+
     def clear(self) -> None:
-        """No more faults, and up again. The calls stay."""
+        """No more faults, and up again. The calls stay, and what is held stays so."""
         with self._lock:
             self._faults.clear()
             self._rate, self._is_down = 0.0, False

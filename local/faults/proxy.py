@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import select
 import socket
 import socketserver
 import struct
@@ -21,6 +22,7 @@ from local.faults.labels import plain_label
 
 Label = Callable[[str, str, bytes], str]
 _UPSTREAM_SECONDS = 120.0
+_LOOK_SECONDS = 0.05
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 
 
@@ -200,6 +202,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.kind == "late":
             self.server.execute_later(call, fault.seconds)
             return None
+        if fault.kind == "held":
+            self.server.plan.hold(lambda: self.server.execute_later(call, 0.0))
+            return None
         if fault.kind == "delay" and fault.when == "before":
             self.server.closing.wait(fault.seconds)
         answer = self.server.upstream.execute(call) if fault.executes else None
@@ -209,7 +214,17 @@ class _Handler(BaseHTTPRequestHandler):
             return _Answer(
                 status=fault.status, reason="Fault", headers=tuple(fault.headers.items()), body=fault.body.encode()
             )
-        return None if fault.kind == "reset" else answer
+        if fault.kind == "hang":
+            self._wait_for_the_caller(fault.seconds)
+        return None if fault.kind in {"reset", "hang"} else answer
+
+    def _wait_for_the_caller(self, seconds: float) -> None:
+        """Until the caller has gone, `seconds` at the most."""
+        for _ in range(int(seconds / _LOOK_SECONDS)):
+            if select.select([self.connection], [], [], 0)[0] and not self.connection.recv(1, socket.MSG_PEEK):
+                return
+            if self.server.closing.wait(_LOOK_SECONDS):
+                return
 
     def _head(self, answer: _Answer) -> bytes:
         lines = [f"HTTP/1.1 {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in answer.headers)]

@@ -36,8 +36,8 @@ class WorkspaceParts:
 
     now: Callable[[], float]
     settings: WorkspaceSettings
+    issuer: TokenIssuer
     registry: PipelineRegistry = field(default_factory=PipelineRegistry)
-    issuer: TokenIssuer = field(default_factory=TokenIssuer)
     faults: Faults = field(default_factory=Faults)
     calls: Journal[Call] = field(default_factory=Journal)
     identity_calls: Journal[IdentityCall] = field(default_factory=Journal)

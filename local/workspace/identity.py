@@ -1,7 +1,8 @@
 """Tokens, and the App Service identity endpoint that hands them out.
 
 Source of the protocol: Microsoft, "Managed identities for App Service and Azure Functions", REST endpoint reference;
-azure-identity's ManagedIdentityCredential speaks it. Lifetimes follow the real clock, because that library does.
+azure-identity's ManagedIdentityCredential speaks it. That library goes by the real clock, so the lifetime it is told
+does too; whether a token that comes back is still good is judged by the workspace's own time.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from local.workspace.wire import Refusal, Reply, Request, json_reply
@@ -32,9 +33,10 @@ class Token:
 
 
 class TokenIssuer:
-    """Hands out tokens, remembers them, and judges the ones that come back."""
+    """Hands out tokens, remembers them, and judges the ones that come back. `now` gives epoch seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self.identity_header = secrets.token_hex(16)
         self.issued: dict[str, int] = {DATABRICKS_RESOURCE: 0, MANAGEMENT_RESOURCE: 0}
         self._tokens: dict[str, Token] = {}
@@ -44,8 +46,8 @@ class TokenIssuer:
         """A token in the look of a JWT. Raises ValueError for a resource that nothing here is behind."""
         if resource not in self.issued:
             raise ValueError(f"resource is one of {', '.join(self.issued)}, not {resource!r}")
-        token = Token(resource=resource, expires_at=time.time() + seconds)
-        claims = {"aud": resource, "exp": int(token.expires_at), "jti": secrets.token_hex(8)}
+        token = Token(resource=resource, expires_at=self._now() + seconds)
+        claims = {"aud": resource, "exp": int(time.time() + seconds), "jti": secrets.token_hex(8)}
         parts = [{"alg": "none", "typ": "JWT"}, claims]
         encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
         text = ".".join([*encoded, secrets.token_urlsafe(16)])
@@ -72,7 +74,7 @@ class TokenIssuer:
         text = self.issue(seconds=token_seconds, resource=resource)
         answer = {
             "access_token": text,
-            "expires_on": str(int(self._tokens[text].expires_at)),
+            "expires_on": str(int(time.time() + token_seconds)),
             "resource": asked,
             "token_type": "Bearer",
             "client_id": request.query_value("client_id") or "00000000-0000-0000-0000-000000000001",
@@ -86,7 +88,7 @@ class TokenIssuer:
         if token is None or token.resource != DATABRICKS_RESOURCE:
             return Refusal(401, "UNAUTHENTICATED", "Request to create a session was not authenticated.").reply()
         revoked_as_html = self._revoked.get(text.strip())
-        seconds_left = token.expires_at - time.time()
+        seconds_left = token.expires_at - self._now()
         if revoked_as_html:
             return Reply(status=403, body=_REVOKED_PAGE, content_type="text/html;charset=utf-8")
         if revoked_as_html is not None or seconds_left <= 0:
@@ -105,7 +107,7 @@ class TokenIssuer:
             and token is not None
             and token.resource == MANAGEMENT_RESOURCE
             and text not in self._revoked
-            and token.expires_at > time.time()
+            and token.expires_at > self._now()
         )
 
 

@@ -24,14 +24,20 @@ class SimulatedWorkspace(Control):
                          headers={"Authorization": f"Bearer {workspace.issue_token()}"})
 
     pace_seconds: see WorkspaceSettings; the others of them through `settings` or configure(). port 0: a free one.
-    now: epoch seconds for updates, events and the journal, for tests with a time of their own. Tokens follow the real
-    clock, and so do waits.
+    now: epoch seconds for updates, events and the journal, for tests with a time of their own; token_now: the same for
+    the age of tokens. Waits follow the real clock.
     """
 
     def __init__(
-        self, pace_seconds: float | None = None, *, port: int = 0, now: Callable[[], float] = time.time
+        self,
+        pace_seconds: float | None = None,
+        *,
+        port: int = 0,
+        now: Callable[[], float] = time.time,
+        token_now: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(WorkspaceParts(now=now, settings=WorkspaceSettings(pace_seconds=pace_seconds)))
+        settings = WorkspaceSettings(pace_seconds=pace_seconds)
+        super().__init__(WorkspaceParts(now=now, settings=settings, issuer=identity.TokenIssuer(token_now)))
         self._dispatcher = Dispatcher(self._parts)
         self._port = port
         self._server: LoopbackServer | None = None

@@ -1,9 +1,10 @@
-"""The long form, part by part: every fault on every call, races, kill -9, two days of soak, and the control of each.
+"""The long form, part by part: every fault on every call, two faults in one start, outages, races, kill -9, two days of
+soak, and the control.
 
-    python -m tests.chaos [singles] [races] [kills] [soak] [--seed N] [--kills 500] [--races 100] [--hours 48] …
+    python -m tests.chaos [singles] [pairs] [outages] [races] [kills] [soak] [--seed N] [--only TEXT] [--kills 500] …
 
-Without a part's name all of them. Exits with 1 when anything is doubled, lost, wrong …, when memory grew by more than a
-tenth, and when a control, whose starts reserve nothing, shows nothing.
+Without a part's name all of them. Exits with 1 when anything is doubled, lost, wrong …, when a fault met no call, when
+memory grew by more than a tenth, and when a control, whose starts reserve nothing, shows nothing.
 """
 
 from __future__ import annotations
@@ -18,22 +19,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from tests.chaos import table
 from tests.chaos.host_process import ROOT
 from tests.chaos.judging import NOTHING, Verdict
 from tests.chaos.kills import KillRun, run_kills
+from tests.chaos.outages import OUTAGES, play_outage
+from tests.chaos.pairs import all_pairs, play_pair
 from tests.chaos.races import Races, run_races
-from tests.chaos.single import Case, Result, all_cases, control_cases, play_case
-from tests.chaos.soak import Soak, run_soak
+from tests.chaos.single import Result, all_cases, control_cases, play_case
+from tests.chaos.soak import MOST_GROWTH, Soak, run_soak
 from tests.chaos.stage import Stage
 
 CONTROL_KILLS = 15
-MOST_GROWTH = 0.1
 _TELL_EVERY = 100
+_Case = TypeVar("_Case")
 
 
 def main() -> int:
@@ -51,7 +55,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Break things, and count.")
     parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(_PARTS)}; none: all")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of all but the singles; printed")
-    parser.add_argument("--only", default="", metavar="TEXT", help="of the single faults those whose line holds this")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="of the first three parts the cases whose line holds this"
+    )
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--races", type=int, default=100)
     parser.add_argument("--hours", type=float, default=48.0, help="of simulated time, of the soak")
@@ -81,26 +87,50 @@ def _singles(options: argparse.Namespace) -> bool:
     with Stage() as stage:
         cases = [case for case in all_cases(stage) if options.only in str(case)]
         print(f"{len(cases)} cases: every fault on every call that was recorded, one at a time", flush=True)
-        results = _play(stage, cases)
-        control = _play(stage, control_cases(cases), reserving=False)
-    missed = [str(result.case) for result in results if not result.met]
-    _print_table(table.by_fault_and_path(results), began)
-    print(f"faults that met no call: {len(missed)}", *missed, sep="\n  ")
-    shown = _print_control(f"the {len(control)} worst of them", sum((result.verdict for result in control), NOTHING))
-    return sum((result.verdict for result in results), NOTHING).is_good and (shown or not control)
+        results = _played(play_case, stage, cases)
+        control = [play_case(stage, case, reserving=False) for case in control_cases(cases)]
+    good = _print_results(results, began)
+    shown = _print_control(f"the {len(control)} worst of them", _total(control))
+    return good and (shown or not control)
 
 
-def _play(stage: Stage, cases: Sequence[Case], *, reserving: bool = True) -> list[Result]:
+def _pairs(options: argparse.Namespace) -> bool:
+    began = time.monotonic()
+    with Stage() as stage:
+        pairs = [pair for pair in all_pairs() if options.only in str(pair)]
+        return _print_results(_played(play_pair, stage, pairs), began)
+
+
+def _outages(options: argparse.Namespace) -> bool:
+    began = time.monotonic()
+    with Stage() as stage:
+        outages = [outage for outage in OUTAGES if options.only in str(outage)]
+        return _print_results(_played(play_outage, stage, outages), began)
+
+
+def _played(play: Callable[[Stage, _Case], Result], stage: Stage, cases: Sequence[_Case]) -> list[Result]:
     results = []
     began = time.monotonic()
     for number, case in enumerate(cases, 1):
-        result = play_case(stage, case, reserving=reserving)
+        result = play(stage, case)
         results.append(result)
-        if reserving and not result.verdict.is_good:
+        if not result.verdict.is_good:
             print(case, *result.verdict.findings, sep="\n    ", flush=True)
         if number % _TELL_EVERY == 0:
             _tell(f"{number} cases, {time.monotonic() - began:.0f} s")
     return results
+
+
+def _print_results(results: Sequence[Result], began: float) -> bool:
+    """Whether all ended well, and every fault met its call."""
+    missed = [result.name for result in results if not result.met]
+    _print_table(table.by_fault_and_path(results), began)
+    print(f"faults that met no call: {len(missed)}", *missed, sep="\n  ", flush=True)
+    return _total(results).is_good and not missed
+
+
+def _total(results: Iterable[Result]) -> Verdict:
+    return sum((result.verdict for result in results), NOTHING)
 
 
 def _races(options: argparse.Namespace) -> bool:
@@ -127,14 +157,16 @@ def _soak(options: argparse.Namespace) -> bool:
     result = run_soak(soak, _tell)
     _print_table({(f"soak, {soak.hours:g} h, {soak.rate:.1%} of the calls", "any"): result.verdict}, began)
     print(
-        f"{result.calls:,} calls, {result.faults:,} faults; memory {result.first_bytes / 1e6:.1f} MB after the first "
-        f"hour, {result.last_bytes / 1e6:.1f} MB at the end ({result.growth:+.1%})"
+        f"{result.calls:,} calls, {result.faults:,} faults, {result.tokens:,} tokens; memory after the first "
+        f"hour {result.first_bytes / 1e6:.1f} MB, at the end {result.last_bytes / 1e6:.1f} MB ({result.growth:+.1%})"
     )
     return result.verdict.is_good and result.growth <= MOST_GROWTH
 
 
 _PARTS: Mapping[str, Callable[[argparse.Namespace], bool]] = {
     "singles": _singles,
+    "pairs": _pairs,
+    "outages": _outages,
     "races": _races,
     "kills": _kills,
     "soak": _soak,

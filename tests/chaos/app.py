@@ -40,6 +40,10 @@ class Door(Protocol):
 
     def read(self, run_id: str) -> Answer | None: ...
 
+    def await_result(self, run_id: str, token: str) -> Answer | None: ...
+
+    def list_runs(self, pipeline_id: str) -> Answer | None: ...
+
 
 class ForgetfulStore(RunStore):
     """The control: a start that reserves nothing, so that nothing remembers it before its run is tracked."""
@@ -81,6 +85,12 @@ class App:
     def read(self, run_id: str) -> Answer:
         return self._answer(endpoints.get_run, "GET", {"run_id": run_id})
 
+    def await_result(self, run_id: str, token: str) -> Answer:
+        return self._answer(endpoints.await_run, "GET", {"run_id": run_id}, query={"token": token})
+
+    def list_runs(self, pipeline_id: str) -> Answer:
+        return self._answer(endpoints.list_runs, "GET", {}, query={"pipelineId": pipeline_id})
+
     def sweep(self) -> None:
         endpoints.sweep(self._services)
 
@@ -97,10 +107,11 @@ class App:
         route: Mapping[str, str],
         body: Mapping[str, Any] | None = None,
         key: str | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> Answer:
         headers = {} if key is None else {"idempotency-key": key}
         sent = b"" if body is None else json.dumps(body).encode()
-        call = Call(method=method, url=f"{BASE_URL}/api/x", headers=headers, route=route, body=sent)
+        call = Call(method=method, url=f"{BASE_URL}/api/x", headers=headers, query=query or {}, route=route, body=sent)
         try:
             reply = endpoint(call, self._services)
         except PolysyncError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
@@ -15,6 +16,7 @@ from local.workspace import SimulatedWorkspace, UpdateRecord
 
 TABLE = "PolysyncRuns"
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CANCELED"})
+_DATA_FACTORY_CODES = {"Success": "200", "Failed": "424", "Cancelled": "409", "Unknown": "410"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,22 +29,33 @@ class StoredRun:
     is_finished: bool
     is_active: bool
     listed: tuple[str, ...]
+    follows_retries: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivered:
+    """What a receiver was told once."""
+
+    run_id: str
+    status: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entries:
-    """A partition as it stands: its runs by id, the pipelines with a start in flight, keys without an outcome, and how
-    many callbacks are in the queue."""
+    """A partition as it stands: its runs by id, the later attempts that lead to a run, the pipelines with a start in
+    flight, keys without an outcome, how many callbacks are in the queue, and rows about runs that are not there."""
 
     runs: Mapping[str, StoredRun]
+    aliases: Mapping[str, str] = field(default_factory=dict)
     reserved: tuple[str, ...]
     open_keys: int
     queued: int
+    strays: tuple[str, ...] = ()
 
     @property
     def is_quiet(self) -> bool:
         is_open = any(run.is_active or not run.is_finished for run in self.runs.values())
-        return not (self.reserved or self.queued or is_open)
+        return not (self.reserved or self.queued or self.strays or is_open)
 
 
 class Books:
@@ -64,11 +77,11 @@ class Books:
         """What Databricks has, by pipeline, oldest first."""
         return {pipeline_id: self._workspace.updates_of(pipeline_id) for pipeline_id in pipeline_ids}
 
-    def deliveries(self) -> dict[str, list[str]]:
-        """What the receiver got: by callback id, the statuses that it was told."""
-        told: dict[str, list[str]] = {}
+    def deliveries(self) -> dict[str, list[Delivered]]:
+        """What the receiver got, by callback id."""
+        told: dict[str, list[Delivered]] = {}
         for delivery in list(self._receiver.deliveries):
-            told.setdefault(delivery.path.lstrip("/"), []).append(str(delivery.json["status"]))
+            told.setdefault(delivery.path.lstrip("/"), []).append(_delivered(delivery.json))
         return told
 
     def forget_deliveries(self) -> None:
@@ -86,13 +99,48 @@ class Books:
         listed: dict[str, list[str]] = {}
         for entry in kinds.get("recent", ()):
             listed.setdefault(str(entry["runId"]), []).append(str(entry["status"]))
-        runs = [_stored_run(row, active, listed) for row in kinds.get("run", ()) if "attempts" in row]
+        stored = [_stored_run(row, active, listed) for row in kinds.get("run", ()) if "attempts" in row]
+        runs = {run.run_id: run for run in stored}
         return Entries(
-            runs={run.run_id: run for run in runs},
+            runs=runs,
+            aliases={
+                _after_bar(str(row["RowKey"])): _after_bar(str(row["aliasOf"]))
+                for row in kinds.get("run", ())
+                if "aliasOf" in row
+            },
             reserved=tuple(str(row["RowKey"]).partition("|")[2] for row in kinds.get("starting", ())),
             open_keys=sum("runId" not in row for row in kinds.get("start", ())),
             queued=len(kinds.get("callback", ())),
+            strays=tuple(str(row["RowKey"]) for row in rows if (of := _run_of(row)) is not None and of not in runs),
         )
+
+
+def _run_of(row: Mapping[str, object]) -> str | None:
+    """The run that a row is about, None of a row that is about none."""
+    parts = str(row["RowKey"]).split("|")
+    match parts[0]:
+        case "active" | "waiter":
+            return parts[1]
+        case "recent" | "callback":
+            return parts[2]
+        case "run":
+            return _after_bar(str(row.get("aliasOf", row["RowKey"])))
+        case "start" if "runId" in row:
+            return str(row["runId"])
+    return None
+
+
+def _after_bar(key: str) -> str:
+    return key.partition("|")[2]
+
+
+def _delivered(body: Mapping[str, Any]) -> Delivered:
+    """Data Factory is told by a code beside the document: one that says something else makes a status that none is."""
+    document = body.get("Output", body)
+    status = str(document["status"])
+    if "Output" in body and _DATA_FACTORY_CODES.get(status) != body["StatusCode"]:
+        status = f"{status} with the code {body['StatusCode']}"
+    return Delivered(run_id=str(document["runId"]), status=status)
 
 
 def _stored_run(row: Mapping[str, object], active: Counter[str], listed: Mapping[str, list[str]]) -> StoredRun:
@@ -104,4 +152,5 @@ def _stored_run(row: Mapping[str, object], active: Counter[str], listed: Mapping
         is_finished=row["isFinished"] is True,
         is_active=active[run_id] > 0,
         listed=tuple(listed.get(run_id, ())),
+        follows_retries=row.get("followRetries") is True,
     )

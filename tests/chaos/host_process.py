@@ -88,6 +88,12 @@ class HttpDoor:
     def read(self, run_id: str) -> Answer | None:
         return self._ask("GET", f"runs/{run_id}")
 
+    def await_result(self, run_id: str, token: str) -> Answer | None:
+        return self._ask("GET", f"runs/{run_id}/result?token={token}")
+
+    def list_runs(self, pipeline_id: str) -> Answer | None:
+        return self._ask("GET", f"runs?pipelineId={pipeline_id}")
+
     def _ask(self, method: str, path: str, key: str | None = None, body: object = None) -> Answer | None:
         headers = {} if key is None else {"Idempotency-Key": key}
         try:

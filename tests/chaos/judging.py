@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from local.workspace import UpdateRecord
-from tests.chaos.books import FINAL_STATES, Books, Entries, StoredRun
+from tests.chaos.books import FINAL_STATES, Books, Delivered, Entries, StoredRun
+from tests.chaos.reads import STATUS_OF, Updates, untrue_readings
 from tests.chaos.wishes import CancelWish, Ground, StartWish
 
-STATUS_OF = {"COMPLETED": "Success", "FAILED": "Failed", "CANCELED": "Cancelled"}
+RETRY_CAUSES = frozenset({"RETRY_ON_FAILURE", "SCHEMA_CHANGE", "SERVICE_UPGRADE", "INFRASTRUCTURE_MAINTENANCE"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,12 +20,15 @@ class Verdict:
     """Counts. All from `doubled` on have to be 0, and `delivered` as many as `owed`.
 
     owed: the callbacks wanted by starts that made (or joined) an update, whether their callers heard of it or not.
-    delivered: those of them that came, at least once, and told the receiver how the update ended, and nothing else.
+    delivered: those of them that came, at least once, and told the receiver of the right run how its update ended, and
+    nothing else.
 
-    doubled: updates that no caller was told of, beyond one for each start without an answer. lost: updates of ours that
-    no run tracks. twice: tracked by two runs, or listed twice. wrong: a tracked run that does not end as its update
-    did. untrue: a caller was told what is not so, or nothing, ever. left: reservations, and keys without an outcome,
-    that nothing clears, callbacks that stay in the queue. bugs: exceptions that nobody raised on purpose.
+    doubled: updates that no caller was told of, beyond one for each start without an answer. lost: updates of ours, or
+    retries of theirs that are to be followed, that no run tracks. twice: tracked by two runs, or listed twice. wrong: a
+    tracked run that does not end as its update did, or that is of an update which nobody here wanted. untrue: a caller
+    was told what is not so, or nothing, ever, was refused without a reason, or called back too often. left:
+    reservations, and keys without an outcome, that nothing clears, callbacks that stay in the queue, rows of runs that
+    are gone or should be. bugs: exceptions that nobody raised on purpose.
     """
 
     cases: int = 1
@@ -65,36 +70,49 @@ def compare(
     ground: Ground,
     updates: Mapping[str, list[UpdateRecord]],
     entries: Entries,
-    deliveries: Mapping[str, list[str]],
+    deliveries: Mapping[str, list[Delivered]],
     bugs: list[str],
 ) -> Verdict:
     """`updates` is what Databricks has, by pipeline; `deliveries` what the receiver got, by callback id."""
-    ours = {(pid, update.update_id): update for pid, known in updates.items() for update in known if update.body}
     all_updates = {(pid, update.update_id): update for pid, known in updates.items() for update in known}
+    ours = {named: update for named, update in all_updates.items() if update.body}
     tracking = Counter(
         (run.run_id.partition(":")[0], update_id) for run in entries.runs.values() for update_id in run.update_ids
     )
     told = {(wish.pipeline_id, update_id) for wish in ground.starts for update_id in wish.told}
+    old = {(wish.pipeline_id, update_id) for wish in ground.starts if wish.is_old for update_id in wish.told}
+    retries = _retries_to_follow(entries, updates)
     untold = ours.keys() - told
     doubled = _doubled(ground, untold)
-    lost = [f"no run tracks update {uid} of {pid}" for pid, uid in ours.keys() | (told & all_updates.keys())
+    lost = [f"no run tracks update {uid} of {pid}"
+            for pid, uid in (ours.keys() | (told & all_updates.keys()) | retries) - old
             if not tracking[pid, uid]]  # fmt: skip
+    lost += [f"nothing leads from retry {uid} of {pid} to its run" for pid, uid in retries
+             if f"{pid}:{uid}" not in entries.aliases]  # fmt: skip
     twice = [f"{count} runs track update {update}" for update, count in tracking.items() if count > 1]
     twice += [f"run {run.run_id} is listed {len(run.listed)} times" for run in entries.runs.values()
               if len(run.listed) != 1]  # fmt: skip
     wrong = [found for run in entries.runs.values() if (found := _wrong(run, all_updates)) is not None]
+    wrong += [f"run {run.run_id} is of an update that nobody here wanted" for run in entries.runs.values()
+              if (named := _name_of(run)) not in ours and named not in told]  # fmt: skip
     untrue = [found for wish in ground.starts if (found := _untrue(wish, all_updates)) is not None]
     untrue += [found for wish in ground.cancels if (found := _not_stopped(wish, all_updates)) is not None]
-    untrue += _shared(ground)
+    untrue += [*_shared(ground), *untrue_readings(ground, all_updates, entries), *_sent_too_often(ground, deliveries)]
     left = [f"a reservation of {pid} is left" for pid in entries.reserved] + ["a key has no outcome"] * (
         entries.open_keys
     )
     left += ["a callback stays in the queue"] * entries.queued
+    left += [f"row {key} is about no run" for key in entries.strays]
+    left += [f"run {pid}:{uid} is kept too long" for pid, uid in old if tracking[pid, uid]]
     waiting = {
         wish.callback_id: ids for wish in ground.starts if wish.callback_id and (ids := _update_ids(wish, untold))
     }
+    ends = _ends(entries) | {
+        uid: Delivered(run_id=f"{pid}:{uid}", status=STATUS_OF.get(all_updates[pid, uid].state, "Unknown"))
+        for pid, uid in old & all_updates.keys()
+    }
     undelivered = [found for callback_id, update_ids in waiting.items()
-                   if (found := _undelivered(callback_id, update_ids, deliveries, entries)) is not None]  # fmt: skip
+                   if (found := _undelivered(callback_id, update_ids, deliveries, ends)) is not None]  # fmt: skip
     return Verdict(
         owed=len(waiting),
         delivered=len(waiting) - len(undelivered),
@@ -122,7 +140,24 @@ def _doubled(ground: Ground, untold: Collection[tuple[str, str]]) -> list[str]:
     ]
 
 
-def _wrong(run: StoredRun, updates: Mapping[tuple[str, str], UpdateRecord]) -> str | None:
+def _name_of(run: StoredRun) -> tuple[str, str]:
+    pipeline_id, _, update_id = run.run_id.partition(":")
+    return pipeline_id, update_id
+
+
+def _retries_to_follow(entries: Entries, updates: Mapping[str, list[UpdateRecord]]) -> set[tuple[str, str]]:
+    """The updates that Databricks itself began in place of one whose run follows such."""
+    followed = set()
+    for run in entries.runs.values():
+        pipeline_id, first_id = _name_of(run)
+        later = itertools.dropwhile(lambda update: update.update_id != first_id, updates.get(pipeline_id, ()))  # noqa: B023
+        if run.follows_retries:
+            chain = itertools.takewhile(lambda update: update.cause in RETRY_CAUSES, itertools.islice(later, 1, None))
+            followed |= {(pipeline_id, update.update_id) for update in chain}
+    return followed
+
+
+def _wrong(run: StoredRun, updates: Updates) -> str | None:
     update = updates.get((run.run_id.partition(":")[0], run.update_ids[-1]))
     if update is None:
         return f"run {run.run_id} is of no update"
@@ -133,13 +168,17 @@ def _wrong(run: StoredRun, updates: Mapping[tuple[str, str], UpdateRecord]) -> s
     return None
 
 
-def _untrue(wish: StartWish, updates: Mapping[tuple[str, str], UpdateRecord]) -> str | None:
+def _untrue(wish: StartWish, updates: Updates) -> str | None:
     if wish.is_open:
         return f"the start of {wish.pipeline_id} was never answered, asked {wish.asked} times"
     if len(wish.told) > 1 or (wish.told and wish.refusal):
         return f"the start of {wish.pipeline_id} had several answers: {wish.told} {wish.refusal}"
     if any((wish.pipeline_id, update_id) not in updates for update_id in wish.told):
         return f"the start of {wish.pipeline_id} was answered with update {wish.told}, which is none"
+    if not wish.joins and any(updates[wish.pipeline_id, update_id].body is None for update_id in wish.told):
+        return f"the start of {wish.pipeline_id} was answered with update {wish.told}, which is somebody else's"
+    if wish.refusal is not None and wish.refusal.status not in wish.may_be_refused:
+        return f"the start of {wish.pipeline_id} was refused: {wish.refusal.status} {wish.refusal.body.get('detail')}"
     return None
 
 
@@ -149,7 +188,7 @@ def _shared(ground: Ground) -> list[str]:
     return [f"{count} starts were answered with update {update_id}" for update_id, count in own.items() if count > 1]
 
 
-def _not_stopped(wish: CancelWish, updates: Mapping[tuple[str, str], UpdateRecord]) -> str | None:
+def _not_stopped(wish: CancelWish, updates: Updates) -> str | None:
     """An accepted cancel of an update that would not end by itself ends as cancelled."""
     if wish.is_open:
         return f"the cancel of {wish.start.run_id} was never answered"
@@ -166,12 +205,28 @@ def _update_ids(wish: StartWish, untold: Collection[tuple[str, str]]) -> set[str
     return {update_id for pipeline_id, update_id in untold if pipeline_id == wish.pipeline_id}
 
 
+def _sent_too_often(ground: Ground, deliveries: Mapping[str, list[Delivered]]) -> Iterator[str]:
+    for callback_id, told in deliveries.items():
+        if ground.most_deliveries is not None and len(told) > ground.most_deliveries:
+            yield f"{callback_id} was sent {len(told)} times, {ground.most_deliveries} at the most were owed"
+
+
+def _ends(entries: Entries) -> dict[str, Delivered]:
+    """By update id, what is to be told of it: its run, and the status in which that ended (judged by itself)."""
+    return {
+        update_id: Delivered(run_id=run.run_id, status=run.status)
+        for run in entries.runs.values()
+        for update_id in run.update_ids
+    }
+
+
 def _undelivered(
-    callback_id: str, update_ids: set[str], deliveries: Mapping[str, list[str]], entries: Entries
+    callback_id: str,
+    update_ids: set[str],
+    deliveries: Mapping[str, list[Delivered]],
+    ends: Mapping[str, Delivered],
 ) -> str | None:
-    """At least once, and each time with the status in which the run ended (which is judged by itself)."""
-    told = deliveries.get(callback_id, [])
-    run = next((run for run in entries.runs.values() if update_ids & set(run.update_ids)), None)
-    if told and run is not None and set(told) == {run.status}:
-        return None
-    return f"{callback_id} told {told}, its run is {run and run.run_id} {run and run.status}"
+    """At least once, and each time the same truth."""
+    told = set(deliveries.get(callback_id, ()))
+    expected = {ends[update_id] for update_id in update_ids if update_id in ends}
+    return None if len(told) == 1 and told <= expected else f"{callback_id} was told {told}, it is {expected}"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from local.faults import Fault
 from local.workspace import script_ending
@@ -21,7 +22,7 @@ from tests.chaos.aftermath import settle_down
 from tests.chaos.host_process import HostProcess, HttpDoor
 from tests.chaos.judging import Verdict
 from tests.chaos.stage import Stage
-from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
+from tests.chaos.wishes import Address, CancelWish, Ground, StartWish, call_back
 from tests.rig import ManualClock
 
 CALLERS = 6
@@ -162,4 +163,4 @@ class _Callers:
     def _read(self, chance: random.Random) -> None:
         wish = self._pick(chance, lambda wish: bool(wish.told))
         if wish is not None:
-            self._door.read(wish.run_id)
+            self._ground.read(self._stage, self._door, wish, chance.choice(get_args(Address)))

@@ -14,7 +14,7 @@ from tests.chaos.aftermath import settle_down
 from tests.chaos.app import App
 from tests.chaos.judging import NOTHING, Verdict
 from tests.chaos.stage import Stage
-from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
+from tests.chaos.wishes import Address, CancelWish, Ground, StartWish, call_back
 
 End = Literal["by itself", "cancelled", "either"]
 _JOINERS = 3
@@ -51,7 +51,6 @@ class _Race:
         self._stage, self._end, self._chance = stage, end, chance
         self._ground = Ground(partition=stage.new_partition())
         self._apps = [stage.new_app(self._ground.partition) for _ in range(2)]
-        self._finished_as: set[str] = set()
         self._redelivered = 0
 
     def run(self) -> Verdict:
@@ -65,7 +64,8 @@ class _Race:
         stage.workspace.set_state(pipeline_id, None, "RUNNING")
         stage.clock.pass_time(seconds=_STALE_SECONDS)
         self._act(first)
-        verdict = self._judged(settle_down(stage, self._apps[0], ground))
+        ground.most_deliveries = 1 + self._redelivered
+        verdict = settle_down(stage, self._apps[0], ground)
         stage.books.forget_deliveries()
         stage.workspace.remove_pipeline(pipeline_id)
         return verdict
@@ -75,9 +75,10 @@ class _Race:
         one, other = self._apps
         acts: list[Callable[[], object]] = []
         for app in self._apps:
-            acts += [self._sweep_and_deliver(app), self._sweep_and_deliver(app), self._read(app, first.run_id)]
+            acts += [self._sweep_and_deliver(app), self._sweep_and_deliver(app), self._read(app, first)]
         for number in range(_JOINERS):
             wish = StartWish(pipeline_id=first.pipeline_id, key=f"joiner-{number}", body={"onConflict": "attach"})
+            wish.may_be_refused = frozenset({409})  # its waiting for another start is over at once in simulated time
             self._ground.starts.append(call_back(self._stage, wish))
             acts.append(_asking(wish, self._apps[number % 2]))
         acts += [_asking(replace(first), other), self._redeliver(one, first.run_id)]
@@ -100,12 +101,10 @@ class _Race:
 
         return act
 
-    def _read(self, app: App, run_id: str) -> Callable[[], None]:
+    def _read(self, app: App, first: StartWish) -> Callable[[], None]:
         def act() -> None:
-            for _ in range(3):
-                answer = app.read(run_id)
-                if answer.body.get("isFinished"):
-                    self._finished_as.add(str(answer.body["status"]))
+            for address in get_args(Address):
+                self._ground.read(self._stage, app, first, address, in_calm=True)
 
         return act
 
@@ -117,23 +116,6 @@ class _Race:
                 self._redelivered += app.redeliver(run_id).status == 202
 
         return act
-
-    def _judged(self, verdict: Verdict) -> Verdict:
-        """With what only a race can get wrong: two ends of one run, and callbacks that were owed more than once."""
-        found = []
-        (run,) = [
-            run
-            for run_id, run in self._stage.books.entries(self._ground.partition).runs.items()
-            if run_id == self._ground.starts[0].run_id
-        ]
-        if self._finished_as - {run.status}:
-            found.append(f"{run.run_id} was read as {self._finished_as}, and ended as {run.status}")
-        found += [
-            f"{callback_id} was sent {len(told)} times, owed again {self._redelivered} times"
-            for callback_id, told in self._stage.books.deliveries().items()
-            if len(told) > 1 + self._redelivered
-        ]
-        return replace(verdict, untrue=verdict.untrue + len(found), findings=(*verdict.findings, *found))
 
 
 def _asking(wish: StartWish | CancelWish, app: App) -> Callable[[], None]:

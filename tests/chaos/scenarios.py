@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import get_args
 
 from local.faults import Fault
 from local.workspace import script_ending
 from tests.chaos.app import App
-from tests.chaos.stage import Stage
-from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
+from tests.chaos.stage import START, Stage
+from tests.chaos.wishes import Address, CancelWish, Ground, StartWish, call_back
 
-START = "POST /pipelines/{id}/updates"
 ATTACH = {"onConflict": "attach"}
 
 
@@ -24,9 +24,11 @@ class Scenario:
     name: str
     prepare: Callable[[Stage, App, Ground], None]
     act: Callable[[Stage, App, Ground], None]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    most_deliveries: int = 1
 
 
-def _pipeline(stage: Stage, ground: Ground, **details: object) -> str:
+def new_pipeline(stage: Stage, ground: Ground, **details: object) -> str:
     pipeline_id = stage.workspace.add_pipeline(stage.new_pipeline_id(), **details)  # type: ignore[arg-type]
     ground.pipeline_ids.append(pipeline_id)
     return pipeline_id
@@ -42,19 +44,28 @@ def _sweep(stage: Stage, app: App, ground: Ground) -> None:
     app.sweep()
 
 
-def _start(
+def begin(
     stage: Stage, app: App, ground: Ground, body: Mapping[str, object] | None = None, **details: object
 ) -> StartWish:
     """A start in calm, its update running, its caller waiting to be called back."""
-    wish = StartWish(pipeline_id=_pipeline(stage, ground, **details), key="first", body=body or {})
+    wish = StartWish(pipeline_id=new_pipeline(stage, ground, **details), key="first", body=body or {})
     call_back(stage, wish).ask(app)
     stage.workspace.set_state(wish.pipeline_id, None, "RUNNING")
     ground.starts.append(wish)
     return wish
 
 
+def _pipeline_of_others_too(stage: Stage, ground: Ground, *, full_refresh: bool = False) -> str:
+    """Some minutes ago somebody else had an equal update over the API: nobody may take it for one of ours."""
+    pipeline_id = new_pipeline(stage, ground)
+    stage.workspace.start_elsewhere(pipeline_id, cause="API_CALL", full_refresh=full_refresh)
+    stage.clock.pass_time(minutes=3)
+    return pipeline_id
+
+
 def _starts_with_key(stage: Stage, app: App, ground: Ground) -> None:
-    wish = StartWish(pipeline_id=_pipeline(stage, ground), key="key", body={"full_refresh": "true"})
+    pipeline_id = _pipeline_of_others_too(stage, ground, full_refresh=True)
+    wish = StartWish(pipeline_id=pipeline_id, key="key", body={"full_refresh": "true"})
     ground.starts.append(call_back(stage, wish))
 
 
@@ -64,29 +75,29 @@ def _starts_before_there_is_a_table(stage: Stage, app: App, ground: Ground) -> N
 
 
 def _starts_without_key(stage: Stage, app: App, ground: Ground) -> None:
-    ground.starts.append(StartWish(pipeline_id=_pipeline(stage, ground)))
+    ground.starts.append(StartWish(pipeline_id=_pipeline_of_others_too(stage, ground)))
 
 
 def _starts_beside_ours(stage: Stage, app: App, ground: Ground) -> None:
-    first = _start(stage, app, ground)
-    ground.starts.append(StartWish(pipeline_id=first.pipeline_id, key="second"))
+    first = begin(stage, app, ground)
+    ground.starts.append(StartWish(pipeline_id=first.pipeline_id, key="second", may_be_refused=frozenset({409})))
 
 
 def _joins_ours(stage: Stage, app: App, ground: Ground) -> None:
-    first = _start(stage, app, ground)
+    first = begin(stage, app, ground)
     ground.starts.append(call_back(stage, StartWish(pipeline_id=first.pipeline_id, key="second", body=ATTACH)))
 
 
 def _joins_anothers(stage: Stage, app: App, ground: Ground) -> None:
-    pipeline_id = _pipeline(stage, ground)
+    pipeline_id = new_pipeline(stage, ground)
     stage.workspace.start_elsewhere(pipeline_id)
     ground.starts.append(call_back(stage, StartWish(pipeline_id=pipeline_id, key="key", body=ATTACH)))
 
 
 def _is_refused(stage: Stage, app: App, ground: Ground) -> None:
-    pipeline_id = _pipeline(stage, ground)
+    pipeline_id = new_pipeline(stage, ground)
     stage.workspace.forbid(pipeline_id)
-    ground.starts.append(StartWish(pipeline_id=pipeline_id, key="key"))
+    ground.starts.append(StartWish(pipeline_id=pipeline_id, key="key", may_be_refused=frozenset({403})))
 
 
 def _ask_and_allow(stage: Stage, app: App, ground: Ground) -> None:
@@ -97,18 +108,18 @@ def _ask_and_allow(stage: Stage, app: App, ground: Ground) -> None:
 
 def _sweeps_few(stage: Stage, app: App, ground: Ground) -> None:
     """Too few for a listing: one goes on, one has ended."""
-    _start(stage, app, ground)
-    ended = _start(stage, app, ground, script=script_ending("FAILED"))
+    begin(stage, app, ground)
+    ended = begin(stage, app, ground, script=script_ending("FAILED"))
     app.sweep()
     stage.workspace.set_state(ended.pipeline_id, None, "FAILED")
 
 
 def _sweeps_many(stage: Stage, app: App, ground: Ground) -> None:
     """Enough for a listing, and one of every kind of work: states to write, an end, a stop to repeat."""
-    going = [_start(stage, app, ground, pace_seconds=60.0) for _ in range(4)]
+    going = [begin(stage, app, ground, pace_seconds=60.0) for _ in range(4)]
     app.sweep()
     stage.workspace.set_state(going[0].pipeline_id, None, "COMPLETED")
-    stopped = _start(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    stopped = begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
     stage.plan.add(Fault("status", status=503, label="*/stop", times=None))
     cancel = CancelWish(start=stopped)
     cancel.ask(app)
@@ -118,16 +129,48 @@ def _sweeps_many(stage: Stage, app: App, ground: Ground) -> None:
 
 def _sweeps_a_retried_run(stage: Stage, app: App, ground: Ground) -> None:
     """Its update failed, and Databricks has begun another in its place."""
-    wish = _start(stage, app, ground, {"followRetries": True}, retries=1, retry_script=script_ending("COMPLETED"))
+    wish = begin(stage, app, ground, {"followRetries": True}, retries=1, retry_script=script_ending("COMPLETED"))
     app.sweep()
     stage.workspace.set_state(wish.pipeline_id, None, "FAILED")
     stage.clock.pass_time(seconds=5)
 
 
+def _sweeps_a_run_retried_again(stage: Stage, app: App, ground: Ground) -> None:
+    """The retry that it followed has failed too, and there is another."""
+    wish = begin(stage, app, ground, {"followRetries": True}, retries=2, retry_script=script_ending("FAILED"))
+    app.sweep()
+    for _ in range(2):
+        app.sweep()
+        stage.workspace.set_state(wish.pipeline_id, None, "FAILED")
+        stage.clock.pass_time(seconds=1)
+
+
+def _sweeps_what_is_old(stage: Stage, app: App, ground: Ground) -> None:
+    """A day after: a run that finished and called back, one that still owes a callback, and one that goes on."""
+    done = begin(stage, app, ground)
+    stage.workspace.set_state(done.pipeline_id, None, "COMPLETED")
+    app.sweep()
+    app.deliver()
+    owing = begin(stage, app, ground)
+    stage.workspace.set_state(owing.pipeline_id, None, "FAILED")
+    app.sweep()
+    done.is_old = owing.is_old = True
+    begin(stage, app, ground, script=script_ending("RUNNING"))
+    stage.clock.pass_time(hours=25)
+
+
+def _sweep_and_end(stage: Stage, app: App, ground: Ground) -> None:
+    """Cleaning has its turns; then the one that went on ends."""
+    for _ in range(2):
+        app.sweep()
+        stage.clock.pass_time(minutes=1)
+    stage.workspace.set_state(ground.starts[-1].pipeline_id, None, "COMPLETED")
+
+
 def _sweeps_left_starts(stage: Stage, app: App, ground: Ground) -> None:
     """Two starts that died, one before its POST had left and one after it had worked, a minute ago."""
     for kind in ("before", "after"):
-        wish = call_back(stage, StartWish(pipeline_id=_pipeline(stage, ground), key="key"))
+        wish = call_back(stage, StartWish(pipeline_id=new_pipeline(stage, ground), key="key"))
         ground.starts.append(wish)
         stage.plan.add(Fault("reset", when=kind, label=START, then_down=True))
         wish.ask(stage.new_app(ground.partition), lambda: stage.plan.is_down)
@@ -137,7 +180,7 @@ def _sweeps_left_starts(stage: Stage, app: App, ground: Ground) -> None:
 
 def _sweeps_starts_that_never_show(stage: Stage, app: App, ground: Ground) -> None:
     """A start that died before its POST, so long ago that its reservation is to be cleared."""
-    wish = StartWish(pipeline_id=_pipeline(stage, ground), key="key")
+    wish = StartWish(pipeline_id=new_pipeline(stage, ground), key="key")
     ground.starts.append(wish)
     stage.plan.add(Fault("reset", label=START, then_down=True))
     wish.ask(stage.new_app(ground.partition), lambda: stage.plan.is_down)
@@ -146,12 +189,12 @@ def _sweeps_starts_that_never_show(stage: Stage, app: App, ground: Ground) -> No
 
 
 def _cancels(stage: Stage, app: App, ground: Ground) -> None:
-    wish = _start(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    wish = begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
     ground.cancels.append(CancelWish(start=wish))
 
 
 def _cancels_by_key(stage: Stage, app: App, ground: Ground) -> None:
-    wish = _start(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    wish = begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
     ground.cancels.append(CancelWish(start=wish, by_key=True))
 
 
@@ -161,18 +204,32 @@ def _cancels_without_the_route(stage: Stage, app: App, ground: Ground) -> None:
 
 
 def _reads_a_stale_run(stage: Stage, app: App, ground: Ground) -> None:
-    wish = _start(stage, app, ground)
+    wish = begin(stage, app, ground)
     stage.workspace.set_state(wish.pipeline_id, None, "COMPLETED")
     stage.clock.pass_time(minutes=2)
 
 
 def _read(stage: Stage, app: App, ground: Ground) -> None:
     for wish in ground.starts:
-        app.read(wish.run_id)
+        for address in get_args(Address):
+            ground.read(stage, app, wish, address)
+
+
+def _reads_a_run_that_goes_on(stage: Stage, app: App, ground: Ground) -> None:
+    begin(stage, app, ground, pace_seconds=300.0)
+    stage.clock.pass_time(minutes=2)
+
+
+def _owes_data_factory(stage: Stage, app: App, ground: Ground) -> None:
+    wish = StartWish(pipeline_id=new_pipeline(stage, ground), key="first")
+    call_back(stage, wish, "callBackUri").ask(app)
+    ground.starts.append(wish)
+    stage.workspace.set_state(wish.pipeline_id, None, "FAILED")
+    app.sweep()
 
 
 def _owes(stage: Stage, app: App, ground: Ground) -> None:
-    wish = _start(stage, app, ground)
+    wish = begin(stage, app, ground)
     stage.workspace.set_state(wish.pipeline_id, None, "COMPLETED")
     app.sweep()
 
@@ -204,10 +261,20 @@ SCENARIOS = (
     Scenario(path="sweep", name="of starts that died", prepare=_sweeps_left_starts, act=_sweep),
     Scenario(path="sweep", name="that clears a start", prepare=_sweeps_starts_that_never_show, act=_sweep),
     Scenario(path="sweep", name="of a retried run", prepare=_sweeps_a_retried_run, act=_sweep),
+    Scenario(path="sweep", name="of a run retried again", prepare=_sweeps_a_run_retried_again, act=_sweep),
+    Scenario(
+        path="sweep",
+        name="that cleans",
+        prepare=_sweeps_what_is_old,
+        act=_sweep_and_end,
+        settings={"POLYSYNC_RETENTION_DAYS": "1"},
+    ),
     Scenario(path="cancel", name="of a run", prepare=_cancels, act=_ask),
     Scenario(path="cancel", name="by its start's key", prepare=_cancels_by_key, act=_ask),
     Scenario(path="cancel", name="without the route", prepare=_cancels_without_the_route, act=_ask),
     Scenario(path="read", name="of a stale run", prepare=_reads_a_stale_run, act=_read),
+    Scenario(path="read", name="of a run that goes on", prepare=_reads_a_run_that_goes_on, act=_read),
     Scenario(path="callback", name="that is due", prepare=_owes, act=_deliver),
-    Scenario(path="callback", name="owed again", prepare=_has_delivered, act=_redeliver),
+    Scenario(path="callback", name="to Data Factory", prepare=_owes_data_factory, act=_deliver),
+    Scenario(path="callback", name="owed again", prepare=_has_delivered, act=_redeliver, most_deliveries=2),
 )

@@ -1,4 +1,7 @@
-"""Days of simulated time at a sweep a minute, a fault in every hundredth call: does all end right, does memory stay?"""
+"""Days of simulated time at a sweep a minute, a fault in every hundredth call: does all end right, does memory stay?
+
+Tokens last an hour of that time, so they are refused and renewed all along.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from local.workspace import script_ending
 from tests.chaos.aftermath import settle_down
@@ -18,13 +21,17 @@ from tests.chaos.host_process import ROOT, bare_environment
 from tests.chaos.judging import Verdict
 from tests.chaos.kinds import random_faults
 from tests.chaos.stage import Stage
-from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
+from tests.chaos.wishes import Address, CancelWish, Ground, StartWish, call_back
 
+MOST_GROWTH = 0.1
+"""By how much memory may grow after the first hour."""
 _READS_A_MINUTE = 3
 _SHARE_STOPPED = 0.1
 _LONGEST_MINUTES = 90.0
 _AS_RECOMMENDED = {"MALLOC_ARENA_MAX": "2"}
 """README, In Azure."""
+_REFUSED_BY_A_FAULT = frozenset({403, 404})
+"""What random faults may answer a start with, which is believed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,17 +55,28 @@ class Soak:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SoakResult:
-    """Memory is the app's, in bytes: after the first hour (of a short soak: the first quarter) and at the end."""
+    """`calls` are the app's, to all sides. `tokens` were handed out.
+
+    Memory is what the app's process holds (its resident size), in bytes: after the first hour (of a short soak: the
+    first half), when `calls_before` had been made, and at the end.
+    """
 
     verdict: Verdict
     calls: int
+    calls_before: int
     faults: int
+    tokens: int
     first_bytes: int
     last_bytes: int
 
     @property
     def growth(self) -> float:
         return self.last_bytes / self.first_bytes - 1
+
+    @property
+    def bytes_a_call(self) -> float:
+        """By how much memory grew, which in a short soak says more."""
+        return (self.last_bytes - self.first_bytes) / (self.calls - self.calls_before)
 
 
 class SoakApp:
@@ -98,6 +116,12 @@ class SoakApp:
     def read(self, run_id: str) -> Answer:
         return self._ask("read", run_id=run_id)
 
+    def await_result(self, run_id: str, token: str) -> Answer:
+        return self._ask("await_result", run_id=run_id, token=token)
+
+    def list_runs(self, pipeline_id: str) -> Answer:
+        return self._ask("list_runs", pipeline_id=pipeline_id)
+
     def sweep(self) -> None:
         self._call("sweep", {})
 
@@ -129,7 +153,7 @@ def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
     with Stage() as stage:
         ground = Ground(partition="soak")
         due = sorted(chance.randrange(soak.minutes * 23 // 24) for _ in range(soak.runs))
-        first_bytes = 0
+        first_bytes = calls_before = 0
         with SoakApp(stage, ground.partition) as app:
             stage.plan.at_random(soak.rate, random_faults(), soak.seed)
             for minute in range(soak.minutes):
@@ -140,8 +164,8 @@ def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
                 _let_callers_act(stage, app, ground, chance)
                 app.sweep()
                 app.deliver()
-                if minute == min(60, soak.minutes // 4):
-                    first_bytes = app.resident_bytes()
+                if minute == min(60, soak.minutes // 2):
+                    first_bytes, calls_before = app.resident_bytes(), stage.plan.counts["calls"]
                 if minute % 240 == 239:
                     tell(f"{(minute + 1) // 60} h, {len(ground.starts)} starts, {dict(stage.plan.counts)}")
             stage.calm()
@@ -149,7 +173,9 @@ def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
             return SoakResult(
                 verdict=verdict,
                 calls=stage.plan.counts["calls"],
+                calls_before=calls_before,
                 faults=stage.plan.counts["faults"],
+                tokens=sum(stage.workspace.tokens_issued().values()),
                 first_bytes=first_bytes,
                 last_bytes=app.resident_bytes(),
             )
@@ -166,7 +192,7 @@ def _want(stage: Stage, ground: Ground, chance: random.Random, soak: Soak) -> No
     ground.pipeline_ids.append(pipeline_id)
     key = None if not is_stopped and chance.random() < 0.2 else f"key-{len(ground.starts)}"
     wish = StartWish(pipeline_id=pipeline_id, key=key, body={"full_refresh": chance.random() < 0.5})
-    call_back(stage, wish)
+    call_back(stage, wish).may_be_refused = _REFUSED_BY_A_FAULT
     ground.starts.append(wish)
     if is_stopped:
         ground.cancels.append(CancelWish(start=wish, by_key=chance.random() < 0.5))
@@ -180,4 +206,4 @@ def _let_callers_act(stage: Stage, app: SoakApp, ground: Ground, chance: random.
         cancel.ask(app)
     told = [wish for wish in ground.starts[-50:] if wish.told]
     for wish in chance.sample(told, min(_READS_A_MINUTE, len(told))):
-        app.read(wish.run_id)
+        ground.read(stage, app, wish, chance.choice(get_args(Address)))

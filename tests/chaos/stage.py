@@ -19,6 +19,8 @@ from tests.chaos.books import Books
 from tests.rig import ManualClock
 
 STORAGE, WORKSPACE, RECEIVER = "storage", "workspace", "receiver"
+START = "POST /pipelines/{id}/updates"
+LIST_UPDATES = "GET /pipelines/{id}/updates"
 PACE_SECONDS = 4.0
 """About 20 s from an update's creation to its end."""
 SWEEP_SECONDS = 20
@@ -45,7 +47,7 @@ class Stage:
     def __enter__(self) -> Self:
         azurite = self._stack.enter_context(Azurite())
         self.workspace = self._stack.enter_context(
-            SimulatedWorkspace(self._pace_seconds, now=lambda: self.clock.now().timestamp())
+            SimulatedWorkspace(self._pace_seconds, now=self._epoch_seconds, token_now=self._epoch_seconds)
         )
         self._storage_proxy = self._stack.enter_context(
             FaultProxy(f"http://127.0.0.1:{azurite.port}", self.plan, name=STORAGE, label=storage_label)
@@ -68,6 +70,9 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def _epoch_seconds(self) -> float:
+        return self.clock.now().timestamp()
 
     def new_partition(self) -> str:
         return f"case-{next(self._numbers)}"
@@ -100,7 +105,7 @@ class Stage:
             "IDENTITY_HEADER": self.workspace.identity_header,
         }
 
-    def environ(self, partition: str) -> dict[str, str]:
+    def environ(self, partition: str, settings: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of an app whose only workspace is named `partition`."""
         workspaces = json.dumps({partition: {"url": self.workspace_url}})
         return {
@@ -108,15 +113,24 @@ class Stage:
             "POLYSYNC_TABLES": self.proxied_tables(),
             "POLYSYNC_CALLBACK_HOSTS": f"127.0.0.1:{self._receiver_proxy.port}",
             **self.identity(),
+            **(settings or {}),
         }
 
-    def new_app(self, partition: str, *, reserving: bool = True) -> App:
+    def new_app(self, partition: str, settings: Mapping[str, str] | None = None, *, reserving: bool = True) -> App:
         """A new process of the app."""
-        return App(wire(self.environ(partition), self.clock, reserving=reserving), self.bugs)
+        return App(wire(self.environ(partition, settings), self.clock, reserving=reserving), self.bugs)
 
     def calm(self) -> None:
-        """No more faults; whatever is still under way comes to its end."""
+        """No more faults; whatever is still under way comes to its end. What is held stays so until release()."""
         self.plan.clear()
+        self._wait_until_idle()
+
+    def release(self) -> None:
+        """What was held is executed now."""
+        self.plan.release()
+        self._wait_until_idle()
+
+    def _wait_until_idle(self) -> None:
         for proxy in (self._storage_proxy, self._workspace_proxy, self._receiver_proxy):
             proxy.wait_until_idle()
 

@@ -15,7 +15,7 @@ def by_fault_and_path(results: Iterable[Result]) -> dict[tuple[str, str], Verdic
     """The sums, in the order in which they first came."""
     sums: dict[tuple[str, str], Verdict] = {}
     for result in results:
-        where = (result.case.fault, result.case.place.scenario.path)
+        where = (result.fault, result.path)
         sums[where] = sums.get(where, NOTHING) + result.verdict
     return dict(sorted(sums.items(), key=lambda item: item[0][0]))
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from local.workspace import UpdateRecord
 from tests.chaos.app import Answer
-from tests.chaos.books import Entries, StoredRun
+from tests.chaos.books import Delivered, Entries, StoredRun
 from tests.chaos.judging import Verdict, compare
-from tests.chaos.wishes import CancelWish, Ground, StartWish
+from tests.chaos.wishes import Address, CancelWish, Ground, Reading, StartWish
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Case:
     ground: Ground = field(default_factory=lambda: Ground(partition="w", pipeline_ids=["p"]))
     updates: list[UpdateRecord] = field(default_factory=lambda: [_update("u1")])
     entries: Entries = field(default_factory=lambda: _entries(_run("u1")))
-    deliveries: dict[str, list[str]] = field(default_factory=lambda: {"c1": ["Success"]})
+    deliveries: dict[str, list[Delivered]] = field(default_factory=lambda: {"c1": [_told("Success")]})
     bugs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -32,15 +33,20 @@ class Case:
         return compare(self.ground, {"p": self.updates}, self.entries, self.deliveries, self.bugs)
 
 
-def _update(update_id: str, state: str = "COMPLETED") -> UpdateRecord:
+def _told(status: str, run_id: str = "p:u1") -> Delivered:
+    return Delivered(run_id=run_id, status=status)
+
+
+def _update(update_id: str, state: str = "COMPLETED", cause: str = "API_CALL") -> UpdateRecord:
+    """Running from the 100th second on, at its end in the 200th."""
     return UpdateRecord(
         update_id=update_id,
         state=state,
-        cause="API_CALL",
+        cause=cause,
         full_refresh=False,
         creation_time=0,
-        history=(),
-        body={"pipeline_id": "p"},
+        history=(("RUNNING", 100.0), (state, 200.0)),
+        body={"pipeline_id": "p"} if cause == "API_CALL" else None,
     )
 
 
@@ -65,6 +71,55 @@ def _start_another(case: Case) -> None:
     case.entries = _entries(_run("u1"), _run("u2"))
 
 
+def _retry_it(case: Case, *, in_a_run: bool) -> None:
+    """Databricks has begun another in its place, which the run is to follow."""
+    case.updates.append(_update("u2", cause="RETRY_ON_FAILURE"))
+    case.entries = _entries(_run(*(["u1", "u2"] if in_a_run else ["u1"]), follows_retries=True))
+
+
+def _keep_it(case: Case) -> None:
+    case.wish.is_old = True
+
+
+def _refuse(case: Case) -> None:
+    """With a reason that there was not."""
+    case.wish.told.clear()
+    case.wish.may_be_refused = frozenset({403})
+    case.wish.refusal = Answer(status=409, body={"detail": "Another start is in flight."})
+    case.updates.clear()
+    case.entries, case.deliveries = _entries(), {}
+
+
+def _take_a_strangers(case: Case) -> None:
+    case.updates[0] = replace(case.updates[0], body=None)
+
+
+def _track_a_strangers(case: Case) -> None:
+    case.updates.append(_update("u2", cause="USER_ACTION"))
+    case.entries = _entries(_run("u1"), _run("u2"))
+
+
+def _send_again(case: Case) -> None:
+    case.ground.most_deliveries = 1
+    case.deliveries["c1"] *= 2
+
+
+def _read(
+    case: Case, code: int, at: float, address: Address = "run", *, in_calm: bool = False, **document: Any
+) -> None:
+    body = {"runId": "p:u1", "status": "Success", "isFinished": True, "staleSince": None, **document}
+    if address == "list":
+        body = {"items": [body]}
+    answer = Answer(status=code, body=body)
+    case.ground.readings.append(
+        Reading(address=address, run_id="p:u1", answer=answer, began_at=at, ended_at=at, in_calm=in_calm)
+    )
+
+
+def _read_active(case: Case, code: int, at: float, address: Address = "run", **document: Any) -> None:
+    _read(case, code, at, address, **{"status": "Running", "isFinished": False, **document})
+
+
 def _cancel_in_vain(case: Case) -> None:
     case.ground.cancels.append(CancelWish(start=case.wish, answer=Answer(status=202, body={})))
 
@@ -81,6 +136,28 @@ SPOILT: list[tuple[str, str, Callable[[Case], object]]] = [
     ("untrue", "no answer", lambda case: case.wish.told.clear()),
     ("untrue", "a refusal too", lambda case: setattr(case.wish, "refusal", Answer(status=409, body={}))),
     ("untrue", "a cancel that had no effect", _cancel_in_vain),
+    ("lost", "a retry that is not followed", lambda case: _retry_it(case, in_a_run=False)),
+    ("lost", "nothing leads from a retry to its run", lambda case: _retry_it(case, in_a_run=True)),
+    ("wrong", "a stranger's update has a run", _track_a_strangers),
+    ("untrue", "a stranger's update", _take_a_strangers),
+    ("untrue", "a refusal without that reason", _refuse),
+    ("untrue", "called back too often", _send_again),
+    ("untrue", "a read: not there", lambda case: _read(case, 404, 300)),
+    ("untrue", "a read: no answer in calm", lambda case: _read(case, 503, 300, in_calm=True)),
+    ("untrue", "a read: finished before it was", lambda case: _read(case, 200, 150)),
+    ("untrue", "a read: another end", lambda case: _read(case, 200, 300, status="Failed")),
+    ("untrue", "a read: another run", lambda case: _read(case, 200, 300, runId="p:u2")),
+    ("untrue", "a read: running long after its end", lambda case: _read_active(case, 200, 300)),
+    ("untrue", "a read: a state that never was", lambda case: _read_active(case, 200, 150, status="Unknown")),
+    ("untrue", "a result: over while it runs", lambda case: _read_active(case, 200, 150, "result")),
+    ("untrue", "a result: another code", lambda case: _read(case, 424, 300, "result")),
+    ("untrue", "a list without it", lambda case: _read(case, 200, 300, "list", runId="p:u2")),
+    ("left", "kept too long", _keep_it),
+    (
+        "left",
+        "a row of a run that is gone",
+        lambda case: setattr(case, "entries", replace(case.entries, strays=("x",))),
+    ),
     ("left", "a reservation", lambda case: setattr(case, "entries", replace(case.entries, reserved=("p",)))),
     ("left", "a key", lambda case: setattr(case, "entries", replace(case.entries, open_keys=1))),
     ("left", "a callback", lambda case: setattr(case, "entries", replace(case.entries, queued=1))),
@@ -103,8 +180,41 @@ def test_what_went_wrong_is_counted(column: str, what: str, spoil: Callable[[Cas
     assert not verdict.is_good
 
 
-@pytest.mark.parametrize("told", [[], ["Failed"], ["Success", "Failed"]], ids=["never", "another status", "both"])
-def test_a_callback_that_did_not_come_or_told_something_else_is_not_delivered(told: list[str]) -> None:
+TRUE_READINGS: list[tuple[str, Callable[[Case], None]]] = [
+    ("finished", lambda case: _read(case, 200, 300, in_calm=True)),
+    ("its result", lambda case: _read(case, 200, 300, "result")),
+    ("listed", lambda case: _read(case, 200, 300, "list")),
+    ("running", lambda case: _read_active(case, 200, 150)),
+    ("its result while it runs", lambda case: _read_active(case, 202, 150, "result")),
+    ("of some seconds ago", lambda case: _read_active(case, 200, 220)),
+    ("old, and says so", lambda case: _read_active(case, 200, 400, staleSince="1970-01-01T00:02:30.000Z")),
+    ("no answer, something is broken", lambda case: _read(case, 503, 300)),
+]
+
+
+@pytest.mark.parametrize("read", [read for _, read in TRUE_READINGS], ids=[what for what, _ in TRUE_READINGS])
+def test_a_read_that_told_the_truth_is_good(read: Callable[[Case], None]) -> None:
+    case = Case()
+    read(case)
+    assert case.verdict().is_good
+
+
+def test_a_run_that_followed_its_retry_and_one_that_is_gone_in_time_are_good() -> None:
+    case = Case()
+    _retry_it(case, in_a_run=True)
+    case.entries = replace(case.entries, aliases={"p:u2": "p:u1"})
+    assert case.verdict().is_good
+    case = Case(entries=_entries())
+    _keep_it(case)
+    assert case.verdict().is_good
+
+
+@pytest.mark.parametrize(
+    "told",
+    [[], [_told("Failed")], [_told("Success"), _told("Failed")], [_told("Success", "p:u2")]],
+    ids=["never", "another status", "both", "another run"],
+)
+def test_a_callback_that_did_not_come_or_told_something_else_is_not_delivered(told: list[Delivered]) -> None:
     case = Case(deliveries={"c1": told})
     verdict = case.verdict()
     assert (verdict.owed, verdict.delivered) == (1, 0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from tests.chaos.app import Answer, Door
 from tests.chaos.stage import Stage
@@ -19,15 +20,24 @@ class StartWish:
     """One update wanted. With a key it is asked for until there is an answer; without one, once.
 
     `told` are the updates that its caller was told of: never more than one. `callback_id`: it waits to be called back.
+    `may_be_refused`: the statuses with which a refusal would be the truth. `is_old`: its run ended so long ago that it
+    is to be gone by the end.
     """
 
     pipeline_id: str
     key: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
     callback_id: str | None = None
+    may_be_refused: frozenset[int] = frozenset()
+    is_old: bool = False
     asked: int = 0
     told: set[str] = field(default_factory=set)
+    result_token: str = ""
     refusal: Answer | None = None
+
+    @property
+    def follows_retries(self) -> bool:
+        return bool(self.body.get("followRetries"))
 
     @property
     def joins(self) -> bool:
@@ -55,15 +65,16 @@ class StartWish:
         if answer is None or is_lost():
             return
         if answer.status == 202:
+            self.result_token = parse_qs(urlsplit(str(answer.body["resultUrl"])).query)["token"][0]
             self.told.add(str(answer.body["updateId"]))
         elif 400 <= answer.status < 500:
             self.refusal = answer
 
 
-def call_back(stage: Stage, wish: StartWish) -> StartWish:
-    """The same wish, its caller waiting at the stage's receiver."""
+def call_back(stage: Stage, wish: StartWish, field: Literal["callbackUrl", "callBackUri"] = "callbackUrl") -> StartWish:
+    """The same wish, its caller waiting at the stage's receiver; with callBackUri as Data Factory waits."""
     wish.callback_id = stage.new_callback_id()
-    wish.body = {**wish.body, "callbackUrl": stage.callback_url(wish.callback_id)}
+    wish.body = {**wish.body, field: stage.callback_url(wish.callback_id)}
     return wish
 
 
@@ -88,16 +99,57 @@ class CancelWish:
         self.answer = None if is_lost() else answer
 
 
+Address = Literal["run", "result", "list"]
+"""GET runs/{id}, GET runs/{id}/result, GET runs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What a read of a run said. Times are epoch seconds of the stage. `in_calm`: nothing broke it."""
+
+    address: Address
+    run_id: str
+    answer: Answer | None
+    began_at: float
+    ended_at: float
+    in_calm: bool
+
+
 @dataclass(kw_only=True)
 class Ground:
-    """A case: its partition, its pipelines, and all that was wanted, in preparation too."""
+    """A case: its partition, its pipelines, all that was wanted, in preparation too, and all that was read.
+
+    `most_deliveries`: how often a callback may have been sent, where nothing can have made it more.
+    """
 
     partition: str
     pipeline_ids: list[str] = field(default_factory=list)
     starts: list[StartWish] = field(default_factory=list)
     cancels: list[CancelWish] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    most_deliveries: int | None = None
 
     @property
     def open_wishes(self) -> list[StartWish | CancelWish]:
         wishes: list[StartWish | CancelWish] = [*self.starts, *self.cancels]
         return [wish for wish in wishes if wish.is_open]
+
+    def read(self, stage: Stage, door: Door, wish: StartWish, address: Address, *, in_calm: bool = False) -> None:
+        """Ask for the run that `wish` was told of, and keep what was said."""
+        began_at = stage.clock.now().timestamp()
+        if address == "run":
+            answer = door.read(wish.run_id)
+        elif address == "result":
+            answer = door.await_result(wish.run_id, wish.result_token)
+        else:
+            answer = door.list_runs(wish.pipeline_id)
+        self.readings.append(
+            Reading(
+                address=address,
+                run_id=wish.run_id,
+                answer=answer,
+                began_at=began_at,
+                ended_at=stage.clock.now().timestamp(),
+                in_calm=in_calm,
+            )
+        )

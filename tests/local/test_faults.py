@@ -76,6 +76,9 @@ def test_table_storage_accepts_signed_calls_through_the_proxy_and_they_are_named
         (Fault("reset", "before"), None, 0),
         (Fault("reset", "after"), None, 1),
         (Fault("late", seconds=0.1), None, 1),
+        (Fault("held"), None, 0),
+        (Fault("hang", "before", seconds=0.1), None, 0),
+        (Fault("hang", "after", seconds=0.1), None, 1),
         (Fault("half"), None, 1),
         (Fault("status", "before", status=503, body="{}", headers={"Retry-After": "7"}), 503, 0),
         (Fault("status", "after", status=500), 500, 1),
@@ -100,6 +103,28 @@ def test_a_fault_is_played_to_the_caller_and_the_upstream_sees_the_call_or_not(
     assert len(workspace.updates_of(pipeline_id)) == started
     (call,) = plan.calls()
     assert (call.upstream, call.label, call.fault) == ("workspace", "POST /pipelines/{id}/updates", fault)
+
+
+def test_a_held_call_is_executed_at_the_release(
+    workspace: SimulatedWorkspace, api: FaultProxy, plan: FaultPlan
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    plan.add(Fault("held"))
+    with pytest.raises(requests.ConnectionError):
+        _start(api, workspace, pipeline_id)
+    plan.clear()
+    api.wait_until_idle()
+    assert (plan.is_holding, workspace.updates_of(pipeline_id)) == (True, [])
+    plan.release()
+    api.wait_until_idle()
+    assert (plan.is_holding, len(workspace.updates_of(pipeline_id))) == (False, 1)
+
+
+def test_a_call_that_hangs_is_over_when_its_caller_gives_up(api: FaultProxy, plan: FaultPlan) -> None:
+    plan.add(Fault("hang", seconds=60))
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(api.url, timeout=0.1)
+    api.wait_until_idle(5)
 
 
 def test_a_fault_counts_the_calls_that_match_its_label(

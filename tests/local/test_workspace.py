@@ -543,6 +543,18 @@ def test_a_token_is_refused_from_its_last_30_seconds_on(workspace: SimulatedWork
     assert refusal(call("GET", "/pipelines", headers=_bearer(workspace.issue_token(0)))) == (401, "UNAUTHENTICATED")
 
 
+def test_tokens_may_age_by_a_time_of_the_tests_own(now: SimulatedTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedWorkspace(token_now=now) as workspace:
+        _set_environment(workspace, monkeypatch)
+        with ManagedIdentityCredential() as credential:
+            token = credential.get_token(f"{DATABRICKS_RESOURCE}/.default")
+        assert 3590 <= token.expires_on - time.time() <= 3600
+        url = f"{workspace.url}/api/2.0/pipelines"
+        assert requests.get(url, headers=_bearer(token.token), timeout=10).status_code == 200
+        now.epoch_seconds += 3600
+        assert requests.get(url, headers=_bearer(token.token), timeout=10).status_code == 401
+
+
 def test_revoked_tokens_are_401_or_403_in_html(workspace: SimulatedWorkspace, call: Caller) -> None:
     workspace.revoke_tokens()
     assert refusal(call("GET", "/pipelines")) == (401, "UNAUTHENTICATED")

@@ -1,0 +1,82 @@
+"""Long trouble: one side is away, or talks nonsense, for many sweeps. Nothing may be given up, ended or lost by it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from local.faults import Fault
+from local.workspace import script_ending
+from tests.chaos.app import App
+from tests.chaos.kinds import error_fault, page_fault
+from tests.chaos.play import play
+from tests.chaos.scenarios import Scenario, begin, new_pipeline
+from tests.chaos.single import Result
+from tests.chaos.stage import RECEIVER, STORAGE, WORKSPACE, Stage
+from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
+
+_MINUTES = 10
+_SETTINGS = {"POLYSYNC_LOST_AFTER_MINUTES": "1"}
+"""So that a run that is taken for gone is given up within the outage."""
+
+
+def _all_kinds_of_work(stage: Stage, app: App, ground: Ground) -> None:
+    """A run that goes on, one that will end meanwhile, one to stop, one that owes a callback, and a start to come."""
+    begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=600.0)
+    begin(stage, app, ground, pace_seconds=60.0)
+    stopped = begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    ground.cancels.append(CancelWish(start=stopped))
+    owing = begin(stage, app, ground)
+    stage.workspace.set_state(owing.pipeline_id, None, "FAILED")
+    app.sweep()
+    coming = StartWish(pipeline_id=new_pipeline(stage, ground), key="meanwhile", may_be_refused=frozenset({403, 404}))
+    ground.starts.append(call_back(stage, coming))
+
+
+def _go_on(stage: Stage, app: App, ground: Ground) -> None:
+    """A sweep a minute; callers ask and read all the same. Then the run that went on ends."""
+    for _ in range(_MINUTES):
+        app.sweep()
+        app.deliver()
+        for wish in ground.open_wishes:
+            wish.ask(app)
+        for start in ground.starts:
+            if start.told:
+                ground.read(stage, app, start, "run")
+        stage.clock.pass_time(minutes=1)
+    stage.workspace.set_state(ground.starts[0].pipeline_id, None, "COMPLETED")
+
+
+_SCENARIO = Scenario(path="any", name="of long trouble", prepare=_all_kinds_of_work, act=_go_on, settings=_SETTINGS)
+_API = "* /pipelines*"
+"""Without the identity endpoint: an app without a token would not hear what the workspace says."""
+_KINDS: Mapping[str, Fault] = {
+    "storage: 503": error_fault(503, "before", STORAGE, times=None),
+    "storage: resets": Fault("reset", upstream=STORAGE, times=None),
+    "workspace: 503": error_fault(503, "before", WORKSPACE, _API, times=None),
+    "workspace: resets": Fault("reset", upstream=WORKSPACE, label=_API, times=None),
+    "workspace and identity: resets": Fault("reset", upstream=WORKSPACE, times=None),
+    "workspace: 403": error_fault(403, "before", WORKSPACE, _API, times=None),
+    "workspace: 404 pages": page_fault(404, "before", WORKSPACE, _API, times=None),
+    "workspace: 200 pages": page_fault(200, "before", WORKSPACE, _API, times=None),
+    "receiver: 503": error_fault(503, "before", RECEIVER, times=None),
+    "receiver: resets": Fault("reset", upstream=RECEIVER, times=None),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outage:
+    name: str
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.name}, {_MINUTES} minutes"
+
+
+OUTAGES = tuple(Outage(name=name, fault=fault) for name, fault in _KINDS.items())
+
+
+def play_outage(stage: Stage, outage: Outage) -> Result:
+    played = play(stage, _SCENARIO, (outage.fault,))
+    return Result(fault=str(outage), path=_SCENARIO.path, name=str(outage), met=played.met, verdict=played.verdict)

@@ -1,0 +1,63 @@
+"""One case: a path is prepared in calm, acted out while faults happen, let settle, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from local.faults import Fault, SeenCall
+from tests.chaos.aftermath import settle_down
+from tests.chaos.judging import Verdict
+from tests.chaos.scenarios import Scenario
+from tests.chaos.stage import RECEIVER, START, STORAGE, Stage
+from tests.chaos.wishes import Ground
+
+_BELIEVED = frozenset({400, 404})
+"""What Databricks says of a start that it did not make, and the app passes on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Played:
+    """`met`: every fault happened to a call."""
+
+    verdict: Verdict
+    calls: list[SeenCall]
+    met: bool
+
+
+def play(stage: Stage, scenario: Scenario, faults: Sequence[Fault], *, reserving: bool = True) -> Played:
+    ground = Ground(partition=stage.new_partition())
+    stage.bugs.clear()
+    scenario.prepare(stage, stage.new_app(ground.partition, scenario.settings, reserving=reserving), ground)
+    _expect(ground, scenario, faults)
+    stage.plan.clear_calls()
+    for fault in faults:
+        stage.plan.add(fault)
+    app = stage.new_app(ground.partition, scenario.settings, reserving=reserving)
+    scenario.act(stage, app, ground)
+    calls, was_killed = stage.plan.calls(), stage.plan.is_down
+    stage.calm()
+    if was_killed:
+        app = stage.new_app(ground.partition, scenario.settings, reserving=reserving)
+    verdict = settle_down(stage, app, ground)
+    stage.workspace.configure(has_update_stop=True)
+    stage.books.forget_deliveries()
+    for pipeline_id in ground.pipeline_ids:
+        stage.workspace.remove_pipeline(pipeline_id)
+    happened = {call.fault for call in calls}
+    return Played(verdict=verdict, calls=calls, met=all(fault in happened for fault in faults))
+
+
+def _expect(ground: Ground, scenario: Scenario, faults: Sequence[Fault]) -> None:
+    """What the faults themselves make legitimate: that a start is refused, that a callback is sent again."""
+    for fault in faults:
+        if fault.label == START and not fault.executes and fault.status in _BELIEVED:
+            for wish in ground.starts:
+                wish.may_be_refused |= {fault.status}
+    if not any(_may_send_again(fault) for fault in faults):
+        ground.most_deliveries = scenario.most_deliveries
+
+
+def _may_send_again(fault: Fault) -> bool:
+    """The receiver's answer is lost, or the note that it came."""
+    return fault.kind != "delay" and (fault.upstream == STORAGE or (fault.upstream == RECEIVER and fault.executes))
