@@ -68,7 +68,7 @@ class RunRows:
     def find_finished(self, workspace: str, run_id: RunId) -> TrackedRun | None:
         """The run with its lock, or None when it is not known or not finished."""
         row = self._table.get(workspace, row_keys.run(run_id))
-        if row is None or "aliasOf" in row:
+        if row is None:
             return None
         run = decode_run(row)
         return TrackedRun(run=run, etag=etag_of(row)) if run.is_finished else None

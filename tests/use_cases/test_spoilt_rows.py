@@ -92,8 +92,9 @@ def test_a_finished_run_whose_row_is_spoilt_is_unreadable_never_unknown_and_its_
     for _ in range(3):
         with pytest.raises(RowUnreadable):
             rig.read(run_id)
-        with pytest.raises(RowUnreadable):
-            rig.start(pipeline_id, key="k")
+        for body in ({}, {"callbackUrl": "https://prod-1.westeurope.logic.azure.com/x"}):
+            with pytest.raises(RowUnreadable):
+                rig.start(pipeline_id, body, key="k")
         clock.pass_time(minutes=2)
         rig.sweep()
     assert len(workspace.updates_of(pipeline_id)) == 1
