@@ -101,7 +101,7 @@ def _save_intent(run_id: RunId, access: WorkspaceAccess) -> TrackedRun | Run:
 def _ask(run: Run, access: WorkspaceAccess) -> None:
     """Ask for the stop once. Anything but a refused permission is left to the sweep."""
     try:
-        access.databricks.converse(_ASK_SECONDS, retries=False).stop(run.current_id)
+        access.databricks.converse(_ASK_SECONDS).stop(run.current_id)
     except PermissionRefused as refused:
         refused.detail = f"{refused.detail} The wish to cancel is kept, and each sweep repeats it."
         raise

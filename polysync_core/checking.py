@@ -58,7 +58,7 @@ def _token(tokens: EntraTokens) -> str:
 
 
 def _workspace(access: WorkspaceAccess) -> str:
-    access.databricks.converse(_ASK_SECONDS, retries=False).fetch_pipelines_page(page_size=1)
+    access.databricks.converse(_ASK_SECONDS).fetch_pipelines_page(page_size=1)
     return "answers"
 
 

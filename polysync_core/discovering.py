@@ -77,7 +77,7 @@ class _Discovery:
     def run(self, seconds: float, connections: int) -> DiscoveryReport:
         clock = self._access.clock
         began_at = clock.monotonic()
-        talk = self._access.databricks.converse(seconds, retries=False)
+        talk = self._access.databricks.converse(seconds)
         with Fetcher(talk, clock, connections) as fetcher:
             complete = self._go_as_far_as_possible(fetcher)
         self._write_down(complete)

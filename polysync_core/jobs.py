@@ -88,7 +88,7 @@ def sync_parameters(pipeline_id: str, access: WorkspaceAccess, patterns: Sequenc
     stored = access.jobs.find_job(name, pipeline_id)
     if stored is None:
         raise JobNotFound(pipeline_id, name)
-    talk = access.databricks.converse(HTTP_SECONDS, retries=False)
+    talk = access.databricks.converse(HTTP_SECONDS)
     with Fetcher(talk, clock, 1) as fetcher:
         try:
             seen = fetcher.fetch(pipeline_id)

@@ -127,7 +127,7 @@ def _look_and_apply(run: Run, access: WorkspaceAccess, limits: TransitionLimits)
 
 def _look_patiently(run: Run, access: WorkspaceAccess) -> Look:
     """Look once more after trouble that may have passed, if there is time. Raises as look_at does."""
-    talk = access.databricks.converse(_LOOK_SECONDS, retries=False)
+    talk = access.databricks.converse(_LOOK_SECONDS)
     try:
         return look_at(run, access, talk)
     except (DatabricksError, DatabricksUnreachable) as error:

@@ -18,7 +18,7 @@ from polysync_core.adapters.callbacks import CallbackSender
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks import Databricks
 from polysync_core.adapters.entra import EntraTokens, build_credential
-from polysync_core.adapters.http_pool import HttpPool
+from polysync_core.adapters.http_pool import new_session
 from polysync_core.adapters.job_store import JobStore
 from polysync_core.adapters.memory import Looks, Remembered
 from polysync_core.adapters.run_cleaner import RunCleaner
@@ -89,10 +89,10 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
     table = Table(settings.tables, RUNS_TABLE, lambda: storage.credential)
     store, cleaner = RunStore(table, new_id), RunCleaner(table)
     jobs = JobStore(Table(settings.tables, JOBS_TABLE, lambda: storage.credential), new_id)
-    pool, looks = HttpPool(), Looks(clock)
+    session, looks = new_session(), Looks(clock)
     accesses = {
         workspace.name: WorkspaceAccess(
-            databricks=Databricks(workspace, pool, tokens, clock),
+            databricks=Databricks(workspace, session, tokens, clock),
             store=store,
             jobs=jobs,
             cleaner=cleaner,

@@ -24,12 +24,7 @@ def settle(held: HeldReservation, access: WorkspaceAccess, talk: Conversation, s
     reservation, now = held.reservation, access.clock.now()
     if not start_rules.may_look_up(reservation, now):
         return
-    try:
-        found = find_started(reservation, access, talk)
-    except DatabricksError as error:
-        if not error.does_not_exist:
-            raise
-        found = None  # without its pipeline nothing can show up any more
+    found = find_started(reservation, access, talk)
     if found is not None:
         run = access.store.track(new_run(reservation, found, access), held)
         _log.warning("a start without an answer is tracked now", extra={"run_id": str(run.run_id), "action": "settle"})
@@ -43,11 +38,19 @@ def settle(held: HeldReservation, access: WorkspaceAccess, talk: Conversation, s
 
 
 def find_started(reservation: Reservation, access: WorkspaceAccess, talk: Conversation) -> SeenUpdate | None:
-    """Look among the pipeline's updates for the one that `reservation` started and that has no run yet."""
+    """Look among the pipeline's updates for the one that `reservation` started and that has no run yet.
+
+    None also when there is no such pipeline: without it nothing can show up any more.
+    """
     seen: list[SeenUpdate] = []
     page_token: str | None = None
     while True:
-        page = talk.fetch_updates_page(reservation.pipeline_id, page_token)
+        try:
+            page = talk.fetch_updates_page(reservation.pipeline_id, page_token)
+        except DatabricksError as error:
+            if error.does_not_exist:
+                return None
+            raise
         seen += page.updates
         page_token = page.next_page_token
         oldest = page.updates[-1].created_at if page.updates else None

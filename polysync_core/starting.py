@@ -69,7 +69,7 @@ class _Start:
         self._store = access.store
         self._clock = access.clock
         self._began_at = began_at
-        self._talk = access.databricks.converse(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone, retries=False)
+        self._talk = access.databricks.converse(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone)
 
     @property
     def _seconds_gone(self) -> float:

@@ -108,15 +108,15 @@ class _Sweep:
         self._access = access
         self._limits = limits
         self._name = access.workspace.name
-        self._talk = access.databricks.converse(_LOOK_SECONDS, retries=False)
-        self._listing_talk = access.databricks.converse(_LIST_SECONDS, retries=False)
+        self._talk = access.databricks.converse(_LOOK_SECONDS)
+        self._listing_talk = access.databricks.converse(_LIST_SECONDS)
         self._logged = 0
         self._began_at = access.clock.now()
         self._monotonic = access.clock.monotonic()
         self._ends_at = self._monotonic + _WORK_SECONDS
         self._upkeep = Upkeep(
             access=access,
-            talk=access.databricks.converse(_LOOK_SECONDS, retries=False),
+            talk=access.databricks.converse(_LOOK_SECONDS),
             began_at=self._began_at,
             seconds_left=lambda: self._seconds_left,
         )

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from polysync_core.adapters.access import WorkspaceAccess
 from polysync_core.adapters.databricks import Conversation
 from polysync_core.adapters.tables import within
-from polysync_core.errors import DatabricksError, PolysyncError, StorageUnavailable
+from polysync_core.errors import PolysyncError, StorageUnavailable
 from polysync_core.ids import is_id
-from polysync_core.model import HeldReservation, LastSweep, SeenUpdate
+from polysync_core.model import HeldReservation, LastSweep
 from polysync_core.rules import row_keys
 from polysync_core.rules.sweep_rules import in_turn
 from polysync_core.settling import find_started, new_run, settle
@@ -92,23 +92,14 @@ class Upkeep:
         store, before = self.access.store, self.began_at - _SPOILT_START_KEPT
         salvaged = store.salvage_start(self.access.workspace.name, key, before)
         for held in salvaged:
-            found = self._find_started(held)
+            is_named = is_id(held.reservation.pipeline_id)
+            found = find_started(held.reservation, self.access, self.talk) if is_named else None
             if found is not None:
                 run = store.track(new_run(held.reservation, found, self.access), held)
                 _log.warning("the update of spoilt row %s is tracked now", key, extra={"run_id": str(run.run_id)})
                 return
         if salvaged:
             store.release(salvaged[0])
-
-    def _find_started(self, held: HeldReservation) -> SeenUpdate | None:
-        if not is_id(held.reservation.pipeline_id):
-            return None
-        try:
-            return find_started(held.reservation, self.access, self.talk)
-        except DatabricksError as error:
-            if not error.does_not_exist:
-                raise
-            return None
 
     # --- old rows
 

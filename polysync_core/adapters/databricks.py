@@ -16,7 +16,7 @@ from requests.auth import AuthBase
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.entra import MANAGEMENT_SCOPE, EntraTokens
-from polysync_core.adapters.http_pool import RETRIES_TAKE_SECONDS, HttpPool, answers_within
+from polysync_core.adapters.http_pool import answers_within
 from polysync_core.errors import DatabricksError, DatabricksUnreachable
 from polysync_core.ids import RunId
 from polysync_core.job_model import PipelineSpec
@@ -37,29 +37,28 @@ class Databricks:
     itself answered that it does not. `accepted_token` is the last one that it took.
     """
 
-    def __init__(self, workspace: Workspace, pool: HttpPool, tokens: EntraTokens, clock: Clock) -> None:
+    def __init__(self, workspace: Workspace, session: requests.Session, tokens: EntraTokens, clock: Clock) -> None:
         self.workspace = workspace
-        self.pool = pool
+        self.session = session
         self.tokens = tokens
         self.clock = clock
         self.knows_update_stop = True
         self.accepted_token: str | None = None
 
-    def converse(self, seconds: float, *, retries: bool = True) -> Conversation:
-        """A talk that ends `seconds` from now. `retries` False: every call is tried once, as in a sweep."""
-        return Conversation(self, self.clock.monotonic() + seconds, retries=retries)
+    def converse(self, seconds: float) -> Conversation:
+        """A talk that ends `seconds` from now."""
+        return Conversation(self, self.clock.monotonic() + seconds)
 
 
 class Conversation:
-    """Calls to one workspace until a deadline.
+    """Calls to one workspace until a deadline, each of them tried once.
 
     Every call raises DatabricksError (it answered otherwise), DatabricksUnreachable (no answer) or TokenUnavailable.
     """
 
-    def __init__(self, databricks: Databricks, ends_at: float, *, retries: bool) -> None:
+    def __init__(self, databricks: Databricks, ends_at: float) -> None:
         self._databricks = databricks
         self._ends_at = ends_at
-        self._retries = retries
         self._lock = threading.Lock()
         self.calls = 0
 
@@ -160,13 +159,11 @@ class Conversation:
         seconds = min(timeout_seconds, self.seconds_left)
         if seconds <= 0.01:
             raise DatabricksUnreachable("The time for asking Databricks ran out.", was_sent=False)
-        pool = self._databricks.pool
-        retried = self._retries and self.seconds_left >= RETRIES_TAKE_SECONDS
         with self._lock:
             self.calls += 1
         try:
-            with answers_within(self.seconds_left if retried else seconds):
-                response = (pool.retrying if retried else pool.once).request(
+            with answers_within(seconds):
+                response = self._databricks.session.request(
                     request.method,
                     self._databricks.workspace.url + request.path,
                     params=request.query,

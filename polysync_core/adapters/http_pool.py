@@ -21,18 +21,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.retry import Retry
 
 POOL_SIZE = 64
-_READ_RETRIES = Retry(
-    total=2,
-    redirect=0,
-    allowed_methods={"GET"},
-    status_forcelist={429, 500, 502, 503, 504},
-    backoff_factor=0.5,
-    retry_after_max=3,
-    raise_on_status=False,
-    raise_on_redirect=False,
-)
-RETRIES_TAKE_SECONDS = 40.0
-"""Retried reads need at most this; with less time left, a read is to be tried once."""
 _ends_at: ContextVar[float | None] = ContextVar("answer_ends_at", default=None)
 
 
@@ -46,19 +34,10 @@ def answers_within(seconds: float) -> Iterator[None]:
         _ends_at.reset(token)
 
 
-class HttpPool:
-    """Reads may be retried, or not, over the same connections."""
-
-    def __init__(self) -> None:
-        retrying = HTTPAdapter(pool_connections=16, pool_maxsize=POOL_SIZE, max_retries=_READ_RETRIES)
-        retrying.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-        once = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=Retry(total=0, redirect=0))
-        once.poolmanager = retrying.poolmanager
-        self.retrying = _session(retrying)
-        self.once = _session(once)
-
-
-def _session(adapter: HTTPAdapter) -> requests.Session:
+def new_session() -> requests.Session:
+    """Tries every call once: whoever asks knows when to ask again. Safe to use from all threads."""
+    adapter = HTTPAdapter(pool_connections=16, pool_maxsize=POOL_SIZE, max_retries=Retry(total=0, redirect=0))
+    adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     session = requests.Session()
     session.mount("https://", adapter)
     session.mount("http://", adapter)

@@ -17,7 +17,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks import Databricks
 from polysync_core.adapters.entra import DATABRICKS_SCOPE, EntraTokens, build_credential
-from polysync_core.adapters.http_pool import HttpPool
+from polysync_core.adapters.http_pool import new_session
 from polysync_core.adapters.memory import Remembered
 from polysync_core.errors import DatabricksUnreachable, StorageUnavailable
 from polysync_core.model import Workspace
@@ -42,7 +42,7 @@ def test_no_post_begins_when_the_second_token_of_a_resource_took_too_long(
     workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     named = Workspace(name="w", url=workspace.url, resource_id="/subscriptions/s/resourceGroups/g")
-    talk = Databricks(named, HttpPool(), _SlowTokens(clock), clock).converse(60)
+    talk = Databricks(named, new_session(), _SlowTokens(clock), clock).converse(60)
     pipeline_id = workspace.add_pipeline()
     with pytest.raises(DatabricksUnreachable, match="nothing was sent"):
         talk.start_update(pipeline_id, False, timeout_seconds=5, begins_within=15)
@@ -61,7 +61,7 @@ def test_an_answer_that_comes_byte_by_byte_ends_with_the_time_for_it(
     with _Trickling(trickled) as trickling:
         named = Workspace(name="w", url=f"http://127.0.0.1:{trickling.port}")
         tokens = EntraTokens(lambda: build_credential(os.environ), clock)
-        talk = Databricks(named, HttpPool(), tokens, clock).converse(1.0, retries=False)
+        talk = Databricks(named, new_session(), tokens, clock).converse(1.0)
         began_at = time.monotonic()
         with pytest.raises(DatabricksUnreachable) as unreachable:
             talk.fetch_updates_page("p")
