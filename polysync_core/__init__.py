@@ -10,9 +10,9 @@ looking, following, settling    what several use cases see of a run alike
 upkeep                  what a sweep does beside its looks: starts without an answer, spoilt rows, old rows
 adapters/               I/O: databricks, http_pool, entra, tables and the stores, callbacks, memory, clock
 settings                the environment, validated
-rules/                  pure: run_states, start_rules, sweep_rules, run_transitions, pipelines_api, http_contract,
-                        start_contract,
-                        run_document, run_entity, row_keys, addresses
+rules/                  pure: run_states, start_rules, sweep_rules, run_transitions, retry_rules, pipelines_api
+                        of the wire: http_contract, start_contract, http_answers, run_document, addresses
+                        of storage: run_entity, row_keys, columns
                         of callbacks: callback_addresses, callback_rules, callback_entity
                         of jobs: parameters, discovery_rules, job_contract, job_document, job_entity
                         openapi/: the OpenAPI document

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from polysync_core import services
 from polysync_core.errors import PolysyncError, SettingsError
-from polysync_core.rules.http_contract import Call, Reply, fault, problem
+from polysync_core.rules.http_answers import Reply, fault, problem
+from polysync_core.rules.http_contract import Call
 from polysync_core.services import Services
 
 Endpoint = Callable[[Call, Services], Reply]

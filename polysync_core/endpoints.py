@@ -13,7 +13,8 @@ from polysync_core.reading import RunView
 from polysync_core.rules import http_contract, start_contract
 from polysync_core.rules.addresses import await_token, is_await_token
 from polysync_core.rules.callback_addresses import check_address
-from polysync_core.rules.http_contract import Call, Reply
+from polysync_core.rules.http_answers import Reply, encode_health
+from polysync_core.rules.http_contract import Call
 from polysync_core.rules.run_document import encode_document, encode_outcome
 from polysync_core.rules.run_transitions import TransitionLimits
 from polysync_core.services import Services, clear_cycles
@@ -96,12 +97,12 @@ def health(_: Call, services: Services) -> Reply:
     checks = services.health.get(
         lambda: checking.check_all([*services.accesses.values()], services.tokens, services.settings.notes)
     )
-    return http_contract.encode_health(checks)
+    return encode_health(checks)
 
 
 def health_unset(error: SettingsError, _: str) -> Reply:
     """The health while the settings are wrong: nothing else can be looked at."""
-    return http_contract.encode_health([Check(name="settings", ok=False, message=error.detail)])
+    return encode_health([Check(name="settings", ok=False, message=error.detail)])
 
 
 def openapi(call: Call, services: Services) -> Reply:

@@ -6,7 +6,8 @@ from polysync_core import jobs
 from polysync_core.job_model import DiscoveryReport
 from polysync_core.jobs import JobView
 from polysync_core.rules import http_contract, job_contract
-from polysync_core.rules.http_contract import Call, Reply
+from polysync_core.rules.http_answers import Reply
+from polysync_core.rules.http_contract import Call
 from polysync_core.rules.job_document import encode_job_document, encode_report
 from polysync_core.rules.job_entity import JOB
 from polysync_core.services import Services

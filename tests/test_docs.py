@@ -14,10 +14,12 @@ from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
 from polysync_core.rules.run_states import STATUS_OF_STATE
 from polysync_core.settings import SETTING_NAMES, Settings
+from tests.chaos import kinds, table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 SAMPLE: dict[str, str] = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+WRONG = ("doubled", "lost", "twice", "wrong", "untrue", "left", "bugs")
 _NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
@@ -71,6 +73,25 @@ def test_the_readme_lists_every_route_with_its_method() -> None:
 def test_the_readmes_status_table_is_the_codes() -> None:
     rows = re.findall(r"^\| ([A-Z, ]+) \| (\w+) \|$", README, re.MULTILINE)
     assert {state: status for states, status in rows for state in states.split(", ")} == dict(STATUS_OF_STATE)
+
+
+def test_the_reliability_page_has_figures_for_every_fault_and_none_went_wrong() -> None:
+    heads, *rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")]
+        for line in (ROOT / "docs/reliability.md").read_text().partition("## Figures")[2].splitlines()
+        if line.startswith("| ") and not line.startswith("| ---")
+    ]
+    assert heads == list(table.COLUMNS)
+    figures = [dict(zip(table.COLUMNS, row, strict=True)) for row in rows if row != heads]
+    faults = {*kinds.KINDS, *(name for only in kinds.ONLY.values() for name in only), kinds.HELD, kinds.HANG}
+    assert faults - {row["fault"] for row in figures} == set()
+    for row in figures:
+        owed, _, delivered = row["callbacks owed / delivered"].partition(" / ")
+        counts = {name: row[name] for name in WRONG}
+        if row["fault"].startswith("control"):
+            assert int(counts["doubled"]) + int(counts["lost"]) > 0, row
+        else:
+            assert (set(counts.values()), owed) == ({"0"}, delivered), row
 
 
 def test_what_is_deployed_is_pinned_exactly() -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from polysync_core.callback_model import Callback
 from polysync_core.model import Attempt, Run, Status
 from polysync_core.rules.addresses import Addresses, monitor_url, update_url
-from polysync_core.rules.http_contract import Reply, problem_members
+from polysync_core.rules.http_answers import Reply, problem_members
 from polysync_core.rules.run_states import sentence_of, status_of_run
 
 SLOW_STOP = timedelta(minutes=10)

@@ -14,7 +14,8 @@ from polysync_core.adapters.run_store import RunStore
 from polysync_core.adapters.tables import Table
 from polysync_core.errors import PolysyncError
 from polysync_core.model import HeldReservation, Reservation, UsedKey
-from polysync_core.rules.http_contract import Call, Reply, problem
+from polysync_core.rules.http_answers import Reply, problem
+from polysync_core.rules.http_contract import Call
 from polysync_core.services import RUNS_TABLE, Services
 from polysync_core.settings import Settings
 

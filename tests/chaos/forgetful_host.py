@@ -18,7 +18,8 @@ from local.host.functions import HostedFunction, HttpTrigger
 from polysync_core import endpoints
 from polysync_core.adapters.clock import Clock
 from polysync_core.errors import PolysyncError
-from polysync_core.rules.http_contract import Call, problem
+from polysync_core.rules.http_answers import problem
+from polysync_core.rules.http_contract import Call
 from polysync_core.services import Services
 from tests.chaos.app import wire
 from tests.chaos.host_process import ROOT

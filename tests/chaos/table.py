@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from tests.chaos.judging import NOTHING, Verdict
 from tests.chaos.single import Result
 
-_COLUMNS = ("fault", "place", "cases", "starts", "updates", "tracked", "doubled", "lost", "twice", "wrong", "untrue",
+COLUMNS = ("fault", "place", "cases", "starts", "updates", "tracked", "doubled", "lost", "twice", "wrong", "untrue",
             "left", "bugs", "callbacks owed / delivered")  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def by_fault_and_path(results: Iterable[Result]) -> dict[tuple[str, str], Verdic
 def lines(sums: Mapping[tuple[str, str], Verdict]) -> list[str]:
     """A table in Markdown, with a last line for all."""
     total = sum(sums.values(), NOTHING)
-    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_row(*where, verdict) for where, verdict in sums.items())]
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *(_row(*where, verdict) for where, verdict in sums.items())]
     if len(sums) > 1:
         rows.append(_row("all", "", total))
     return [f"| {' | '.join(row)} |" for row in rows]

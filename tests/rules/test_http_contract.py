@@ -20,6 +20,7 @@ from polysync_core.ids import RunId
 from polysync_core.model import RunFilter, Status
 from polysync_core.rules import http_contract as contract
 from polysync_core.rules import start_contract
+from polysync_core.rules.http_answers import problem
 from polysync_core.rules.http_contract import Call
 from polysync_core.rules.row_keys import recent
 from tests.rules.examples import NOW, make_call, run_ids
@@ -223,4 +224,4 @@ def test_nothing_in_a_call_raises_anything_but_an_error_of_ours(
         try:
             decode(call)
         except PolysyncError as error:
-            json.dumps(contract.problem(error, call.path).body)
+            json.dumps(problem(error, call.path).body)

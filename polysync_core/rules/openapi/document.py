@@ -11,7 +11,8 @@ from polysync_core.errors import PolysyncError
 from polysync_core.ids import ID_PATTERN
 from polysync_core.model import JsonObject, Status
 from polysync_core.rules.addresses import POLL_AFTER_SECONDS, PREFIX
-from polysync_core.rules.http_contract import MAX_LIST, fault, problem
+from polysync_core.rules.http_answers import fault, problem
+from polysync_core.rules.http_contract import MAX_LIST
 from polysync_core.rules.job_contract import MAX_CONTINUATION
 from polysync_core.rules.openapi import examples
 from polysync_core.rules.openapi.answers import Problem

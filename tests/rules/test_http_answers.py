@@ -8,7 +8,7 @@ import pytest
 
 from polysync_core.errors import DatabricksError, FieldProblem, InvalidRequest, KeyInFlight, PolysyncError, RunNotFound
 from polysync_core.ids import RunId
-from polysync_core.rules import http_contract as contract
+from polysync_core.rules import http_answers as answers
 from tests.rules.examples import make_call
 
 
@@ -28,7 +28,7 @@ def test_a_call_does_not_print_its_secrets() -> None:
 
 
 def test_a_problem_has_the_members_of_rfc_9457_and_azures_error() -> None:
-    reply = contract.problem(RunNotFound("There is no such run."), "/api/runs/x")
+    reply = answers.problem(RunNotFound("There is no such run."), "/api/runs/x")
     assert (reply.status, reply.content_type, reply.headers) == (404, "application/problem+json", {})
     assert reply.body == {
         "type": "urn:polysync:problem:RunNotFound",
@@ -62,7 +62,7 @@ def test_a_problem_has_the_members_of_rfc_9457_and_azures_error() -> None:
 def test_a_problem_carries_what_its_error_knows(
     error: PolysyncError, status: int, retry_after: str | None, member: tuple[str, Any] | None
 ) -> None:
-    reply = contract.problem(error, "/api/x")
+    reply = answers.problem(error, "/api/x")
     assert reply.status == reply.body["status"] == status
     assert reply.headers == ({} if retry_after is None else {"Retry-After": retry_after})
     if member is not None:
