@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from local.workspace.identity import ROUTE as IDENTITY_ROUTE
 from tests.chaos.judging import Verdict
 from tests.chaos.kinds import HANG, aim_of, kinds_of
 from tests.chaos.play import play
 from tests.chaos.scenarios import SCENARIOS, Scenario
 from tests.chaos.stage import RECEIVER, START, Stage
+
+_TOKEN = f"GET {IDENTITY_ROUTE}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +59,8 @@ def record_places(stage: Stage, scenario: Scenario) -> list[Place]:
         raise AssertionError(f"{scenario.path} {scenario.name}, without any fault: {played.verdict.findings}")
     for call in played.calls:
         where = (call.upstream, call.label)
+        if call.label == _TOKEN and seen[where]:
+            continue  # how many threads ask for the first token at once is chance
         places.append(Place(scenario=scenario, upstream=call.upstream, label=call.label, number=seen[where]))
         seen[where] += 1
     return places
