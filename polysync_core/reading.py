@@ -57,13 +57,15 @@ def read_run(
 
     A state that the last sweep or another reader confirmed within that age causes no call.
     """
-    run, access = find_run(run_id, accesses)
-    if not run.is_finished:
-        last = access.store.last_sweep(access.workspace.name)
+    for access in accesses:
+        last = access.store.last_sweep(access.workspace.name)  # before the run: what a later one saw is not in its row
+        run = access.store.find_run(access.workspace.name, run_id)
+        if run is None:
+            continue
         if not sweep_rules.is_fresh(run, last, access.clock.now(), max_age_seconds):
             run = _read_through(run, access, max_age_seconds, limits)
         return _shown(run, access, last, max_age_seconds)
-    return view_of(run, access, None)
+    raise RunNotFound(f"There is no run {run_id}.")
 
 
 def show_stored(run: Run, access: WorkspaceAccess, *, max_age_seconds: int) -> RunView:
@@ -76,8 +78,8 @@ def list_runs(
     access: WorkspaceAccess, wanted: RunFilter, *, limit: int, continuation: str | None, max_age_seconds: int
 ) -> RunList:
     """Runs of one workspace, newest first, as storage has them."""
-    page = access.store.recent_runs(access.workspace.name, wanted, limit=limit, after=continuation)
     last = access.store.last_sweep(access.workspace.name)
+    page = access.store.recent_runs(access.workspace.name, wanted, limit=limit, after=continuation)
     views = tuple(_shown(run, access, last, max_age_seconds) for run in page.runs)
     return RunList(views=views, continuation=page.after)
 

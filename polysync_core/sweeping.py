@@ -49,6 +49,7 @@ class _Outcome(Enum):
     UNCHANGED = auto()
     CHANGED = auto()
     FINISHED = auto()
+    OVERTAKEN = auto()  # another changed it meanwhile: what was seen of it is not written down
     FAILED = auto()
 
 
@@ -222,7 +223,7 @@ class _Sweep:
             _log.exception("run %s", run.run_id, extra={"run_id": str(run.run_id), "action": "sweep"})
             return _Outcome.FAILED
         if not won:
-            return _Outcome.UNCHANGED
+            return _Outcome.OVERTAKEN if decision.write else _Outcome.UNCHANGED
         return _Outcome.FINISHED if decision.run.is_finished else _Outcome.CHANGED
 
     def _stop(self, run: Run) -> None:
@@ -259,6 +260,7 @@ class _Sweep:
             calls=self._talk.calls + self._listing_talk.calls + self._upkeep.talk.calls,
             seconds=round(self._access.clock.monotonic() - self._monotonic, 3),
         )
+        overtaken = [run_id for run_id, outcome in outcomes.items() if outcome is _Outcome.OVERTAKEN]
         spoilt = [row_keys.id_of_active(key) for key in active.set_aside[:_MOST_SPOILT_NOTED]]
         is_blind = bool(active.runs) and len(failed) == len(active.runs)
         self._access.store.save_last_sweep(
@@ -267,7 +269,7 @@ class _Sweep:
                 after,
                 swept_at=self._began_at,
                 report=report,
-                not_seen=sweep_rules.note_not_seen([*failed, *spoilt], last),
+                not_seen=sweep_rules.note_not_seen([*failed, *overtaken, *spoilt], last),
                 blind_since=(after.blind_since or self._began_at) if is_blind else None,
             ),
         )
