@@ -158,9 +158,11 @@ class _Start:
 
     def _meet_conflict(self, held: HeldReservation, error: PolysyncError, *, last: bool) -> Started | None:
         """Databricks says that an update is active. None: there is none any more, so the POST may be repeated once."""
-        active = self._find_active()
+        active, trouble = self._find_active()
         if active is None and not last:
             return None
+        if trouble is not None and self._request.on_conflict is OnConflict.ATTACH:
+            self._refuse(held, trouble)  # it may be joined, once Databricks tells which it is
         said = _said(error)
         if active is None:
             self._refuse(held, UpdateConflict(error.detail, databricks=said))
@@ -201,18 +203,18 @@ class _Start:
             self._refuse(held, refused)
         return Started(run=run or tracked, attached=True)
 
-    def _find_active(self) -> SeenUpdate | None:
-        """The pipeline's active update, with what a look of its own tells."""
+    def _find_active(self) -> tuple[SeenUpdate | None, PolysyncError | None]:
+        """The pipeline's active update, with what a look of its own tells; and the trouble that kept it from us."""
         try:
             page = self._talk.fetch_updates_page(self._request.pipeline_id)
             listed = start_rules.find_active(page.updates)
             if listed is None:
-                return None
+                return None, None
             active = self._talk.fetch_update(RunId(self._request.pipeline_id, listed.update_id))
-            return None if is_final(active.state) else active
+            return (None if is_final(active.state) else active), None
         except PolysyncError as error:
             _log.warning("look for the active update failed: %s", error.code, extra={"action": "start"})
-            return None
+            return None, error
 
     # --- the run
 

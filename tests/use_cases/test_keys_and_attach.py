@@ -8,7 +8,7 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core import cancelling
-from polysync_core.errors import KeyInFlight, KeyReused, RunNotFound, UpdateConflict
+from polysync_core.errors import DatabricksError, KeyInFlight, KeyReused, RunNotFound, UpdateConflict
 from polysync_core.model import Reservation, UsedKey
 from polysync_core.rules import row_keys
 from tests.rig import ManualClock, Rig
@@ -154,3 +154,18 @@ def test_an_update_that_has_ended_by_the_look_is_not_joined(rig: Rig, workspace:
     started = rig.start(pipeline_id, ATTACH)
     assert not started.attached
     assert started.run.run_id.update_id == workspace.updates_of(pipeline_id)[-1].update_id != ended
+
+
+def test_who_would_join_an_update_that_cannot_be_looked_at_is_told_of_that_trouble(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    active = workspace.start_elsewhere(pipeline_id)
+    workspace.add_fault("status", method="GET", route="/pipelines/{id}/updates", status=500, times=None)
+    with pytest.raises(DatabricksError) as trouble:
+        rig.start(pipeline_id, ATTACH, key="k")
+    assert trouble.value.http_status == 502, "so that the caller asks again"
+    with pytest.raises(UpdateConflict):
+        rig.start(pipeline_id, key="another")
+    workspace.clear_faults()
+    assert rig.start(pipeline_id, ATTACH, key="k").run.run_id.update_id == active
