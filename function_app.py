@@ -4,10 +4,11 @@ import os
 
 import azure.functions as func
 
-from polysync_core import endpoints, endpoints_jobs
-from polysync_core.answering import Endpoint, Unset, answer, on_timer
-from polysync_core.rules.http_answers import problem
-from polysync_core.rules.http_contract import Call
+from polysync_core.endpoints import job_endpoints as endpoints_jobs
+from polysync_core.endpoints import run_endpoints as endpoints
+from polysync_core.endpoints.answering import Endpoint, Unset, answer, on_timer
+from polysync_core.rules.wire.http_answers import problem
+from polysync_core.rules.wire.http_contract import Call
 from polysync_core.settings import callback_schedule, discovery_schedule, sweep_schedule
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

@@ -22,7 +22,8 @@ import requests
 from azure.data.tables import TableClient
 
 from local.azurite import Azurite
-from polysync_core import endpoints_jobs, services
+from polysync_core import services
+from polysync_core.endpoints import job_endpoints as endpoints_jobs
 from polysync_core.services import JOBS_TABLE
 
 LIMIT = 12_000

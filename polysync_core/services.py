@@ -13,19 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from polysync_core.adapters.access import WorkspaceAccess
-from polysync_core.adapters.callbacks import CallbackSender
+from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.databricks import Databricks
-from polysync_core.adapters.entra import EntraTokens, build_credential
-from polysync_core.adapters.http_pool import new_session
-from polysync_core.adapters.job_store import JobStore
+from polysync_core.adapters.databricks.client import Databricks
+from polysync_core.adapters.databricks.entra import EntraTokens, build_credential
+from polysync_core.adapters.databricks.http_pool import new_session
 from polysync_core.adapters.memory import Looks, Remembered
-from polysync_core.adapters.run_cleaner import RunCleaner
-from polysync_core.adapters.run_store import AWAIT_SECRET_BYTES, RunStore
-from polysync_core.adapters.tables import Table, within
-from polysync_core.model import Check
+from polysync_core.adapters.storage.job_store import JobStore
+from polysync_core.adapters.storage.run_cleaner import RunCleaner
+from polysync_core.adapters.storage.run_store import AWAIT_SECRET_BYTES, RunStore
+from polysync_core.adapters.storage.tables import Table, within
+from polysync_core.adapters.workspace_services import WorkspaceAccess
 from polysync_core.settings import Settings, ignored_names
+from polysync_core.values.run import Check
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
 _SECRET_SECONDS = 10.0

@@ -15,12 +15,10 @@ from typing import TypeVar
 
 from croniter import croniter
 
-from polysync_core.errors import SettingsError
-from polysync_core.model import Workspace
-from polysync_core.rules import callback_addresses
-from polysync_core.rules.callback_addresses import HostRule
-from polysync_core.rules.parameters import DEFAULT_PATTERNS, parse_patterns
-from polysync_core.rules.setting_values import (
+from polysync_core.rules.decisions import callback_addresses
+from polysync_core.rules.decisions.callback_addresses import HostRule
+from polysync_core.rules.decisions.parameters import DEFAULT_PATTERNS, parse_patterns
+from polysync_core.rules.wire.setting_values import (
     parse_address,
     parse_connection_string,
     parse_host_of_app,
@@ -29,6 +27,8 @@ from polysync_core.rules.setting_values import (
     parse_workspace,
     parse_workspaces,
 )
+from polysync_core.values.errors import SettingsError
+from polysync_core.values.workspace import TablesAddress, Workspace
 
 DEFAULT_WORKSPACE = "default"
 EVERY_15_SECONDS = "*/15 * * * * *"
@@ -67,18 +67,6 @@ _WEEKDAY = r"(SUN|MON|TUE|WED|THU|FRI|SAT|[0-6*/,-])+"
 _SCHEDULE = re.compile(rf"([0-9*/,-]+ ){{4}}{_MONTH} {_WEEKDAY}", re.IGNORECASE)
 """What both NCRONTAB and croniter understand alike: six fields, names of three letters, Sunday is 0."""
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TablesAddress:
-    """Where Table Storage is: a connection string, or an endpoint that the app's identity opens.
-
-    `client_id` names a user-assigned identity for the endpoint; None: the one that opens Databricks too.
-    """
-
-    connection_string: str | None = field(default=None, repr=False)
-    endpoint: str | None = None
-    client_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

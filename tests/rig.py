@@ -10,17 +10,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import cancelling, reading, services, starting, sweeping
-from polysync_core.adapters.access import WorkspaceAccess
+from polysync_core import services
 from polysync_core.adapters.clock import Clock
-from polysync_core.cancelling import Cancelled
-from polysync_core.ids import RunId
-from polysync_core.model import Run, Started, StartRequest, SweepReport
-from polysync_core.reading import RunView
-from polysync_core.rules import start_contract
-from polysync_core.rules.http_contract import Call
-from polysync_core.rules.run_transitions import TransitionLimits
+from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.rules.decisions.run_transitions import TransitionLimits
+from polysync_core.rules.wire import start_contract
+from polysync_core.rules.wire.http_contract import Call
 from polysync_core.settings import Settings
+from polysync_core.use_cases import cancelling, reading, starting, sweeping
+from polysync_core.use_cases.cancelling import Cancelled
+from polysync_core.use_cases.reading import RunView
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Run, Started, StartRequest, SweepReport
 
 
 class ManualClock(Clock):

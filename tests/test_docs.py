@@ -12,7 +12,7 @@ import pytest
 
 from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
-from polysync_core.rules.run_states import STATUS_OF_STATE
+from polysync_core.rules.decisions.run_states import STATUS_OF_STATE
 from polysync_core.settings import SETTING_NAMES, Settings
 from tests.chaos import kinds, table
 

@@ -13,7 +13,7 @@ from local.azurite import AzuriteError
 from local.demo.screen import Screen
 from local.demo.stack import running_stack
 from local.demo.story import DemoError, Story
-from polysync_core.errors import SettingsError
+from polysync_core.values.errors import SettingsError
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from local.host import HostStartError, LocalHost
 from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
 from polysync_core import services
-from polysync_core.rules.callback_addresses import DEFAULT_HOSTS
+from polysync_core.rules.decisions.callback_addresses import DEFAULT_HOSTS
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "demo-key"

@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from polysync_core import endpoints, services
+from polysync_core import services
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.run_store import RunStore
-from polysync_core.adapters.tables import Table
-from polysync_core.errors import PolysyncError
-from polysync_core.model import HeldReservation, Reservation, UsedKey
-from polysync_core.rules.http_answers import Reply, problem
-from polysync_core.rules.http_contract import Call
+from polysync_core.adapters.storage.run_store import RunStore
+from polysync_core.adapters.storage.tables import Table
+from polysync_core.endpoints import run_endpoints as endpoints
+from polysync_core.rules.wire.http_answers import Reply, problem
+from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import RUNS_TABLE, Services
 from polysync_core.settings import Settings
+from polysync_core.values.errors import PolysyncError
+from polysync_core.values.run import HeldReservation, Reservation, UsedKey
 
 BASE_URL = "http://app.example"
 

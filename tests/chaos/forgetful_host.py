@@ -15,12 +15,12 @@ import azure.functions as func
 
 from local.host import LocalHost, load_app, load_functions
 from local.host.functions import HostedFunction, HttpTrigger
-from polysync_core import endpoints
 from polysync_core.adapters.clock import Clock
-from polysync_core.errors import PolysyncError
-from polysync_core.rules.http_answers import problem
-from polysync_core.rules.http_contract import Call
+from polysync_core.endpoints import run_endpoints as endpoints
+from polysync_core.rules.wire.http_answers import problem
+from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import Services
+from polysync_core.values.errors import PolysyncError
 from tests.chaos.app import wire
 from tests.chaos.host_process import ROOT
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
-from polysync_core.rules.openapi.document import openapi_document
+from polysync_core.rules.wire.openapi.document import openapi_document
 
 
 @functools.cache

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
-from polysync_core.rules.job_contract import DiscoverBody, ParameterBody
-from polysync_core.rules.start_contract import StartBody
+from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
+from polysync_core.rules.wire.start_contract import StartBody
 from tests.functions.app import ROOT, Answer, ServedApp, served
 from tests.functions.documented import check_documented, document, operations
 

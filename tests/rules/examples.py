@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from polysync_core.errors import SettingsError
-from polysync_core.ids import RunId
-from polysync_core.model import Attempt, Run, RunError
-from polysync_core.rules.http_contract import Call
+from polysync_core.rules.wire.http_contract import Call
 from polysync_core.settings import Settings
+from polysync_core.values.errors import SettingsError
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Attempt, Run, RunError
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 BEFORE = NOW - timedelta(minutes=5)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.ids import RunId
-from polysync_core.rules.addresses import Addresses, await_token, is_await_token, monitor_url, update_url
+from polysync_core.rules.wire.addresses import Addresses, await_token, is_await_token, monitor_url, update_url
+from polysync_core.values.ids import RunId
 from tests.rules.examples import run_ids
 
 ADDRESSES = Addresses("https://sync.example.com")

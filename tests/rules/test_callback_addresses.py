@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.callback_model import CallbackAddress, CallbackKind
-from polysync_core.errors import InvalidRequest, SettingsError
-from polysync_core.rules.callback_addresses import (
+from polysync_core.rules.decisions.callback_addresses import (
     DEFAULT_HOSTS,
     AddressRefused,
     HostRule,
@@ -21,6 +19,8 @@ from polysync_core.rules.callback_addresses import (
     target_of,
 )
 from polysync_core.settings import Settings
+from polysync_core.values.callback import CallbackAddress, CallbackKind
+from polysync_core.values.errors import InvalidRequest, SettingsError
 
 DEFAULTS = parse_hosts(DEFAULT_HOSTS)
 LISTED = parse_hosts(

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
-from polysync_core.adapters.tables import CONNECT_SECONDS, READ_SECONDS
-from polysync_core.callback_model import (
+from polysync_core.adapters.storage.tables import CONNECT_SECONDS, READ_SECONDS
+from polysync_core.rules.decisions import callback_rules
+from polysync_core.rules.decisions.callback_rules import TryResult
+from polysync_core.rules.wire.addresses import Addresses
+from polysync_core.rules.wire.run_document import encode_body, encode_document
+from polysync_core.values.callback import (
     Callback,
     CallbackAddress,
     CallbackKind,
@@ -18,13 +22,9 @@ from polysync_core.callback_model import (
     OwedCallback,
     Waiter,
 )
-from polysync_core.errors import TooManyCallbacks
-from polysync_core.ids import RunId
-from polysync_core.model import Attempt, Run, RunError
-from polysync_core.rules import callback_rules
-from polysync_core.rules.addresses import Addresses
-from polysync_core.rules.callback_rules import TryResult
-from polysync_core.rules.run_document import encode_document
+from polysync_core.values.errors import TooManyCallbacks
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Attempt, Run, RunError
 
 BEGAN = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 DATA_FACTORY, WEBHOOK = CallbackKind.DATA_FACTORY, CallbackKind.WEBHOOK
@@ -181,14 +181,14 @@ def test_data_factory_gets_the_form_that_its_webhook_activity_reads(
     document = encode_document(
         run, workspace_url="https://w", addresses=Addresses("https://app"), now=BEGAN, stale_since=None
     )
-    body = json.loads(callback_rules.encode_body(DATA_FACTORY, run, document))
+    body = json.loads(encode_body(DATA_FACTORY, run, document))
     assert body["Output"] == document
     assert body["StatusCode"] == status_code
     if error_code is None:
         assert "Error" not in body
     else:
         assert body["Error"] == {"ErrorCode": error_code, "Message": document["message"]}
-    assert json.loads(callback_rules.encode_body(WEBHOOK, run, document)) == document
+    assert json.loads(encode_body(WEBHOOK, run, document)) == document
 
 
 def test_the_run_document_shows_how_callbacks_stand_and_nothing_of_their_address() -> None:

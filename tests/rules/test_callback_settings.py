@@ -6,9 +6,9 @@ import base64
 
 import pytest
 
-from polysync_core.errors import SettingsError
-from polysync_core.rules.callback_addresses import DEFAULT_HOSTS, parse_hosts
+from polysync_core.rules.decisions.callback_addresses import DEFAULT_HOSTS, parse_hosts
 from polysync_core.settings import Settings, callback_schedule
+from polysync_core.values.errors import SettingsError
 
 ENVIRON = {"DATABRICKS_HOST": "https://a.example", "POLYSYNC_TABLES": "https://t.example"}
 

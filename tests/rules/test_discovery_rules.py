@@ -7,20 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from polysync_core.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
-from polysync_core.job_model import (
-    Change,
-    ChangeKind,
-    Counts,
-    Direction,
-    DiscoveryPass,
-    FullRefresh,
-    Job,
-    LastDiscovery,
-    PipelineSpec,
-    Tally,
-)
-from polysync_core.rules.discovery_rules import (
+from polysync_core.rules.decisions.discovery_rules import (
     MAX_NOT_SYNCED,
     Absent,
     Decision,
@@ -31,6 +18,19 @@ from polysync_core.rules.discovery_rules import (
     repeat_pause_seconds,
     synced_at,
     tally,
+)
+from polysync_core.values.databricks import PipelineSpec
+from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
+from polysync_core.values.job import (
+    Change,
+    ChangeKind,
+    Counts,
+    Direction,
+    DiscoveryPass,
+    FullRefresh,
+    Job,
+    LastDiscovery,
+    Tally,
 )
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)

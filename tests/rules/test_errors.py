@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from polysync_core import errors
-from polysync_core.errors import (
+from polysync_core.values import errors
+from polysync_core.values.errors import (
     BodyTooLarge,
     CallbacksNotOwed,
     DatabricksError,

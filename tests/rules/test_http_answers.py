@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
-from polysync_core.errors import DatabricksError, FieldProblem, InvalidRequest, KeyInFlight, PolysyncError, RunNotFound
-from polysync_core.ids import RunId
-from polysync_core.rules import http_answers as answers
+from polysync_core.rules.wire import http_answers as answers
+from polysync_core.values.errors import (
+    DatabricksError,
+    FieldProblem,
+    InvalidRequest,
+    KeyInFlight,
+    PolysyncError,
+    RunNotFound,
+)
+from polysync_core.values.ids import RunId
 from tests.rules.examples import make_call
 
 

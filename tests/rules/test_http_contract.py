@@ -10,19 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.errors import (
-    FieldProblem,
-    InvalidRequest,
-    PolysyncError,
-    RunNotFound,
-)
-from polysync_core.ids import RunId
-from polysync_core.model import RunFilter, Status
-from polysync_core.rules import http_contract as contract
-from polysync_core.rules import start_contract
-from polysync_core.rules.http_answers import problem
-from polysync_core.rules.http_contract import Call
-from polysync_core.rules.row_keys import recent
+from polysync_core.rules.rows.row_keys import recent
+from polysync_core.rules.wire import http_contract as contract
+from polysync_core.rules.wire import start_contract
+from polysync_core.rules.wire.http_answers import problem
+from polysync_core.rules.wire.http_contract import Call
+from polysync_core.values.errors import FieldProblem, InvalidRequest, PolysyncError, RunNotFound
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import RunFilter, Status
 from tests.rules.examples import NOW, make_call, run_ids
 
 

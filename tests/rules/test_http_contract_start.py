@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError
-from polysync_core.model import OnConflict, StartRequest
-from polysync_core.rules.http_contract import decode_workspace_only
-from polysync_core.rules.start_contract import decode_start
+from polysync_core.rules.wire.http_contract import decode_workspace_only
+from polysync_core.rules.wire.start_contract import decode_start
+from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, PolysyncError
+from polysync_core.values.run import OnConflict, StartRequest
 from tests.rules.examples import PIPELINE, make_call
 
 WORKSPACES = ("default", "sales")

@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from polysync_core.errors import InvalidRequest, ParameterReadOnly
-from polysync_core.job_model import (
+from polysync_core.rules.wire.http_contract import Call
+from polysync_core.rules.wire.job_contract import decode_discover, decode_parameter, encode_continuation
+from polysync_core.rules.wire.job_document import encode_job_document, encode_report
+from polysync_core.values.errors import InvalidRequest, ParameterReadOnly
+from polysync_core.values.job import (
     Change,
     ChangeKind,
     Counts,
@@ -20,9 +23,6 @@ from polysync_core.job_model import (
     Job,
     Tally,
 )
-from polysync_core.rules.http_contract import Call
-from polysync_core.rules.job_contract import decode_discover, decode_parameter, encode_continuation
-from polysync_core.rules.job_document import encode_job_document, encode_report
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 NAMES = ("sales", "hr")

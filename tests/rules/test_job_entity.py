@@ -10,19 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.errors import JobTooLarge, RowUnreadable
-from polysync_core.job_model import (
-    Counts,
-    Direction,
-    Discoveries,
-    DiscoveryPass,
-    FullRefresh,
-    Job,
-    JobDefaults,
-    LastDiscovery,
-    Tally,
-)
-from polysync_core.rules.job_entity import (
+from polysync_core.rules.rows.job_entity import (
     MAX_PIECES,
     decode_defaults,
     decode_discoveries,
@@ -32,6 +20,18 @@ from polysync_core.rules.job_entity import (
     encode_last_discovery,
     encode_under_way,
     pieces_of,
+)
+from polysync_core.values.errors import JobTooLarge, RowUnreadable
+from polysync_core.values.job import (
+    Counts,
+    Direction,
+    Discoveries,
+    DiscoveryPass,
+    FullRefresh,
+    Job,
+    JobDefaults,
+    LastDiscovery,
+    Tally,
 )
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)

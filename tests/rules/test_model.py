@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.ids import RunId, is_id
-from polysync_core.model import Attempt, OnConflict, StartRequest, Status
+from polysync_core.values.ids import RunId, is_id
+from polysync_core.values.run import Attempt, OnConflict, StartRequest, Status
 from tests.rules.examples import NOW, ids, make_run, run_ids
 
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.job_model import DataType, Direction, FullRefresh, Parameter, Value
-from polysync_core.rules.parameters import (
+from polysync_core.rules.decisions.parameters import (
     DEFAULT_PATTERNS,
     data_type_of,
     import_parameters,
@@ -21,6 +20,7 @@ from polysync_core.rules.parameters import (
     resolve_full_refresh,
     show_parameters,
 )
+from polysync_core.values.job import DataType, Direction, FullRefresh, Parameter, Value
 
 DEFAULTS = parse_patterns(DEFAULT_PATTERNS)
 ALL = ("*",)

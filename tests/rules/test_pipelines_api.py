@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.errors import DatabricksError
-from polysync_core.ids import RunId
-from polysync_core.model import SeenUpdate
-from polysync_core.rules import pipelines_api as api
-from polysync_core.rules.pipelines_api import ApiRequest
+from polysync_core.rules.wire import pipelines_api as api
+from polysync_core.rules.wire.pipelines_api import ApiRequest
+from polysync_core.values.databricks import ListedPipeline, PipelinesPage, SeenUpdate, UpdatesPage
+from polysync_core.values.errors import DatabricksError
+from polysync_core.values.ids import RunId
 
 RUN = RunId("p-1", "u-1")
 CREATED = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
@@ -186,9 +186,7 @@ def test_a_page_of_pipelines_is_read_with_string_creation_times() -> None:
     page = api.decode_pipelines_page(payload)
     assert page.next_page_token is None
     assert page.pipelines == (
-        api.ListedPipeline(
-            pipeline_id="p-1", name="sales", latest_updates=(seen(state="RUNNING", created_at=CREATED),)
-        ),
+        ListedPipeline(pipeline_id="p-1", name="sales", latest_updates=(seen(state="RUNNING", created_at=CREATED),)),
     )
 
 
@@ -196,8 +194,8 @@ def test_a_page_of_pipelines_is_read_with_string_creation_times() -> None:
     "payload", [{}, {"statuses": None}, {"statuses": {}}, {"statuses": []}, {"next_page_token": ""}]
 )
 def test_a_page_without_entries_is_empty_and_the_last(payload: dict[str, object]) -> None:
-    assert api.decode_pipelines_page(payload) == api.PipelinesPage(pipelines=(), next_page_token=None)
-    assert api.decode_updates_page(payload) == api.UpdatesPage(updates=(), next_page_token=None)
+    assert api.decode_pipelines_page(payload) == PipelinesPage(pipelines=(), next_page_token=None)
+    assert api.decode_updates_page(payload) == UpdatesPage(updates=(), next_page_token=None)
 
 
 json_values = st.recursive(

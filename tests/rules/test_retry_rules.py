@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from polysync_core.model import Attempt, SeenUpdate
-from polysync_core.rules.retry_rules import next_update, reaches_back_to
+from polysync_core.rules.decisions.retry_rules import next_update, reaches_back_to
+from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.run import Attempt
 from tests.rules.examples import NOW
 
 ATTEMPT = Attempt(update_id="u5", state="FAILED", created_at=NOW)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.ids import RunId
-from polysync_core.rules import row_keys
+from polysync_core.rules.rows import row_keys
+from polysync_core.values.ids import RunId
 from tests.rules.examples import NOW, ids, instants, run_ids
 
 FORBIDDEN = set("/\\#?%'") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}

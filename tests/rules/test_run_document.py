@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from polysync_core.model import Attempt, Run, RunError
-from polysync_core.rules.addresses import Addresses
-from polysync_core.rules.run_document import encode_document, encode_outcome, iso, message_of
-from polysync_core.rules.run_states import SENTENCES
+from polysync_core.rules.decisions.run_states import SENTENCES
+from polysync_core.rules.wire.addresses import Addresses
+from polysync_core.rules.wire.run_document import encode_document, encode_outcome, iso, message_of
+from polysync_core.values.run import Attempt, Run, RunError
 from tests.rules.examples import BEFORE, NOW, make_run, runs
 
 FIELDS = {

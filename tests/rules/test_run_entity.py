@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polysync_core.errors import RowUnreadable
-from polysync_core.ids import RunId
-from polysync_core.model import NEVER, Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
-from polysync_core.rules import run_entity
+from polysync_core.rules.rows import run_entity
+from polysync_core.values.errors import RowUnreadable
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import NEVER, Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
 from tests.rules.examples import BEFORE, NOW, ids, instants, make_run, run_ids, runs, words
 
 FULL_RUN = make_run(

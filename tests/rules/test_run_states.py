@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.model import Status
-from polysync_core.rules.run_states import (
+from polysync_core.rules.decisions.run_states import (
     FINISHED_STATUSES,
     SENTENCES,
     STATUS_OF_STATE,
@@ -15,6 +14,7 @@ from polysync_core.rules.run_states import (
     sentence_of,
     status_of,
 )
+from polysync_core.values.run import Status
 
 MISSION_TABLE = {
     "RUNNING": "Running",

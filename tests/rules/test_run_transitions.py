@@ -10,11 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.model import NEVER, Attempt, LastSweep, Run, RunError, SeenUpdate, Status, SweepReport
-from polysync_core.rules.run_entity import encode_run
-from polysync_core.rules.run_states import status_of_run
-from polysync_core.rules.run_transitions import MOST_ATTEMPTS, Aftermath, Decision, Missing, TransitionLimits, decide
-from polysync_core.rules.sweep_rules import is_fresh, note_not_seen, seen_at
+from polysync_core.rules.decisions.run_states import status_of_run
+from polysync_core.rules.decisions.run_transitions import (
+    MOST_ATTEMPTS,
+    Aftermath,
+    Decision,
+    Missing,
+    TransitionLimits,
+    decide,
+)
+from polysync_core.rules.decisions.sweep_rules import is_fresh, note_not_seen, seen_at
+from polysync_core.rules.rows.run_entity import encode_run
+from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.run import NEVER, Attempt, LastSweep, Run, RunError, Status, SweepReport
 from tests.rules.examples import BEFORE, NOW, make_run
 
 LOST_AFTER = timedelta(minutes=60)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from polysync_core.errors import SettingsError
-from polysync_core.model import Workspace
-from polysync_core.rules.callback_addresses import DEFAULT_HOSTS, parse_hosts
-from polysync_core.settings import Settings, TablesAddress, ignored_names, sweep_schedule
+from polysync_core.rules.decisions.callback_addresses import DEFAULT_HOSTS, parse_hosts
+from polysync_core.settings import Settings, ignored_names, sweep_schedule
+from polysync_core.values.errors import SettingsError
+from polysync_core.values.workspace import TablesAddress, Workspace
 from tests.rules.examples import HOST, read_settings, setting_problem, setting_problems
 
 RESOURCE = "/subscriptions/1-2/resourceGroups/rg/providers/Microsoft.Databricks/workspaces/sales"

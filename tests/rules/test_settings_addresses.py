@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from polysync_core.model import Workspace
-from polysync_core.rules.setting_values import is_loopback
-from polysync_core.settings import TablesAddress
+from polysync_core.rules.wire.setting_values import is_loopback
+from polysync_core.values.workspace import TablesAddress, Workspace
 from tests.rules.examples import HOST, read_settings, setting_problem
 
 ACCOUNT = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=aHVzaA==;EndpointSuffix=core.windows.net"

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.errors import (
+from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions.start_rules import NextStep
+from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.errors import (
     DatabricksError,
     DatabricksUnreachable,
     PermissionRefused,
@@ -17,9 +20,7 @@ from polysync_core.errors import (
     StorageUnavailable,
     TokenUnavailable,
 )
-from polysync_core.model import Reservation, SeenUpdate
-from polysync_core.rules import start_rules
-from polysync_core.rules.start_rules import NextStep
+from polysync_core.values.run import Reservation
 from tests.rules.examples import NOW
 
 RESERVATION = Reservation(workspace="default", pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=False)

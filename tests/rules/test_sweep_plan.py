@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polysync_core.ids import RunId
-from polysync_core.model import Attempt, LastSweep, Run, SeenUpdate, SweepReport
-from polysync_core.rules.pipelines_api import ListedPipeline
-from polysync_core.rules.sweep_rules import LookPlan, in_turn, known_pages, plan_looks, should_list
+from polysync_core.rules.decisions.sweep_rules import LookPlan, in_turn, known_pages, plan_looks, should_list
+from polysync_core.values.databricks import ListedPipeline, SeenUpdate
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Attempt, LastSweep, Run, SweepReport
 from tests.rules.examples import BEFORE, NOW, make_run
 
 LAST = LastSweep(swept_at=NOW - timedelta(seconds=15), report=SweepReport(workspace="default"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from polysync_core import delivering
-from polysync_core.adapters.callbacks import CallbackSender
-from polysync_core.callback_model import Callback
-from polysync_core.delivering import DeliveryReport
-from polysync_core.model import Run
+from polysync_core.adapters.callback_sender import CallbackSender
+from polysync_core.use_cases import delivering
+from polysync_core.use_cases.delivering import DeliveryReport
+from polysync_core.values.callback import Callback
+from polysync_core.values.run import Run
 from tests.rig import Rig
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from azure.data.tables import TableClient
 
-from polysync_core import jobs
-from polysync_core.discovering import discover
-from polysync_core.job_model import Direction, DiscoveryPass, DiscoveryReport, FullRefresh
-from polysync_core.jobs import JobView
-from polysync_core.rules.job_document import encode_job_document
-from polysync_core.rules.job_entity import JOB
+from polysync_core.rules.rows.job_entity import JOB
+from polysync_core.rules.wire.job_document import encode_job_document
 from polysync_core.services import JOBS_TABLE
+from polysync_core.use_cases import jobs
+from polysync_core.use_cases.discovering import discover
+from polysync_core.use_cases.jobs import JobView
+from polysync_core.values.job import Direction, DiscoveryPass, DiscoveryReport, FullRefresh
 from tests.rig import ManualClock, Rig
 
 PIPELINES, PIPELINE = "/pipelines", "/pipelines/{id}"

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.ids import RunId
-from polysync_core.model import Attempt, Reservation, Run, SeenUpdate
-from polysync_core.rules import row_keys
-from polysync_core.rules.run_entity import encode_run
+from polysync_core.rules.rows import row_keys
+from polysync_core.rules.rows.run_entity import encode_run
 from polysync_core.services import RUNS_TABLE
-from polysync_core.settling import new_run
+from polysync_core.use_cases.resolving_starts import new_run
+from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Attempt, Reservation, Run
 from tests.rig import Rig
 
 

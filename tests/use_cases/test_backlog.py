@@ -8,13 +8,13 @@ from datetime import timedelta
 from azure.data.tables import TableClient
 
 from local.receiver import Receiver
-from polysync_core import delivering
 from polysync_core.adapters.clock import Clock
-from polysync_core.callback_model import CallbackState, OwedCallback
-from polysync_core.model import Run
-from polysync_core.rules import row_keys
-from polysync_core.rules.callback_entity import encode_owed
+from polysync_core.rules.rows import row_keys
+from polysync_core.rules.rows.callback_entity import encode_owed
 from polysync_core.services import RUNS_TABLE
+from polysync_core.use_cases import delivering
+from polysync_core.values.callback import CallbackState, OwedCallback
+from polysync_core.values.run import Run
 from tests.rig import Rig
 from tests.use_cases.callbacks import callback_of, finish, started
 from tests.use_cases.conftest import RigOf

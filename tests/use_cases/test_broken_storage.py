@@ -9,7 +9,7 @@ import pytest
 
 from local.faults import Fault, FaultPlan, FaultProxy, storage_label
 from local.workspace import SimulatedWorkspace
-from polysync_core.errors import StorageUnavailable
+from polysync_core.values.errors import StorageUnavailable
 from tests.rig import ManualClock, Rig
 
 PAGE = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<html>Gateway</html>"}

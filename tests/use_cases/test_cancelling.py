@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import cancelling
-from polysync_core.errors import PermissionRefused, RunNotFound
-from polysync_core.ids import RunId
-from polysync_core.model import Status
-from polysync_core.rules.run_states import status_of_run
+from polysync_core.rules.decisions.run_states import status_of_run
+from polysync_core.use_cases import cancelling
+from polysync_core.values.errors import PermissionRefused, RunNotFound
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Status
 from tests.rig import ManualClock, Rig
 
 STOP_UPDATE = "/pipelines/{id}/updates/{uid}/stop"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from azure.data.tables import TableClient
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import checking
-from polysync_core.model import Check
 from polysync_core.services import RUNS_TABLE
+from polysync_core.use_cases import checking
+from polysync_core.values.run import Check
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import put_row
 

@@ -15,12 +15,12 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.databricks import Databricks
-from polysync_core.adapters.entra import DATABRICKS_SCOPE, EntraTokens, build_credential
-from polysync_core.adapters.http_pool import new_session
+from polysync_core.adapters.databricks.client import Databricks
+from polysync_core.adapters.databricks.entra import DATABRICKS_SCOPE, EntraTokens, build_credential
+from polysync_core.adapters.databricks.http_pool import new_session
 from polysync_core.adapters.memory import Remembered
-from polysync_core.errors import DatabricksUnreachable, StorageUnavailable
-from polysync_core.model import Workspace
+from polysync_core.values.errors import DatabricksUnreachable, StorageUnavailable
+from polysync_core.values.workspace import Workspace
 from tests.rig import ManualClock
 
 CALLERS = 8

@@ -24,13 +24,13 @@ from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
 from local.receiver import Receiver
-from polysync_core import delivering
-from polysync_core.adapters.callbacks import CallbackSender
+from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.clock import Clock
-from polysync_core.callback_model import CallbackState
-from polysync_core.delivering import DeliveryReport
-from polysync_core.rules.callback_rules import TRY_SECONDS
+from polysync_core.rules.decisions.callback_rules import TRY_SECONDS
 from polysync_core.services import RUNS_TABLE
+from polysync_core.use_cases import delivering
+from polysync_core.use_cases.delivering import DeliveryReport
+from polysync_core.values.callback import CallbackState
 from tests.rig import ManualClock, Rig
 from tests.use_cases.callbacks import callback_of, deliver, finish, started
 from tests.use_cases.conftest import RigOf

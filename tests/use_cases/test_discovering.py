@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.errors import (
+from polysync_core.values.errors import (
     DatabricksError,
     DatabricksUnreachable,
     JobNotFound,
@@ -17,7 +17,7 @@ from polysync_core.errors import (
     PermissionRefused,
     TokenUnavailable,
 )
-from polysync_core.job_model import Counts, Tally
+from polysync_core.values.job import Counts, Tally
 from tests.rig import ManualClock, Rig
 from tests.use_cases.jobs_rig import (
     PIPELINE,

@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import jobs
 from polysync_core.adapters.clock import Clock
-from polysync_core.errors import DatabricksError
-from polysync_core.job_model import Counts, DiscoveryPass, DiscoveryReport, Tally
+from polysync_core.use_cases import jobs
+from polysync_core.values.errors import DatabricksError
+from polysync_core.values.job import Counts, DiscoveryPass, DiscoveryReport, Tally
 from tests.rig import ManualClock, Rig
 from tests.use_cases.jobs_rig import PIPELINE, PIPELINES, discover_all, document, etags, table, written
 

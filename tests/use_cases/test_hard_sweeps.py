@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import checking
 from polysync_core.adapters.clock import Clock
-from polysync_core.errors import DatabricksUnreachable, UpdateConflict
+from polysync_core.use_cases import checking
+from polysync_core.values.errors import DatabricksUnreachable, UpdateConflict
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import put_row, track_running
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.errors import JobNotFound
-from polysync_core.job_model import Counts, Direction
-from polysync_core.rules.job_entity import JOB
+from polysync_core.rules.rows.job_entity import JOB
+from polysync_core.values.errors import JobNotFound
+from polysync_core.values.job import Counts, Direction
 from tests.rig import Rig
 from tests.use_cases.jobs_rig import PIPELINE, MeddlingClock, discover_all, etags, put, sync, values, written
 

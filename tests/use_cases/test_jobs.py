@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import jobs
-from polysync_core.errors import DatabricksError, DatabricksUnreachable, JobNotFound, RowUnreadable
-from polysync_core.job_model import Counts, Direction
-from polysync_core.rules.job_entity import JOB
+from polysync_core.rules.rows.job_entity import JOB
+from polysync_core.use_cases import jobs
+from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, JobNotFound, RowUnreadable
+from polysync_core.values.job import Counts, Direction
 from tests.rig import ManualClock, Rig
 from tests.use_cases.jobs_rig import (
     PIPELINE,

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import cancelling
-from polysync_core.errors import DatabricksError, KeyInFlight, KeyReused, RunNotFound, UpdateConflict
-from polysync_core.model import Reservation, UsedKey
-from polysync_core.rules import row_keys
+from polysync_core.rules.rows import row_keys
+from polysync_core.use_cases import cancelling
+from polysync_core.values.errors import DatabricksError, KeyInFlight, KeyReused, RunNotFound, UpdateConflict
+from polysync_core.values.run import Reservation, UsedKey
 from tests.rig import ManualClock, Rig
 
 ATTACH = {"onConflict": "attach"}

@@ -10,8 +10,8 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.errors import DatabricksUnreachable, StartUnknown
-from polysync_core.ids import RunId
+from polysync_core.values.errors import DatabricksUnreachable, StartUnknown
+from polysync_core.values.ids import RunId
 from tests.rig import ManualClock, Rig
 
 UPDATES, UPDATE = "/pipelines/{id}/updates", "/pipelines/{id}/updates/{uid}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.adapters.tables import Table, within
-from polysync_core.errors import StorageUnavailable, TokenUnavailable
+from polysync_core.adapters.storage.tables import Table, within
 from polysync_core.services import RUNS_TABLE
-from polysync_core.settings import TablesAddress
+from polysync_core.values.errors import StorageUnavailable, TokenUnavailable
+from polysync_core.values.workspace import TablesAddress
 from tests.rig import Rig
 
 BODIES = [

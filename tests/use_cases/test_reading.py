@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import reading
 from polysync_core.adapters.clock import Clock
-from polysync_core.errors import RunNotFound
-from polysync_core.ids import RunId
-from polysync_core.model import RunFilter, Status
-from polysync_core.rules.run_states import status_of_run
+from polysync_core.rules.decisions.run_states import status_of_run
+from polysync_core.use_cases import reading
+from polysync_core.values.errors import RunNotFound
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import RunFilter, Status
 from tests.rig import ManualClock, Rig
 
 UPDATE = "/pipelines/{id}/updates/{uid}"

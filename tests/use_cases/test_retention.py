@@ -11,13 +11,13 @@ from azure.data.tables import TableClient
 
 from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
-from polysync_core import reading
-from polysync_core.callback_model import Callback, CallbackKind, CallbackState
-from polysync_core.errors import RunNotFound, StartUnknown
-from polysync_core.model import Run, RunFilter
-from polysync_core.rules import row_keys
-from polysync_core.rules.run_entity import encode_run
+from polysync_core.rules.rows import row_keys
+from polysync_core.rules.rows.run_entity import encode_run
 from polysync_core.services import RUNS_TABLE
+from polysync_core.use_cases import reading
+from polysync_core.values.callback import Callback, CallbackKind, CallbackState
+from polysync_core.values.errors import RunNotFound, StartUnknown
+from polysync_core.values.run import Run, RunFilter
 from tests.rig import ManualClock, Rig
 from tests.use_cases.callbacks import deliver, finish, started
 from tests.use_cases.conftest import RigOf

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from local.workspace import SimulatedWorkspace, script_ending
-from polysync_core.errors import UpdateConflict
-from polysync_core.ids import RunId
-from polysync_core.model import Run, Status
-from polysync_core.rules.run_document import message_of
-from polysync_core.rules.run_states import status_of_run
-from polysync_core.rules.run_transitions import MOST_ATTEMPTS
+from polysync_core.rules.decisions.run_states import status_of_run
+from polysync_core.rules.decisions.run_transitions import MOST_ATTEMPTS
+from polysync_core.rules.wire.run_document import message_of
+from polysync_core.values.errors import UpdateConflict
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Run, Status
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import track_elsewhere
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from polysync_core.adapters.tables import Table, create, within
-from polysync_core.errors import StorageUnavailable
-from polysync_core.settings import TablesAddress
+from polysync_core.adapters.storage.tables import Table, create, within
+from polysync_core.values.errors import StorageUnavailable
+from polysync_core.values.workspace import TablesAddress
 
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 

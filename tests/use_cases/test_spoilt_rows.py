@@ -8,14 +8,14 @@ import pytest
 from azure.data.tables import TableClient
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import endpoints
-from polysync_core.errors import RowUnreadable, StartUnknown, StorageUnavailable
-from polysync_core.ids import RunId
-from polysync_core.model import Status
-from polysync_core.rules import row_keys
-from polysync_core.rules.http_contract import Call
-from polysync_core.rules.run_states import status_of_run
+from polysync_core.endpoints import run_endpoints as endpoints
+from polysync_core.rules.decisions.run_states import status_of_run
+from polysync_core.rules.rows import row_keys
+from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import RUNS_TABLE
+from polysync_core.values.errors import RowUnreadable, StartUnknown, StorageUnavailable
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Status
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import put_row
 

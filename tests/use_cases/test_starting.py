@@ -10,16 +10,17 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.errors import (
+from polysync_core.rules.rows import row_keys
+from polysync_core.use_cases.resolving_starts import new_run
+from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.errors import (
     DatabricksError,
     DatabricksUnreachable,
     PermissionRefused,
     StartUnknown,
     UpdateConflict,
 )
-from polysync_core.model import Reservation, SeenUpdate, UsedKey
-from polysync_core.rules import row_keys
-from polysync_core.settling import new_run
+from polysync_core.values.run import Reservation, UsedKey
 from tests.rig import ManualClock, Rig
 
 START = "/pipelines/{id}/updates"

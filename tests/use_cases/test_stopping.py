@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core import checking, endpoints
-from polysync_core.callback_model import CallbackAddress, CallbackKind, Waiter
-from polysync_core.errors import PermissionRefused
-from polysync_core.model import Status
-from polysync_core.rules.http_contract import Call
-from polysync_core.rules.run_document import iso, message_of
-from polysync_core.rules.run_states import status_of_run
+from polysync_core.endpoints import run_endpoints as endpoints
+from polysync_core.rules.decisions.run_states import status_of_run
+from polysync_core.rules.wire.http_contract import Call
+from polysync_core.rules.wire.run_document import iso, message_of
+from polysync_core.use_cases import checking
+from polysync_core.values.callback import CallbackAddress, CallbackKind, Waiter
+from polysync_core.values.errors import PermissionRefused
+from polysync_core.values.run import Status
 from tests.rig import ManualClock, Rig
 
 UPDATE = "/pipelines/{id}/updates/{uid}"

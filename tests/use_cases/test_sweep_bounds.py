@@ -11,10 +11,10 @@ import pytest
 
 from local.faults import Fault, FaultPlan, FaultProxy, storage_label
 from local.workspace import SimulatedWorkspace
-from polysync_core import sweeping
 from polysync_core.adapters.clock import Clock
-from polysync_core.errors import StorageUnavailable
-from polysync_core.model import Reservation
+from polysync_core.use_cases import sweeping
+from polysync_core.values.errors import StorageUnavailable
+from polysync_core.values.run import Reservation
 from tests.rig import Rig
 from tests.use_cases.seeding import put_rows, track_running
 

@@ -8,9 +8,9 @@ import pytest
 from azure.data.tables import TableClient
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.model import Run
-from polysync_core.rules import row_keys
+from polysync_core.rules.rows import row_keys
 from polysync_core.services import RUNS_TABLE
+from polysync_core.values.run import Run
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import track_running
 

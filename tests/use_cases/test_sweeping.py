@@ -14,11 +14,11 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.ids import RunId
-from polysync_core.model import Run, Status
-from polysync_core.rules import row_keys
-from polysync_core.rules.run_entity import encode_run
-from polysync_core.rules.run_states import status_of_run
+from polysync_core.rules.decisions.run_states import status_of_run
+from polysync_core.rules.rows import row_keys
+from polysync_core.rules.rows.run_entity import encode_run
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Run, Status
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import put_row, track_elsewhere
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.model import Status
-from polysync_core.rules.run_document import message_of
-from polysync_core.rules.run_states import status_of_run
+from polysync_core.rules.decisions.run_states import status_of_run
+from polysync_core.rules.wire.run_document import message_of
+from polysync_core.values.run import Status
 from tests.rig import ManualClock, Rig
 
 

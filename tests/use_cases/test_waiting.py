@@ -10,12 +10,12 @@ import pytest
 
 from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
-from polysync_core import cancelling, delivering, starting
-from polysync_core.callback_model import CallbackAddress, CallbackKind, CallbackState, Waiter
-from polysync_core.errors import CallbacksNotOwed, RunNotFound, StartUnknown, TooManyCallbacks
-from polysync_core.ids import RunId
-from polysync_core.model import Run
-from polysync_core.rules.callback_rules import MAX_CALLBACKS
+from polysync_core.rules.decisions.callback_rules import MAX_CALLBACKS
+from polysync_core.use_cases import cancelling, delivering, starting
+from polysync_core.values.callback import CallbackAddress, CallbackKind, CallbackState, Waiter
+from polysync_core.values.errors import CallbacksNotOwed, RunNotFound, StartUnknown, TooManyCallbacks
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Run
 from tests.rig import ManualClock, Rig
 from tests.use_cases.callbacks import callback_of, deliver, finish, started
 from tests.use_cases.conftest import RigOf

@@ -1,0 +1,168 @@
+"""Sends one callback: resolves the host once, checks every address, and connects to one of those it has checked.
+
+Nothing else of the answer counts than its status: a redirect is a failure, a body is read a little and thrown away.
+Written on sockets rather than on requests, which would resolve the name a second time, follow the environment's
+proxies, and know no end to a receiver that answers byte by byte. Time here is the real one: sockets know no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import certifi
+from standardwebhooks import Webhook
+
+from polysync_core.rules.decisions.callback_addresses import AddressRefused, HostRule, Target, may_connect, target_of
+from polysync_core.rules.decisions.callback_rules import TRY_SECONDS, TryResult
+from polysync_core.values.callback import CallbackKind, Waiter
+
+_CONNECT_SECONDS = 5.0
+_MAX_READ_BYTES = 16 * 1024
+_USER_AGENT = "Polysync"
+
+Resolver = Callable[[str, int], Sequence[str]]
+"""A host and a port -> all its IP addresses; OSError when there is none."""
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the system's resolver."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@functools.cache
+def default_tls() -> ssl.SSLContext:
+    """Checks certificates against the same authorities as the calls to Databricks; read once a process."""
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+class CallbackSender:
+    """Safe to use from all threads. `secret` (whsec_…) signs what goes to a `callbackUrl`.
+
+    A try ends `try_seconds` after it began, whatever the receiver does.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[HostRule],
+        secret: str | None,
+        *,
+        resolver: Resolver = resolve,
+        tls: Callable[[], ssl.SSLContext] = default_tls,
+        try_seconds: float = TRY_SECONDS,
+    ) -> None:
+        self._hosts = hosts
+        self._webhook = None if secret is None else Webhook(secret)
+        self._resolve = resolver
+        self._tls = tls
+        self._try_seconds = try_seconds
+
+    def send(self, waiter: Waiter, body: bytes, now: datetime) -> TryResult:
+        """POST `body` to the waiter, once. Never raises for what the receiver or the network does."""
+        ends_at = time.monotonic() + self._try_seconds
+        try:
+            target = target_of(waiter.address.url, self._hosts)
+            addresses = self._resolve(target.host, target.port)
+        except AddressRefused as refused:
+            return TryResult(status=None, trouble=str(refused))
+        except (OSError, UnicodeError):
+            return TryResult(status=None, trouble="the host's name could not be resolved")
+        if not addresses or not all(may_connect(address, target) for address in addresses):
+            return TryResult(status=None, trouble="the host's name leads to an address that may not be called")
+        try:
+            return TryResult(status=self._post(target, addresses, body, self._headers(waiter, body, now), ends_at))
+        except (OSError, http.client.HTTPException, ValueError) as wrong:
+            return TryResult(status=None, trouble=_trouble(wrong, is_late=time.monotonic() >= ends_at))
+
+    def _headers(self, waiter: Waiter, body: bytes, now: datetime) -> Mapping[str, str]:
+        """Our own headers and no others: for a webhook those of https://www.standardwebhooks.com.
+
+        Its id goes without a secret too: a receiver has nothing else to know a repeat by.
+        """
+        headers = {"Content-Type": "application/json", "User-Agent": _USER_AGENT}
+        if waiter.address.kind is not CallbackKind.WEBHOOK:
+            return headers
+        headers |= {"webhook-id": waiter.callback_id, "webhook-timestamp": str(int(now.timestamp()))}
+        if self._webhook is not None:
+            headers["webhook-signature"] = self._webhook.sign(waiter.callback_id, now, body.decode())
+        return headers
+
+    def _post(
+        self, target: Target, addresses: Sequence[str], body: bytes, headers: Mapping[str, str], ends_at: float
+    ) -> int:
+        raw = _connect(addresses, target.port, ends_at)
+        with contextlib.ExitStack() as stack:
+            stack.callback(raw.close)
+            connected = raw
+            if target.is_https:
+                connected = self._tls().wrap_socket(raw, server_hostname=target.host, do_handshake_on_connect=False)
+                stack.callback(connected.close)
+            stack.enter_context(_cut_off(connected, ends_at))
+            if isinstance(connected, ssl.SSLSocket):
+                connected.do_handshake()
+            connection = http.client.HTTPConnection(target.host, target.port)
+            connection.sock = connected
+            stack.callback(connection.close)
+            connection.request("POST", target.resource, body, {"Host": target.host_header, **headers})
+            response = stack.enter_context(connection.getresponse())
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                response.read(_MAX_READ_BYTES)
+            return response.status
+
+
+def _connect(addresses: Sequence[str], port: int, ends_at: float) -> socket.socket:
+    """A connection to the first of `addresses` that takes one. OSError when none does."""
+    wrong: OSError = TimeoutError()
+    for address in addresses:
+        seconds = min(_CONNECT_SECONDS, ends_at - time.monotonic())
+        if seconds <= 0:
+            break
+        try:
+            connected = socket.create_connection((address, port), timeout=seconds)
+        except OSError as refused:
+            wrong = refused
+        else:
+            connected.settimeout(TRY_SECONDS)
+            return connected
+    raise _NotConnected from wrong
+
+
+class _NotConnected(OSError):
+    pass
+
+
+@contextlib.contextmanager
+def _cut_off(connected: socket.socket, ends_at: float) -> Iterator[None]:
+    """Break the connection at `ends_at`: a time-out of its own begins anew with each byte that comes."""
+
+    def cut() -> None:
+        with contextlib.suppress(OSError):
+            # The plain socket's: SSLSocket.shutdown would take away the TLS state that the reading thread is using.
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, ends_at - time.monotonic()), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _trouble(wrong: Exception, *, is_late: bool) -> str:
+    """Why no answer came; never the library's own text."""
+    if isinstance(wrong, _NotConnected):
+        return "no connection could be made"
+    if isinstance(wrong, ssl.SSLCertVerificationError):
+        return "the host's certificate is not valid"
+    if is_late or isinstance(wrong, TimeoutError):
+        return "no answer in time"
+    return "the connection broke before an answer came"

@@ -1,0 +1,231 @@
+"""Databricks over requests: one connection pool a process, a time-out on every call, no decision about runs.
+
+A `Conversation` is one use case's talk with one workspace: it ends by a deadline and counts its calls.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+import urllib3
+from requests.auth import AuthBase
+
+from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.databricks.entra import MANAGEMENT_SCOPE, EntraTokens
+from polysync_core.adapters.databricks.http_pool import answers_within
+from polysync_core.rules.decisions.run_states import is_final
+from polysync_core.rules.wire import pipelines_api
+from polysync_core.rules.wire.pipelines_api import ApiRequest
+from polysync_core.values.databricks import ErrorEvent, PipelinesPage, PipelineSpec, SeenUpdate, UpdatesPage
+from polysync_core.values.errors import DatabricksError, DatabricksUnreachable
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import JsonObject
+from polysync_core.values.workspace import Workspace
+
+CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+
+
+class Databricks:
+    """One workspace. Safe to use from all threads.
+
+    `knows_update_stop` says whether the mission's stop route exists there: False, for this process, once the workspace
+    itself answered that it does not. `accepted_token` is the last one that it took.
+    """
+
+    def __init__(self, workspace: Workspace, session: requests.Session, tokens: EntraTokens, clock: Clock) -> None:
+        self.workspace = workspace
+        self.session = session
+        self.tokens = tokens
+        self.clock = clock
+        self.knows_update_stop = True
+        self.accepted_token: str | None = None
+
+    def converse(self, seconds: float) -> Conversation:
+        """A talk that ends `seconds` from now."""
+        return Conversation(self, self.clock.monotonic() + seconds)
+
+
+class Conversation:
+    """Calls to one workspace until a deadline, each of them tried once.
+
+    Every call raises DatabricksError (it answered otherwise), DatabricksUnreachable (no answer) or TokenUnavailable.
+    """
+
+    def __init__(self, databricks: Databricks, ends_at: float) -> None:
+        self._databricks = databricks
+        self._ends_at = ends_at
+        self._lock = threading.Lock()
+        self.calls = 0
+
+    @property
+    def seconds_left(self) -> float:
+        return self._ends_at - self._databricks.clock.monotonic()
+
+    def start_update(
+        self, pipeline_id: str, full_refresh: bool, *, timeout_seconds: float, begins_within: float | None = None
+    ) -> str:
+        """POST the update and give its id. Never repeated here, but for a refused token.
+
+        No POST begins later than `begins_within` seconds from now, however long a token takes: then nothing was sent.
+        """
+        request = pipelines_api.start_update(pipeline_id, full_refresh)
+        latest = None if begins_within is None else self._databricks.clock.monotonic() + begins_within
+        return pipelines_api.decode_update_id(self._send(request, timeout_seconds, latest))
+
+    def fetch_update(self, run_id: RunId) -> SeenUpdate:
+        return pipelines_api.decode_update(self._send(pipelines_api.get_update(run_id)), run_id)
+
+    def fetch_updates_page(self, pipeline_id: str, page_token: str | None = None) -> UpdatesPage:
+        return pipelines_api.decode_updates_page(self._send(pipelines_api.list_updates(pipeline_id, page_token)))
+
+    def fetch_pipelines_page(self, page_token: str | None = None, page_size: int = 100) -> PipelinesPage:
+        return pipelines_api.decode_pipelines_page(self._send(pipelines_api.list_pipelines(page_token, page_size)))
+
+    def iter_pipelines_pages(self) -> Iterator[PipelinesPage]:
+        """All pages; a page token that comes twice ends them."""
+        page_token: str | None = None
+        used: set[str] = set()
+        while True:
+            page = self.fetch_pipelines_page(page_token)
+            yield page
+            page_token = page.next_page_token
+            if page_token is None or page_token in used:
+                return
+            used.add(page_token)
+
+    def fetch_pipeline(self, pipeline_id: str) -> PipelineSpec:
+        return pipelines_api.decode_pipeline(self._send(pipelines_api.get_pipeline(pipeline_id)))
+
+    def fetch_error_events(self, pipeline_id: str, *, timeout_seconds: float) -> tuple[ErrorEvent, ...]:
+        """The newest error events of a pipeline, of whichever update."""
+        return pipelines_api.decode_error_events(
+            self._send(pipelines_api.list_error_events(pipeline_id), timeout_seconds)
+        )
+
+    def stop(self, run_id: RunId) -> None:
+        """Ask for the stop of this one update.
+
+        By the mission's route; where the workspace does not have it, by the pipeline's stop after a look that our
+        update is the active one (Databricks allows one). Between that look and the stop another could begin.
+        """
+        if self._databricks.knows_update_stop:
+            try:
+                self._send(pipelines_api.stop_update(run_id))
+            except DatabricksError as error:
+                if not error.route_unknown:
+                    raise
+                self._databricks.knows_update_stop = error.error_code != pipelines_api.NO_SUCH_ROUTE
+            else:
+                return
+        if not is_final(self.fetch_update(run_id).state):
+            self._send(pipelines_api.stop_pipeline(run_id.pipeline_id))
+
+    def _send(
+        self, request: ApiRequest, timeout_seconds: float = READ_SECONDS, latest: float | None = None
+    ) -> JsonObject:
+        """`latest`: when the request may begin at the latest, on the monotonic clock."""
+        databricks, tokens = self._databricks, self._databricks.tokens
+        token = tokens.token()
+        status, headers, body = self._send_as(token, request, timeout_seconds, latest)
+        if status in {401, 403}:
+            renewed = tokens.renewed(
+                token,
+                expired=pipelines_api.refuses_token(status, body),
+                worked_before=token == databricks.accepted_token,
+            )
+            if renewed is not None:
+                token = renewed
+                status, headers, body = self._send_as(token, request, timeout_seconds, latest)
+        if status < 300:
+            databricks.accepted_token = token
+        return pipelines_api.decode_answer(request, status, headers, body)
+
+    def _send_as(
+        self, token: str, request: ApiRequest, timeout_seconds: float, latest: float | None
+    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
+        identity = _Identity(token, self._resource_headers())
+        if latest is not None and self._databricks.clock.monotonic() > latest:
+            raise DatabricksUnreachable("A token took too long; nothing was sent.", was_sent=False)
+        return self._send_once(request, identity, timeout_seconds)
+
+    def _send_once(
+        self, request: ApiRequest, identity: _Identity, timeout_seconds: float
+    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
+        seconds = min(timeout_seconds, self.seconds_left)
+        if seconds <= 0.01:
+            raise DatabricksUnreachable("The time for asking Databricks ran out.", was_sent=False)
+        with self._lock:
+            self.calls += 1
+        try:
+            with answers_within(seconds):
+                response = self._databricks.session.request(
+                    request.method,
+                    self._databricks.workspace.url + request.path,
+                    params=request.query,
+                    json=request.body,
+                    auth=identity,
+                    timeout=(min(CONNECT_SECONDS, seconds), seconds),
+                    allow_redirects=False,
+                    stream=True,
+                )
+                with response:
+                    return response.status_code, response.headers, self._read(response)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as wrong:
+            raise _unreachable(wrong) from None
+
+    def _read(self, response: requests.Response) -> bytes:
+        """The whole body, in bounded size."""
+        body = bytearray()
+        while piece := response.raw.read1(1 << 16, decode_content=True):
+            body += piece
+            if len(body) > MAX_ANSWER_BYTES:
+                raise urllib3.exceptions.HTTPError("too long")
+        return bytes(body)
+
+    def _resource_headers(self) -> dict[str, str]:
+        """For a principal that is no user of the workspace: sent only where `resourceId` is configured."""
+        resource_id = self._databricks.workspace.resource_id
+        if resource_id is None:
+            return {}
+        return {
+            "X-Databricks-Azure-Workspace-Resource-Id": resource_id,
+            "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(MANAGEMENT_SCOPE),
+        }
+
+
+class _Identity(AuthBase):
+    """Sets the token as requests' own authentication, so that a .netrc on the machine cannot replace it."""
+
+    def __init__(self, token: str, headers: dict[str, str]) -> None:
+        self._headers = {"Authorization": f"Bearer {token}", **headers}
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._headers)
+        return request
+
+
+def _unreachable(wrong: Exception) -> DatabricksUnreachable:
+    """Tell a connection that never came about from a request that may have been executed. Names no address."""
+    reason = _innermost(wrong)
+    if isinstance(getattr(reason, "args", [None])[0], ssl.SSLCertVerificationError):
+        return DatabricksUnreachable("The workspace's certificate is not valid.", was_sent=False)
+    if isinstance(reason, urllib3.exceptions.NameResolutionError):
+        return DatabricksUnreachable("The workspace's host name could not be resolved.", was_sent=False)
+    if isinstance(wrong, requests.ConnectTimeout | requests.exceptions.ProxyError) or isinstance(
+        reason, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.NewConnectionError
+    ):
+        return DatabricksUnreachable("No connection to Databricks could be made.", was_sent=False)
+    if isinstance(wrong, requests.Timeout) or isinstance(reason, urllib3.exceptions.TimeoutError):
+        return DatabricksUnreachable("Databricks did not answer in time.", was_sent=True)
+    return DatabricksUnreachable("The connection to Databricks broke before its answer was complete.", was_sent=True)
+
+
+def _innermost(wrong: Exception) -> Any:
+    """What requests and urllib3 wrapped: the reason inside a MaxRetryError, else the first argument."""
+    inner = wrong.args[0] if wrong.args else None
+    return getattr(inner, "reason", None) or inner

@@ -1,0 +1,114 @@
+"""Entra ID tokens for Databricks, by azure-identity: the managed identity in Azure, the developer's login on a laptop.
+
+One credential a process. azure-identity keeps a token until it is near its end; a token that Databricks refuses all the
+same is replaced once by a new credential, which has an empty cache.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from polysync_core.adapters.clock import Clock
+from polysync_core.values.errors import TokenUnavailable
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken, TokenCredential
+
+DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
+"""Azure Databricks' own application, https://learn.microsoft.com/azure/databricks/dev-tools/auth/"""
+MANAGEMENT_SCOPE = "https://management.core.windows.net/.default"
+_BELIEVED_WHEN_FORBIDDEN_SECONDS, _BELIEVED_WHEN_EXPIRED_SECONDS = 60.0, 5.0
+"""A token that a renewal brought so lately is believed: the refusal is not its fault."""
+_CONNECT_SECONDS, _READ_SECONDS = 3, 8
+
+
+def build_credential(environ: Mapping[str, str], client_id: str | None = None) -> TokenCredential:
+    """The credential for where the app runs; `client_id` names a user-assigned identity, else AZURE_CLIENT_ID does.
+
+    Imported here: azure.identity takes a third of a cold start.
+    """
+    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+    limits: dict[str, Any] = {"connection_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS, "retry_total": 1}
+    if environ.get("IDENTITY_ENDPOINT"):
+        return ManagedIdentityCredential(client_id=client_id or environ.get("AZURE_CLIENT_ID") or None, **limits)
+    return DefaultAzureCredential(**limits)
+
+
+class _Credential:
+    """A credential that fails with AzureError and nothing else, as Table Storage's library and we expect it to.
+
+    azure-identity lets a ValueError, TypeError or AttributeError through when it stumbles over an odd answer.
+    """
+
+    def __init__(self, built: TokenCredential) -> None:
+        self._built = built
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+        try:
+            return self._built.get_token(*scopes, **options)
+        except AzureError:
+            raise
+        except Exception as wrong:
+            raise ClientAuthenticationError("The answer to the request for a token could not be read.") from wrong
+
+
+class EntraTokens:
+    """Hands out tokens. Safe to use from all threads."""
+
+    def __init__(self, build: Callable[[], TokenCredential], clock: Clock) -> None:
+        self._build: Callable[[], _Credential] = lambda: _Credential(build())
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._credential: _Credential | None = None
+        self._refreshed_at: float | None = None
+
+    @property
+    def credential(self) -> TokenCredential:
+        """The process's credential (Table Storage opens with it too)."""
+        with self._lock:
+            if self._credential is None:
+                self._credential = self._build()
+            return self._credential
+
+    def token(self, scope: str = DATABRICKS_SCOPE) -> str:
+        """A token for `scope`. Raises TokenUnavailable with the remedy when Entra ID gives none."""
+        from azure.core.exceptions import AzureError
+
+        try:
+            return self.credential.get_token(scope).token
+        except AzureError as wrong:
+            raise TokenUnavailable(
+                "Entra ID gave no token. In Azure: switch on the app's managed identity (and set AZURE_CLIENT_ID for a "
+                "user-assigned one). On a laptop: az login.",
+                retry_after_seconds=30,
+            ) from wrong
+
+    def renewed(self, refused: str, *, expired: bool, worked_before: bool) -> str | None:
+        """A new token in place of `refused`, or None when a new one would be no better.
+
+        `expired`: the refusal was of the token, not of a permission. `worked_before`: the workspace took it before. A
+        token that is itself a renewal of the last minute (when it is said to be expired, of the last seconds) is
+        believed, and the permission is at fault: else each forbidden pipeline, and each call of a sweep by an unknown
+        principal, cost a token. One that is refused after it had worked has been revoked.
+        """
+        with self._lock:
+            current = self._credential
+            now = self._clock.monotonic()
+            believed = _BELIEVED_WHEN_EXPIRED_SECONDS if expired else _BELIEVED_WHEN_FORBIDDEN_SECONDS
+            believed = 0.0 if expired and worked_before else believed
+            recent = self._refreshed_at is not None and now - self._refreshed_at < believed
+        token = self.token()
+        if token != refused:
+            return token
+        if recent:
+            return None
+        with self._lock:
+            if self._credential is current:
+                self._credential = self._build()
+                self._refreshed_at = now
+        return self.token()

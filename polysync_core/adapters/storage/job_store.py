@@ -1,0 +1,186 @@
+"""The table PolysyncJobs: one row a job, and one that says how the workspace was discovered last.
+
+A row written by a discovery carries the random `writeId` of its write, so that after an unclear answer of storage it
+can be read back and recognised.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+from azure.data.tables import TableEntity
+
+from polysync_core.adapters.storage import tables
+from polysync_core.adapters.storage.tables import Operation, Table, etag_of
+from polysync_core.rules.rows.columns import Columns
+from polysync_core.rules.rows.job_entity import (
+    DEFAULTS_COLUMNS,
+    DISCOVERY_LAST,
+    JOB,
+    decode_defaults,
+    decode_discoveries,
+    decode_job,
+    encode_full_refresh,
+    encode_last_discovery,
+    encode_under_way,
+    job_key,
+    pieces_of,
+)
+from polysync_core.values.errors import RowUnreadable
+from polysync_core.values.ids import is_id
+from polysync_core.values.job import (
+    Discoveries,
+    DiscoveryPass,
+    FullRefresh,
+    Job,
+    JobDefaults,
+    JobPage,
+    JobWrite,
+    LastDiscovery,
+    StoredJob,
+    Tally,
+)
+
+MAX_PAGE_CHARACTERS = 1_000_000
+"""Of parameters in one page of a listing: Data Factory takes answers up to 4 MB."""
+_MAX_BATCH_CHARACTERS = 1_500_000
+"""Of parameters in one batch: Table Storage takes 4 MiB, and quotes double on the way."""
+_MAX_BATCH = 100
+_log = logging.getLogger("polysync.jobs")
+
+
+class JobStore:
+    """All reads and writes of jobs. Every method may raise StorageUnavailable."""
+
+    def __init__(self, table: Table, new_id: Callable[[], str]) -> None:
+        self._table = table
+        self._new_id = new_id
+
+    # --- reading
+
+    def find_job(self, workspace: str, pipeline_id: str) -> StoredJob | None:
+        row = self._table.get(workspace, job_key(pipeline_id))
+        return None if row is None else _stored(row)
+
+    def find_defaults(self, workspace: str, pipeline_id: str) -> JobDefaults:
+        """What a start needs of its job; RowUnreadable when the user's own columns are spoilt."""
+        row = self._table.get(workspace, job_key(pipeline_id), DEFAULTS_COLUMNS)
+        return JobDefaults() if row is None else decode_defaults(row)
+
+    def iter_jobs(self, workspace: str, *, after: str, upto: str | None) -> Iterator[StoredJob]:
+        """The jobs with ids after `after`, up to `upto` (None: to the end), in order of id; read as they are taken."""
+        first, last = (job_key(after) if after else ""), (None if upto is None else job_key(upto))
+        for row in self._table.scan(workspace, JOB, after=first, upto=last):
+            stored = _stored(row)
+            if is_id(stored.pipeline_id):
+                yield stored
+
+    def list_jobs(self, workspace: str, *, limit: int, after: str | None) -> JobPage:
+        """A page of jobs, by pipeline id; a shorter one where their parameters are large. Spoilt rows are left out."""
+        jobs: list[Job] = []
+        characters, last_key = 0, None
+        for row in self._table.scan(workspace, JOB, after=after or "", page_size=limit + 1):
+            if len(jobs) >= limit or characters > MAX_PAGE_CHARACTERS:
+                return JobPage(jobs=tuple(jobs), after=last_key)
+            last_key = str(row["RowKey"])
+            stored = _stored(row)
+            if stored.job is None:
+                _log.warning("row %s cannot be read", last_key, extra={"action": "list_jobs"})
+            else:
+                jobs.append(stored.job)
+                characters += sum(len(str(value)) for value in stored.job.parameters.values())
+        return JobPage(jobs=tuple(jobs), after=None)
+
+    # --- writing
+
+    def save(self, writes: Sequence[JobWrite]) -> list[JobWrite]:
+        """Bring rows into step, in batches. Gives those whose rows were not as expected: nothing was written of them.
+
+        A row is written by merge, under its ETag: a PUT that came in between is not undone, but noticed.
+        """
+        refused: list[JobWrite] = []
+        for batch in _batches(writes):
+            if not self._commit(batch):
+                refused += batch
+        return refused
+
+    def _commit(self, writes: Sequence[JobWrite]) -> bool:
+        write_id = self._new_id()
+        operations = [_operation(write, write_id) for write in writes]
+        return self._table.commit(operations, is_ours=lambda: self._wrote(writes, write_id))
+
+    def _wrote(self, writes: Sequence[JobWrite], write_id: str) -> bool:
+        """Whether this very batch is there: a batch is there whole or not at all."""
+        write = next((write for write in writes if write.columns is not None), writes[0])
+        row = self._table.get(write.workspace, job_key(write.pipeline_id), ["RowKey", "writeId"])
+        if write.columns is None:
+            return row is None
+        return row is not None and row.get("writeId") == write_id
+
+    def set_full_refresh(self, workspace: str, pipeline_id: str, full_refresh: FullRefresh) -> bool:
+        """Store the user's own value and direction, and touch nothing else. False when there is no such job."""
+        columns = encode_full_refresh(full_refresh)
+
+        def is_there() -> bool:
+            row = self._table.get(workspace, job_key(pipeline_id), [*columns])
+            return row is not None and all(row.get(name) == value for name, value in columns.items())
+
+        return self._table.commit([tables.merge(_row(workspace, pipeline_id, columns))], is_ours=is_there)
+
+    # --- the last discovery
+
+    def discoveries(self, workspace: str) -> Discoveries:
+        """How the workspace was discovered last; nothing known when the row is spoilt (the next discovery heals it)."""
+        row = self._table.get(workspace, DISCOVERY_LAST)
+        try:
+            return Discoveries() if row is None else decode_discoveries(row)
+        except RowUnreadable:
+            return Discoveries()
+
+    def save_completed(self, workspace: str, last: LastDiscovery | None, tally: Tally, *, scheduled: bool) -> None:
+        """Write the report of a discovery that came to its end; `scheduled` ends the one under way."""
+        columns = encode_last_discovery(last, tally)
+        if scheduled:
+            columns |= encode_under_way(None)
+        self._table.set_columns({"PartitionKey": workspace, "RowKey": DISCOVERY_LAST, **columns})
+
+    def save_under_way(self, workspace: str, under_way: DiscoveryPass) -> None:
+        columns = encode_under_way(under_way)
+        self._table.set_columns({"PartitionKey": workspace, "RowKey": DISCOVERY_LAST, **columns})
+
+
+def _stored(row: TableEntity) -> StoredJob:
+    pipeline_id = str(row["RowKey"]).removeprefix(JOB)
+    try:
+        job = decode_job(row)
+    except RowUnreadable:
+        return StoredJob(pipeline_id=pipeline_id, etag=etag_of(row), pieces=pieces_of(row), job=None)
+    return StoredJob(pipeline_id=pipeline_id, etag=etag_of(row), pieces=pieces_of(row), job=job)
+
+
+def _batches(writes: Sequence[JobWrite]) -> Iterator[list[JobWrite]]:
+    batch: list[JobWrite] = []
+    characters = 0
+    for write in writes:
+        size = sum(len(value) for value in (write.columns or {}).values() if isinstance(value, str))
+        if batch and (len(batch) == _MAX_BATCH or characters + size > _MAX_BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(write)
+        characters += size
+    if batch:
+        yield batch
+
+
+def _operation(write: JobWrite, write_id: str) -> Operation:
+    if write.columns is None:
+        return tables.delete(
+            _row(write.workspace, write.pipeline_id), "" if write.stored is None else write.stored.etag
+        )
+    row = _row(write.workspace, write.pipeline_id, {**write.columns, "writeId": write_id})
+    return tables.create(row) if write.stored is None else tables.merge(row, write.stored.etag)
+
+
+def _row(workspace: str, pipeline_id: str, columns: Columns | None = None) -> Columns:
+    return {"PartitionKey": workspace, "RowKey": job_key(pipeline_id), **(columns or {})}

@@ -1,0 +1,31 @@
+"""Everything a use case may touch for one workspace, in one value. Built in services, handed to the use cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.databricks.client import Databricks
+from polysync_core.adapters.memory import Looks
+from polysync_core.adapters.storage.job_store import JobStore
+from polysync_core.adapters.storage.run_cleaner import RunCleaner
+from polysync_core.adapters.storage.run_store import RunStore
+from polysync_core.values.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkspaceAccess:
+    """One workspace, its runs and jobs in storage, the clock, random ids, and this process's memory of its looks."""
+
+    databricks: Databricks
+    store: RunStore
+    jobs: JobStore
+    cleaner: RunCleaner
+    clock: Clock
+    looks: Looks
+    new_id: Callable[[], str]
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.databricks.workspace

@@ -1,0 +1,60 @@
+"""One function a route, of those about jobs: decode the call, let a use case work, encode its outcome."""
+
+from __future__ import annotations
+
+from polysync_core.rules.rows.job_entity import JOB
+from polysync_core.rules.wire import http_contract, job_contract
+from polysync_core.rules.wire.http_answers import Reply
+from polysync_core.rules.wire.http_contract import Call
+from polysync_core.rules.wire.job_document import encode_job_document, encode_report
+from polysync_core.services import Services
+from polysync_core.use_cases import jobs
+from polysync_core.use_cases.jobs import JobView
+from polysync_core.values.job import DiscoveryReport
+
+
+def discover_jobs(call: Call, services: Services) -> Reply:
+    workspace, go_on_from = job_contract.decode_discover(call, services.workspace_names, services.clock.now())
+    report = jobs.discover_over_http(services.at(workspace), services.settings.parameters, go_on_from)
+    return _reported(report)
+
+
+def sync_parameters(call: Call, services: Services) -> Reply:
+    access = services.at(http_contract.decode_workspace_only(call, services.workspace_names))
+    pipeline_id = http_contract.decode_pipeline_id(call)
+    return _reported(jobs.sync_parameters(pipeline_id, access, services.settings.parameters))
+
+
+def list_jobs(call: Call, services: Services) -> Reply:
+    found = jobs.list_jobs(
+        services.at(http_contract.decode_workspace(call, services.workspace_names, query=("limit", "continuation"))),
+        limit=http_contract.decode_limit(call),
+        continuation=http_contract.decode_continuation(call, JOB),
+    )
+    continuation = None if found.continuation is None else http_contract.encode_continuation(found.continuation)
+    return Reply(status=200, body={"items": [_document(view) for view in found.views], "continuation": continuation})
+
+
+def get_job(call: Call, services: Services) -> Reply:
+    access = services.at(http_contract.decode_workspace(call, services.workspace_names))
+    return Reply(status=200, body=_document(jobs.find_job(http_contract.decode_pipeline_id(call), access)))
+
+
+def set_parameter(call: Call, services: Services) -> Reply:
+    pipeline_id = http_contract.decode_pipeline_id(call)
+    workspace, full_refresh = job_contract.decode_parameter(call, services.workspace_names)
+    return Reply(status=200, body=_document(jobs.set_full_refresh(pipeline_id, full_refresh, services.at(workspace))))
+
+
+def discover_on_schedule(services: Services) -> None:
+    jobs.discover_on_schedule([*services.accesses.values()], services.settings.parameters)
+
+
+def _reported(report: DiscoveryReport) -> Reply:
+    rest = report.rest
+    continuation = None if rest is None else job_contract.encode_continuation(report.workspace, rest)
+    return Reply(status=200, body=encode_report(report, continuation))
+
+
+def _document(view: JobView) -> dict[str, object]:
+    return encode_job_document(view.job, workspace_url=view.workspace_url, synced_at=view.synced_at)

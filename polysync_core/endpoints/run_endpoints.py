@@ -1,0 +1,161 @@
+"""One function a route: decode the call, let a use case work, encode its outcome. No rule lives here."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from polysync_core.rules.decisions.callback_addresses import check_address
+from polysync_core.rules.decisions.run_transitions import TransitionLimits
+from polysync_core.rules.wire import http_contract, start_contract
+from polysync_core.rules.wire.addresses import await_token, is_await_token
+from polysync_core.rules.wire.http_answers import Reply, encode_health
+from polysync_core.rules.wire.http_contract import Call
+from polysync_core.rules.wire.run_document import encode_document, encode_outcome
+from polysync_core.services import Services, clear_cycles
+from polysync_core.use_cases import cancelling, checking, delivering, reading, starting, sweeping
+from polysync_core.use_cases.cancelling import Cancelled
+from polysync_core.use_cases.reading import RunView
+from polysync_core.values.callback import CallbackKind
+from polysync_core.values.errors import RunNotFound, SettingsError
+from polysync_core.values.run import Check
+
+
+def start_update(call: Call, services: Services) -> Reply:
+    began_at = services.clock.monotonic()
+    request = start_contract.decode_start(call, services.workspace_names)
+    if request.callback is not None:
+        check_address(request.callback, services.settings.callback_hosts)
+    access, secret = services.at(request.workspace), services.await_secret()
+    started = starting.start_update(
+        request, access, began_at=began_at, default_timeout_minutes=services.settings.run_timeout_minutes
+    )
+    run, addresses = started.run, call.addresses(services.settings.public_url)
+    waiting = addresses.waiting_headers(run.run_id, await_token(secret, run.run_id))
+    document = _document(call, services, reading.view_of(run, access, None))
+    joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
+    if started.attached:
+        joined["ignoredParameters"] = list(request.ignored_parameters)  # this caller's, not the first one's
+    if request.callback is not None and request.callback.kind is CallbackKind.DATA_FACTORY:
+        waiting = {name: value for name, value in waiting.items() if name != "Location"}
+    return Reply(status=202, body=document | joined, headers=waiting)
+
+
+def get_run(call: Call, services: Services) -> Reply:
+    return Reply(status=200, body=_document(call, services, _read(call, services)))
+
+
+def await_run(call: Call, services: Services) -> Reply:
+    """202 while active; then 200, 424, 409 or 410. A wrong token is answered as if the run did not exist."""
+    run_id = http_contract.decode_run_id(call)
+    token = call.query.get("token", "")
+    if not is_await_token(token, services.await_secret(), run_id):
+        raise RunNotFound(f"There is no run {run_id}, or this is not its result address.")
+    view = _read(call, services)
+    document = _document(call, services, view)
+    if not view.run.is_finished:
+        addresses = call.addresses(services.settings.public_url)
+        return Reply(status=202, body=document, headers=addresses.waiting_headers(run_id, token))
+    return encode_outcome(view.run, document, call.path)
+
+
+def cancel_run(call: Call, services: Services) -> Reply:
+    named = http_contract.decode_workspace_only(call, services.workspace_names)
+    run, access = reading.find_run(http_contract.decode_run_id(call), services.among(named))
+    return _cancelled(call, services, cancelling.cancel_run(run.run_id, access))
+
+
+def cancel_pipeline(call: Call, services: Services) -> Reply:
+    named = http_contract.decode_workspace_only(call, services.workspace_names)
+    pipeline_id = http_contract.decode_pipeline_id(call)
+    key = http_contract.decode_idempotency_key(call)
+    return _cancelled(call, services, cancelling.cancel_pipeline(pipeline_id, key, services.at(named)))
+
+
+def list_runs(call: Call, services: Services) -> Reply:
+    named = http_contract.decode_workspace(call, services.workspace_names, query=http_contract.RUNS_QUERY)
+    access = services.at(named)
+    found = reading.list_runs(
+        access,
+        http_contract.decode_run_filter(call),
+        limit=http_contract.decode_limit(call),
+        continuation=http_contract.decode_continuation(call),
+        max_age_seconds=services.settings.status_max_age_seconds,
+    )
+    items = [_document(call, services, view) for view in found.views]
+    continuation = None if found.continuation is None else http_contract.encode_continuation(found.continuation)
+    return Reply(status=200, body={"items": items, "continuation": continuation})
+
+
+def redeliver(call: Call, services: Services) -> Reply:
+    named = http_contract.decode_workspace_only(call, services.workspace_names)
+    found, access = reading.find_run(http_contract.decode_run_id(call), services.among(named))
+    run = delivering.redeliver(found.run_id, access)
+    return Reply(status=202, body=_document(call, services, reading.view_of(run, access, None)))
+
+
+def health(_: Call, services: Services) -> Reply:
+    checks = services.health.get(
+        lambda: checking.check_all([*services.accesses.values()], services.tokens, services.settings.notes)
+    )
+    return encode_health(checks)
+
+
+def health_unset(error: SettingsError, _: str) -> Reply:
+    """The health while the settings are wrong: nothing else can be looked at."""
+    return encode_health([Check(name="settings", ok=False, message=error.detail)])
+
+
+def openapi(call: Call, services: Services) -> Reply:
+    """The document's modules are imported here, by its first request: no other has to wait for them at a cold start."""
+    from polysync_core.rules.wire.openapi.document import openapi_document
+
+    return Reply(status=200, body=openapi_document(call.addresses(services.settings.public_url).base_url))
+
+
+def sweep(services: Services) -> None:
+    limits = sweeping.SweepLimits(
+        transitions=_limits(services),
+        settle_seconds=services.settings.start_settle_seconds,
+        retention=timedelta(days=services.settings.retention_days),
+    )
+    sweeping.sweep_workspaces([*services.accesses.values()], limits)
+    clear_cycles()
+
+
+def deliver(services: Services) -> None:
+    delivering.deliver_callbacks([*services.accesses.values()], services.sender, services.settings.public_url)
+
+
+def _read(call: Call, services: Services) -> RunView:
+    named = http_contract.decode_workspace(call, services.workspace_names, query=("token",))
+    return reading.read_run(
+        http_contract.decode_run_id(call),
+        services.among(named),
+        max_age_seconds=services.settings.status_max_age_seconds,
+        limits=_limits(services),
+    )
+
+
+def _limits(services: Services) -> TransitionLimits:
+    return TransitionLimits(
+        lost_after=timedelta(minutes=services.settings.lost_after_minutes),
+        retry_grace=timedelta(seconds=services.settings.retry_grace_seconds),
+    )
+
+
+def _cancelled(call: Call, services: Services, cancelled: Cancelled) -> Reply:
+    run = cancelled.run
+    view = reading.show_stored(
+        run, services.at(run.workspace), max_age_seconds=services.settings.status_max_age_seconds
+    )
+    return Reply(status=202 if cancelled.asked else 200, body=_document(call, services, view))
+
+
+def _document(call: Call, services: Services, view: RunView) -> dict[str, object]:
+    return encode_document(
+        view.run,
+        workspace_url=view.workspace_url,
+        addresses=call.addresses(services.settings.public_url),
+        now=services.clock.now(),
+        stale_since=view.stale_since,
+    )

@@ -1,0 +1,231 @@
+"""Which addresses may be called back. A caller chooses them, so each is a way to make this app call something inside.
+
+setting -> HostRule      the hosts that may be called
+address -> Target        taken apart once; what is checked here is what is connected to
+IP address -> yes or no  where a name may lead: only to plainly public addresses
+
+Source of the reserved networks: https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 sibling.
+Python's `ipaddress.is_global` lets some of them pass (facts/callers.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from polysync_core.values.callback import CallbackAddress
+from polysync_core.values.errors import FieldProblem, InvalidRequest
+
+SETTING = "POLYSYNC_CALLBACK_HOSTS"
+DEFAULT_HOSTS = "*.svc.datafactory.azure.com,*.logic.azure.com,*.environment.api.powerplatform.com"
+"""Data Factory, Logic Apps Consumption and Power Automate."""
+MAX_LENGTH = 4096
+_HTTPS_PORT, _HTTP_PORT = 443, 80
+_ADDRESS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)*[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
+"""A host name in lower case. Its last label begins with a letter: what ends in a number is an IPv4 address to many."""
+_OPEN_TO_ALL = ("azurewebsites.net", "cloudapp.azure.com", "azurefd.net")
+"""Domains under which, at any depth, anyone can have a name."""
+_TOO_WIDE = frozenset({"azure.com", "windows.net"})
+"""Domains that hold some of those."""
+_PRIVATE = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
+_RESERVED_V4 = tuple(
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # Azure's own, inside every virtual network
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+_GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
+"""All that is given out; IPv4-mapped, NAT64, unique local, link-local and multicast addresses lie outside."""
+_RESERVED_V6 = tuple(
+    IPv6Network(text)
+    for text in (
+        "2001::/23",  # Teredo and other protocols
+        "2001:db8::/32",
+        "2002::/16",  # 6to4
+        "3fff::/20",
+    )
+)
+
+
+class AddressRefused(ValueError):
+    """An address that may not be called. The text names its host at most: path and query are credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRule:
+    """One entry of the setting: this host, or with `any_below` every host below it, on this port."""
+
+    host: str
+    port: int = _HTTPS_PORT
+    any_below: bool = False
+
+    def covers(self, host: str, port: int) -> bool:
+        """Whether the rule lets `host` be called on `port`."""
+        if port != self.port:
+            return False
+        return host.endswith(f".{self.host}") if self.any_below else host == self.host
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """An address taken apart. `resource` is its path and query. `is_listed`: the setting names its very host."""
+
+    host: str
+    port: int
+    is_https: bool
+    is_listed: bool
+    resource: str = field(repr=False)
+
+    @property
+    def is_loopback(self) -> bool:
+        return _is_loopback(self.host)
+
+    @property
+    def host_header(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = _HTTPS_PORT if self.is_https else _HTTP_PORT
+        return host if self.port == usual else f"{host}:{self.port}"
+
+
+def parse_hosts(text: str) -> tuple[HostRule, ...]:
+    """Read the setting: host patterns with commas between, each with an optional ":port".
+
+    A pattern is a host (name or IP address, an IPv6 one in brackets) or "*." and a domain. ValueError says which
+    entry is neither.
+    """
+    entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
+    return tuple(_parse_host_rule(entry, f"entry {number}") for number, entry in enumerate(entries, 1))
+
+
+def _parse_host_rule(entry: str, name: str) -> HostRule:
+    """`name` stands for the entry in errors: somebody may have put a whole callback address there, a credential."""
+    any_below = entry.startswith("*.")
+    try:
+        parts = urlsplit(f"//{entry.removeprefix('*.')}")
+        host, port = _host_of(parts.netloc, parts.hostname), parts.port
+    except ValueError:
+        host, port = None, None
+    if host is None or parts.path or parts.query or parts.fragment:
+        raise ValueError(f"{name} is no host; list hosts like hooks.example.com, *.example.com or 10.0.0.4:8443")
+    if any_below and (_ip_of(host) is not None or _is_open_to_all(host)):
+        raise ValueError(f"{name} is open to everyone; list the hosts themselves")
+    return HostRule(host=host, port=_HTTPS_PORT if port is None else port, any_below=any_below)
+
+
+def _is_open_to_all(domain: str) -> bool:
+    below = any(domain == shared or domain.endswith(f".{shared}") for shared in _OPEN_TO_ALL)
+    return below or "." not in domain or domain in _TOO_WIDE
+
+
+def check_address(address: CallbackAddress, rules: Sequence[HostRule]) -> None:
+    """Raise InvalidRequest when the address may not be called; it names the field and the host, never the rest."""
+    try:
+        target_of(address.url, rules)
+    except AddressRefused as refused:
+        raise InvalidRequest(FieldProblem(field=address.kind, allowed=str(refused))) from None
+
+
+def target_of(url: str, rules: Sequence[HostRule]) -> Target:
+    """Take `url` apart. AddressRefused unless it is https (http only to a loopback host) on a host of `rules`."""
+    if len(url) > MAX_LENGTH or not _ADDRESS.fullmatch(url):
+        raise AddressRefused(
+            f"must be an https address of at most {MAX_LENGTH} characters, without spaces, fragment or other than ASCII"
+        )
+    try:
+        parts = urlsplit(url)
+        host, port = _host_of(parts.netloc, parts.hostname), parts.port
+    except ValueError:
+        host, port = None, None
+    if host is None:
+        raise AddressRefused(
+            f"must have a plain host: a name without a dot at its end, or an IP address in its usual form, on a host "
+            f"that the setting {SETTING} lists, without user name"
+        )
+    is_https = parts.scheme == "https"
+    if not is_https and not (parts.scheme == "http" and _is_loopback(host)):
+        raise AddressRefused(f"must be https, also for {host} (the setting {SETTING} lists hosts, not schemes)")
+    if port is None:
+        port = _HTTPS_PORT if is_https else _HTTP_PORT
+    covering = [rule for rule in rules if rule.covers(host, port)]
+    if not covering:
+        shown = host if port == _HTTPS_PORT else f"{host} on port {port}"
+        raise AddressRefused(f"{shown} may not be called; the setting {SETTING} lists the hosts that may")
+    resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(
+        host=host,
+        port=port,
+        is_https=is_https,
+        is_listed=not all(rule.any_below for rule in covering),
+        resource=resource,
+    )
+
+
+def may_connect(ip: str, target: Target) -> bool:
+    """Whether a connection to `ip`, to which the target's host was resolved, may be made.
+
+    Only plainly public addresses; private ones too for a host that is listed literally, and loopback ones for a listed
+    host that is itself loopback. Nothing lifts the ban on the rest (metadata services, multicast, tunnels).
+    """
+    address = _ip_of(ip)
+    if address is None:
+        return False
+    if is_allowed_address(address):
+        return True
+    if not target.is_listed:
+        return False
+    return any(address in network for network in _PRIVATE) or (target.is_loopback and address.is_loopback)
+
+
+def is_allowed_address(address: IPv4Address | IPv6Address) -> bool:
+    """Whether the address is plainly public unicast."""
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _RESERVED_V4)
+    return address in _GLOBAL_UNICAST_V6 and not any(address in network for network in _RESERVED_V6)
+
+
+def _host_of(netloc: str, hostname: str | None) -> str | None:
+    """The host in its one usual form; None when it is no plain name or address."""
+    if not hostname or "@" in netloc:
+        return None
+    if "[" in netloc or ":" in hostname:
+        address = _ip_of(hostname)
+        return str(address) if isinstance(address, IPv6Address) else None
+    if _NAME.fullmatch(hostname):
+        return hostname
+    return hostname if _ip_of(hostname) is not None else None
+
+
+def _ip_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address, in its strict form only: no octal, hexadecimal or shortened IPv4, no IPv6 zone."""
+    try:
+        return None if "%" in text else ip_address(text)
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    """`localhost` or a literal loopback address. Names are not resolved."""
+    if host == "localhost":
+        return True
+    address = _ip_of(host)
+    return address is not None and address.is_loopback

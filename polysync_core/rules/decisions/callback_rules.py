@@ -1,0 +1,173 @@
+"""When a callback is tried, what is sent, and what an answer means. Pure: all times come in.
+
+run finishes     -> every waiting callback is due
+one try + answer -> delivered, due again later, or given up
+due callbacks    -> the order in which they are sent
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import accumulate, zip_longest
+
+from polysync_core.values.callback import Callback, CallbackKind, CallbackState, HeldCallback, OwedCallback, Waiter
+from polysync_core.values.errors import TooManyCallbacks
+from polysync_core.values.run import Run
+
+MAX_CALLBACKS = 20
+"""A run, so that the batch that finishes it stays under 100 rows."""
+TRIED_FOR = timedelta(hours=24)
+"""From the first try."""
+TRY_SECONDS = 20
+"""A try takes no longer; Standard Webhooks suggests 15 to 30 s."""
+CLAIMED_FOR = timedelta(seconds=60)
+"""For so long nobody else sends a callback that somebody began to send."""
+_CLOSE_TRIES_FOR = timedelta(minutes=10)
+"""The default time-out of Data Factory's WebHook activity."""
+_CLOSE_TRIES_EVERY = timedelta(seconds=14)
+"""A little less than the timer's 15 s, so that each of its ticks finds the callback due."""
+_DELAYS = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+)
+"""After the first try and each further one, as https://www.standardwebhooks.com suggests; the last try is at 24 h."""
+_OFFSETS = (*accumulate(_DELAYS), TRIED_FOR)
+_MAX_ERROR = 200
+_ASK_FOR_A_REPEAT = frozenset({408, 425, 429})
+"""Request Timeout, Too Early, Too Many Requests."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TryResult:
+    """What came of one try: the receiver's HTTP status, or None and the `trouble` that kept an answer away."""
+
+    status: int | None
+    trouble: str = ""
+
+    @property
+    def is_delivered(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    def ends(self, kind: CallbackKind) -> bool:
+        """Whether the receiver said that it wants no more: 410, or any 4xx of Data Factory's one-time address.
+
+        But for those that ask for a repeat.
+        """
+        if self.status is None or self.status in _ASK_FOR_A_REPEAT:
+            return False
+        return self.status == 410 or (kind is CallbackKind.DATA_FACTORY and 400 <= self.status < 500)
+
+    @property
+    def error(self) -> str:
+        if self.status is not None and 300 <= self.status < 400:
+            return f"HTTP {self.status}; redirects are not followed"
+        return (self.trouble or f"HTTP {self.status}")[:_MAX_ERROR]
+
+
+def put_waiter(run: Run, waiter: Waiter, now: datetime) -> Run:
+    """The run with that waiter's callback: a new one, or the one of that id going to another address from now on.
+
+    It is waiting, or due now when the run is finished. TooManyCallbacks at the 21st.
+    """
+    address = waiter.address
+    old = next((entry for entry in run.callbacks if entry.callback_id == waiter.callback_id), None)
+    if old is None and len(run.callbacks) >= MAX_CALLBACKS:
+        raise TooManyCallbacks(
+            f"Run {run.run_id} has {MAX_CALLBACKS} callbacks, which is the limit; ask for its status instead."
+        )
+    callback = Callback(callback_id=waiter.callback_id, kind=address.kind, host=address.host)
+    if old is not None:
+        callback = replace(callback, tries=old.tries, last_error=old.last_error)
+    callback = _due(callback, now) if run.is_finished else callback
+    return replace(run, callbacks=(*remove_waiter(run, waiter.callback_id).callbacks, callback))
+
+
+def remove_waiter(run: Run, callback_id: str) -> Run:
+    return replace(run, callbacks=tuple(entry for entry in run.callbacks if entry.callback_id != callback_id))
+
+
+def put_callback(run: Run, callback: Callback) -> Run:
+    """The run with `callback` in place of the one of that id."""
+    return replace(
+        run,
+        callbacks=tuple(callback if entry.callback_id == callback.callback_id else entry for entry in run.callbacks),
+    )
+
+
+def owe_waiting(run: Run) -> Run:
+    """A run that has just finished: whoever waited is owed a callback, due at once."""
+    due_at = run.finished_at or run.updated_at
+    waiting = CallbackState.WAITING
+    return replace(
+        run, callbacks=tuple(_due(entry, due_at) if entry.state is waiting else entry for entry in run.callbacks)
+    )
+
+
+def owe_all(run: Run, now: datetime) -> Run:
+    """A finished run whose callbacks are all owed again, due at once."""
+    return replace(run, callbacks=tuple(_due(entry, now) for entry in run.callbacks))
+
+
+def _due(callback: Callback, due_at: datetime) -> Callback:
+    return replace(callback, state=CallbackState.DUE, next_attempt_at=due_at)
+
+
+def owed_of(run: Run, *, callback_id: str | None = None) -> tuple[OwedCallback, ...]:
+    """The queue's entries for the run's due callbacks, or for the one of that id; none was tried yet."""
+    return tuple(
+        OwedCallback(
+            workspace=run.workspace,
+            run_id=run.run_id,
+            callback_id=entry.callback_id,
+            host=entry.host,
+            due_at=entry.next_attempt_at,
+        )
+        for entry in run.callbacks
+        if entry.state is CallbackState.DUE
+        and entry.next_attempt_at is not None
+        and callback_id in {None, entry.callback_id}
+    )
+
+
+def claim(owed: OwedCallback, now: datetime) -> OwedCallback:
+    """The entry while somebody sends it: should they die, it is due again when the claim has run out."""
+    return replace(owed, due_at=now + CLAIMED_FOR, tries=owed.tries + 1, since=owed.since or now)
+
+
+def decide_after_try(callback: Callback, owed: OwedCallback, result: TryResult, now: datetime) -> Callback:
+    """How a callback stands after the try that `owed` counts."""
+    tried = replace(callback, tries=callback.tries + 1, next_attempt_at=None)
+    if result.is_delivered:
+        return replace(tried, state=CallbackState.DELIVERED, last_error=None)
+    next_at = None if result.ends(callback.kind) else next_try_at(callback.kind, owed.since or now, now)
+    if next_at is None:
+        return replace(tried, state=CallbackState.GIVEN_UP, last_error=result.error)
+    return replace(tried, state=CallbackState.DUE, last_error=result.error, next_attempt_at=next_at)
+
+
+def next_try_at(kind: CallbackKind, since: datetime, now: datetime) -> datetime | None:
+    """When to try again what was first tried at `since` and has just failed; None: never."""
+    if kind is CallbackKind.DATA_FACTORY and now + _CLOSE_TRIES_EVERY <= since + _CLOSE_TRIES_FOR:
+        return now + _CLOSE_TRIES_EVERY
+    return next((since + offset for offset in _OFFSETS if since + offset > now), None)
+
+
+def take_turns(held: Iterable[HeldCallback]) -> Iterator[HeldCallback]:
+    """The order of sending: first tries before repeats, and in each the hosts by turns, the longest due first.
+
+    So a host that owes answers to many delays the others by one at most.
+    """
+    ordered = sorted(held, key=lambda entry: entry.owed.due_at)
+    for repeats in (False, True):
+        by_host: dict[str, list[HeldCallback]] = {}
+        for entry in ordered:
+            if (entry.owed.tries > 0) is repeats:
+                by_host.setdefault(entry.owed.host, []).append(entry)
+        for turn in zip_longest(*by_host.values()):
+            yield from (entry for entry in turn if entry is not None)

@@ -1,0 +1,183 @@
+"""What a discovery does with what it saw: stored job + Databricks' answer + now -> the job, and what differs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum, auto
+
+from polysync_core.rules.decisions.parameters import import_parameters, is_same
+from polysync_core.values.databricks import PipelineSpec
+from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
+from polysync_core.values.job import Change, ChangeKind, Counts, DiscoveryPass, Job, LastDiscovery, Tally, Value
+
+MAX_CHANGES = 1000
+MAX_NOT_SYNCED = 20
+"""More jobs than this that could not be looked at: the discovery does not count as one that brought all into step."""
+_TRIES, _TRIES_WHEN_BUSY = 3, 6
+_LONGEST_PAUSE_SECONDS = 30.0
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class Absent(Enum):
+    """Databricks' two answers that are no configuration and yet say something for sure."""
+
+    GONE = auto()  # the pipeline does not exist
+    FORBIDDEN = auto()  # this app may not read it
+
+
+Seen = PipelineSpec | Absent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """A pipeline that was looked at, beside what the listing calls it and the job that is stored for it (or None)."""
+
+    pipeline_id: str
+    seen: Seen
+    listed_name: str | None = None
+    stored: Job | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """A job before and after (None: there is none). `write` False: the row says it all already."""
+
+    before: Job | None
+    after: Job | None
+    write: bool
+
+
+def decide(look: Look, *, workspace: str, patterns: Sequence[str], now: datetime, touch: bool = False) -> Decision:
+    """Bring a job into step. Only Absent.GONE removes one; Absent.FORBIDDEN keeps all but marks it.
+
+    The user's full_refresh is carried along untouched. That a job was looked at is no reason to write, unless `touch`.
+    """
+    before = look.stored
+    if look.seen is Absent.GONE:
+        return Decision(before=before, after=None, write=before is not None)
+    known = before or Job(workspace=workspace, pipeline_id=look.pipeline_id, name=None, imported_at=now, synced_at=None)
+    if isinstance(look.seen, PipelineSpec):
+        after = replace(
+            known,
+            name=look.seen.name or look.listed_name or known.name,
+            accessible=True,
+            parameters=import_parameters(look.seen.spec, patterns),
+            synced_at=now,
+        )
+    else:
+        after = replace(known, name=look.listed_name or known.name, accessible=False)
+    if before is not None and _is_in_step(before, after) and not (touch and after.accessible):
+        return Decision(before=before, after=before, write=False)
+    return Decision(before=before, after=after, write=True)
+
+
+def _is_in_step(one: Job, other: Job) -> bool:
+    return (
+        one.name == other.name
+        and one.accessible == other.accessible
+        and one.parameters.keys() == other.parameters.keys()
+        and all(is_same(value, other.parameters[name]) for name, value in one.parameters.items())
+    )
+
+
+def tally(before: Job | None, after: Job | None) -> tuple[Tally, tuple[Change, ...]]:
+    """Count and name the differences of one job. A job counts as changed when anything in it differs.
+
+    The user's full_refresh is no part of it: a discovery never touches it.
+    """
+    job = after or before
+    if job is None:
+        return Tally(), ()
+    own = _own_changes(before, after)
+    parameters, changes = _parameter_changes(
+        job.pipeline_id,
+        {} if before is None else before.parameters,
+        {} if after is None else after.parameters,
+    )
+    if before is None:
+        jobs = Counts(added=1)
+    elif after is None:
+        jobs = Counts(removed=1)
+    elif own or changes:
+        jobs = Counts(changed=1)
+    else:
+        jobs = Counts(unchanged=1)
+    return Tally(jobs=jobs, parameters=parameters), (*own, *changes)
+
+
+def _own_changes(before: Job | None, after: Job | None) -> list[Change]:
+    if before is None and after is not None:
+        return [_change(after.pipeline_id, None, ChangeKind.ADDED, None, after.name)]
+    if before is not None and after is None:
+        return [_change(before.pipeline_id, None, ChangeKind.REMOVED, before.name, None)]
+    changes = []
+    if before is not None and after is not None:
+        if before.name != after.name:
+            changes.append(_change(after.pipeline_id, None, ChangeKind.CHANGED, before.name, after.name))
+        if before.accessible != after.accessible:
+            words = {True: "accessible", False: "not accessible"}
+            said = (words[before.accessible], words[after.accessible])
+            changes.append(_change(after.pipeline_id, None, ChangeKind.CHANGED, *said))
+    return changes
+
+
+def _parameter_changes(
+    job: str, before: Mapping[str, Value], after: Mapping[str, Value]
+) -> tuple[Counts, tuple[Change, ...]]:
+    changes, unchanged = [], 0
+    for name in sorted(before.keys() | after.keys()):
+        one, other = before.get(name), after.get(name)
+        if one is None:
+            changes.append(_change(job, name, ChangeKind.ADDED, None, other))
+        elif other is None:
+            changes.append(_change(job, name, ChangeKind.REMOVED, one, None))
+        elif is_same(one, other):
+            unchanged += 1
+        else:
+            changes.append(_change(job, name, ChangeKind.CHANGED, one, other))
+    kinds = [change.kind for change in changes]
+    counts = Counts(
+        added=kinds.count(ChangeKind.ADDED),
+        changed=kinds.count(ChangeKind.CHANGED),
+        removed=kinds.count(ChangeKind.REMOVED),
+        unchanged=unchanged,
+    )
+    return counts, tuple(changes)
+
+
+def _change(job: str, parameter: str | None, kind: ChangeKind, before: Value | None, after: Value | None) -> Change:
+    return Change(job=job, parameter=parameter, kind=kind, before=before, after=after)
+
+
+def synced_at(job: Job, last: LastDiscovery | None) -> datetime | None:
+    """When the job was last known to be in step: by its own row, or by a later discovery that found it unchanged."""
+    if last is None or not job.accessible or job.synced_at is None:
+        return job.synced_at
+    confirmed_at = last.not_synced.get(job.pipeline_id, last.discovered_at)
+    return job.synced_at if confirmed_at is None else max(job.synced_at, confirmed_at)
+
+
+def completed(done: DiscoveryPass, before: LastDiscovery | None) -> LastDiscovery | None:
+    """What a discovery that came to its end leaves behind; a later one stays, and any if there were many failures."""
+    if done.tally.failed > MAX_NOT_SYNCED or (before is not None and before.discovered_at > done.began_at):
+        return before
+    return LastDiscovery(discovered_at=done.began_at, not_synced=done.not_synced)
+
+
+def repeat_pause_seconds(error: PolysyncError, tries: int) -> float | None:
+    """How long to wait before a read is repeated after its `tries`-th try; None: give it up.
+
+    Databricks' own wish (Retry-After) goes first, at least 1 s; without one 1 s, doubling, at most 30 s. A 429 is about
+    the workspace and no pipeline's fault: it is repeated for as long as there is time.
+    """
+    own = min(_LONGEST_PAUSE_SECONDS, float(2 ** min(tries - 1, 10)))
+    if isinstance(error, DatabricksUnreachable):
+        return own if tries < _TRIES else None
+    if not isinstance(error, DatabricksError) or error.databricks_status not in _TRANSIENT:
+        return None
+    wished = own if error.retry_after_seconds is None else max(1.0, float(error.retry_after_seconds))
+    if error.databricks_status == 429:
+        return wished
+    return wished if tries < (_TRIES_WHEN_BUSY if error.databricks_status == 503 else _TRIES) else None

@@ -1,0 +1,222 @@
+"""What follows for a run from one look at it: the only place where a run's story goes on. Pure: all times come in.
+
+run + what was seen + now -> Decision: the run as it stands now, what to write, whether to ask for a stop
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from polysync_core.rules.decisions.failure_reasons import UNKNOWN_FAILURE
+from polysync_core.rules.decisions.retry_rules import SUCCESSOR_CAUSES, may_have_successor, next_update
+from polysync_core.rules.decisions.run_states import is_final
+from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.run import Attempt, Run, RunError
+
+MOST_ATTEMPTS = 50
+"""So many are kept of a run: its first and its latest. A column of Table Storage holds no more than 32K characters."""
+TIMED_OUT = "RunTimedOut"
+LOST = "RunLost"
+
+
+class Missing(Enum):
+    """Databricks answered that the update (or its whole pipeline) does not exist."""
+
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransitionLimits:
+    """After how long of "does not exist" a run is given up; how long a retry of Databricks is waited for."""
+
+    lost_after: timedelta
+    retry_grace: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Aftermath:
+    """What was found out beside the end of an update that may be retried, each once, as far as it could be read.
+
+    `reason`: its innermost error. `updates`: the pipeline's latest, newest first; None when they could not be listed as
+    far back as this one.
+    `taken`: ids among them that already have a run of their own.
+    """
+
+    reason: RunError | None = None
+    updates: tuple[SeenUpdate, ...] | None = None
+    taken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """`run` as it stands now; `write` when that differs enough to be stored; `stop` when a stop is to be asked for."""
+
+    run: Run
+    write: bool
+    stop: bool = False
+
+
+NO_AFTERMATH = Aftermath()
+
+
+def wants_aftermath(run: Run, seen: SeenUpdate | Missing) -> bool:
+    """Whether the end that was seen raises questions: why it failed, and whether Databricks goes on by itself."""
+    if isinstance(seen, Missing):
+        return False
+    return seen.state == "FAILED" or may_have_successor(run, seen.state)
+
+
+def knows_reason(run: Run) -> bool:
+    """Whether the reason of the last attempt's failure was read before, while a retry is waited for."""
+    return run.retry_awaited_since is not None and run.error is not None
+
+
+def decide(
+    run: Run,
+    seen: SeenUpdate | Missing,
+    now: datetime,
+    limits: TransitionLimits,
+    aftermath: Aftermath = NO_AFTERMATH,
+) -> Decision:
+    """What follows for an active `run` from one answer of Databricks."""
+    if isinstance(seen, Missing):
+        return _decide_missing(run, now, limits)
+    after = _with_seen(run, seen, now)
+    if is_final(after.state):
+        return _decide_final(run, after, now, limits, aftermath)
+    after = _with_timeout(after, now)
+    write = (
+        after.state != run.state
+        or after.started_at != run.started_at
+        or run.missing_since is not None
+        or after.cancel_requested_at != run.cancel_requested_at
+    )
+    stop = after.cancel_requested_at is not None and after.state != "STOPPING"
+    return Decision(run=_written(after, now) if write else run, write=write, stop=stop)
+
+
+def _with_seen(run: Run, seen: SeenUpdate, now: datetime) -> Run:
+    current = run.attempts[-1]
+    attempt = replace(
+        current,
+        state=seen.state,
+        cause=seen.cause or current.cause,
+        created_at=seen.created_at or current.created_at,
+    )
+    attempts = (*run.attempts[:-1], attempt)
+    return replace(
+        run,
+        attempts=attempts,
+        started_at=attempts[0].created_at,
+        state_since=run.state_since if seen.state == current.state else now,
+        full_refresh=seen.full_refresh if run.full_refresh is None else run.full_refresh,
+        pipeline_name=seen.pipeline_name or run.pipeline_name,
+        missing_since=None,
+    )
+
+
+def _written(run: Run, now: datetime) -> Run:
+    return replace(run, seen_at=now, updated_at=now)
+
+
+def _with_timeout(run: Run, now: datetime) -> Run:
+    """Past its time a run is to be stopped, once; a stop that somebody asked for before stays theirs."""
+    if run.timeout_at is None or now < run.timeout_at or run.cancel_requested_at is not None:
+        return run
+    limit = run.timeout_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    error = RunError(code=TIMED_OUT, message=f"Timed out: not finished by {limit}.")
+    return replace(run, cancel_requested_at=now, error=error)
+
+
+# --- the end of an update
+
+
+def _decide_final(run: Run, after: Run, now: datetime, limits: TransitionLimits, aftermath: Aftermath) -> Decision:
+    if not may_have_successor(run, after.state):
+        return Decision(run=_finished(after, now, aftermath), write=True)
+    following = None if aftermath.updates is None else next_update(after.attempts[-1], aftermath.updates)
+    retry = following if following is not None and following.cause in SUCCESSOR_CAUSES else None
+    if not run.follow_retries:
+        retried_as = None if retry is None else retry.update_id
+        return Decision(run=_finished(replace(after, retried_as=retried_as), now, aftermath), write=True)
+    is_to_stop = run.cancel_requested_at is not None
+    if retry is not None and retry.update_id not in aftermath.taken:
+        return Decision(run=_written(_followed(after, retry, now), now), write=True, stop=is_to_stop)
+    awaited_since = run.retry_awaited_since or now
+    if _is_waited_enough(after, now - awaited_since, limits, aftermath, is_over=following is not None):
+        return Decision(run=_finished(after, now, aftermath), write=True)
+    waiting = replace(after, retry_awaited_since=awaited_since, error=_error_of(after, aftermath))
+    write = after.state != run.state or run.retry_awaited_since is None
+    return Decision(run=_written(waiting, now) if write else run, write=write)
+
+
+def _is_waited_enough(
+    run: Run, waited: timedelta, limits: TransitionLimits, aftermath: Aftermath, *, is_over: bool
+) -> bool:
+    """Whether no retry of the ended attempt is to be expected any more. `is_over`: the pipeline went on without one.
+
+    A stop ends the wait only where it took: an attempt that failed by itself may be retried in spite of it, and that
+    retry is to be stopped too. While the updates cannot be listed a retry could be overlooked, so that wait is longer.
+    """
+    if aftermath.updates is None:
+        return waited >= max(limits.lost_after, limits.retry_grace)
+    was_stopped = run.cancel_requested_at is not None and run.state == "CANCELED"
+    return is_over or was_stopped or waited >= limits.retry_grace
+
+
+def _followed(run: Run, retry: SeenUpdate, now: datetime) -> Run:
+    """The run goes on with Databricks' retry as its next attempt. That it timed out stays said."""
+    attempt = Attempt(update_id=retry.update_id, state=retry.state, cause=retry.cause, created_at=retry.created_at)
+    first, *later = run.attempts
+    attempts = (first, *later[-(MOST_ATTEMPTS - 2) :], attempt)
+    error = run.error if _is_timed_out(run) else None
+    return replace(run, attempts=attempts, state_since=now, retry_awaited_since=None, error=error)
+
+
+def _finished(run: Run, now: datetime, aftermath: Aftermath) -> Run:
+    return replace(_written(run, now), finished_at=now, retry_awaited_since=None, error=_error_of(run, aftermath))
+
+
+def _error_of(run: Run, aftermath: Aftermath) -> RunError | None:
+    """None for a success. A run that was stopped for its time-out says so, however Databricks calls its end."""
+    if run.state == "COMPLETED":
+        return None
+    if _is_timed_out(run):
+        return run.error
+    return (aftermath.reason or run.error or UNKNOWN_FAILURE) if run.state == "FAILED" else None
+
+
+def _is_timed_out(run: Run) -> bool:
+    return run.error is not None and run.error.code == TIMED_OUT
+
+
+# --- an update that does not exist
+
+
+def _decide_missing(run: Run, now: datetime, limits: TransitionLimits) -> Decision:
+    """Count from the first such answer; given up after `lost_after`. A stop would have nothing to stop.
+
+    An update whose end was seen is not lost: when it is gone while a retry is waited for, it ended as it was seen.
+    """
+    if run.retry_awaited_since is not None:
+        if now - run.retry_awaited_since < limits.retry_grace:
+            return Decision(run=run, write=False)
+        return Decision(run=_finished(run, now, NO_AFTERMATH), write=True)
+    missing_since = run.missing_since or now
+    after = _written(replace(run, missing_since=missing_since), now)
+    if now - missing_since >= limits.lost_after:
+        return Decision(run=_given_up(after, now), write=True)
+    return Decision(run=after if run.missing_since is None else run, write=run.missing_since is None)
+
+
+def _given_up(run: Run, now: datetime) -> Run:
+    last_word = "no state was ever seen" if run.state is None else f"its last state was {run.state}"
+    since = (run.missing_since or now).strftime("%Y-%m-%d %H:%M UTC")
+    lost = RunError(
+        code=LOST,
+        message=f"Given up: Databricks has answered since {since} that this update does not exist; {last_word}.",
+    )
+    unknown = replace(run.attempts[-1], state=None)
+    return replace(run, attempts=(*run.attempts[:-1], unknown), finished_at=now, error=lost)

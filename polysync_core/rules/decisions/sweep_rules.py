@@ -1,0 +1,138 @@
+"""The sweep's thinking: which runs to look at and how, and what follows from what was seen. Pure: all times come in.
+
+active runs + the last sweep -> View        how to look: one by one, or through the listing of pipelines
+active runs + listing        -> LookPlan    which runs the listing settles, which need a look of their own
+run + what was seen + now    -> Decision    the run as it stands now, what to write, whether to ask for a stop
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
+
+from polysync_core.rules.decisions.run_states import is_final
+from polysync_core.values.databricks import ListedPipeline, SeenUpdate
+from polysync_core.values.run import NEVER, LastSweep, Run
+
+DEADLINE_SECONDS = 12.0
+ROUND = timedelta(minutes=10)
+"""Every run is looked at singly this often, even when the listing shows it unchanged."""
+SWEEPS_A_ROUND = 40
+"""At the default of a sweep every 15 s."""
+MOST_TO_CATCH_UP = 25
+PAGES_KNOWN_FOR = timedelta(hours=1)
+_AFTER_ALL_IDS = "~"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LookPlan:
+    """`listed` runs are settled by the listing; `single` run ids need a GET of their own, the longest unseen first."""
+
+    listed: Mapping[str, SeenUpdate]
+    single: tuple[str, ...]
+    round_began_at: datetime
+    round_cursor: str
+
+
+def known_pages(last: LastSweep | None, now: datetime) -> int | None:
+    """How many pages a listing of the workspace's pipelines takes, as far as that is still known."""
+    if last is None or last.pages_counted_at is None or now - last.pages_counted_at > PAGES_KNOWN_FOR:
+        return None
+    return last.pages
+
+
+def should_list(active: int, pages: int | None) -> bool:
+    """Whether listing the pipelines costs fewer calls than one GET for each of `active` runs.
+
+    While nobody knows how many pages a listing takes it is tried, for as long as it stays the cheaper way.
+    """
+    return active > (1 if pages is None else pages)
+
+
+def plan_looks(
+    runs: Sequence[Run], listing: Mapping[str, ListedPipeline] | None, last: LastSweep | None, now: datetime
+) -> LookPlan:
+    """Sort the active runs into those that `listing` settles and those that need a look of their own.
+
+    Singly: those that look finished, are missing in the listing, or have a newer update beside them; and, in rounds of
+    10 minutes, every other. Without a listing all of them.
+    """
+    not_seen: Mapping[str, datetime] = {} if last is None else last.not_seen
+    in_order = sorted(runs, key=lambda run: (str(run.run_id) not in not_seen, seen_at(run, last)))
+    listed: dict[str, SeenUpdate] = {}
+    single = []
+    for run in in_order:
+        seen = None if listing is None else _settled_by(listing.get(run.run_id.pipeline_id), run)
+        if seen is None:
+            single.append(str(run.run_id))
+        else:
+            listed[str(run.run_id)] = seen
+    began_at, cursor, due = _continue_round(sorted(listed), len(runs), last, now)
+    for run_id in due:
+        del listed[run_id]
+    return LookPlan(listed=listed, single=(*single, *due), round_began_at=began_at, round_cursor=cursor)
+
+
+def _settled_by(pipeline: ListedPipeline | None, run: Run) -> SeenUpdate | None:
+    """The run's update in the listing when it is the pipeline's newest and not final; else a look of its own is due."""
+    if pipeline is None or not pipeline.latest_updates:
+        return None
+    newest = pipeline.latest_updates[0]
+    if newest.update_id != run.current_id.update_id or is_final(newest.state):
+        return None
+    if any(_is_newer(other, newest) for other in pipeline.latest_updates[1:]):
+        return None
+    return replace(newest, pipeline_name=pipeline.name)
+
+
+def _is_newer(other: SeenUpdate, than: SeenUpdate) -> bool:
+    return other.created_at is not None and than.created_at is not None and other.created_at > than.created_at
+
+
+def _continue_round(
+    listed: Sequence[str], active: int, last: LastSweep | None, now: datetime
+) -> tuple[datetime, str, Sequence[str]]:
+    """The round's begin, its new cursor, and whose turn it is, in order of run id."""
+    began_at, cursor = now, ""
+    if last is not None and last.round_began_at is not None:
+        began_at, cursor = last.round_began_at, last.round_cursor
+        if cursor == _AFTER_ALL_IDS and now - began_at >= ROUND:
+            began_at, cursor = now, ""
+    ahead = [run_id for run_id in listed if run_id > cursor]
+    turn = ahead[: _turn_size(active, last, now)]
+    return began_at, turn[-1] if len(turn) < len(ahead) else _AFTER_ALL_IDS, turn
+
+
+def _turn_size(active: int, last: LastSweep | None, now: datetime) -> int:
+    """A fortieth of the runs; after a longer pause than 15 s more, as its share of the round, but at most 25."""
+    share = 0.0 if last is None else min(1.0, (now - last.swept_at) / ROUND)
+    return max(ceil(active / SWEEPS_A_ROUND), min(MOST_TO_CATCH_UP, ceil(active * share)))
+
+
+def seen_at(run: Run, last: LastSweep | None) -> datetime:
+    """As of when the run's state is known: its own look, or the last sweep that saw it unchanged."""
+    if run.is_finished or last is None:
+        return run.seen_at
+    return max(run.seen_at, last.not_seen.get(str(run.run_id), last.swept_at))
+
+
+def note_not_seen(run_ids: Iterable[str], last: LastSweep | None) -> Mapping[str, datetime]:
+    """For the runs that a sweep did not see: which sweep saw each last, as far as `last`, the one before, tells.
+
+    A run that is new since then was seen by none; its own time, which is later, counts for it.
+    """
+    if last is None:
+        return dict.fromkeys(run_ids, NEVER)
+    return {run_id: last.not_seen.get(run_id, last.swept_at) for run_id in run_ids}
+
+
+def in_turn(keys: Iterable[str], after: str) -> tuple[str, ...]:
+    """`keys` in their order, beginning after the key `after`, the others behind: so that each is reached some time."""
+    ordered = sorted(keys)
+    return (*(key for key in ordered if key > after), *(key for key in ordered if key <= after))
+
+
+def is_fresh(run: Run, last: LastSweep | None, now: datetime, max_age_seconds: int) -> bool:
+    return run.is_finished or now - seen_at(run, last) <= timedelta(seconds=max_age_seconds)

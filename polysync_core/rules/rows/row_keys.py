@@ -1,0 +1,88 @@
+"""Row keys of the table PolysyncRuns. One partition a workspace, so that every transition is one atomic batch.
+
+Kinds are set apart by their first word; ids hold letters, digits, '-', '_' and one ':', so nothing has to be escaped
+(Table Storage refuses / \\ # ? and control characters in keys).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from polysync_core.values.ids import RunId
+
+SWEEP_LAST = "sweep|last"
+SECRETS_PARTITION, AWAIT_SECRET = "secret|", "secret|await"
+"""A partition that no workspace can have: their names hold no '|'."""
+STARTING, START, RUN, ACTIVE, RECENT = "starting|", "start|", "run|", "active|", "recent|"
+WAITER, CALLBACK = "waiter|", "callback|"
+_LAST_MILLISECOND = 99_999_999_999_999
+
+
+def starting(pipeline_id: str) -> str:
+    return f"{STARTING}{pipeline_id}"
+
+
+def start(pipeline_id: str, idempotency_key: str) -> str:
+    """The row of a used key. The key itself is stored nowhere: a caller may have put anything into it."""
+    digest = hashlib.sha256(f"{pipeline_id}\n{idempotency_key}".encode()).hexdigest()
+    return f"{START}{digest}"
+
+
+def run(run_id: RunId) -> str:
+    return f"{RUN}{run_id}"
+
+
+def active(run_id: RunId) -> str:
+    return f"{ACTIVE}{run_id}"
+
+
+def id_of_active(key: str) -> str:
+    """The run id in the key of an `active` row, as text; whether it is one has to be seen."""
+    return key.removeprefix(ACTIVE)
+
+
+def recent(run_id: RunId, accepted_at: datetime) -> str:
+    """Sorts newest first: the milliseconds left until year 5138."""
+    return f"{_recent_at(accepted_at)}|{run_id}"
+
+
+def id_of_recent(key: str) -> str:
+    """The run id in the key of a `recent` row, as text; whether it is one has to be seen."""
+    return key.rpartition("|")[2]
+
+
+def recent_before(instant: datetime) -> str:
+    """A key after which stand the runs that were accepted before `instant`."""
+    return f"{_recent_at(instant)}|~"
+
+
+def _recent_at(instant: datetime) -> str:
+    return f"{RECENT}{_LAST_MILLISECOND - int(instant.timestamp() * 1000):014d}"
+
+
+def waiter(run_id: RunId, callback_id: str) -> str:
+    return f"{WAITER}{run_id}|{callback_id}"
+
+
+def callback(run_id: RunId, callback_id: str, due_at: datetime) -> str:
+    """Sorts by when it is due."""
+    return f"{due_until(due_at)[:-1]}{run_id}|{callback_id}"
+
+
+def parse_callback(key: str) -> tuple[RunId, str, datetime]:
+    """The run, the callback id and the due time (to the millisecond) that such a key names; ValueError for another."""
+    due_ms, run_id, callback_id = key.removeprefix(CALLBACK).split("|")
+    # half a millisecond more, so that no rounding leads to another key
+    due_at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(due_ms), microseconds=500)
+    return RunId.parse(run_id), callback_id, due_at
+
+
+def due_until(now: datetime) -> str:
+    """The first key after those of the callbacks that are due at `now`."""
+    return f"{CALLBACK}{int(now.timestamp() * 1000):014d}|~"
+
+
+def end_of(prefix: str) -> str:
+    """The first key after all keys that begin with `prefix`."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)

@@ -1,0 +1,61 @@
+"""The addresses that callers get: ours, absolute, and Databricks' pages for people. And the await address's token."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from polysync_core.values.ids import RunId
+
+PREFIX = "/api"
+POLL_AFTER_SECONDS = 15
+"""What Retry-After tells a waiting caller: one sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Our addresses under `base_url` (scheme and host, no slash at the end)."""
+
+    base_url: str
+
+    def status_url(self, run_id: RunId) -> str:
+        return f"{self.base_url}{PREFIX}/runs/{run_id}"
+
+    def cancel_url(self, run_id: RunId) -> str:
+        return f"{self.status_url(run_id)}/cancel"
+
+    def result_url(self, run_id: RunId, token: str) -> str:
+        """The await address: a credential for this one run."""
+        return f"{self.status_url(run_id)}/result?token={token}"
+
+    def waiting_headers(self, run_id: RunId, token: str) -> Mapping[str, str]:
+        """What makes Data Factory and Logic Apps wait (Location), and Azure's monitors find the status."""
+        return {
+            "Location": self.result_url(run_id, token),
+            "Operation-Location": self.status_url(run_id),
+            "Retry-After": str(POLL_AFTER_SECONDS),
+        }
+
+
+def monitor_url(workspace_url: str, pipeline_id: str) -> str:
+    """The pipeline's page, in the mission's form."""
+    return f"{workspace_url}/#joblist/pipelines/{pipeline_id}"
+
+
+def update_url(workspace_url: str, run_id: RunId) -> str:
+    """The page of one update."""
+    return f"{workspace_url}/pipelines/{run_id.pipeline_id}/updates/{run_id.update_id}"
+
+
+def await_token(secret: bytes, run_id: RunId) -> str:
+    """HMAC-SHA256 of the run id, in URL-safe base64 without padding: 43 characters."""
+    digest = hmac.new(secret, str(run_id).encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def is_await_token(given: str, secret: bytes, run_id: RunId) -> bool:
+    """Compared in constant time."""
+    return hmac.compare_digest(given.encode(), await_token(secret, run_id).encode())

@@ -1,0 +1,276 @@
+"""What a request may hold: callers' JSON -> values. Pure: no web framework in here."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from polysync_core.rules.rows.row_keys import RECENT
+from polysync_core.rules.wire.addresses import Addresses
+from polysync_core.rules.wire.strict_json import decode_json
+from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, RunNotFound
+from polysync_core.values.ids import RunId, is_id
+from polysync_core.values.run import JsonObject, RunFilter, Status
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_NESTING = 32
+MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
+MAX_LIST = 200
+RUNS_QUERY = ("status", "pipelineId", "active", "limit", "continuation")
+MAX_TIMEOUT_MINUTES = 30 * 24 * 60
+_MAX_SHOWN = 80
+_MAX_PROBLEMS = 20
+_HOSTS_OWN = frozenset({"code", "clientId"})
+"""Query parameters of the Functions host itself: the key, and its name."""
+
+_KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
+_PATH = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")
+"""https://www.rfc-editor.org/rfc/rfc3986#appendix-B. urlsplit raises for a Host that is none; this always matches."""
+_PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipeline's settings in Databricks)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """An HTTP request as the app sees it: header names in lower case, `path` without the query."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    route: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def path(self) -> str:
+        found = _PATH.match(self.url)
+        return "" if found is None else found[1]
+
+    def addresses(self, public_url: str | None) -> Addresses:
+        """Built from the configured public address; only without one from the request's own host, which may be none."""
+        if public_url is not None:
+            return Addresses(public_url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            refuse("Host", "must be a host's name or address")
+        return Addresses(f"{parts.scheme}://{parts.netloc}")
+
+
+def read_flag(value: object) -> object:
+    """true/false, also as the strings that the workflow document and Data Factory's interpolation send."""
+    if isinstance(value, str) and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    if value is None or isinstance(value, bool):
+        return value
+    raise PydanticCustomError("flag", 'must be true or false (or the strings "true" and "false")')
+
+
+_Body = TypeVar("_Body", bound=BaseModel)
+FlagWord = Annotated[str, Field(pattern="^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$")]
+"""How the OpenAPI document shows the strings that read_flag reads."""
+Flag = Annotated[bool | None, BeforeValidator(read_flag, json_schema_input_type=bool | FlagWord | None)]
+
+
+def decode_body(call: Call, model: type[_Body], of: str) -> _Body:
+    """The body as `model`, the fields of `of` ("a start"); InvalidRequest names every field that is wrong."""
+    payload = _decode_object(call.body)
+    try:
+        return model.model_validate(payload)
+    except ValidationError as wrong:
+        raise InvalidRequest(*(_field_problem(error, model, of) for error in wrong.errors()[:_MAX_PROBLEMS])) from None
+
+
+def decode_pipeline_id(call: Call) -> str:
+    pipeline_id = call.route.get("pipeline_id", "")
+    if not is_id(pipeline_id):
+        refuse("pipeline_id", _PIPELINE_ID, pipeline_id)
+    return pipeline_id
+
+
+def decode_run_id(call: Call) -> RunId:
+    """The run id of the path. One that is malformed is simply not known: RunNotFound says what a run id looks like."""
+    try:
+        return RunId.parse(call.route.get("run_id", ""))
+    except ValueError as wrong:
+        raise RunNotFound(f"There is no such run: {wrong}.") from None
+
+
+def decode_workspace(
+    call: Call, workspaces: tuple[str, ...], in_body: str | None = None, *, query: tuple[str, ...] = ()
+) -> str | None:
+    """The workspace that the query or the body names, or None; an unknown one is refused with the known ones listed.
+
+    `query` are the other query parameters of the route; any further one is refused: a misspelt `workspace` must not
+    start an update in another.
+    """
+    _check_query(call, ("workspace", *query))
+    in_query = call.query.get("workspace")
+    if in_body is not None and in_query is not None and in_body != in_query:
+        refuse("workspace", f"is {_shown(in_query)} in the query and another in the body; give it once", in_body)
+    given = in_body if in_query is None else in_query
+    if given is not None and given not in workspaces:
+        refuse("workspace", f"must be one of {', '.join(workspaces)}", given)
+    return given
+
+
+def _check_query(call: Call, names: tuple[str, ...]) -> None:
+    for unknown in sorted(call.query.keys() - {*names, *_HOSTS_OWN}):
+        known = f"is no query parameter of this route; there are {', '.join(names)}{_nearest(unknown, names)}"
+        refuse(unknown[:_MAX_SHOWN], known)
+
+
+def _nearest(given: str, names: Iterable[str]) -> str:
+    """A hint at the name that was perhaps meant."""
+    near = difflib.get_close_matches(given.lower(), [name.lower() for name in names], n=1)
+    meant = [name for name in names if near and name.lower() == near[0]]
+    return f"; did you mean {' or '.join(meant)}" if meant else ""
+
+
+class WorkspaceBody(BaseModel):
+    """The body of a route that needs none: it may name the workspace, and holds nothing else that is read."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    workspace: str | None = None
+
+
+def decode_workspace_only(call: Call, workspaces: tuple[str, ...]) -> str | None:
+    """The workspace that the query or the body of a route without another body names, or None.
+
+    Whatever else stands in the body is let through: callers like Logic Apps send one to every route.
+    """
+    return decode_workspace(call, workspaces, decode_body(call, WorkspaceBody, "this call").workspace)
+
+
+def decode_run_filter(call: Call) -> RunFilter:
+    status = call.query.get("status")
+    if status is not None and status not in set(Status):
+        refuse("status", f"must be one of {', '.join(Status)}", status)
+    pipeline_id = call.query.get("pipelineId")
+    if pipeline_id is not None and not is_id(pipeline_id):
+        refuse("pipelineId", _PIPELINE_ID, pipeline_id)
+    active = call.query.get("active", "false").lower()
+    if active not in {"true", "false"}:
+        refuse("active", "must be true or false", active)
+    return RunFilter(status=Status(status) if status else None, pipeline_id=pipeline_id, active=active == "true")
+
+
+def decode_continuation(call: Call, prefix: str = RECENT) -> str | None:
+    """Where a listing goes on: a row key of its kind, wrapped so that callers take it as it is."""
+    given = call.query.get("continuation")
+    if given is None:
+        return None
+    try:
+        key = base64.urlsafe_b64decode(given.encode("ascii")).decode("ascii")
+    except ValueError:
+        key = ""
+    if not key.startswith(prefix):
+        refuse("continuation", "must be the continuation of an earlier answer")
+    return key
+
+
+def encode_continuation(key: str) -> str:
+    return base64.urlsafe_b64encode(key.encode("ascii")).decode("ascii")
+
+
+def decode_limit(call: Call) -> int:
+    given = call.query.get("limit", "50")
+    if not (given.isascii() and given.isdecimal() and len(given) < 6 and 1 <= int(given) <= MAX_LIST):
+        refuse("limit", f"must be a whole number from 1 to {MAX_LIST}", given)
+    return int(given)
+
+
+def _decode_object(body: bytes) -> JsonObject:
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge(FieldProblem(field="body", allowed="must be at most 64 KB", given=f"{len(body)} bytes"))
+    if not body.strip():
+        return {}
+    try:
+        payload = decode_json(body)
+        json.dumps(payload, ensure_ascii=False).encode()
+    except RecursionError:
+        refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
+    except UnicodeError:
+        refuse("body", "must be a JSON object in UTF-8, without halves of surrogate pairs")
+    except ValueError as wrong:
+        refuse("body", f"must be a JSON object ({wrong})")
+    if _is_deeper(payload, MAX_NESTING):
+        refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
+    if not isinstance(payload, dict):
+        refuse("body", "must be a JSON object, like {}", payload)
+    return payload
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deeper(entry, levels - 1) for entry in inner)
+
+
+def decode_idempotency_key(call: Call) -> str | None:
+    """The Idempotency-Key header: the IETF draft's quoted string, accepted unquoted too."""
+    header = call.headers.get("idempotency-key")
+    if header is None:
+        return None
+    key = header.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest(
+            FieldProblem(field="Idempotency-Key", allowed="must be 1 to 255 printable ASCII characters")
+        )
+    return key
+
+
+def _field_problem(error: Any, model: type[BaseModel], of: str) -> FieldProblem:
+    """pydantic's error in our words: which field, what is allowed, what was given."""
+    location = ".".join(str(part) for part in error["loc"])[:_MAX_SHOWN]
+    if error["loc"][1:] and error["loc"][-1] == "[key]":
+        return FieldProblem(field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters")
+    if error["type"] == "extra_forbidden":
+        near = _nearest(str(error["loc"][-1]), model.model_fields)
+        allowed = f"is no field of {of}; there are {', '.join(model.model_fields)}{near}"
+    else:
+        allowed = _ALLOWED.get(error["type"]) or error["msg"]
+    may_be_credential = "callback" in location.lower()
+    return FieldProblem(
+        field=location or "body", allowed=allowed, given=None if may_be_credential else _shown(error["input"])
+    )
+
+
+_TIMEOUT = f"must be a number of minutes from 1/60 (1 second) to {MAX_TIMEOUT_MINUTES} (30 days)"
+_ALLOWED = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "dict_type": "must be a JSON object, name to value",
+    "literal_error": 'must be "fail" or "attach"',
+    "too_long": f"must hold at most {MAX_PARAMETERS} parameters",
+    "float_type": _TIMEOUT,
+    "greater_than_equal": _TIMEOUT,
+    "less_than_equal": _TIMEOUT,
+}
+"""pydantic's kinds of error in our words; `flag` says it in its own."""
+
+
+_UNSAID = object()
+
+
+def refuse(name: str, allowed: str, given: object = _UNSAID) -> NoReturn:
+    shown = None if given is _UNSAID else _shown(given)
+    raise InvalidRequest(FieldProblem(field=name, allowed=allowed, given=shown))
+
+
+def _shown(value: object) -> str:
+    """A value as it was given, cut to one short line. An address may be a credential, so none is shown."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    if "://" in text:
+        return "an address"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

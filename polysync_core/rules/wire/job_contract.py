@@ -1,0 +1,96 @@
+"""Callers' JSON about jobs <-> values. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+from typing import Annotated, NoReturn
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from polysync_core.rules.rows.job_entity import decode_pass, encode_pass
+from polysync_core.rules.wire.http_contract import Call, FlagWord, decode_body, decode_workspace, read_flag
+from polysync_core.values.errors import FieldProblem, InvalidRequest, ParameterReadOnly
+from polysync_core.values.job import FULL_REFRESH, Direction, DiscoveryPass, FullRefresh
+
+MAX_CONTINUATION = 16_000
+
+
+def _read_direction(value: object) -> object:
+    if isinstance(value, str) and value in set(Direction):
+        return Direction(value)
+    raise PydanticCustomError("direction", f"must be one of {', '.join(Direction)}")
+
+
+def _need_flag(value: object) -> object:
+    return read_flag("" if value is None else value)
+
+
+class DiscoverBody(BaseModel):
+    """The body of a discovery. Everything is optional, and may stand in the query instead."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    workspace: str | None = None
+    continuation: Annotated[str | None, Field(max_length=MAX_CONTINUATION)] = None
+
+
+class ParameterBody(BaseModel):
+    """The body of a PUT of a parameter."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    value: Annotated[bool, BeforeValidator(_need_flag, json_schema_input_type=bool | FlagWord)]
+    direction: Annotated[Direction, BeforeValidator(_read_direction, json_schema_input_type=Direction)] = (
+        Direction.INPUT
+    )
+    workspace: str | None = None
+
+
+def decode_discover(call: Call, workspaces: tuple[str, ...], now: datetime) -> tuple[str, DiscoveryPass | None]:
+    """The workspace to discover, and where to go on (None: from the beginning)."""
+    body = decode_body(call, DiscoverBody, "a discovery")
+    workspace = decode_workspace(call, workspaces, body.workspace, query=("continuation",)) or workspaces[0]
+    in_query = call.query.get("continuation")
+    if body.continuation is not None and in_query not in {None, body.continuation}:
+        _refuse("continuation", "differs between query and body; give it once")
+    given = body.continuation if in_query is None else in_query
+    return workspace, None if given is None else decode_continuation(given, workspace, now)
+
+
+def decode_parameter(call: Call, workspaces: tuple[str, ...]) -> tuple[str | None, FullRefresh]:
+    """The workspace that is named, and the user's full_refresh. ParameterReadOnly for any other parameter."""
+    name = call.route.get("name", "")
+    if name != FULL_REFRESH:
+        raise ParameterReadOnly(
+            f"The parameter {name[:200]} belongs to the pipeline's definition; only {FULL_REFRESH} can be set here. "
+            "Edit the pipeline in Databricks, then Sync Parameters: POST /api/jobs/{pipeline_id}/sync."
+        )
+    body = decode_body(call, ParameterBody, "a parameter")
+    workspace = decode_workspace(call, workspaces, body.workspace)
+    return workspace, FullRefresh(value=body.value, direction=body.direction)
+
+
+def encode_continuation(workspace: str, rest: DiscoveryPass) -> str:
+    """What a caller hands back to go on: opaque, and only good for its workspace."""
+    said = {"workspace": workspace, **encode_pass(rest)}
+    return base64.urlsafe_b64encode(json.dumps(said, separators=(",", ":")).encode()).decode()
+
+
+def decode_continuation(given: str, workspace: str, now: datetime) -> DiscoveryPass:
+    """Read a continuation; InvalidRequest when it is none of ours, or of another workspace."""
+    try:
+        said = json.loads(base64.urlsafe_b64decode(given.encode("ascii")))
+        rest = decode_pass(said)
+        is_ours = said["workspace"] == workspace and rest.began_at <= now
+    except (ValueError, TypeError, KeyError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        _refuse("continuation", f"must be the continuation of an earlier discovery of workspace {workspace}")
+    return rest
+
+
+def _refuse(name: str, allowed: str) -> NoReturn:
+    raise InvalidRequest(FieldProblem(field=name, allowed=allowed))

@@ -1,0 +1,201 @@
+"""What the examples of the OpenAPI document show: example values, through the encoders of the real answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from polysync_core.rules.wire.addresses import Addresses, await_token, update_url
+from polysync_core.rules.wire.job_document import encode_job_document, encode_report
+from polysync_core.rules.wire.run_document import encode_document, encode_outcome
+from polysync_core.values.callback import Callback, CallbackKind, CallbackState
+from polysync_core.values.errors import (
+    BodyTooLarge,
+    CallbacksNotOwed,
+    DatabricksError,
+    DatabricksUnreachable,
+    FieldProblem,
+    InvalidRequest,
+    JobNotFound,
+    JobTooLarge,
+    KeyInFlight,
+    KeyReused,
+    ParameterReadOnly,
+    PermissionRefused,
+    RowUnreadable,
+    RunNotFound,
+    SettingsError,
+    StartUnknown,
+    StorageUnavailable,
+    TokenUnavailable,
+    TooManyCallbacks,
+    UpdateConflict,
+)
+from polysync_core.values.ids import RunId
+from polysync_core.values.job import Change, ChangeKind, Counts, Direction, DiscoveryReport, FullRefresh, Job, Tally
+from polysync_core.values.run import Attempt, Run, RunError
+
+RUN_ID = RunId("8279d543-063c-4d63-9926-dae38e35ce8b", "557aafb1-3ba0-4a2f-9b2c-6f4b2d2a3f10")
+AWAIT_TOKEN = await_token(b"an example", RUN_ID)
+KEY = "nightly-orders-2026-11-22"
+CONTINUATION = "cmVjZW50fDI1MTY4MTA1NjQwMDAwMDB8"
+_WORKSPACE, _WORKSPACE_URL = "default", "https://adb-1234567890123456.7.azuredatabricks.net"
+_ADDRESSES = Addresses("https://polysync.example.com")
+_BEGAN = datetime(2026, 11, 22, 2, 0, 4, 312_000, tzinfo=UTC)
+_ENDED = _BEGAN + timedelta(minutes=14, seconds=8)
+_CALLBACK = Callback(callback_id="1", kind=CallbackKind.WEBHOOK, host="prod-01.westeurope.logic.azure.com")
+_REASON = "Table orders_raw was not found: [TABLE_OR_VIEW_NOT_FOUND]."
+
+
+def _attempt(state: str | None) -> Attempt:
+    return Attempt(update_id=RUN_ID.update_id, state=state, cause="API_CALL", created_at=_BEGAN)
+
+
+_RUNNING = Run(
+    run_id=RUN_ID,
+    workspace=_WORKSPACE,
+    full_refresh=True,
+    accepted_at=_BEGAN,
+    seen_at=_ENDED,
+    updated_at=_BEGAN + timedelta(seconds=41),
+    attempts=(_attempt("RUNNING"),),
+    pipeline_name="Orders",
+    ignored_parameters=("region",),
+    started_at=_BEGAN,
+    callbacks=(_CALLBACK,),
+)
+_ACCEPTED = replace(_RUNNING, attempts=(Attempt(update_id=RUN_ID.update_id, state=None),), started_at=None)
+
+
+def _ended(state: str | None, error: RunError | None = None) -> Run:
+    return replace(
+        _RUNNING,
+        attempts=(_attempt(state),),
+        updated_at=_ENDED,
+        finished_at=_ENDED,
+        error=error,
+        callbacks=(replace(_CALLBACK, state=CallbackState.DELIVERED, tries=1),),
+    )
+
+
+def _document(run: Run) -> dict[str, object]:
+    return encode_document(run, workspace_url=_WORKSPACE_URL, addresses=_ADDRESSES, now=_ENDED, stale_since=None)
+
+
+def _outcome(run: Run) -> object:
+    return encode_outcome(run, _document(run), f"/api/runs/{RUN_ID}/result").body
+
+
+RUNNING, SUCCEEDED = _document(_RUNNING), _document(_ended("COMPLETED"))
+REDELIVERED = _document(
+    replace(_ended("COMPLETED"), callbacks=(replace(_CALLBACK, state=CallbackState.DUE, next_attempt_at=_ENDED),))
+)
+STARTED = _document(_ACCEPTED) | {"resultUrl": _ADDRESSES.result_url(RUN_ID, AWAIT_TOKEN)}
+STOPPING = _document(replace(_RUNNING, attempts=(_attempt("STOPPING"),), cancel_requested_at=_ENDED))
+FAILED = _outcome(_ended("FAILED", RunError(code="Failed", message=_REASON)))
+CANCELLED = _outcome(_ended("CANCELED"))
+GIVEN_UP = _outcome(
+    _ended(None, RunError(code="RunLost", message="Given up: Databricks answers that this update does not exist."))
+)
+RUNS = {"items": [RUNNING], "continuation": CONTINUATION}
+
+_JOB = Job(
+    workspace=_WORKSPACE,
+    pipeline_id=RUN_ID.pipeline_id,
+    name="Orders",
+    imported_at=_BEGAN - timedelta(days=3),
+    synced_at=_BEGAN,
+    parameters={"photon": True, "spark.sql.shuffle.partitions": 200},
+    full_refresh=FullRefresh(value=True, direction=Direction.INPUT),
+)
+JOB = encode_job_document(_JOB, workspace_url=_WORKSPACE_URL, synced_at=_BEGAN)
+JOBS = {"items": [JOB], "continuation": None}
+REPORT = encode_report(
+    DiscoveryReport(
+        workspace=_WORKSPACE,
+        tally=Tally(jobs=Counts(changed=1), parameters=Counts(changed=1, unchanged=1)),
+        changes=(
+            Change(
+                job=RUN_ID.pipeline_id,
+                parameter="spark.sql.shuffle.partitions",
+                kind=ChangeKind.CHANGED,
+                before=100,
+                after=200,
+            ),
+        ),
+    ),
+    None,
+)
+_CHECKS = (
+    *(("settings", "valid"), ("storage", "answers")),
+    *(("token", "Entra ID gives one"), ("workspace default", "answers")),
+)
+_HEALTHY = [{"name": name, "ok": True, "message": message} for name, message in _CHECKS]
+HEALTHY = {"status": "ok", "checks": _HEALTHY}
+FAILING = {
+    "status": "failing",
+    "checks": [*_HEALTHY, {"name": "sweep default", "ok": False, "message": "900 s ago, 2 active, 0 not seen"}],
+}
+
+# --- errors, as they are raised
+
+INVALID = InvalidRequest(FieldProblem(field="workspace", allowed="must be one of default, finance", given='"finanace"'))
+TOO_LARGE = BodyTooLarge(FieldProblem(field="body", allowed="must be at most 64 KB", given="70000 bytes"))
+RUN_UNKNOWN = RunNotFound(f"There is no run {RUN_ID}.")
+JOB_UNKNOWN = JobNotFound(RUN_ID.pipeline_id, _WORKSPACE)
+JOB_TOO_LARGE = JobTooLarge(f"The configuration of pipeline {RUN_ID.pipeline_id} does not fit into a row.")
+READ_ONLY = ParameterReadOnly(
+    "The parameter photon belongs to the pipeline's definition; only full_refresh can be set here. Edit the pipeline "
+    "in Databricks, then Sync Parameters: POST /api/jobs/{pipeline_id}/sync."
+)
+CONFLICT = UpdateConflict(
+    f"Update {RUN_ID.update_id} of pipeline {RUN_ID.pipeline_id} is active. Wait for it, cancel it, or send "
+    '"onConflict": "attach" to join it.',
+    active={
+        "updateId": RUN_ID.update_id,
+        "state": "RUNNING",
+        "updateUrl": update_url(_WORKSPACE_URL, RUN_ID),
+        "runId": str(RUN_ID),
+    },
+    retry_after_seconds=15,
+)
+TOO_MANY_CALLBACKS = TooManyCallbacks(f"Run {RUN_ID} has 20 callbacks already.")
+STILL_ACTIVE = CallbacksNotOwed(f"Run {RUN_ID} is active; its callbacks are sent when it finishes.")
+KEY_REUSED = KeyReused("This Idempotency-Key came with another request before; use a new key for a new start.")
+KEY_IN_FLIGHT = KeyInFlight(
+    "The first request with this Idempotency-Key is still being handled; repeat it with the same key.",
+    retry_after_seconds=15,
+)
+START_UNKNOWN = StartUnknown(
+    "Databricks did not answer in time. Whether the update was started is not known yet; it was not repeated. The app "
+    "keeps looking: repeat the request with the same Idempotency-Key, or look at the pipeline's runs.",
+    retry_after_seconds=30,
+)
+SETTINGS = SettingsError(["DATABRICKS_HOST: is missing."])
+UNSET = {"status": "failing", "checks": [{"name": "settings", "ok": False, "message": SETTINGS.detail}]}
+STORAGE = StorageUnavailable("Table Storage did not answer in time.")
+ROW_UNREADABLE = RowUnreadable(f"The row of job {RUN_ID.pipeline_id} cannot be read. Sync Parameters writes it anew.")
+NO_TOKEN = TokenUnavailable("Entra ID gave no token.")
+
+
+def _refused(status: int, error_code: str, says: str, retry_after_seconds: int | None = None) -> DatabricksError:
+    return DatabricksError(
+        f"Databricks answered {status}: {says}",
+        databricks_status=status,
+        error_code=error_code,
+        says=says,
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
+DATABRICKS = (
+    _refused(400, "INVALID_PARAMETER_VALUE", "The target schema does not exist."),
+    PermissionRefused("User does not have permission.", databricks_status=403, error_code="PERMISSION_DENIED"),
+    _refused(404, "RESOURCE_DOES_NOT_EXIST", "The specified pipeline was not found."),
+    _refused(429, "REQUEST_LIMIT_EXCEEDED", "Too many requests.", retry_after_seconds=33),
+    _refused(500, "INTERNAL_ERROR", "Something is wrong."),
+    DatabricksUnreachable("No connection to Databricks could be made.", was_sent=False),
+    NO_TOKEN,
+)
+NOT_PERMITTED = DATABRICKS[1]
+NO_ANSWER = DatabricksUnreachable("Databricks did not answer in time.", was_sent=True)

@@ -1,0 +1,71 @@
+"""The routes of jobs: what each takes, what it answers, which errors it raises."""
+
+from __future__ import annotations
+
+from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
+from polysync_core.rules.wire.openapi import examples
+from polysync_core.rules.wire.openapi.answers import DiscoveryReport, Job, JobList
+from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, NOTHING, Body, Operation, ok
+
+_JOB_ERRORS = (examples.JOB_UNKNOWN, examples.STORAGE, examples.ROW_UNREADABLE)
+JOB_ROUTES = (
+    Operation(
+        name="discover_jobs",
+        method="POST",
+        path="jobs/discover",
+        tag="jobs",
+        summary="Import the workspace's pipelines as jobs and sync their parameters",
+        description="Answers within 50 s; what is left goes on with the continuation of the report.",
+        parameters=("workspace", "discovery"),
+        body=Body(model=DiscoverBody, examples={"from the beginning": {}}),
+        answers=(ok("What it came to.", DiscoveryReport, complete=examples.REPORT),),
+        errors=(*BODY_ERRORS, *examples.DATABRICKS, examples.STORAGE, examples.NO_ANSWER),
+    ),
+    Operation(
+        name="sync_parameters",
+        method="POST",
+        path="jobs/{pipeline_id}/sync",
+        tag="jobs",
+        summary="Sync Parameters of one job",
+        parameters=("pipeline_id", "workspace"),
+        body=NOTHING,
+        answers=(ok("What it came to.", DiscoveryReport, synced=examples.REPORT),),
+        errors=(*BODY_ERRORS, *_JOB_ERRORS, *examples.DATABRICKS, examples.JOB_TOO_LARGE, examples.NO_ANSWER),
+    ),
+    Operation(
+        name="list_jobs",
+        method="GET",
+        path="jobs",
+        tag="jobs",
+        summary="List jobs, by pipeline id",
+        parameters=("limit", "continuation", "workspace"),
+        answers=(ok("Jobs.", JobList, jobs=examples.JOBS),),
+        errors=(examples.INVALID, examples.STORAGE),
+    ),
+    Operation(
+        name="get_job",
+        method="GET",
+        path="jobs/{pipeline_id}",
+        tag="jobs",
+        summary="See a job with its parameters",
+        parameters=("pipeline_id", "workspace"),
+        answers=(ok("The job.", Job, job=examples.JOB),),
+        errors=(examples.INVALID, *_JOB_ERRORS),
+    ),
+    Operation(
+        name="set_parameter",
+        method="PUT",
+        path="jobs/{pipeline_id}/parameters/{name}",
+        tag="jobs",
+        summary="Set what a start sends that does not say itself",
+        description="Only `full_refresh` can be set; all others belong to the pipeline's definition in Databricks.",
+        parameters=("pipeline_id", "name", "workspace"),
+        body=Body(
+            model=ParameterBody,
+            examples={"always reprocess": {"value": True, "direction": "Input"}, "as a string": {"value": "false"}},
+            required=True,
+        ),
+        answers=(ok("The job.", Job, job=examples.JOB),),
+        errors=(*BODY_ERRORS, *_JOB_ERRORS, examples.READ_ONLY),
+    ),
+)

@@ -1,0 +1,42 @@
+"""Every route of the app."""
+
+from __future__ import annotations
+
+from polysync_core.rules.wire.openapi import examples
+from polysync_core.rules.wire.openapi.answers import Health
+from polysync_core.rules.wire.openapi.job_routes import JOB_ROUTES
+from polysync_core.rules.wire.openapi.operation import Answer, Operation, ok
+from polysync_core.rules.wire.openapi.run_routes import RUN_ROUTES
+
+_APP_ROUTES = (
+    Operation(
+        name="health",
+        method="GET",
+        path="health",
+        tag="app",
+        summary="See whether everything that the app depends on answers",
+        answers=(
+            ok("It does.", Health, ok=examples.HEALTHY),
+            Answer(
+                status=503,
+                description="It does not. While a setting is wrong, `settings` is the only check.",
+                model=Health,
+                examples={"failing": examples.FAILING, "wrong settings": examples.UNSET},
+            ),
+        ),
+        is_anonymous=True,
+        tells_settings=True,
+    ),
+    Operation(
+        name="openapi",
+        method="GET",
+        path="openapi.json",
+        tag="app",
+        summary="This document",
+        answers=(
+            Answer(status=200, description="OpenAPI 3.1.", model=None, examples={"begins": {"openapi": "3.1.0"}}),
+        ),
+        is_anonymous=True,
+    ),
+)
+OPERATIONS = (*RUN_ROUTES, *JOB_ROUTES, *_APP_ROUTES)

@@ -1,0 +1,145 @@
+"""The routes of runs: what each takes, what it answers, which errors it raises."""
+
+from __future__ import annotations
+
+from polysync_core.rules.wire.openapi import examples
+from polysync_core.rules.wire.openapi.answers import Run, RunList, StartedRun, UnhappyEnd
+from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, NOTHING, Answer, Body, Operation, ok
+from polysync_core.rules.wire.start_contract import StartBody
+
+_WAIT = ("Operation-Location", "Retry-After")
+_RUN_ERRORS = (examples.RUN_UNKNOWN, examples.STORAGE)
+_CANCELLED = (
+    Answer(status=202, description="A stop was asked for.", model=Run, examples={"stopping": examples.STOPPING}),
+    ok(
+        "The run was finished already; or the key is that of an attached start, whose caller waits no more.",
+        Run,
+        finished=examples.SUCCEEDED,
+    ),
+)
+RUN_ROUTES = (
+    Operation(
+        name="start_update",
+        method="POST",
+        path="pipelines/{pipeline_id}/updates",
+        tag="runs",
+        summary="Start an update of a pipeline",
+        description="Answers before the update is done: wait at `Location`, look at `Operation-Location`, or ask for a "
+        "callback.",
+        parameters=("pipeline_id", "workspace", "Idempotency-Key"),
+        body=Body(
+            model=StartBody,
+            examples={
+                "as the mission sends it": {"pipeline_id": examples.RUN_ID.pipeline_id, "full_refresh": True},
+                "as Data Factory interpolates it": {"full_refresh": "true"},
+                "as configured": {},
+                "called back": {"callbackUrl": "https://prod-01.westeurope.logic.azure.com/workflows/1?sig=secret"},
+                "joining": {"onConflict": "attach", "timeoutMinutes": 90, "followRetries": True},
+                "with parameters": {"parameters": {"full_refresh": "false", "region": "eu"}},
+            },
+        ),
+        answers=(
+            Answer(
+                status=202,
+                description="The update was started, or joined. No `Location` where `callBackUri` was given.",
+                model=StartedRun,
+                examples={"accepted": examples.STARTED},
+                headers=_WAIT,
+                may_headers=("Location",),
+            ),
+        ),
+        errors=(
+            *BODY_ERRORS,
+            *_RUN_ERRORS,
+            *(examples.CONFLICT, examples.TOO_MANY_CALLBACKS, examples.KEY_REUSED, examples.KEY_IN_FLIGHT),
+            *(*examples.DATABRICKS, examples.START_UNKNOWN),
+        ),
+    ),
+    Operation(
+        name="cancel_pipeline",
+        method="POST",
+        path="pipelines/{pipeline_id}/cancel",
+        tag="runs",
+        summary="Cancel the run that a key's start made, or the pipeline's active run",
+        parameters=("pipeline_id", "workspace", "Idempotency-Key"),
+        body=NOTHING,
+        answers=_CANCELLED,
+        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.NOT_PERMITTED, examples.KEY_IN_FLIGHT),
+    ),
+    Operation(
+        name="list_runs",
+        method="GET",
+        path="runs",
+        tag="runs",
+        summary="List runs, newest first",
+        parameters=("status", "pipelineId", "active", "limit", "continuation", "workspace"),
+        answers=(ok("Runs.", RunList, runs=examples.RUNS),),
+        errors=(examples.INVALID, examples.STORAGE),
+    ),
+    Operation(
+        name="get_run",
+        method="GET",
+        path="runs/{run_id}",
+        tag="runs",
+        summary="See how a run stands",
+        description="200 as long as the run is known, however it ended.",
+        parameters=("run_id", "workspace"),
+        answers=(ok("The run.", Run, running=examples.RUNNING, succeeded=examples.SUCCEEDED),),
+        errors=(examples.INVALID, *_RUN_ERRORS),
+    ),
+    Operation(
+        name="await_run",
+        method="GET",
+        path="runs/{run_id}/result",
+        tag="runs",
+        summary="Wait for the end of a run",
+        description="The `Location` of a start. The token in it is the access; no key is needed.",
+        parameters=("run_id", "token", "workspace"),
+        answers=(
+            ok("The update completed.", Run, succeeded=examples.SUCCEEDED),
+            Answer(
+                status=202,
+                description="It goes on; ask again.",
+                model=Run,
+                examples={"running": examples.RUNNING},
+                headers=("Location", *_WAIT),
+            ),
+            Answer(status=424, description="It failed.", model=UnhappyEnd, examples={"failed": examples.FAILED}),
+            Answer(
+                status=409,
+                description="It was cancelled.",
+                model=UnhappyEnd,
+                examples={"cancelled": examples.CANCELLED},
+            ),
+            Answer(
+                status=410, description="It was given up.", model=UnhappyEnd, examples={"given up": examples.GIVEN_UP}
+            ),
+        ),
+        errors=(examples.INVALID, *_RUN_ERRORS),
+        is_anonymous=True,
+    ),
+    Operation(
+        name="cancel_run",
+        method="POST",
+        path="runs/{run_id}/cancel",
+        tag="runs",
+        summary="Cancel a run",
+        parameters=("run_id", "workspace"),
+        body=NOTHING,
+        answers=_CANCELLED,
+        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.NOT_PERMITTED),
+    ),
+    Operation(
+        name="redeliver",
+        method="POST",
+        path="runs/{run_id}/callbacks/redeliver",
+        tag="runs",
+        summary="Send the callbacks of a finished run again",
+        parameters=("run_id", "workspace"),
+        body=NOTHING,
+        answers=(
+            Answer(status=202, description="They are owed again.", model=Run, examples={"owed": examples.REDELIVERED}),
+        ),
+        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.STILL_ACTIVE),
+    ),
+)

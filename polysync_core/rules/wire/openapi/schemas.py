@@ -1,0 +1,81 @@
+"""The schemas of the OpenAPI document: the bodies by the very models that check requests, the answers by theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
+from polysync_core.rules.wire.openapi.answers import (
+    DiscoveryReport,
+    Health,
+    Job,
+    JobList,
+    Problem,
+    Run,
+    RunList,
+    StartedRun,
+    UnhappyEnd,
+)
+from polysync_core.rules.wire.start_contract import StartBody
+
+_BODIES: tuple[type[BaseModel], ...] = (StartBody, DiscoverBody, ParameterBody)
+_ANSWERS: tuple[type[BaseModel], ...] = (
+    *(Run, StartedRun, UnhappyEnd, RunList),
+    *(Job, JobList, DiscoveryReport, Health, Problem),
+)
+_WORKSPACE = "One of several workspaces, by name. Left out: the default."
+_MEANINGS = {
+    "StartBody": {
+        "full_refresh": "Reprocess all data. Left out: what the job's stored parameter says, else false.",
+        "pipeline_id": "The same as in the path.",
+        "parameters": "full_refresh in it counts as if it stood beside it. The others come back in ignoredParameters; "
+        "none of them is sent, and a repeat with the same Idempotency-Key has to give them the same values.",
+        "callBackUri": "Where Data Factory's WebHook activity is called back. Not together with callbackUrl.",
+        "callbackUrl": "Where the run document is posted once the run has finished, with the headers webhook-id (the "
+        "same on each repeat), webhook-timestamp and, if the app has a secret, webhook-signature (Standard Webhooks). "
+        "Not together with callBackUri.",
+        "onConflict": "With an active update: `fail` (the default) answers 409, `attach` joins it if it is what was "
+        "asked for.",
+        "timeoutMinutes": "A stop is asked for when the update takes longer than this.",
+        "followRetries": "Databricks' automatic retries of a failed update become attempts of the same run.",
+        "workspace": _WORKSPACE,
+    },
+    "DiscoverBody": {
+        "workspace": _WORKSPACE,
+        "continuation": "That of an earlier report, to go on from there.",
+    },
+    "ParameterBody": {
+        "value": "What a start sends that does not say itself.",
+        "direction": "A parameter with direction Output is never sent.",
+        "workspace": _WORKSPACE,
+    },
+}
+"""What the fields of the bodies mean. Not at the models: reading docstrings off them costs 20 ms at each cold start."""
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without a title on each field that only repeats its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+def component_schemas() -> dict[str, Any]:
+    """All schemas, by the name under which others refer to them."""
+    _, generated = models_json_schema(
+        [*((model, "validation") for model in _BODIES), *((model, "serialization") for model in _ANSWERS)],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_Untitled,
+    )
+    schemas: dict[str, Any] = generated["$defs"]
+    for name, meanings in _MEANINGS.items():
+        for field, meaning in meanings.items():
+            schemas[name]["properties"][field]["description"] = meaning
+    return schemas
+
+
+def ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}

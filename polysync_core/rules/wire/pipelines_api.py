@@ -1,0 +1,324 @@
+"""The Pipelines API 2.0 as values: what is sent, and how an answer is read. No I/O.
+
+Source of every call: https://docs.databricks.com/api/azure/workspace/pipelines. Reading is lenient where Databricks may
+change (new states, missing fields) and strict where a wrong reading would harm (an update id that is none).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from polysync_core.rules.decisions.parameters import well_formed
+from polysync_core.values.databricks import (
+    ErrorEvent,
+    Failure,
+    ListedPipeline,
+    PipelinesPage,
+    PipelineSpec,
+    SeenUpdate,
+    UpdatesPage,
+)
+from polysync_core.values.errors import DatabricksError, PermissionRefused
+from polysync_core.values.ids import RunId, is_id
+from polysync_core.values.run import JsonObject
+
+API = "/api/2.0"
+PAGE_SIZE = 100
+EVENTS_PAGE_SIZE = 250
+NO_SUCH_ROUTE = "ENDPOINT_NOT_FOUND"
+"""The error_code of a 404 that is about the route, not about what it names."""
+_MAX_STATE = 64
+_MAX_SAID = 1000
+_YEARS = range(1601, 9999)
+"""Table Storage holds no time before 1601; in 9999 none can be added to."""
+START_HINTS = {
+    400: "When an update is refused with 400 at once, the pipeline is idle and a required Databricks resource "
+    "(target storage, cluster policy) is missing: look at the pipeline's page in Databricks.",
+    404: "A pipeline's id is in its settings in Databricks, and in GET /api/jobs once it was discovered.",
+}
+"""What helps after a refused start, by Databricks' status; 400 is the mission's own hint."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiRequest:
+    """One call. `route` is its path as a template: for logs and counts, without ids.
+
+    `may_be_empty`: its success needs to say nothing. Of any other an empty body would pass for an empty listing.
+    """
+
+    method: str
+    route: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: JsonObject | None = None
+    may_be_empty: bool = False
+
+
+def start_update(pipeline_id: str, full_refresh: bool) -> ApiRequest:
+    """The mission's trigger body, and nothing else in it."""
+    return ApiRequest(
+        method="POST",
+        route="/pipelines/{pipeline_id}/updates",
+        path=f"{API}/pipelines/{pipeline_id}/updates",
+        body={"pipeline_id": pipeline_id, "full_refresh": full_refresh},
+    )
+
+
+def get_update(run_id: RunId) -> ApiRequest:
+    return ApiRequest(
+        method="GET",
+        route="/pipelines/{pipeline_id}/updates/{update_id}",
+        path=f"{API}/pipelines/{run_id.pipeline_id}/updates/{run_id.update_id}",
+    )
+
+
+def list_updates(pipeline_id: str, page_token: str | None = None) -> ApiRequest:
+    """Newest first."""
+    return ApiRequest(
+        method="GET",
+        route="/pipelines/{pipeline_id}/updates",
+        path=f"{API}/pipelines/{pipeline_id}/updates",
+        query=_page_query(page_token),
+    )
+
+
+def list_pipelines(page_token: str | None = None, page_size: int = PAGE_SIZE) -> ApiRequest:
+    """By id (Databricks' default). At most 100 a page: it answers more with an error."""
+    return ApiRequest(
+        method="GET", route="/pipelines", path=f"{API}/pipelines", query=_page_query(page_token, page_size)
+    )
+
+
+def get_pipeline(pipeline_id: str) -> ApiRequest:
+    """The one call that tells a pipeline's `spec`."""
+    return ApiRequest(method="GET", route="/pipelines/{pipeline_id}", path=f"{API}/pipelines/{pipeline_id}")
+
+
+def stop_update(run_id: RunId) -> ApiRequest:
+    """The mission's cancel call; not every workspace knows this route."""
+    return ApiRequest(
+        method="POST",
+        route="/pipelines/{pipeline_id}/updates/{update_id}/stop",
+        path=f"{API}/pipelines/{run_id.pipeline_id}/updates/{run_id.update_id}/stop",
+        may_be_empty=True,
+    )
+
+
+def stop_pipeline(pipeline_id: str) -> ApiRequest:
+    """Stops whichever update is active, so only after a look that it is ours."""
+    return ApiRequest(
+        method="POST",
+        route="/pipelines/{pipeline_id}/stop",
+        path=f"{API}/pipelines/{pipeline_id}/stop",
+        may_be_empty=True,
+    )
+
+
+def list_error_events(pipeline_id: str) -> ApiRequest:
+    """The newest error events of a pipeline. Only the filter on the level is documented; 250 a page is the most."""
+    return ApiRequest(
+        method="GET",
+        route="/pipelines/{pipeline_id}/events",
+        path=f"{API}/pipelines/{pipeline_id}/events",
+        query={"filter": "level='ERROR'", "order_by": "timestamp desc", "max_results": str(EVENTS_PAGE_SIZE)},
+    )
+
+
+def _page_query(page_token: str | None, page_size: int = PAGE_SIZE) -> Mapping[str, str]:
+    query = {"max_results": str(page_size)}
+    if page_token:
+        query["page_token"] = page_token
+    return query
+
+
+# --- answers
+
+
+def decode_answer(request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes) -> JsonObject:
+    """The JSON object of a successful answer; no text in it holds half a surrogate pair.
+
+    Raises DatabricksError for a status of 300 or more and for a success that is anything else (502), PermissionRefused
+    for 401 and 403.
+    """
+    is_empty = request.may_be_empty and status < 300 and not body.strip()
+    payload = {} if is_empty else _json_object(body)
+    if status >= 300:
+        raise _decode_error(status, headers, body, payload)
+    if payload is None:
+        raise DatabricksError(
+            f"Databricks answered {status} with something that is no JSON object.", databricks_status=status
+        )
+    return payload
+
+
+def refuses_token(status: int, body: bytes) -> bool:
+    """Whether a 401 or 403 is about the token rather than about a permission.
+
+    A refused permission is JSON with an error_code; a token that is no longer valid is answered with 401, or with 403
+    and a page or a line of text (seen: "Invalid access token").
+    """
+    return status == 401 or (status == 403 and "error_code" not in (_json_object(body) or {}))
+
+
+def decode_update_id(payload: JsonObject) -> str:
+    """The new update's id. DatabricksError when the answer holds none: then nobody knows what was started."""
+    update_id = payload.get("update_id")
+    if isinstance(update_id, str) and is_id(update_id):
+        return update_id
+    raise DatabricksError("Databricks answered the start without a usable update_id.", databricks_status=200)
+
+
+def decode_update(payload: JsonObject, run_id: RunId) -> SeenUpdate:
+    """Read the answer of GET /pipelines/{id}/updates/{uid}. DatabricksError when it is about any other update.
+
+    A pipeline's id is the caller's, whose letters may be of another case than Databricks'.
+    """
+    entry = payload.get("update")
+    seen = _seen_update(entry)
+    if not isinstance(entry, dict) or seen is None:
+        raise DatabricksError("Databricks answered without the update that was asked for.", databricks_status=200)
+    pipeline_id = str(entry.get("pipeline_id") or run_id.pipeline_id)
+    if seen.update_id != run_id.update_id or pipeline_id.lower() != run_id.pipeline_id.lower():
+        raise DatabricksError("Databricks answered with another update than was asked for.", databricks_status=200)
+    return seen
+
+
+def decode_updates_page(payload: JsonObject) -> UpdatesPage:
+    return UpdatesPage(updates=_seen_updates(payload.get("updates")), next_page_token=_token(payload))
+
+
+def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
+    """Read a page of GET /pipelines; an entry without a usable id is left out."""
+    pipelines = []
+    for entry in _objects(payload.get("statuses")):
+        pipeline_id = entry.get("pipeline_id")
+        if isinstance(pipeline_id, str) and is_id(pipeline_id):
+            pipelines.append(
+                ListedPipeline(
+                    pipeline_id=pipeline_id,
+                    name=_text(entry.get("name")),
+                    latest_updates=_seen_updates(entry.get("latest_updates")),
+                )
+            )
+    return PipelinesPage(pipelines=tuple(pipelines), next_page_token=_token(payload))
+
+
+def decode_pipeline(payload: JsonObject) -> PipelineSpec:
+    """Read the answer of GET /pipelines/{id}. DatabricksError without a spec: it would pass for an empty one."""
+    spec = payload.get("spec")
+    if not isinstance(spec, dict):
+        raise DatabricksError("Databricks answered without the pipeline's spec.", databricks_status=200)
+    return PipelineSpec(name=_text(payload.get("name")) or _text(spec.get("name")), spec=spec)
+
+
+def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
+    """Read a page of events; what is no error, or no event, is left out."""
+    events = []
+    for entry in _objects(payload.get("events")):
+        error, origin = entry.get("error"), entry.get("origin")
+        if isinstance(error, dict):
+            failures = tuple(
+                Failure(class_name=_text(failure.get("class_name")), message=_text(failure.get("message")))
+                for failure in _objects(error.get("exceptions"))
+            )
+            update_id = _text(origin.get("update_id")) if isinstance(origin, dict) else None
+            events.append(ErrorEvent(update_id=update_id, fatal=error.get("fatal") is True, failures=failures))
+    return tuple(events)
+
+
+def _seen_updates(value: object) -> tuple[SeenUpdate, ...]:
+    return tuple(seen for entry in _objects(value) if (seen := _seen_update(entry)) is not None)
+
+
+def _seen_update(value: object) -> SeenUpdate | None:
+    if not isinstance(value, dict):
+        return None
+    update_id = value.get("update_id")
+    if not (isinstance(update_id, str) and is_id(update_id)):
+        return None
+    full_refresh = value.get("full_refresh")
+    return SeenUpdate(
+        update_id=update_id,
+        state=_text(value.get("state")),
+        cause=_text(value.get("cause")),
+        created_at=_instant(value.get("creation_time")),
+        full_refresh=full_refresh if isinstance(full_refresh, bool) else None,
+    )
+
+
+def _instant(value: object) -> datetime | None:
+    """Epoch milliseconds: an int in one update, a string in the listing of pipelines, or (seen there) ISO 8601."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        if isinstance(value, str) and not value.isdecimal():
+            instant = datetime.fromisoformat(value)
+            instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+        else:
+            instant = datetime.fromtimestamp(int(value) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return instant if instant.year in _YEARS else None
+
+
+def _text(value: object) -> str | None:
+    return value[:_MAX_SAID] if isinstance(value, str) and value else None
+
+
+def _objects(value: object) -> list[JsonObject]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _token(payload: JsonObject) -> str | None:
+    """Whole, however long: half a token is none."""
+    token = payload.get("next_page_token")
+    return token if isinstance(token, str) and token else None
+
+
+def _json_object(body: bytes) -> JsonObject | None:
+    """Read as UTF-8. An escape may still make half a surrogate pair, which no log, row or address takes."""
+    try:
+        payload = json.loads(body.decode("utf-8-sig"))
+        if b"\\ud" in body.lower():
+            payload = json.loads(well_formed(json.dumps(payload, ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def _decode_error(status: int, headers: Mapping[str, str], body: bytes, payload: JsonObject | None) -> DatabricksError:
+    raw_code = None if payload is None else payload.get("error_code")
+    is_code = isinstance(raw_code, str | int) and not isinstance(raw_code, bool)
+    error_code = str(raw_code)[:_MAX_STATE] if is_code else None
+    says = _said(body, payload)
+    if status in {401, 403}:
+        return PermissionRefused(says, databricks_status=status, error_code=error_code)
+    return DatabricksError(
+        f"Databricks answered {status}{f' {error_code}' if error_code else ''}: {says or 'no reason given'}",
+        databricks_status=status,
+        error_code=error_code,
+        says=says,
+        does_not_exist=status == 404 and payload is not None and error_code != NO_SUCH_ROUTE,
+        route_unknown=status == 404 and (payload is None or error_code == NO_SUCH_ROUTE),
+        retry_after_seconds=_retry_after_seconds(headers),
+    )
+
+
+def _said(body: bytes, payload: JsonObject | None) -> str:
+    """Databricks' own words in one bounded line; of an HTML page only its text."""
+    if payload is not None:
+        message = payload.get("message")
+        text = message if isinstance(message, str) else ""
+    else:
+        text = re.sub(r"<[^>]*>", " ", body[:4000].decode("utf-8", "replace"))
+    return " ".join(text.split())[:_MAX_SAID]
+
+
+def _retry_after_seconds(headers: Mapping[str, str]) -> int | None:
+    """Whole seconds, as Databricks sends them; anything else counts as missing."""
+    value = headers.get("Retry-After", "").strip()
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 6 else None

@@ -1,0 +1,251 @@
+"""Send the callbacks that are owed and due, at least once each. A claim keeps two deliverers from sending the same one.
+
+Deliveries go side by side. Whoever answers slowly holds few of the threads and nothing else: a pass ends in time
+whatever receivers do, and what it did not begin is due in the next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from polysync_core.adapters.callback_sender import CallbackSender
+from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.rules.decisions import callback_rules
+from polysync_core.rules.decisions.callback_rules import TryResult
+from polysync_core.rules.wire.addresses import Addresses
+from polysync_core.rules.wire.run_document import encode_body, encode_document
+from polysync_core.values.callback import CallbackKind, CallbackState, HeldCallback, Waiter
+from polysync_core.values.errors import CallbacksNotOwed, PolysyncError, RowUnreadable, RunNotFound
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Run
+
+_log = logging.getLogger("polysync.deliver")
+PASS_SECONDS = 12.0
+"""Less than the timer's 15 s. A delivery that is under way then ends by itself, within 20 s of its beginning."""
+_THREADS, _THREADS_A_HOST = 32, 4
+_BACKLOG_A_HOST = 200
+"""So many due callbacks of one host are considered in a pass, so that a dead one hides no other."""
+
+
+class _Outcome(Enum):
+    DELIVERED = auto()
+    FAILED = auto()
+    NOT_OURS = auto()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryReport:
+    """What one pass did, in counts. `left`: due, and not begun or not ended in this pass."""
+
+    due: int
+    delivered: int
+    failed: int
+    left: int
+
+
+def deliver_callbacks(
+    accesses: Sequence[WorkspaceAccess],
+    sender: CallbackSender,
+    public_url: str | None,
+    *,
+    pass_seconds: float = PASS_SECONDS,
+) -> DeliveryReport:
+    """Send what is due in every workspace, in one pass of at most `pass_seconds`.
+
+    `public_url`: where callers find the app, if that is configured.
+    """
+    return _Pass(accesses, sender, public_url, pass_seconds).run()
+
+
+def redeliver(run_id: RunId, access: WorkspaceAccess) -> Run:
+    """Owe all callbacks of a finished run again, due at once, each with the webhook-id it had.
+
+    Raises RunNotFound, and CallbacksNotOwed while the run is active.
+    """
+    run = access.store.callbacks.owe_again(access.workspace.name, run_id, access.clock.now())
+    if run is None:
+        raise RunNotFound(f"There is no run {run_id}.")
+    if not run.is_finished:
+        raise CallbacksNotOwed(f"Run {run_id} is active; its callbacks are sent when it finishes.")
+    return run
+
+
+class _Pass:
+    def __init__(
+        self, accesses: Sequence[WorkspaceAccess], sender: CallbackSender, public_url: str | None, pass_seconds: float
+    ) -> None:
+        self._accesses = {access.workspace.name: access for access in accesses}
+        self._sender = sender
+        self._public_url = public_url
+        self._clock = accesses[0].clock
+        self._ends_at = self._clock.monotonic() + pass_seconds
+        self._sending_takes_seconds = pass_seconds * 2 / 3
+
+    def run(self) -> DeliveryReport:
+        due = self._gather()
+        outcomes = self._send_all(due)
+        report = DeliveryReport(
+            due=len(due),
+            delivered=outcomes[_Outcome.DELIVERED],
+            failed=outcomes[_Outcome.FAILED],
+            left=len(due) - outcomes.total(),
+        )
+        if due:
+            _log.info(
+                "callbacks: due=%d delivered=%d failed=%d left=%d",
+                report.due,
+                report.delivered,
+                report.failed,
+                report.left,
+                extra={"action": "deliver"},
+            )
+        return report
+
+    @property
+    def _seconds_left(self) -> float:
+        return self._ends_at - self._clock.monotonic()
+
+    # --- gather
+
+    def _gather(self) -> list[HeldCallback]:
+        """What is due, in the order of sending. A row that cannot be read is mended, and due in the next pass."""
+        found: list[HeldCallback] = []
+        of_host: Counter[str] = Counter()
+        for access in self._accesses.values():
+            try:
+                for held in access.store.callbacks.due(access.workspace.name, self._clock.now()):
+                    if isinstance(held, str):
+                        self._mend(held, access)
+                        continue
+                    of_host[held.owed.host] += 1
+                    if of_host[held.owed.host] <= _BACKLOG_A_HOST:
+                        found.append(held)
+                    if self._seconds_left < self._sending_takes_seconds:
+                        break
+            except PolysyncError as error:
+                _log.warning("due callbacks of workspace %s: %s", access.workspace.name, error.detail)
+        return list(callback_rules.take_turns(found))
+
+    def _mend(self, key: str, access: WorkspaceAccess) -> None:
+        _log.error("row %s cannot be read and is written anew", key, extra={"action": "deliver"})
+        try:
+            access.store.callbacks.restore(access.workspace.name, key)
+        except PolysyncError as error:
+            _log.warning("row %s could not be written anew: %s", key, error.detail, extra={"action": "deliver"})
+
+    # --- send
+
+    def _send_all(self, due: Sequence[HeldCallback]) -> Counter[_Outcome]:
+        """What became of those that ended in time."""
+        outcomes: Counter[_Outcome] = Counter()
+        waiting = list(due)
+        sending: dict[Future[_Outcome], str] = {}
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="callback")
+        try:
+            while (waiting or sending) and (seconds := self._seconds_left) > 0:
+                waiting = self._begin(waiting, sending, pool)
+                done, _ = wait(sending, timeout=seconds, return_when=FIRST_COMPLETED)
+                for future in done:
+                    del sending[future]
+                    outcomes[future.result()] += 1
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return outcomes
+
+    def _begin(
+        self, waiting: list[HeldCallback], sending: dict[Future[_Outcome], str], pool: ThreadPoolExecutor
+    ) -> list[HeldCallback]:
+        """Begin as many as there are threads for, and no more of one host than it may hold; gives the rest."""
+        of_host = Counter(sending.values())
+        rest = []
+        for held in waiting:
+            host = held.owed.host
+            if len(sending) < _THREADS and of_host[host] < _THREADS_A_HOST:
+                of_host[host] += 1
+                sending[pool.submit(self._send, held)] = host
+            else:
+                rest.append(held)
+        return rest
+
+    def _send(self, held: HeldCallback) -> _Outcome:
+        try:
+            return self._claim_and_send(held)
+        except PolysyncError as error:
+            self._log_trouble(held, error.detail)
+        except Exception:
+            _log.exception("a callback", extra={"run_id": str(held.owed.run_id), "action": "deliver"})
+        return _Outcome.FAILED
+
+    def _claim_and_send(self, held: HeldCallback) -> _Outcome:
+        access = self._accesses[held.owed.workspace]
+        claimed = access.store.callbacks.claim(held, self._clock.now())
+        if claimed is None:
+            return _Outcome.NOT_OURS
+        try:
+            return self._send_claimed(claimed, access)
+        except RowUnreadable as error:
+            self._put_off(claimed, error, access)
+            return _Outcome.FAILED
+
+    def _send_claimed(self, claimed: HeldCallback, access: WorkspaceAccess) -> _Outcome:
+        callbacks, workspace, run_id = access.store.callbacks, claimed.owed.workspace, claimed.owed.run_id
+        run = access.store.find_run(workspace, run_id)
+        waiter = callbacks.find_waiter(workspace, run_id, claimed.owed.callback_id)
+        if run is None or waiter is None:
+            callbacks.drop(claimed)
+            return _Outcome.NOT_OURS
+        result = self._try(run, waiter, access)
+        after = callbacks.save_try(
+            claimed,
+            lambda callback: callback_rules.decide_after_try(callback, claimed.owed, result, self._clock.now()),
+        )
+        if after is None:
+            return _Outcome.NOT_OURS
+        if after.state is CallbackState.DELIVERED:
+            return _Outcome.DELIVERED
+        self._log_trouble(claimed, f"{result.error} -> {after.state}")
+        return _Outcome.FAILED
+
+    def _put_off(self, claimed: HeldCallback, error: RowUnreadable, access: WorkspaceAccess) -> None:
+        """A spoilt row holds its callback up as a dead receiver would: tried again for a day, then given up."""
+        now = self._clock.now()
+        next_at = callback_rules.next_try_at(CallbackKind.WEBHOOK, claimed.owed.since or now, now)
+        if next_at is None:
+            access.store.callbacks.drop(claimed)
+            self._log_trouble(claimed, f"{error.detail} -> {CallbackState.GIVEN_UP}")
+        else:
+            access.store.callbacks.put_off(claimed, next_at)
+            self._log_trouble(claimed, f"{error.detail} -> {CallbackState.DUE}")
+
+    def _try(self, run: Run, waiter: Waiter, access: WorkspaceAccess) -> TryResult:
+        """One try. A bug in here counts as a failed one, so that it ends with the others."""
+        try:
+            return self._post(run, waiter, access)
+        except Exception:
+            _log.exception("a callback", extra={"run_id": str(run.run_id), "action": "deliver"})
+            return TryResult(status=None, trouble="a fault of the app, whose log holds the details")
+
+    def _post(self, run: Run, waiter: Waiter, access: WorkspaceAccess) -> TryResult:
+        now = self._clock.now()
+        document = encode_document(
+            run,
+            workspace_url=access.workspace.url,
+            addresses=Addresses(self._public_url or waiter.address.base_url),
+            now=now,
+            stale_since=None,
+        )
+        return self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
+
+    def _log_trouble(self, held: HeldCallback, trouble: str) -> None:
+        _log.warning(
+            "callback of run %s to %s: %s",
+            held.owed.run_id,
+            held.owed.host,
+            trouble,
+            extra={"run_id": str(held.owed.run_id), "action": "deliver"},
+        )

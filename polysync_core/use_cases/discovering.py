@@ -1,0 +1,238 @@
+"""Discovery: list the workspace's pipelines, read each one's configuration, bring the jobs into step.
+
+A discovery goes by pipeline id, 100 at a time: a page of the listing and the stored jobs of the same stretch of ids,
+side by side. Whatever stands in either is fetched; a stored job that the listing lacks is removed only if that fetch
+says that its pipeline does not exist. So nothing hangs on the listing being complete, or in order.
+
+It may end at any point and go on later: a DiscoveryPass holds how far it has come. What is in step is not written.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+
+from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.rules.decisions import discovery_rules
+from polysync_core.rules.decisions.discovery_rules import MAX_CHANGES, MAX_NOT_SYNCED
+from polysync_core.use_cases.fetching import Fetcher, OutOfTime
+from polysync_core.use_cases.syncing import JobKeeper, SeenPipeline
+from polysync_core.values.databricks import PipelinesPage
+from polysync_core.values.errors import DatabricksError, PolysyncError
+from polysync_core.values.job import Change, DiscoveryPass, DiscoveryReport, StoredJob, Tally
+
+CONNECTIONS = 16
+"""Calls to Databricks at a time."""
+_CHUNK = 100
+_SAVE_EVERY_SECONDS = 30.0
+"""How much of a scheduled discovery is done again, at most, when its process dies."""
+_log = logging.getLogger("polysync.discovery")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Candidate:
+    """A pipeline to look at: `listed_name` when the listing names it, `stored` when a job is kept for it."""
+
+    pipeline_id: str
+    listed_name: str | None
+    stored: StoredJob | None
+
+
+def discover(
+    access: WorkspaceAccess,
+    patterns: Sequence[str],
+    go_on_from: DiscoveryPass | None = None,
+    *,
+    seconds: float,
+    connections: int = CONNECTIONS,
+    scheduled: bool = False,
+) -> DiscoveryReport:
+    """Discover a workspace for at most `seconds` of Databricks' time, from the beginning or from `go_on_from`.
+
+    One that comes to its end writes one report row; a scheduled one also writes down how far it has come. A pipeline
+    that cannot be looked at keeps its job as it is, and is counted. Raises what Databricks and storage raise if nothing
+    was done before; else the report says how far it came.
+    """
+    return _Discovery(access, patterns, go_on_from, scheduled=scheduled).run(seconds, connections)
+
+
+class _Discovery:
+    def __init__(
+        self, access: WorkspaceAccess, patterns: Sequence[str], go_on_from: DiscoveryPass | None, *, scheduled: bool
+    ) -> None:
+        self._access = access
+        self._name = access.workspace.name
+        self._scheduled = scheduled
+        self._last = access.jobs.discoveries(self._name).last
+        self._keeper = JobKeeper(access, patterns, self._last)
+        self._pass = go_on_from or DiscoveryPass(began_at=access.clock.now())
+        self._skip_upto = self._pass.after
+        self._tally = Tally()
+        self._changes: list[Change] = []
+        self._saved_at = access.clock.monotonic()
+
+    def run(self, seconds: float, connections: int) -> DiscoveryReport:
+        clock = self._access.clock
+        began_at = clock.monotonic()
+        talk = self._access.databricks.converse(seconds)
+        with Fetcher(talk, clock, connections) as fetcher:
+            complete = self._go_as_far_as_possible(fetcher)
+        self._write_down(complete)
+        report = DiscoveryReport(
+            workspace=self._name,
+            tally=self._tally,
+            changes=tuple(self._changes),
+            rest=None if complete else self._so_far,
+            calls=talk.calls,
+            seconds=round(clock.monotonic() - began_at, 3),
+        )
+        _log_report(report)
+        return report
+
+    def _go_as_far_as_possible(self, fetcher: Fetcher) -> bool:
+        """Whether the discovery came to its end. Trouble that comes before anything was done is raised."""
+        try:
+            return self._go_through(fetcher)
+        except OutOfTime as late:
+            if late.because is not None and self._tally == Tally():
+                raise late.because from None
+        except PolysyncError as error:
+            if self._tally == Tally():
+                raise
+            _log.warning("the discovery of workspace %s stops: %s", self._name, error.detail)
+        return False
+
+    # --- gather
+
+    def _go_through(self, fetcher: Fetcher) -> bool:
+        """Work page by page; False when time ran out. A page token that comes twice ends the listing."""
+        used: set[str] = set()
+        while True:
+            page = self._page(fetcher)
+            next_token = None if page.next_page_token in used else page.next_page_token
+            candidates = self._candidates(page, is_last=next_token is None)
+            while chunk := [*islice(candidates, _CHUNK)]:
+                if not self._bring_into_step(chunk, fetcher):
+                    return False
+                self._save_now_and_then()
+            if next_token is None:
+                return True
+            used.add(next_token)
+            self._pass = replace(self._pass, page_token=next_token)
+
+    def _page(self, fetcher: Fetcher) -> PipelinesPage:
+        """The page to work on. When an earlier call's token is refused by now, the listing is read from its start."""
+        try:
+            return fetcher.fetch_page(self._pass.page_token)
+        except DatabricksError as error:
+            if error.databricks_status != 400 or self._pass.page_token is None:
+                raise
+            _log.warning("workspace %s: the listing is read anew: %s", self._name, error.detail)
+        self._pass = replace(self._pass, page_token=None)
+        return fetcher.fetch_page(None)
+
+    def _candidates(self, page: PipelinesPage, *, is_last: bool) -> Iterator[_Candidate]:
+        """What the page lists and what is stored in its stretch of ids, in order of id; rows are read as they are used.
+
+        What an earlier call has done is left out.
+        """
+        names = {listed.pipeline_id: listed.name for listed in page.pipelines if listed.pipeline_id > self._skip_upto}
+        after, upto = self._pass.after, None if is_last else max(names, default="")
+        stored = self._access.jobs.iter_jobs(self._name, after=after, upto=upto) if upto is None or upto > after else ()
+        listed: Iterator[tuple[str, StoredJob | None]] = ((pipeline_id, None) for pipeline_id in sorted(names))
+        kept: Iterator[tuple[str, StoredJob | None]] = ((row.pipeline_id, row) for row in stored)
+        for pipeline_id, pair in groupby(heapq.merge(listed, kept, key=_first), key=_first):
+            row = next((row for _, row in pair if row is not None), None)
+            yield _Candidate(pipeline_id=pipeline_id, listed_name=names.get(pipeline_id), stored=row)
+
+    # --- decide and apply
+
+    def _bring_into_step(self, chunk: Sequence[_Candidate], fetcher: Fetcher) -> bool:
+        """Look at a chunk and save what has changed. False when time did not reach all: then it goes on there."""
+        answered: list[SeenPipeline] = []
+        failed: dict[str, PolysyncError] = {}
+        reached = None
+        for candidate, seen in zip(chunk, fetcher.fetch_all([one.pipeline_id for one in chunk]), strict=True):
+            if seen is None:
+                break
+            reached = candidate.pipeline_id
+            if isinstance(seen, PolysyncError):
+                failed[reached] = seen
+            else:
+                answered.append(
+                    SeenPipeline(
+                        pipeline_id=reached, seen=seen, listed_name=candidate.listed_name, stored=candidate.stored
+                    )
+                )
+        for pipeline_id, outcome in self._keeper.bring_into_step(answered).items():
+            if isinstance(outcome, PolysyncError):
+                failed[pipeline_id] = outcome
+            else:
+                tally, changes = discovery_rules.tally(outcome.before, outcome.after)
+                self._tally += tally
+                self._changes += changes[: MAX_CHANGES - len(self._changes)]
+        self._note_failed(failed, {one.pipeline_id: one.stored for one in chunk})
+        if reached is not None:
+            self._pass = replace(self._pass, after=max(self._pass.after, reached))
+        return reached == chunk[-1].pipeline_id
+
+    def _note_failed(self, failed: Mapping[str, PolysyncError], stored: Mapping[str, StoredJob | None]) -> None:
+        not_synced = dict(self._pass.not_synced)
+        for pipeline_id, error in failed.items():
+            _log.warning(
+                "pipeline %s could not be imported: %s",
+                pipeline_id,
+                error.detail,
+                extra={"pipeline_id": pipeline_id, "action": "discover"},
+            )
+            row = stored[pipeline_id]
+            job = None if row is None else row.job
+            if len(not_synced) < MAX_NOT_SYNCED:
+                not_synced[pipeline_id] = None if job is None else discovery_rules.synced_at(job, self._last)
+        self._tally += Tally(failed=len(failed))
+        self._pass = replace(self._pass, not_synced=not_synced)
+
+    # --- write down
+
+    def _save_now_and_then(self) -> None:
+        now = self._access.clock.monotonic()
+        if self._scheduled and now - self._saved_at >= _SAVE_EVERY_SECONDS:
+            self._access.jobs.save_under_way(self._name, self._so_far)
+            self._saved_at = now
+
+    def _write_down(self, complete: bool) -> None:
+        if complete:
+            last = discovery_rules.completed(self._so_far, self._last)
+            self._access.jobs.save_completed(self._name, last, self._so_far.tally, scheduled=self._scheduled)
+        elif self._scheduled:
+            self._access.jobs.save_under_way(self._name, self._so_far)
+
+    @property
+    def _so_far(self) -> DiscoveryPass:
+        return replace(self._pass, tally=self._pass.tally + self._tally)
+
+
+def _first(pair: tuple[str, StoredJob | None]) -> str:
+    return pair[0]
+
+
+def _log_report(report: DiscoveryReport) -> None:
+    jobs, parameters = report.tally.jobs, report.tally.parameters
+    _log.info(
+        "discovery: workspace=%s added=%d changed=%d removed=%d unchanged=%d failed=%d parameters_changed=%d "
+        "complete=%s calls=%d seconds=%.2f",
+        report.workspace,
+        jobs.added,
+        jobs.changed,
+        jobs.removed,
+        jobs.unchanged,
+        report.tally.failed,
+        parameters.added + parameters.changed + parameters.removed,
+        report.rest is None,
+        report.calls,
+        report.seconds,
+        extra={"action": "discover", "workspace": report.workspace},
+    )

@@ -1,0 +1,113 @@
+"""Fetch many pipelines' configurations side by side, over a bounded number of connections, at Databricks' pace."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self, TypeVar
+
+from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.databricks.client import Conversation
+from polysync_core.rules.decisions.discovery_rules import Absent, Seen, repeat_pause_seconds
+from polysync_core.values.databricks import PipelinesPage
+from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
+
+_LEAST_SECONDS = 1.0
+"""With less time than this left, no call is begun."""
+_T = TypeVar("_T")
+
+
+class OutOfTime(Exception):
+    """The conversation ends before an answer can come; `because` is what held it up, if anything did."""
+
+    def __init__(self, because: PolysyncError | None = None) -> None:
+        super().__init__()
+        self.because = because
+
+
+class Fetcher:
+    """Reads of one workspace until its conversation ends. A 429 or 503 holds all of them back while it says so."""
+
+    def __init__(self, talk: Conversation, clock: Clock, connections: int) -> None:
+        self._talk = talk
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._not_before = clock.monotonic()
+        self._pool = ThreadPoolExecutor(max_workers=connections)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def fetch_page(self, page_token: str | None) -> PipelinesPage:
+        """A page of the listing. Raises what Databricks raises, and OutOfTime."""
+        return self._patiently(lambda: self._talk.fetch_pipelines_page(page_token))
+
+    def fetch_all(self, pipeline_ids: Sequence[str]) -> Iterator[Seen | PolysyncError | None]:
+        """An answer for each, in order; the error where there was none, None for those that time did not reach.
+
+        Raises what no other pipeline would fare better with: TokenUnavailable, and a refusal of this app's identity.
+        """
+        return self._pool.map(self._fetch, pipeline_ids)
+
+    def _fetch(self, pipeline_id: str) -> Seen | PolysyncError | None:
+        try:
+            return self.fetch(pipeline_id)
+        except OutOfTime:
+            return None
+        except (DatabricksError, DatabricksUnreachable) as error:
+            if isinstance(error, DatabricksError) and error.databricks_status == 401:
+                raise
+            return error
+
+    def fetch(self, pipeline_id: str) -> Seen:
+        """A pipeline's configuration, or that it is gone or forbidden. Raises what Databricks raises, and OutOfTime."""
+        try:
+            return self._patiently(lambda: self._talk.fetch_pipeline(pipeline_id))
+        except PermissionRefused as refused:
+            if refused.databricks_status == 401:
+                raise
+            return Absent.FORBIDDEN
+        except DatabricksError as error:
+            if not error.does_not_exist:
+                raise
+            return Absent.GONE
+
+    def _patiently(self, call: Callable[[], _T]) -> _T:
+        tries = 0
+        while True:
+            self._wait_until_allowed()
+            tries += 1
+            try:
+                return call()
+            except (DatabricksError, DatabricksUnreachable) as error:
+                if isinstance(error, DatabricksUnreachable) and self._talk.seconds_left < _LEAST_SECONDS:
+                    raise OutOfTime(error) from error
+                pause = repeat_pause_seconds(error, tries)
+                if pause is None:
+                    raise
+                self._check_time_for(pause, error)
+                if isinstance(error, DatabricksError) and error.databricks_status in {429, 503}:
+                    self._hold_everyone(pause)
+                else:
+                    self._clock.sleep(pause)
+
+    def _wait_until_allowed(self) -> None:
+        while (seconds := self._not_before - self._clock.monotonic()) > 0:
+            self._check_time_for(seconds)
+            self._clock.sleep(seconds)
+        self._check_time_for(0)
+
+    def _hold_everyone(self, seconds: float) -> None:
+        with self._lock:
+            self._not_before = max(self._not_before, self._clock.monotonic() + seconds)
+
+    def _check_time_for(self, seconds: float, because: PolysyncError | None = None) -> None:
+        if self._talk.seconds_left - seconds < _LEAST_SECONDS:
+            raise OutOfTime(because)

@@ -1,0 +1,148 @@
+"""Reserve a pipeline for a start, or give what its Idempotency-Key came to before."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions.parameters import resolve_full_refresh
+from polysync_core.rules.rows import row_keys
+from polysync_core.values.callback import Waiter
+from polysync_core.values.errors import KeyInFlight, KeyReused, RowUnreadable, RunNotFound, UpdateConflict
+from polysync_core.values.ids import RunId
+from polysync_core.values.job import JobDefaults
+from polysync_core.values.run import HeldReservation, OnConflict, Reservation, Run, Started, StartRequest, UsedKey
+
+_log = logging.getLogger("polysync.start")
+_POLL_SECONDS = 0.5
+
+
+def reserve(
+    request: StartRequest, access: WorkspaceAccess, began_at: float, timeout: timedelta | None
+) -> HeldReservation | Started:
+    """The pipeline's reservation, made for `request`; or what its key came to before.
+
+    `timeout`: after which the run is to be stopped. Waits for another start of the pipeline where the request would
+    rather join than fail, and for the first request with its key. Raises UpdateConflict, KeyReused, KeyInFlight,
+    RunNotFound when the key's run is no longer kept, StorageUnavailable.
+    """
+    return _Reserver(request, access, began_at, timeout).reserve()
+
+
+class _Reserver:
+    def __init__(
+        self, request: StartRequest, access: WorkspaceAccess, began_at: float, timeout: timedelta | None
+    ) -> None:
+        self._request = request
+        self._timeout = timeout
+        self._access = access
+        self._store = access.store
+        self._clock = access.clock
+        self._began_at = began_at
+        key = request.idempotency_key
+        self._start_row = None if key is None else row_keys.start(request.pipeline_id, key)
+        self._defaults = self._find_defaults()
+
+    @property
+    def _seconds_gone(self) -> float:
+        return self._clock.monotonic() - self._began_at
+
+    def reserve(self) -> HeldReservation | Started:
+        """The pipeline's reservation; or what this key came to before."""
+        workspace = self._access.workspace.name
+        while True:
+            if self._start_row is not None:
+                used = self._store.find_used_key(workspace, self._start_row)
+                if used is not None:
+                    return self._repeat(used, self._start_row)
+            now = self._clock.now()
+            callback_id, address = self._access.new_id(), self._request.callback
+            reservation = Reservation(
+                workspace=workspace,
+                pipeline_id=self._request.pipeline_id,
+                owner=self._access.new_id(),
+                reserved_at=now,
+                full_refresh=resolve_full_refresh(self._request.full_refresh, self._defaults.full_refresh),
+                ignored_parameters=self._request.ignored_parameters,
+                timeout_at=None if self._timeout is None else now + self._timeout,
+                follow_retries=self._request.follow_retries,
+                start_row=self._start_row,
+                waiter=None if address is None else Waiter(callback_id=callback_id, address=address),
+                pipeline_name=self._defaults.name,
+            )
+            held = self._store.reserve(
+                reservation,
+                UsedKey(
+                    fingerprint=self._request.fingerprint,
+                    owner=reservation.owner,
+                    used_at=now,
+                    callback_id=callback_id,
+                ),
+            )
+            if held is not None:
+                return held
+            self._wait_for_the_other_start()
+
+    def _repeat(self, used: UsedKey, start_row: str) -> Started:
+        """Answer a repeat of a key as its first request was answered, waiting while that is still in flight."""
+        found: UsedKey | None = used
+        while found is not None:
+            if found.fingerprint != self._request.fingerprint:
+                holder = "" if found.run_id is None else f" (its run is {found.run_id})"
+                raise KeyReused(
+                    f"This Idempotency-Key came with another request before{holder}; use a new key for a new start."
+                )
+            if found.run_id is not None:
+                run = self._rejoin(found.run_id, found.callback_id)
+                if run is None:
+                    raise RunNotFound(f"The run {found.run_id} that this key started is no longer kept.")
+                return Started(run=run, attached=found.attached)
+            if self._seconds_gone >= start_rules.KEY_WAIT_SECONDS:
+                raise KeyInFlight(
+                    "The first request with this Idempotency-Key is still being handled; repeat it with the same key.",
+                    retry_after_seconds=15,
+                )
+            self._clock.sleep(_POLL_SECONDS)
+            found = self._store.find_used_key(self._access.workspace.name, start_row)
+        raise KeyInFlight(
+            "The first request with this Idempotency-Key did not start anything; repeat it.", retry_after_seconds=1
+        )
+
+    def _rejoin(self, run_id: RunId, callback_id: str | None) -> Run | None:
+        """The run of a used key. A callback address that comes with the repeat replaces the one from before."""
+        workspace, address = self._access.workspace.name, self._request.callback
+        if address is None:
+            return self._store.find_run(workspace, run_id)
+        waiter = Waiter(callback_id=callback_id or self._access.new_id(), address=address)
+        return self._store.callbacks.join(workspace, run_id, waiter, self._clock.now())
+
+    def _wait_for_the_other_start(self) -> None:
+        """Another start of this pipeline is in flight (or our own key was used this moment)."""
+        if self._start_row is not None and self._store.find_used_key(self._access.workspace.name, self._start_row):
+            return
+        may_wait = self._seconds_gone + _POLL_SECONDS < start_rules.LAST_POST_BEGINS_SECONDS
+        if self._request.on_conflict is OnConflict.FAIL or not may_wait:
+            raise UpdateConflict(
+                f"Another start of pipeline {self._request.pipeline_id} is in flight; its outcome is not known yet.",
+                retry_after_seconds=15,
+            )
+        self._clock.sleep(_POLL_SECONDS)
+
+    def _find_defaults(self) -> JobDefaults:
+        """The job's name and stored full_refresh.
+
+        A row that cannot be read counts as none: it must not stop starts for good, and of the two wrong guesses an
+        update without a full refresh is the one that destroys nothing.
+        """
+        try:
+            return self._access.jobs.find_defaults(self._access.workspace.name, self._request.pipeline_id)
+        except RowUnreadable as error:
+            _log.error(
+                "the stored full_refresh of pipeline %s counts as not set: %s",
+                self._request.pipeline_id,
+                error.detail,
+                extra={"pipeline_id": self._request.pipeline_id, "action": "start"},
+            )
+            return JobDefaults()

@@ -1,0 +1,87 @@
+"""Find what became of a start that left a reservation behind: its caller died, or nobody could say."""
+
+from __future__ import annotations
+
+import logging
+
+from polysync_core.adapters.databricks.client import Conversation
+from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions.callback_rules import put_waiter
+from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.errors import DatabricksError
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Attempt, HeldReservation, Reservation, Run
+
+_log = logging.getLogger("polysync.settle")
+
+
+def settle(held: HeldReservation, access: WorkspaceAccess, talk: Conversation, settle_seconds: int) -> None:
+    """Track the update that a start left behind, or clear its reservation once none can show up any more.
+
+    A start whose call may still be running is left alone. Raises what Databricks or storage raise: then nothing was
+    cleared, and the next sweep goes on.
+    """
+    reservation, now = held.reservation, access.clock.now()
+    if not start_rules.may_look_up(reservation, now):
+        return
+    found = find_started(reservation, access, talk)
+    if found is not None:
+        run = access.store.track(new_run(reservation, found, access), held)
+        _log.warning("a start without an answer is tracked now", extra={"run_id": str(run.run_id), "action": "settle"})
+    elif start_rules.may_clear(reservation, now, settle_seconds):
+        access.store.release(held)
+        _log.warning(
+            "a start without an answer never showed; its pipeline %s is free again",
+            reservation.pipeline_id,
+            extra={"pipeline_id": reservation.pipeline_id, "action": "settle"},
+        )
+
+
+def find_started(reservation: Reservation, access: WorkspaceAccess, talk: Conversation) -> SeenUpdate | None:
+    """Look among the pipeline's updates for the one that `reservation` started and that has no run yet.
+
+    None also when there is no such pipeline: without it nothing can show up any more.
+    """
+    seen: list[SeenUpdate] = []
+    page_token: str | None = None
+    while True:
+        try:
+            page = talk.fetch_updates_page(reservation.pipeline_id, page_token)
+        except DatabricksError as error:
+            if error.does_not_exist:
+                return None
+            raise
+        seen += page.updates
+        page_token = page.next_page_token
+        oldest = page.updates[-1].created_at if page.updates else None
+        if page_token is None or oldest is None or oldest < reservation.reserved_at - start_rules.CLOCK_SKEW:
+            break
+    for update in start_rules.started_by(seen, reservation):
+        run_id = RunId(reservation.pipeline_id, update.update_id)
+        if access.store.find_holder(reservation.workspace, run_id) is None:
+            return update
+    return None
+
+
+def new_run(reservation: Reservation, seen: SeenUpdate, access: WorkspaceAccess, *, attached: bool = False) -> Run:
+    """The record of an update that is tracked from now on. One that was only joined is never stopped by a time-out."""
+    now = access.clock.now()
+    attempt = Attempt(update_id=seen.update_id, state=seen.state, cause=seen.cause, created_at=seen.created_at)
+    run = Run(
+        run_id=RunId(reservation.pipeline_id, seen.update_id),
+        workspace=reservation.workspace,
+        full_refresh=reservation.full_refresh,
+        ignored_parameters=reservation.ignored_parameters,
+        accepted_at=now,
+        seen_at=now,
+        updated_at=now,
+        attempts=(attempt,),
+        pipeline_name=reservation.pipeline_name,
+        started_at=seen.created_at,
+        state_since=now,
+        timeout_at=None if attached else reservation.timeout_at,
+        follow_retries=reservation.follow_retries,
+        attached=attached,
+    )
+    return run if reservation.waiter is None else put_waiter(run, reservation.waiter, now)

@@ -1,0 +1,240 @@
+"""Start an update: reserve the pipeline, POST once, track the run. Nothing in here ever starts the same update twice.
+
+reserve ── key used before ──> the same answer again
+   │
+ POST ── refused ──> release, tell why
+   │  ── conflict ─> release and tell (fail), or join the active update (attach)
+   │  ── unknown ──> look it up; found: track it; else 504 and the sweep settles it
+   │
+ track
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import NoReturn
+
+from polysync_core.adapters.storage.tables import within
+from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions.retry_rules import SUCCESSOR_CAUSES
+from polysync_core.rules.decisions.run_states import is_final
+from polysync_core.rules.decisions.start_rules import NextStep
+from polysync_core.rules.wire.addresses import update_url
+from polysync_core.rules.wire.pipelines_api import START_HINTS
+from polysync_core.use_cases.following import find_follower
+from polysync_core.use_cases.reserving import reserve
+from polysync_core.use_cases.resolving_starts import find_started, new_run
+from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.errors import (
+    DatabricksError,
+    PolysyncError,
+    StartUnknown,
+    StorageUnavailable,
+    TooManyCallbacks,
+    UpdateConflict,
+)
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import HeldReservation, OnConflict, Run, Started, StartRequest
+
+_log = logging.getLogger("polysync.start")
+_STORAGE_SECONDS = start_rules.ANSWER_WITHIN_SECONDS - 1
+
+
+def start_update(
+    request: StartRequest,
+    access: WorkspaceAccess,
+    *,
+    began_at: float,
+    default_timeout_minutes: float | None = None,
+) -> Started:
+    """Start an update of a pipeline, or give what an earlier request with the same key came to.
+
+    full_refresh is what the request says, else what the job has stored if its direction lets it be sent, else false.
+    Answers within 45 s of `began_at`, on the monotonic clock. Raises DatabricksError and its kin when it was refused,
+    UpdateConflict when the pipeline is busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet,
+    StorageUnavailable.
+    """
+    minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
+    with within(began_at + _STORAGE_SECONDS - access.clock.monotonic()):
+        held = reserve(request, access, began_at, None if minutes is None else timedelta(minutes=minutes))
+        return held if isinstance(held, Started) else _Start(request, access, began_at).post(held)
+
+
+class _Start:
+    def __init__(self, request: StartRequest, access: WorkspaceAccess, began_at: float) -> None:
+        self._request = request
+        self._access = access
+        self._store = access.store
+        self._clock = access.clock
+        self._began_at = began_at
+        self._talk = access.databricks.converse(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone)
+
+    @property
+    def _seconds_gone(self) -> float:
+        return self._clock.monotonic() - self._began_at
+
+    def post(self, held: HeldReservation) -> Started:
+        repeats = conflicts = 0
+        may_be_started = False
+        if self._seconds_gone > start_rules.LAST_POST_BEGINS_SECONDS:
+            self._refuse(held, StorageUnavailable("Table Storage was too slow to begin the start in time."))
+        while True:
+            try:
+                update_id = self._talk.start_update(
+                    self._request.pipeline_id,
+                    held.reservation.full_refresh,
+                    timeout_seconds=start_rules.POST_TIMEOUT_SECONDS,
+                    begins_within=start_rules.LAST_POST_BEGINS_SECONDS - self._seconds_gone,
+                )
+            except PolysyncError as error:
+                step = start_rules.decide_after_failed_post(error)
+                self._log_failed_post(error, step)
+                may_be_started = may_be_started or start_rules.may_be_executed(error)
+                if step is NextStep.LOOK_UP or may_be_started:
+                    found = self._look_up(held, error, believes_empty=step is not NextStep.LOOK_UP)
+                    if found is not None:
+                        return self._track(held, found)
+                if step is NextStep.REFUSE:
+                    self._refuse(held, error)
+                elif step is NextStep.REPEAT:
+                    self._pause_before_repeat(held, error, repeats)
+                    repeats += 1
+                else:
+                    joined = self._meet_conflict(held, error, last=conflicts > 0)
+                    if joined is not None:
+                        return joined
+                    conflicts += 1
+            else:
+                return self._track(held, SeenUpdate(update_id=update_id, state=None))
+
+    def _pause_before_repeat(self, held: HeldReservation, error: PolysyncError, repeats: int) -> None:
+        pause = start_rules.repeat_pause_seconds(error.retry_after_seconds, repeats)
+        if self._seconds_gone + pause > start_rules.LAST_POST_BEGINS_SECONDS:
+            self._refuse(held, error)
+        self._clock.sleep(pause)
+
+    def _refuse(self, held: HeldReservation, error: PolysyncError) -> NoReturn:
+        """Nothing was started: release the pipeline and the key, then tell the caller."""
+        self._store.release(held)
+        if isinstance(error, DatabricksError) and error.databricks_status in START_HINTS:
+            error.detail = f"{error.detail} {START_HINTS[error.databricks_status]}"
+        raise error
+
+    def _log_failed_post(self, error: PolysyncError, step: NextStep) -> None:
+        _log.warning(
+            "start of pipeline %s: %s -> %s",
+            self._request.pipeline_id,
+            error.code,
+            step.name.lower(),
+            extra={"pipeline_id": self._request.pipeline_id, "action": "start"},
+        )
+
+    # --- an outcome that nobody knows
+
+    def _look_up(self, held: HeldReservation, error: PolysyncError, *, believes_empty: bool) -> SeenUpdate | None:
+        """Find what became of a POST without a clear answer; StartUnknown leaves it to the sweep, reservation kept.
+
+        `believes_empty`: Databricks said that it did not accept the POST, so a listing without it is the end of it.
+        """
+        for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
+            self._clock.sleep(pause)
+            try:
+                found = find_started(held.reservation, self._access, self._talk)
+            except PolysyncError as trouble:
+                _log.warning("look-up of a start failed: %s", trouble.code, extra={"action": "start"})
+                continue
+            if found is not None or believes_empty:
+                return found
+        raise StartUnknown(
+            f"{error.detail} Whether the update was started is not known yet; it was not repeated. The app keeps "
+            "looking: repeat the request with the same Idempotency-Key, or look at the pipeline's runs.",
+            retry_after_seconds=30,
+            databricks=_said(error),
+        )
+
+    # --- an active update in the way
+
+    def _meet_conflict(self, held: HeldReservation, error: PolysyncError, *, last: bool) -> Started | None:
+        """Databricks says that an update is active. None: there is none any more, so the POST may be repeated once."""
+        active, trouble = self._find_active()
+        if active is None and not last:
+            return None
+        if trouble is not None and self._request.on_conflict is OnConflict.ATTACH:
+            self._refuse(held, trouble)  # it may be joined, once Databricks tells which it is
+        said = _said(error)
+        if active is None:
+            self._refuse(held, UpdateConflict(error.detail, databricks=said))
+        run_id = RunId(self._request.pipeline_id, active.update_id)
+        tracked = self._store.find_run(self._access.workspace.name, run_id)
+        shown = {
+            "updateId": active.update_id,
+            "state": active.state,
+            "updateUrl": update_url(self._access.workspace.url, run_id),
+            "runId": None if tracked is None else str(tracked.run_id),
+        }
+        busy = f"Update {active.update_id} of pipeline {self._request.pipeline_id} is active"
+        if self._request.on_conflict is OnConflict.FAIL:
+            self._refuse(
+                held,
+                UpdateConflict(
+                    f'{busy}. Wait for it, cancel it, or send "onConflict": "attach" to join it.',
+                    active=shown,
+                    databricks=said,
+                ),
+            )
+        if bool(active.full_refresh) != held.reservation.full_refresh:
+            kind = "a full refresh" if active.full_refresh else "no full refresh"
+            refused = UpdateConflict(f"{busy}, but it is {kind}; it cannot be joined.", active=shown, databricks=said)
+            self._refuse(held, refused)
+        return self._attach(held, active, tracked)
+
+    def _attach(self, held: HeldReservation, active: SeenUpdate, tracked: Run | None) -> Started:
+        """Join the active update; one that was started elsewhere gets a run now."""
+        try:
+            if tracked is None and active.cause in SUCCESSOR_CAUSES:
+                retry = RunId(self._request.pipeline_id, active.update_id)
+                tracked = find_follower(retry, self._access, self._talk)
+            if tracked is None:
+                return self._track(held, active, attached=True)
+            run = self._store.complete(held, tracked.run_id, attached=True)
+        except (TooManyCallbacks, UpdateConflict) as refused:
+            self._refuse(held, refused)
+        return Started(run=run or tracked, attached=True)
+
+    def _find_active(self) -> tuple[SeenUpdate | None, PolysyncError | None]:
+        """The pipeline's active update, with what a look of its own tells; and the trouble that kept it from us."""
+        try:
+            page = self._talk.fetch_updates_page(self._request.pipeline_id)
+            listed = start_rules.find_active(page.updates)
+            if listed is None:
+                return None, None
+            active = self._talk.fetch_update(RunId(self._request.pipeline_id, listed.update_id))
+            return (None if is_final(active.state) else active), None
+        except PolysyncError as error:
+            _log.warning("look for the active update failed: %s", error.code, extra={"action": "start"})
+            return None, error
+
+    # --- the run
+
+    def _track(self, held: HeldReservation, seen: SeenUpdate, *, attached: bool = False) -> Started:
+        run = new_run(held.reservation, seen, self._access, attached=attached)
+        pause = 0.5
+        while True:
+            try:
+                return Started(run=self._store.track(run, held, attached=attached), attached=attached)
+            except StorageUnavailable as error:
+                if self._seconds_gone + pause > start_rules.ANSWER_WITHIN_SECONDS - 5:
+                    raise StartUnknown(
+                        f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "
+                        "The sweep will; repeat the request with the same Idempotency-Key.",
+                        retry_after_seconds=30,
+                    ) from error
+            self._clock.sleep(pause)
+            pause *= 2
+
+
+def _said(error: PolysyncError) -> Mapping[str, object] | None:
+    return error.as_member() if isinstance(error, DatabricksError) else None

@@ -1,0 +1,263 @@
+"""The values that everything speaks of: frozen, keyword-only, without I/O. Times are aware UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from polysync_core.values.callback import Callback, CallbackAddress, Waiter
+from polysync_core.values.ids import RunId
+
+
+class Status(StrEnum):
+    """The mission's five words for how a run stands."""
+
+    RUNNING = "Running"
+    SUCCESS = "Success"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    UNKNOWN = "Unknown"
+
+
+class OnConflict(StrEnum):
+    """What a start does when the pipeline already has an active update."""
+
+    FAIL = "fail"
+    ATTACH = "attach"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One update of a run."""
+
+    update_id: str
+    state: str | None
+    cause: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunError:
+    """Why a run did not end well: `code` for programs, `message` one line for a person."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Our record of one update, from acceptance until nothing more is owed for it.
+
+    `seen_at` is when Databricks last answered for it in a way that was written down; a sweep that finds it unchanged
+    writes nothing here. `state_since` is when its present state was first seen. `missing_since` is the first of an
+    unbroken row of "does not exist" answers. The run is finished exactly when `finished_at` is set.
+
+    `timeout_at`: when a stop is asked for. `follow_retries`: Databricks' automatic retries become further attempts;
+    from `retry_awaited_since` on, the last attempt has ended and a retry is waited for. `retried_as`: a retry that is
+    not followed.
+    """
+
+    run_id: RunId
+    workspace: str
+    full_refresh: bool | None
+    accepted_at: datetime
+    seen_at: datetime
+    updated_at: datetime
+    attempts: tuple[Attempt, ...]
+    pipeline_name: str | None = None
+    ignored_parameters: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    missing_since: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    attached: bool = False
+    error: RunError | None = None
+    callbacks: tuple[Callback, ...] = ()
+    state_since: datetime | None = None
+    timeout_at: datetime | None = None
+    follow_retries: bool = False
+    retry_awaited_since: datetime | None = None
+    retried_as: str | None = None
+
+    @property
+    def state(self) -> str | None:
+        """Databricks' own word for the last attempt, or None while nothing was seen."""
+        return self.attempts[-1].state
+
+    @property
+    def current_id(self) -> RunId:
+        """The update that stands for the run now: its last attempt."""
+        return RunId(self.run_id.pipeline_id, self.attempts[-1].update_id)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.finished_at is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """What a start came to: its run, and whether this caller joined an update that was active already."""
+
+    run: Run
+    attached: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackedRun:
+    """A run with the ETag of the row that is its lock, which every change has to hold.
+
+    That is the `active` row while the run is active, and its `run` row once it is finished.
+    """
+
+    run: Run
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActiveRows:
+    """A workspace's active runs, and the keys of rows among them that cannot be read."""
+
+    runs: tuple[TrackedRun, ...]
+    set_aside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartRequest:
+    """A start as the caller asked for it. `full_refresh` is None when the request does not say."""
+
+    workspace: str
+    pipeline_id: str
+    full_refresh: bool | None = None
+    ignored_parameters: tuple[str, ...] = ()
+    on_conflict: OnConflict = OnConflict.FAIL
+    timeout_minutes: float | None = None
+    follow_retries: bool = False
+    idempotency_key: str | None = field(default=None, repr=False)
+    fingerprint: str = ""
+    callback: CallbackAddress | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reservation:
+    """A start in flight, as its `starting` row keeps it. `owner` is the random token of the call that made it."""
+
+    workspace: str
+    pipeline_id: str
+    owner: str
+    reserved_at: datetime
+    full_refresh: bool
+    ignored_parameters: tuple[str, ...] = ()
+    timeout_at: datetime | None = None
+    follow_retries: bool = False
+    start_row: str | None = None
+    waiter: Waiter | None = None
+    pipeline_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldReservation:
+    """A reservation with the ETag of its row: whoever ends it must still hold it."""
+
+    reservation: Reservation
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartsInFlight:
+    """A workspace's reservations, and the keys of rows among them that cannot be read."""
+
+    held: tuple[HeldReservation, ...]
+    set_aside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UsedKey:
+    """What became of an Idempotency-Key: `run_id` is None while its start is still in flight.
+
+    `attached`: its caller did not start the update but joined one that was active. `callback_id` is
+    the id of this caller's callback, should they ask for one.
+    """
+
+    fingerprint: str
+    owner: str
+    used_at: datetime
+    run_id: RunId | None = None
+    attached: bool = False
+    callback_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepReport:
+    """What one sweep of one workspace did, in counts; `seconds` from its first read to its last write."""
+
+    workspace: str
+    active: int = 0
+    changed: int = 0
+    finished: int = 0
+    failed: int = 0
+    set_aside: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+
+
+NEVER = datetime.fromtimestamp(0, UTC)
+"""When a run was last seen by a sweep, where no sweep is known to have seen it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastSweep:
+    """The `sweep|last` row of a workspace.
+
+    `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for, each with the time of
+    the last sweep that saw it; `set_aside` the keys of rows it could not read, `settled_after` and `healed_after` how
+    far the turns through the starts and through those rows came. `pages` is how many pages of 100 the workspace's
+    pipelines took when last listed (None: never listed), `pages_counted_at` when. `round_began_at` and `round_cursor`
+    say how far the single looks beside the listing have come. `blind_since` is the first of an unbroken row of sweeps
+    that saw none of the active runs. `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far
+    that came.
+    """
+
+    swept_at: datetime
+    report: SweepReport
+    not_seen: Mapping[str, datetime] = field(default_factory=dict)
+    set_aside: tuple[str, ...] = ()
+    settled_after: str = ""
+    healed_after: str = ""
+    pages: int | None = None
+    pages_counted_at: datetime | None = None
+    round_began_at: datetime | None = None
+    round_cursor: str = ""
+    blind_since: datetime | None = None
+    cleaned_at: datetime | None = None
+    cleaned_keys_after: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFilter:
+    """Which runs a listing shows; None means all."""
+
+    status: Status | None = None
+    pipeline_id: str | None = None
+    active: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPage:
+    """One page of runs, newest first, and the row key to go on after (None: the end)."""
+
+    runs: tuple[Run, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One line of the health answer."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+JsonObject = Mapping[str, object]
