@@ -6,7 +6,7 @@ import azure.functions as func
 
 from polysync_core.endpoints import job_endpoints as endpoints_jobs
 from polysync_core.endpoints import run_endpoints as endpoints
-from polysync_core.endpoints.answering import Endpoint, Unset, answer, on_timer
+from polysync_core.endpoints.answering import Endpoint, OnBadSettings, answer, on_timer
 from polysync_core.rules.wire.http_answers import problem
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.settings import callback_schedule, discovery_schedule, sweep_schedule
@@ -76,7 +76,7 @@ def set_parameter(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.health, endpoints.health_unset)
+    return _serve(req, endpoints.health, endpoints.health_with_bad_settings)
 
 
 @app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -99,7 +99,7 @@ def discover_on_schedule(timer: func.TimerRequest) -> None:
     on_timer("discover_on_schedule", endpoints_jobs.discover_on_schedule)
 
 
-def _serve(req: func.HttpRequest, endpoint: Endpoint, unset: Unset = problem) -> func.HttpResponse:
+def _serve(req: func.HttpRequest, endpoint: Endpoint, on_bad_settings: OnBadSettings = problem) -> func.HttpResponse:
     call = Call(
         method=req.method,
         url=req.url,
@@ -108,7 +108,7 @@ def _serve(req: func.HttpRequest, endpoint: Endpoint, unset: Unset = problem) ->
         route=dict(req.route_params),
         body=req.get_body(),
     )
-    reply = answer(call, endpoint, unset)
+    reply = answer(call, endpoint, on_bad_settings)
     return func.HttpResponse(
         reply.encode(),
         status_code=reply.status,

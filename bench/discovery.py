@@ -63,8 +63,8 @@ def _tick() -> None:
     began_at = time.monotonic()
     endpoints_jobs.discover_on_schedule(services.current())
     seconds = time.monotonic() - began_at
-    access = services.current().at(None)
-    complete = access.jobs.discoveries(access.workspace.name).under_way is None
+    ws = services.current().at(None)
+    complete = ws.jobs.discoveries(ws.workspace.name).under_way is None
     print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb(), "at_rest_mb": at_rest_mb, "complete": complete}))
 
 

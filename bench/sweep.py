@@ -32,11 +32,11 @@ def measure(rig: Rig, workspace: SimulatedWorkspace, runs: int) -> tuple[int, fl
     report = rig.sweep()
     swept = time.perf_counter() - began
     assert (report.active, report.changed, report.failed) == (runs, 0, 0), report
-    talk = rig.access.databricks.converse(600)
+    client = rig.ws.databricks.client(600)
     began = time.perf_counter()
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda run: talk.fetch_update(run.run_id), tracked))
-    return report.calls, swept, talk.calls, time.perf_counter() - began
+        list(pool.map(lambda run: client.fetch_update(run.run_id), tracked))
+    return report.calls, swept, client.calls, time.perf_counter() - began
 
 
 def main() -> None:

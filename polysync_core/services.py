@@ -18,12 +18,12 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
-from polysync_core.adapters.memory import Looks, Remembered
+from polysync_core.adapters.memory import CachedValue, RefreshTurns
 from polysync_core.adapters.storage.job_store import JobStore
 from polysync_core.adapters.storage.run_cleaner import RunCleaner
 from polysync_core.adapters.storage.run_store import AWAIT_SECRET_BYTES, RunStore
 from polysync_core.adapters.storage.tables import Table, within
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.settings import Settings, ignored_names
 from polysync_core.values.run import Check
 
@@ -54,22 +54,22 @@ class Services:
     clock: Clock
     tokens: EntraTokens
     store: RunStore
-    accesses: Mapping[str, WorkspaceAccess]
+    workspaces: Mapping[str, WorkspaceServices]
     sender: CallbackSender
-    health: Remembered[tuple[Check, ...]]
-    _await_secret: Remembered[bytes]
+    health: CachedValue[tuple[Check, ...]]
+    _await_secret: CachedValue[bytes]
 
     @property
     def workspace_names(self) -> tuple[str, ...]:
-        return tuple(self.accesses)
+        return tuple(self.workspaces)
 
-    def at(self, workspace: str | None) -> WorkspaceAccess:
+    def at(self, workspace: str | None) -> WorkspaceServices:
         """The named workspace, or the default one. The name has been checked."""
-        return self.accesses[workspace or self.workspace_names[0]]
+        return self.workspaces[workspace or self.workspace_names[0]]
 
-    def among(self, workspace: str | None) -> Sequence[WorkspaceAccess]:
+    def among(self, workspace: str | None) -> Sequence[WorkspaceServices]:
         """The named workspace, or all."""
-        return [*self.accesses.values()] if workspace is None else [self.accesses[workspace]]
+        return [*self.workspaces.values()] if workspace is None else [self.workspaces[workspace]]
 
     def await_secret(self) -> bytes:
         """The key of the await tokens; read (or made) once a process, within 10 s. Raises StorageUnavailable."""
@@ -89,15 +89,15 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
     table = Table(settings.tables, RUNS_TABLE, lambda: storage.credential)
     store, cleaner = RunStore(table, new_id), RunCleaner(table)
     jobs = JobStore(Table(settings.tables, JOBS_TABLE, lambda: storage.credential), new_id)
-    session, looks = new_session(), Looks(clock)
-    accesses = {
-        workspace.name: WorkspaceAccess(
+    session, refresh_turns = new_session(), RefreshTurns(clock)
+    workspaces = {
+        workspace.name: WorkspaceServices(
             databricks=Databricks(workspace, session, tokens, clock),
             store=store,
             jobs=jobs,
             cleaner=cleaner,
             clock=clock,
-            looks=looks,
+            refresh_turns=refresh_turns,
             new_id=new_id,
         )
         for workspace in settings.workspaces
@@ -107,10 +107,10 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
         clock=clock,
         tokens=tokens,
         store=store,
-        accesses=accesses,
+        workspaces=workspaces,
         sender=CallbackSender(settings.callback_hosts, settings.callback_secret),
-        health=Remembered(clock, _HEALTH_SECONDS),
-        _await_secret=Remembered(clock, inf),
+        health=CachedValue(clock, _HEALTH_SECONDS),
+        _await_secret=CachedValue(clock, inf),
     )
 
 

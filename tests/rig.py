@@ -12,7 +12,7 @@ from typing import Any
 from local.workspace import SimulatedWorkspace
 from polysync_core import services
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions.run_transitions import TransitionLimits
 from polysync_core.rules.wire import start_contract
 from polysync_core.rules.wire.http_contract import Call
@@ -61,7 +61,7 @@ class Rig:
         self.services = services.build(self.settings, os.environ, clock)
 
     @property
-    def access(self) -> WorkspaceAccess:
+    def ws(self) -> WorkspaceServices:
         return self.services.at(None)
 
     @property
@@ -74,7 +74,7 @@ class Rig:
     @property
     def name(self) -> str:
         """The default workspace's name."""
-        return self.access.workspace.name
+        return self.ws.workspace.name
 
     def request(self, pipeline_id: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> StartRequest:
         """A start as a caller sends it."""
@@ -90,7 +90,7 @@ class Rig:
     def start(self, pipeline_id: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Started:
         return starting.start_update(
             self.request(pipeline_id, body, key),
-            self.access,
+            self.ws,
             began_at=self.clock.monotonic(),
             default_timeout_minutes=self.settings.run_timeout_minutes,
         )
@@ -105,29 +105,29 @@ class Rig:
             retention=timedelta(days=self.settings.retention_days),
             settle_seconds=self.settings.start_settle_seconds,
         )
-        return sweeping.sweep_workspaces([*self.services.accesses.values()], limits)
+        return sweeping.sweep_workspaces([*self.services.workspaces.values()], limits)
 
     def read(self, run_id: RunId) -> RunView:
         return reading.read_run(
             run_id,
-            [*self.services.accesses.values()],
+            [*self.services.workspaces.values()],
             max_age_seconds=self.settings.status_max_age_seconds,
             limits=self.limits,
         )
 
     def cancel(self, run_id: RunId) -> Cancelled:
-        return cancelling.cancel_run(run_id, self.access)
+        return cancelling.cancel_run(run_id, self.ws)
 
     def stored(self, run_id: RunId) -> Run:
         """The run as storage has it now."""
-        run = self.access.store.find_run(self.name, run_id)
+        run = self.ws.store.find_run(self.name, run_id)
         assert run is not None
         return run
 
     def is_reserved(self, pipeline_id: str) -> bool:
         """Whether a start of the pipeline is in flight."""
-        held = self.access.store.reservations(self.name).held
+        held = self.ws.store.reservations(self.name).held
         return pipeline_id in {start.reservation.pipeline_id for start in held}
 
     def active_ids(self) -> set[str]:
-        return {str(tracked.run.run_id) for tracked in self.access.store.active_runs(self.name).runs}
+        return {str(tracked.run.run_id) for tracked in self.ws.store.active_runs(self.name).runs}

@@ -13,7 +13,7 @@ _FORGET_OVER = 10_000
 _T = TypeVar("_T")
 
 
-class Remembered(Generic[_T]):
+class CachedValue(Generic[_T]):
     """A value that is made again only when it is older than `seconds`.
 
     Who asks while it is being made waits for that, and shares what comes of it: the value or the error. So nobody waits
@@ -50,7 +50,7 @@ class Remembered(Generic[_T]):
         return value
 
 
-class Looks:
+class RefreshTurns:
     """Hands out the turn to look at a run: to one caller, once in a while, whether the look works out or not.
 
     The others may wait for the look that is under way.

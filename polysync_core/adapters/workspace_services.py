@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
-from polysync_core.adapters.memory import Looks
+from polysync_core.adapters.memory import RefreshTurns
 from polysync_core.adapters.storage.job_store import JobStore
 from polysync_core.adapters.storage.run_cleaner import RunCleaner
 from polysync_core.adapters.storage.run_store import RunStore
@@ -15,7 +15,7 @@ from polysync_core.values.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WorkspaceAccess:
+class WorkspaceServices:
     """One workspace, its runs and jobs in storage, the clock, random ids, and this process's memory of its looks."""
 
     databricks: Databricks
@@ -23,7 +23,7 @@ class WorkspaceAccess:
     jobs: JobStore
     cleaner: RunCleaner
     clock: Clock
-    looks: Looks
+    refresh_turns: RefreshTurns
     new_id: Callable[[], str]
 
     @property

@@ -6,29 +6,29 @@ import logging
 from collections.abc import Callable
 
 from polysync_core import services
-from polysync_core.rules.wire.http_answers import Reply, fault, problem
+from polysync_core.rules.wire.http_answers import Reply, internal_error, problem
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import Services
 from polysync_core.values.errors import PolysyncError, SettingsError
 
 Endpoint = Callable[[Call, Services], Reply]
-Unset = Callable[[SettingsError, str], Reply]
+OnBadSettings = Callable[[SettingsError, str], Reply]
 """What is answered while the settings are wrong: the error and the path of the request -> a reply."""
 _log = logging.getLogger("polysync.http")
 
 
-def answer(call: Call, endpoint: Endpoint, unset: Unset = problem) -> Reply:
+def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = problem) -> Reply:
     """Serve `call`. Every PolysyncError becomes a problem; anything else is a bug: 500 with a reference id."""
     try:
         return endpoint(call, services.current())
     except PolysyncError as error:
         if error.http_status >= 500:
             _log.warning("%s %s: %s", call.method, call.path, error.detail, extra={"action": endpoint.__name__})
-        return unset(error, call.path) if isinstance(error, SettingsError) else problem(error, call.path)
+        return on_bad_settings(error, call.path) if isinstance(error, SettingsError) else problem(error, call.path)
     except Exception:
         reference = services.new_id()
         _log.exception("%s %s: a bug, reference %s", call.method, call.path, reference)
-        return fault(reference, call.path)
+        return internal_error(reference, call.path)
 
 
 def on_timer(name: str, work: Callable[[Services], object]) -> None:

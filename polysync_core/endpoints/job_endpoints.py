@@ -20,9 +20,9 @@ def discover_jobs(call: Call, services: Services) -> Reply:
 
 
 def sync_parameters(call: Call, services: Services) -> Reply:
-    access = services.at(http_contract.decode_workspace_only(call, services.workspace_names))
+    ws = services.at(http_contract.decode_workspace_only(call, services.workspace_names))
     pipeline_id = http_contract.decode_pipeline_id(call)
-    return _reported(jobs.sync_parameters(pipeline_id, access, services.settings.parameters))
+    return _reported(jobs.sync_parameters(pipeline_id, ws, services.settings.parameters))
 
 
 def list_jobs(call: Call, services: Services) -> Reply:
@@ -36,8 +36,8 @@ def list_jobs(call: Call, services: Services) -> Reply:
 
 
 def get_job(call: Call, services: Services) -> Reply:
-    access = services.at(http_contract.decode_workspace(call, services.workspace_names))
-    return Reply(status=200, body=_document(jobs.find_job(http_contract.decode_pipeline_id(call), access)))
+    ws = services.at(http_contract.decode_workspace(call, services.workspace_names))
+    return Reply(status=200, body=_document(jobs.find_job(http_contract.decode_pipeline_id(call), ws)))
 
 
 def set_parameter(call: Call, services: Services) -> Reply:
@@ -47,7 +47,7 @@ def set_parameter(call: Call, services: Services) -> Reply:
 
 
 def discover_on_schedule(services: Services) -> None:
-    jobs.discover_on_schedule([*services.accesses.values()], services.settings.parameters)
+    jobs.discover_on_schedule([*services.workspaces.values()], services.settings.parameters)
 
 
 def _reported(report: DiscoveryReport) -> Reply:

@@ -25,13 +25,13 @@ def start_update(call: Call, services: Services) -> Reply:
     request = start_contract.decode_start(call, services.workspace_names)
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
-    access, secret = services.at(request.workspace), services.await_secret()
+    ws, secret = services.at(request.workspace), services.await_secret()
     started = starting.start_update(
-        request, access, began_at=began_at, default_timeout_minutes=services.settings.run_timeout_minutes
+        request, ws, began_at=began_at, default_timeout_minutes=services.settings.run_timeout_minutes
     )
     run, addresses = started.run, call.addresses(services.settings.public_url)
     waiting = addresses.waiting_headers(run.run_id, await_token(secret, run.run_id))
-    document = _document(call, services, reading.view_of(run, access, None))
+    document = _document(call, services, reading.view_of(run, ws, None))
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
     if started.attached:
         joined["ignoredParameters"] = list(request.ignored_parameters)  # this caller's, not the first one's
@@ -60,8 +60,8 @@ def await_run(call: Call, services: Services) -> Reply:
 
 def cancel_run(call: Call, services: Services) -> Reply:
     named = http_contract.decode_workspace_only(call, services.workspace_names)
-    run, access = reading.find_run(http_contract.decode_run_id(call), services.among(named))
-    return _cancelled(call, services, cancelling.cancel_run(run.run_id, access))
+    run, ws = reading.find_run(http_contract.decode_run_id(call), services.among(named))
+    return _cancelled(call, services, cancelling.cancel_run(run.run_id, ws))
 
 
 def cancel_pipeline(call: Call, services: Services) -> Reply:
@@ -73,9 +73,9 @@ def cancel_pipeline(call: Call, services: Services) -> Reply:
 
 def list_runs(call: Call, services: Services) -> Reply:
     named = http_contract.decode_workspace(call, services.workspace_names, query=http_contract.RUNS_QUERY)
-    access = services.at(named)
+    ws = services.at(named)
     found = reading.list_runs(
-        access,
+        ws,
         http_contract.decode_run_filter(call),
         limit=http_contract.decode_limit(call),
         continuation=http_contract.decode_continuation(call),
@@ -88,19 +88,19 @@ def list_runs(call: Call, services: Services) -> Reply:
 
 def redeliver(call: Call, services: Services) -> Reply:
     named = http_contract.decode_workspace_only(call, services.workspace_names)
-    found, access = reading.find_run(http_contract.decode_run_id(call), services.among(named))
-    run = delivering.redeliver(found.run_id, access)
-    return Reply(status=202, body=_document(call, services, reading.view_of(run, access, None)))
+    found, ws = reading.find_run(http_contract.decode_run_id(call), services.among(named))
+    run = delivering.redeliver(found.run_id, ws)
+    return Reply(status=202, body=_document(call, services, reading.view_of(run, ws, None)))
 
 
 def health(_: Call, services: Services) -> Reply:
     checks = services.health.get(
-        lambda: checking.check_all([*services.accesses.values()], services.tokens, services.settings.notes)
+        lambda: checking.check_all([*services.workspaces.values()], services.tokens, services.settings.notes)
     )
     return encode_health(checks)
 
 
-def health_unset(error: SettingsError, _: str) -> Reply:
+def health_with_bad_settings(error: SettingsError, _: str) -> Reply:
     """The health while the settings are wrong: nothing else can be looked at."""
     return encode_health([Check(name="settings", ok=False, message=error.detail)])
 
@@ -118,12 +118,12 @@ def sweep(services: Services) -> None:
         settle_seconds=services.settings.start_settle_seconds,
         retention=timedelta(days=services.settings.retention_days),
     )
-    sweeping.sweep_workspaces([*services.accesses.values()], limits)
+    sweeping.sweep_workspaces([*services.workspaces.values()], limits)
     clear_cycles()
 
 
 def deliver(services: Services) -> None:
-    delivering.deliver_callbacks([*services.accesses.values()], services.sender, services.settings.public_url)
+    delivering.deliver_callbacks([*services.workspaces.values()], services.sender, services.settings.public_url)
 
 
 def _read(call: Call, services: Services) -> RunView:

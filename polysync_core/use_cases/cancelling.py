@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.rows import row_keys
 from polysync_core.values.errors import (
     DatabricksError,
@@ -32,58 +32,58 @@ class Cancelled:
     asked: bool
 
 
-def cancel_run(run_id: RunId, access: WorkspaceAccess) -> Cancelled:
+def cancel_run(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
     """Ask for the stop of a run. RunNotFound when it is not known here; a finished run is given as it is, uncalled.
 
     When Databricks cannot be asked now, the intent stands and the sweep asks. PermissionRefused is told to the caller;
     the intent stands all the same.
     """
-    tracked = _save_intent(run_id, access)
+    tracked = _save_intent(run_id, ws)
     if isinstance(tracked, Run):
         return Cancelled(run=tracked, asked=False)
     if tracked.run.state != "STOPPING":
-        _ask(tracked.run, access)
+        _ask(tracked.run, ws)
     return Cancelled(run=tracked.run, asked=True)
 
 
-def cancel_pipeline(pipeline_id: str, idempotency_key: str | None, access: WorkspaceAccess) -> Cancelled:
+def cancel_pipeline(pipeline_id: str, idempotency_key: str | None, ws: WorkspaceServices) -> Cancelled:
     """Cancel the run that the key's start made; without a key, the pipeline's active run if it is ours.
 
     RunNotFound when the key is not known or nothing of ours is active, KeyInFlight while its start has no outcome.
     """
     if idempotency_key is not None:
-        return _cancel_by_key(pipeline_id, idempotency_key, access)
-    active = access.store.active_runs(access.workspace.name, pipeline_id).runs
+        return _cancel_by_key(pipeline_id, idempotency_key, ws)
+    active = ws.store.active_runs(ws.workspace.name, pipeline_id).runs
     if not active:
         raise RunNotFound(f"Pipeline {pipeline_id} has no active run that this app tracks.")
     newest = max(active, key=lambda tracked: tracked.run.accepted_at)
-    return cancel_run(newest.run.run_id, access)
+    return cancel_run(newest.run.run_id, ws)
 
 
-def _cancel_by_key(pipeline_id: str, idempotency_key: str, access: WorkspaceAccess) -> Cancelled:
-    used = access.store.find_used_key(access.workspace.name, row_keys.start(pipeline_id, idempotency_key))
+def _cancel_by_key(pipeline_id: str, idempotency_key: str, ws: WorkspaceServices) -> Cancelled:
+    used = ws.store.find_used_key(ws.workspace.name, row_keys.start(pipeline_id, idempotency_key))
     if used is None:
         raise RunNotFound(f"No start of pipeline {pipeline_id} came with this Idempotency-Key.")
     if used.run_id is None:
         raise KeyInFlight("The start with this Idempotency-Key is still being handled.", retry_after_seconds=15)
     if not used.attached:
-        return cancel_run(used.run_id, access)
-    workspace = access.workspace.name
+        return cancel_run(used.run_id, ws)
+    workspace = ws.workspace.name
     if used.callback_id is not None:
-        run = access.store.callbacks.leave(workspace, used.run_id, used.callback_id)
+        run = ws.store.callbacks.leave(workspace, used.run_id, used.callback_id)
     else:
-        run = access.store.find_run(workspace, used.run_id)
+        run = ws.store.find_run(workspace, used.run_id)
     if run is None:
         raise RunNotFound(f"The run {used.run_id} is no longer kept.")
     return Cancelled(run=run, asked=False)
 
 
-def _save_intent(run_id: RunId, access: WorkspaceAccess) -> TrackedRun | Run:
+def _save_intent(run_id: RunId, ws: WorkspaceServices) -> TrackedRun | Run:
     """The active run with `cancelRequestedAt` stored; or the run itself when it is finished."""
     for _ in range(_RACES):
-        tracked = access.store.find_active(access.workspace.name, run_id)
+        tracked = ws.store.find_active(ws.workspace.name, run_id)
         if tracked is None:
-            run = access.store.find_run(access.workspace.name, run_id)
+            run = ws.store.find_run(ws.workspace.name, run_id)
             if run is None:
                 raise RunNotFound(f"There is no run {run_id}.")
             if run.is_finished:
@@ -91,17 +91,17 @@ def _save_intent(run_id: RunId, access: WorkspaceAccess) -> TrackedRun | Run:
             continue
         if tracked.run.cancel_requested_at is not None:
             return tracked
-        now = access.clock.now()
+        now = ws.clock.now()
         wanted = replace(tracked.run, cancel_requested_at=now, updated_at=now)
-        if access.store.save_transition(tracked, wanted):
+        if ws.store.save_transition(tracked, wanted):
             return TrackedRun(run=wanted, etag="")
     raise StorageUnavailable("The run changed again and again while it was to be cancelled; repeat the request.")
 
 
-def _ask(run: Run, access: WorkspaceAccess) -> None:
+def _ask(run: Run, ws: WorkspaceServices) -> None:
     """Ask for the stop once. Anything but a refused permission is left to the sweep."""
     try:
-        access.databricks.converse(_ASK_SECONDS).stop(run.current_id)
+        ws.databricks.client(_ASK_SECONDS).stop(run.current_id)
     except PermissionRefused as refused:
         refused.detail = f"{refused.detail} The wish to cancel is kept, and each sweep repeats it."
         raise

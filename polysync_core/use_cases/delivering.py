@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from polysync_core.adapters.callback_sender import CallbackSender
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import callback_rules
 from polysync_core.rules.decisions.callback_rules import TryResult
 from polysync_core.rules.wire.addresses import Addresses
@@ -49,7 +49,7 @@ class DeliveryReport:
 
 
 def deliver_callbacks(
-    accesses: Sequence[WorkspaceAccess],
+    workspaces: Sequence[WorkspaceServices],
     sender: CallbackSender,
     public_url: str | None,
     *,
@@ -59,15 +59,15 @@ def deliver_callbacks(
 
     `public_url`: where callers find the app, if that is configured.
     """
-    return _Pass(accesses, sender, public_url, pass_seconds).run()
+    return _Pass(workspaces, sender, public_url, pass_seconds).run()
 
 
-def redeliver(run_id: RunId, access: WorkspaceAccess) -> Run:
+def redeliver(run_id: RunId, ws: WorkspaceServices) -> Run:
     """Owe all callbacks of a finished run again, due at once, each with the webhook-id it had.
 
     Raises RunNotFound, and CallbacksNotOwed while the run is active.
     """
-    run = access.store.callbacks.owe_again(access.workspace.name, run_id, access.clock.now())
+    run = ws.store.callbacks.owe_again(ws.workspace.name, run_id, ws.clock.now())
     if run is None:
         raise RunNotFound(f"There is no run {run_id}.")
     if not run.is_finished:
@@ -77,12 +77,16 @@ def redeliver(run_id: RunId, access: WorkspaceAccess) -> Run:
 
 class _Pass:
     def __init__(
-        self, accesses: Sequence[WorkspaceAccess], sender: CallbackSender, public_url: str | None, pass_seconds: float
+        self,
+        workspaces: Sequence[WorkspaceServices],
+        sender: CallbackSender,
+        public_url: str | None,
+        pass_seconds: float,
     ) -> None:
-        self._accesses = {access.workspace.name: access for access in accesses}
+        self._accesses = {ws.workspace.name: ws for ws in workspaces}
         self._sender = sender
         self._public_url = public_url
-        self._clock = accesses[0].clock
+        self._clock = workspaces[0].clock
         self._ends_at = self._clock.monotonic() + pass_seconds
         self._sending_takes_seconds = pass_seconds * 2 / 3
 
@@ -116,11 +120,11 @@ class _Pass:
         """What is due, in the order of sending. A row that cannot be read is mended, and due in the next pass."""
         found: list[HeldCallback] = []
         of_host: Counter[str] = Counter()
-        for access in self._accesses.values():
+        for ws in self._accesses.values():
             try:
-                for held in access.store.callbacks.due(access.workspace.name, self._clock.now()):
+                for held in ws.store.callbacks.due(ws.workspace.name, self._clock.now()):
                     if isinstance(held, str):
-                        self._mend(held, access)
+                        self._mend(held, ws)
                         continue
                     of_host[held.owed.host] += 1
                     if of_host[held.owed.host] <= _BACKLOG_A_HOST:
@@ -128,13 +132,13 @@ class _Pass:
                     if self._seconds_left < self._sending_takes_seconds:
                         break
             except PolysyncError as error:
-                _log.warning("due callbacks of workspace %s: %s", access.workspace.name, error.detail)
+                _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
         return list(callback_rules.take_turns(found))
 
-    def _mend(self, key: str, access: WorkspaceAccess) -> None:
+    def _mend(self, key: str, ws: WorkspaceServices) -> None:
         _log.error("row %s cannot be read and is written anew", key, extra={"action": "deliver"})
         try:
-            access.store.callbacks.restore(access.workspace.name, key)
+            ws.store.callbacks.restore(ws.workspace.name, key)
         except PolysyncError as error:
             _log.warning("row %s could not be written anew: %s", key, error.detail, extra={"action": "deliver"})
 
@@ -182,24 +186,24 @@ class _Pass:
         return _Outcome.FAILED
 
     def _claim_and_send(self, held: HeldCallback) -> _Outcome:
-        access = self._accesses[held.owed.workspace]
-        claimed = access.store.callbacks.claim(held, self._clock.now())
+        ws = self._accesses[held.owed.workspace]
+        claimed = ws.store.callbacks.claim(held, self._clock.now())
         if claimed is None:
             return _Outcome.NOT_OURS
         try:
-            return self._send_claimed(claimed, access)
+            return self._send_claimed(claimed, ws)
         except RowUnreadable as error:
-            self._put_off(claimed, error, access)
+            self._put_off(claimed, error, ws)
             return _Outcome.FAILED
 
-    def _send_claimed(self, claimed: HeldCallback, access: WorkspaceAccess) -> _Outcome:
-        callbacks, workspace, run_id = access.store.callbacks, claimed.owed.workspace, claimed.owed.run_id
-        run = access.store.find_run(workspace, run_id)
+    def _send_claimed(self, claimed: HeldCallback, ws: WorkspaceServices) -> _Outcome:
+        callbacks, workspace, run_id = ws.store.callbacks, claimed.owed.workspace, claimed.owed.run_id
+        run = ws.store.find_run(workspace, run_id)
         waiter = callbacks.find_waiter(workspace, run_id, claimed.owed.callback_id)
         if run is None or waiter is None:
             callbacks.drop(claimed)
             return _Outcome.NOT_OURS
-        result = self._try(run, waiter, access)
+        result = self._try(run, waiter, ws)
         after = callbacks.save_try(
             claimed,
             lambda callback: callback_rules.decide_after_try(callback, claimed.owed, result, self._clock.now()),
@@ -211,30 +215,30 @@ class _Pass:
         self._log_trouble(claimed, f"{result.error} -> {after.state}")
         return _Outcome.FAILED
 
-    def _put_off(self, claimed: HeldCallback, error: RowUnreadable, access: WorkspaceAccess) -> None:
+    def _put_off(self, claimed: HeldCallback, error: RowUnreadable, ws: WorkspaceServices) -> None:
         """A spoilt row holds its callback up as a dead receiver would: tried again for a day, then given up."""
         now = self._clock.now()
         next_at = callback_rules.next_try_at(CallbackKind.WEBHOOK, claimed.owed.since or now, now)
         if next_at is None:
-            access.store.callbacks.drop(claimed)
+            ws.store.callbacks.drop(claimed)
             self._log_trouble(claimed, f"{error.detail} -> {CallbackState.GIVEN_UP}")
         else:
-            access.store.callbacks.put_off(claimed, next_at)
+            ws.store.callbacks.put_off(claimed, next_at)
             self._log_trouble(claimed, f"{error.detail} -> {CallbackState.DUE}")
 
-    def _try(self, run: Run, waiter: Waiter, access: WorkspaceAccess) -> TryResult:
+    def _try(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
         """One try. A bug in here counts as a failed one, so that it ends with the others."""
         try:
-            return self._post(run, waiter, access)
+            return self._post(run, waiter, ws)
         except Exception:
             _log.exception("a callback", extra={"run_id": str(run.run_id), "action": "deliver"})
             return TryResult(status=None, trouble="a fault of the app, whose log holds the details")
 
-    def _post(self, run: Run, waiter: Waiter, access: WorkspaceAccess) -> TryResult:
+    def _post(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
         now = self._clock.now()
         document = encode_document(
             run,
-            workspace_url=access.workspace.url,
+            workspace_url=ws.workspace.url,
             addresses=Addresses(self._public_url or waiter.address.base_url),
             now=now,
             stale_since=None,

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import discovery_rules
 from polysync_core.rules.decisions.discovery_rules import MAX_CHANGES, MAX_NOT_SYNCED
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
-from polysync_core.use_cases.syncing import JobKeeper, SeenPipeline
+from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
 from polysync_core.values.databricks import PipelinesPage
 from polysync_core.values.errors import DatabricksError, PolysyncError
 from polysync_core.values.job import Change, DiscoveryPass, DiscoveryReport, StoredJob, Tally
@@ -42,7 +42,7 @@ class _Candidate:
 
 
 def discover(
-    access: WorkspaceAccess,
+    ws: WorkspaceServices,
     patterns: Sequence[str],
     go_on_from: DiscoveryPass | None = None,
     *,
@@ -56,29 +56,29 @@ def discover(
     that cannot be looked at keeps its job as it is, and is counted. Raises what Databricks and storage raise if nothing
     was done before; else the report says how far it came.
     """
-    return _Discovery(access, patterns, go_on_from, scheduled=scheduled).run(seconds, connections)
+    return _Discovery(ws, patterns, go_on_from, scheduled=scheduled).run(seconds, connections)
 
 
 class _Discovery:
     def __init__(
-        self, access: WorkspaceAccess, patterns: Sequence[str], go_on_from: DiscoveryPass | None, *, scheduled: bool
+        self, ws: WorkspaceServices, patterns: Sequence[str], go_on_from: DiscoveryPass | None, *, scheduled: bool
     ) -> None:
-        self._access = access
-        self._name = access.workspace.name
+        self._ws = ws
+        self._name = ws.workspace.name
         self._scheduled = scheduled
-        self._last = access.jobs.discoveries(self._name).last
-        self._keeper = JobKeeper(access, patterns, self._last)
-        self._pass = go_on_from or DiscoveryPass(began_at=access.clock.now())
+        self._last = ws.jobs.discoveries(self._name).last
+        self._keeper = JobSyncer(ws, patterns, self._last)
+        self._pass = go_on_from or DiscoveryPass(began_at=ws.clock.now())
         self._skip_upto = self._pass.after
         self._tally = Tally()
         self._changes: list[Change] = []
-        self._saved_at = access.clock.monotonic()
+        self._saved_at = ws.clock.monotonic()
 
     def run(self, seconds: float, connections: int) -> DiscoveryReport:
-        clock = self._access.clock
+        clock = self._ws.clock
         began_at = clock.monotonic()
-        talk = self._access.databricks.converse(seconds)
-        with Fetcher(talk, clock, connections) as fetcher:
+        client = self._ws.databricks.client(seconds)
+        with Fetcher(client, clock, connections) as fetcher:
             complete = self._go_as_far_as_possible(fetcher)
         self._write_down(complete)
         report = DiscoveryReport(
@@ -86,7 +86,7 @@ class _Discovery:
             tally=self._tally,
             changes=tuple(self._changes),
             rest=None if complete else self._so_far,
-            calls=talk.calls,
+            calls=client.calls,
             seconds=round(clock.monotonic() - began_at, 3),
         )
         _log_report(report)
@@ -141,7 +141,7 @@ class _Discovery:
         """
         names = {listed.pipeline_id: listed.name for listed in page.pipelines if listed.pipeline_id > self._skip_upto}
         after, upto = self._pass.after, None if is_last else max(names, default="")
-        stored = self._access.jobs.iter_jobs(self._name, after=after, upto=upto) if upto is None or upto > after else ()
+        stored = self._ws.jobs.iter_jobs(self._name, after=after, upto=upto) if upto is None or upto > after else ()
         listed: Iterator[tuple[str, StoredJob | None]] = ((pipeline_id, None) for pipeline_id in sorted(names))
         kept: Iterator[tuple[str, StoredJob | None]] = ((row.pipeline_id, row) for row in stored)
         for pipeline_id, pair in groupby(heapq.merge(listed, kept, key=_first), key=_first):
@@ -152,7 +152,7 @@ class _Discovery:
 
     def _bring_into_step(self, chunk: Sequence[_Candidate], fetcher: Fetcher) -> bool:
         """Look at a chunk and save what has changed. False when time did not reach all: then it goes on there."""
-        answered: list[SeenPipeline] = []
+        answered: list[FetchedPipeline] = []
         failed: dict[str, PolysyncError] = {}
         reached = None
         for candidate, seen in zip(chunk, fetcher.fetch_all([one.pipeline_id for one in chunk]), strict=True):
@@ -163,11 +163,11 @@ class _Discovery:
                 failed[reached] = seen
             else:
                 answered.append(
-                    SeenPipeline(
+                    FetchedPipeline(
                         pipeline_id=reached, seen=seen, listed_name=candidate.listed_name, stored=candidate.stored
                     )
                 )
-        for pipeline_id, outcome in self._keeper.bring_into_step(answered).items():
+        for pipeline_id, outcome in self._keeper.sync(answered).items():
             if isinstance(outcome, PolysyncError):
                 failed[pipeline_id] = outcome
             else:
@@ -198,17 +198,17 @@ class _Discovery:
     # --- write down
 
     def _save_now_and_then(self) -> None:
-        now = self._access.clock.monotonic()
+        now = self._ws.clock.monotonic()
         if self._scheduled and now - self._saved_at >= _SAVE_EVERY_SECONDS:
-            self._access.jobs.save_under_way(self._name, self._so_far)
+            self._ws.jobs.save_under_way(self._name, self._so_far)
             self._saved_at = now
 
     def _write_down(self, complete: bool) -> None:
         if complete:
             last = discovery_rules.completed(self._so_far, self._last)
-            self._access.jobs.save_completed(self._name, last, self._so_far.tally, scheduled=self._scheduled)
+            self._ws.jobs.save_completed(self._name, last, self._so_far.tally, scheduled=self._scheduled)
         elif self._scheduled:
-            self._access.jobs.save_under_way(self._name, self._so_far)
+            self._ws.jobs.save_under_way(self._name, self._so_far)
 
     @property
     def _so_far(self) -> DiscoveryPass:

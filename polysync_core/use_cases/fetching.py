@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.databricks.client import Conversation
+from polysync_core.adapters.databricks.client import BoundedClient
 from polysync_core.rules.decisions.discovery_rules import Absent, Seen, repeat_pause_seconds
 from polysync_core.values.databricks import PipelinesPage
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
@@ -30,8 +30,8 @@ class OutOfTime(Exception):
 class Fetcher:
     """Reads of one workspace until its conversation ends. A 429 or 503 holds all of them back while it says so."""
 
-    def __init__(self, talk: Conversation, clock: Clock, connections: int) -> None:
-        self._talk = talk
+    def __init__(self, client: BoundedClient, clock: Clock, connections: int) -> None:
+        self._client = client
         self._clock = clock
         self._lock = threading.Lock()
         self._not_before = clock.monotonic()
@@ -47,7 +47,7 @@ class Fetcher:
 
     def fetch_page(self, page_token: str | None) -> PipelinesPage:
         """A page of the listing. Raises what Databricks raises, and OutOfTime."""
-        return self._patiently(lambda: self._talk.fetch_pipelines_page(page_token))
+        return self._patiently(lambda: self._client.fetch_pipelines_page(page_token))
 
     def fetch_all(self, pipeline_ids: Sequence[str]) -> Iterator[Seen | PolysyncError | None]:
         """An answer for each, in order; the error where there was none, None for those that time did not reach.
@@ -69,7 +69,7 @@ class Fetcher:
     def fetch(self, pipeline_id: str) -> Seen:
         """A pipeline's configuration, or that it is gone or forbidden. Raises what Databricks raises, and OutOfTime."""
         try:
-            return self._patiently(lambda: self._talk.fetch_pipeline(pipeline_id))
+            return self._patiently(lambda: self._client.fetch_pipeline(pipeline_id))
         except PermissionRefused as refused:
             if refused.databricks_status == 401:
                 raise
@@ -87,7 +87,7 @@ class Fetcher:
             try:
                 return call()
             except (DatabricksError, DatabricksUnreachable) as error:
-                if isinstance(error, DatabricksUnreachable) and self._talk.seconds_left < _LEAST_SECONDS:
+                if isinstance(error, DatabricksUnreachable) and self._client.seconds_left < _LEAST_SECONDS:
                     raise OutOfTime(error) from error
                 pause = repeat_pause_seconds(error, tries)
                 if pause is None:
@@ -109,5 +109,5 @@ class Fetcher:
             self._not_before = max(self._not_before, self._clock.monotonic() + seconds)
 
     def _check_time_for(self, seconds: float, because: PolysyncError | None = None) -> None:
-        if self._talk.seconds_left - seconds < _LEAST_SECONDS:
+        if self._client.seconds_left - seconds < _LEAST_SECONDS:
             raise OutOfTime(because)

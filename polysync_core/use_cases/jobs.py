@@ -9,11 +9,11 @@ from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass
 from datetime import datetime
 
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import discovery_rules
 from polysync_core.use_cases.discovering import CONNECTIONS, discover
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
-from polysync_core.use_cases.syncing import JobKeeper, SeenPipeline
+from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
 from polysync_core.values.errors import (
     DatabricksUnreachable,
     JobNotFound,
@@ -50,7 +50,7 @@ class JobList:
 
 
 def discover_over_http(
-    access: WorkspaceAccess, patterns: Sequence[str], go_on_from: DiscoveryPass | None
+    ws: WorkspaceServices, patterns: Sequence[str], go_on_from: DiscoveryPass | None
 ) -> DiscoveryReport:
     """Discover for as long as a caller waits: within 50 s there is an answer, with what is left in its report.
 
@@ -58,7 +58,7 @@ def discover_over_http(
     """
     pool = ThreadPoolExecutor(max_workers=1)
     try:
-        running = pool.submit(discover, access, patterns, go_on_from, seconds=HTTP_SECONDS)
+        running = pool.submit(discover, ws, patterns, go_on_from, seconds=HTTP_SECONDS)
         return running.result(timeout=HTTP_ANSWER_SECONDS)
     except TookTooLong:
         raise StorageUnavailable("Table Storage was too slow for a discovery to end in time; repeat it.") from None
@@ -66,43 +66,43 @@ def discover_over_http(
         pool.shutdown(wait=False)
 
 
-def discover_on_schedule(accesses: Sequence[WorkspaceAccess], patterns: Sequence[str]) -> None:
+def discover_on_schedule(workspaces: Sequence[WorkspaceServices], patterns: Sequence[str]) -> None:
     """Discover every workspace within one tick, side by side; what is left of one goes on with the next tick."""
-    if not accesses:
+    if not workspaces:
         return
-    connections = max(1, CONNECTIONS // len(accesses))
-    with ThreadPoolExecutor(max_workers=len(accesses)) as pool:
-        for access in accesses:
-            pool.submit(_discover_in_a_tick, access, patterns, connections)
+    connections = max(1, CONNECTIONS // len(workspaces))
+    with ThreadPoolExecutor(max_workers=len(workspaces)) as pool:
+        for ws in workspaces:
+            pool.submit(_discover_in_a_tick, ws, patterns, connections)
 
 
-def _discover_in_a_tick(access: WorkspaceAccess, patterns: Sequence[str], connections: int) -> None:
-    name = access.workspace.name
+def _discover_in_a_tick(ws: WorkspaceServices, patterns: Sequence[str], connections: int) -> None:
+    name = ws.workspace.name
     try:
-        rest = access.jobs.discoveries(name).under_way
-        discover(access, patterns, rest, seconds=TICK_SECONDS, connections=connections, scheduled=True)
+        rest = ws.jobs.discoveries(name).under_way
+        discover(ws, patterns, rest, seconds=TICK_SECONDS, connections=connections, scheduled=True)
     except PolysyncError as error:
         _log.error("workspace %s could not be discovered: %s", name, error.detail, extra={"action": "discover"})
     except Exception:
         _log.exception("workspace %s could not be discovered", name, extra={"action": "discover"})
 
 
-def sync_parameters(pipeline_id: str, access: WorkspaceAccess, patterns: Sequence[str]) -> DiscoveryReport:
+def sync_parameters(pipeline_id: str, ws: WorkspaceServices, patterns: Sequence[str]) -> DiscoveryReport:
     """Bring one job into step. JobNotFound when it is not imported; what Databricks raises when it cannot be asked."""
-    name, clock = access.workspace.name, access.clock
+    name, clock = ws.workspace.name, ws.clock
     began_at = clock.monotonic()
-    stored = access.jobs.find_job(name, pipeline_id)
+    stored = ws.jobs.find_job(name, pipeline_id)
     if stored is None:
         raise JobNotFound(pipeline_id, name)
-    talk = access.databricks.converse(HTTP_SECONDS)
-    with Fetcher(talk, clock, 1) as fetcher:
+    client = ws.databricks.client(HTTP_SECONDS)
+    with Fetcher(client, clock, 1) as fetcher:
         try:
             seen = fetcher.fetch(pipeline_id)
         except OutOfTime as late:
             raise late.because or DatabricksUnreachable("The time for asking ran out.", was_sent=False) from None
-    keeper = JobKeeper(access, patterns, access.jobs.discoveries(name).last, touch=True)
-    looked_at = SeenPipeline(pipeline_id=pipeline_id, seen=seen, listed_name=None, stored=stored)
-    outcome = keeper.bring_into_step([looked_at])[pipeline_id]
+    keeper = JobSyncer(ws, patterns, ws.jobs.discoveries(name).last, always_write=True)
+    looked_at = FetchedPipeline(pipeline_id=pipeline_id, seen=seen, listed_name=None, stored=stored)
+    outcome = keeper.sync([looked_at])[pipeline_id]
     if isinstance(outcome, PolysyncError):
         raise outcome
     tally, changes = discovery_rules.tally(outcome.before, outcome.after)
@@ -110,7 +110,7 @@ def sync_parameters(pipeline_id: str, access: WorkspaceAccess, patterns: Sequenc
         workspace=name,
         tally=tally,
         changes=changes[: discovery_rules.MAX_CHANGES],
-        calls=talk.calls,
+        calls=client.calls,
         seconds=round(clock.monotonic() - began_at, 3),
     )
 
@@ -118,30 +118,30 @@ def sync_parameters(pipeline_id: str, access: WorkspaceAccess, patterns: Sequenc
 # --- jobs
 
 
-def find_job(pipeline_id: str, access: WorkspaceAccess) -> JobView:
+def find_job(pipeline_id: str, ws: WorkspaceServices) -> JobView:
     """The job. JobNotFound when it is not imported, RowUnreadable when its row is spoilt."""
-    stored = access.jobs.find_job(access.workspace.name, pipeline_id)
+    stored = ws.jobs.find_job(ws.workspace.name, pipeline_id)
     if stored is None:
-        raise JobNotFound(pipeline_id, access.workspace.name)
+        raise JobNotFound(pipeline_id, ws.workspace.name)
     if stored.job is None:
         raise RowUnreadable(f"The row of job {pipeline_id} cannot be read. Sync Parameters writes it anew.")
-    return _view(stored.job, access, access.jobs.discoveries(access.workspace.name).last)
+    return _view(stored.job, ws, ws.jobs.discoveries(ws.workspace.name).last)
 
 
-def list_jobs(access: WorkspaceAccess, *, limit: int, continuation: str | None) -> JobList:
+def list_jobs(ws: WorkspaceServices, *, limit: int, continuation: str | None) -> JobList:
     """Jobs of one workspace, by pipeline id."""
-    page = access.jobs.list_jobs(access.workspace.name, limit=limit, after=continuation)
-    last = access.jobs.discoveries(access.workspace.name).last
-    return JobList(views=tuple(_view(job, access, last) for job in page.jobs), continuation=page.after)
+    page = ws.jobs.list_jobs(ws.workspace.name, limit=limit, after=continuation)
+    last = ws.jobs.discoveries(ws.workspace.name).last
+    return JobList(views=tuple(_view(job, ws, last) for job in page.jobs), continuation=page.after)
 
 
-def set_full_refresh(pipeline_id: str, full_refresh: FullRefresh, access: WorkspaceAccess) -> JobView:
+def set_full_refresh(pipeline_id: str, full_refresh: FullRefresh, ws: WorkspaceServices) -> JobView:
     """Store the user's own full_refresh of a job. JobNotFound when it is not imported."""
-    if not access.jobs.set_full_refresh(access.workspace.name, pipeline_id, full_refresh):
-        raise JobNotFound(pipeline_id, access.workspace.name)
-    return find_job(pipeline_id, access)
+    if not ws.jobs.set_full_refresh(ws.workspace.name, pipeline_id, full_refresh):
+        raise JobNotFound(pipeline_id, ws.workspace.name)
+    return find_job(pipeline_id, ws)
 
 
-def _view(job: Job, access: WorkspaceAccess, last: LastDiscovery | None) -> JobView:
+def _view(job: Job, ws: WorkspaceServices, last: LastDiscovery | None) -> JobView:
     synced_at = discovery_rules.synced_at(job, last)
-    return JobView(job=job, workspace_url=access.workspace.url, synced_at=synced_at)
+    return JobView(job=job, workspace_url=ws.workspace.url, synced_at=synced_at)

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 
-from polysync_core.adapters.databricks.client import Conversation
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.databricks.client import BoundedClient
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import failure_reasons, retry_rules
 from polysync_core.rules.decisions.run_transitions import (
-    NO_AFTERMATH,
-    Aftermath,
+    NO_FAILURE_CONTEXT,
+    FailureContext,
     Missing,
+    TransitionLimits,
+    decide,
     knows_reason,
-    wants_aftermath,
+    wants_failure_context,
 )
 from polysync_core.values.databricks import SeenUpdate
-from polysync_core.values.errors import DatabricksError, PolysyncError
+from polysync_core.values.errors import DatabricksError, PolysyncError, UpdateConflict
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Run, RunError
+from polysync_core.values.run import Run, RunError, TrackedRun
 
 _log = logging.getLogger("polysync.look")
 _REASON_SECONDS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
+class Observation:
     """What was seen, in the form that run_transitions.decide takes."""
 
     seen: SeenUpdate | Missing
-    aftermath: Aftermath
+    failure_context: FailureContext
 
 
-def look_at(run: Run, access: WorkspaceAccess, talk: Conversation) -> Look:
+def observe_run(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Observation:
     """The run's update; Missing when Databricks says in so many words that it does not exist.
 
     Everything else that is no answer is raised: a look that fails never changes a run. The aftermath of an unhappy end
@@ -40,38 +43,82 @@ def look_at(run: Run, access: WorkspaceAccess, talk: Conversation) -> Look:
     """
     seen: SeenUpdate | Missing
     try:
-        seen = talk.fetch_update(run.current_id)
+        seen = client.fetch_update(run.current_id)
     except DatabricksError as error:
         if not error.does_not_exist:
             raise
         seen = Missing.MISSING
-    aftermath = _fetch_aftermath(run, seen, access, talk) if wants_aftermath(run, seen) else NO_AFTERMATH
-    return Look(seen=seen, aftermath=aftermath)
+    failure_context = (
+        _fetch_failure_context(run, seen, ws, client) if wants_failure_context(run, seen) else NO_FAILURE_CONTEXT
+    )
+    return Observation(seen=seen, failure_context=failure_context)
 
 
-def _fetch_aftermath(run: Run, seen: SeenUpdate | Missing, access: WorkspaceAccess, talk: Conversation) -> Aftermath:
+def _fetch_failure_context(
+    run: Run, seen: SeenUpdate | Missing, ws: WorkspaceServices, client: BoundedClient
+) -> FailureContext:
     failed = isinstance(seen, SeenUpdate) and seen.state == "FAILED"
-    reason = _fetch_reason(run, talk) if failed and not knows_reason(run) else None
+    reason = _fetch_reason(run, client) if failed and not knows_reason(run) else None
     try:
-        page = talk.fetch_updates_page(run.run_id.pipeline_id)
+        page = client.fetch_updates_page(run.run_id.pipeline_id)
     except PolysyncError as error:
         _log.warning("the updates after run %s could not be listed: %s", run.run_id, error.code)
-        return Aftermath(reason=reason)
+        return FailureContext(reason=reason)
     if page.next_page_token is not None and not retry_rules.reaches_back_to(run.attempts[-1], page.updates):
-        return Aftermath(reason=reason)
+        return FailureContext(reason=reason)
     following = retry_rules.next_update(run.attempts[-1], page.updates)
     taken = frozenset[str]()
     if following is not None:
-        holder = access.store.find_holder(run.workspace, RunId(run.run_id.pipeline_id, following.update_id))
+        holder = ws.store.find_holder(run.workspace, RunId(run.run_id.pipeline_id, following.update_id))
         if holder is not None and holder != run.run_id:
             taken = frozenset({following.update_id})
-    return Aftermath(reason=reason, updates=page.updates, taken=taken)
+    return FailureContext(reason=reason, updates=page.updates, taken=taken)
 
 
-def _fetch_reason(run: Run, talk: Conversation) -> RunError | None:
+def _fetch_reason(run: Run, client: BoundedClient) -> RunError | None:
     try:
-        events = talk.fetch_error_events(run.run_id.pipeline_id, timeout_seconds=_REASON_SECONDS)
+        events = client.fetch_error_events(run.run_id.pipeline_id, timeout_seconds=_REASON_SECONDS)
     except PolysyncError as error:
         _log.warning("the reason of run %s could not be read: %s", run.run_id, error.code)
         return None
     return failure_reasons.find_reason(events, run.current_id.update_id)
+
+
+# --- a run that continues with an automatic retry
+
+_LOOKS = 5
+"""At a run that may go on with the retry: one for each earlier retry that no sweep has seen yet, and for lost races."""
+_NO_LIMITS = TransitionLimits(lost_after=timedelta.max, retry_grace=timedelta.max)
+"""A start gives no run up, however long it has waited: that is for the sweep."""
+
+
+def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedClient) -> Run | None:
+    """The run that has `retry` as its update or goes on with it now; None when nobody follows it.
+
+    UpdateConflict while that cannot be told: a run that was tracked for the retry then would take it from its own.
+    """
+    workspace = ws.workspace.name
+    try:
+        for _ in range(_LOOKS):
+            active = ws.store.active_runs(workspace, retry.pipeline_id).runs
+            followers = [at for at in active if at.run.follow_retries and at.run.missing_since is None]
+            tracked = ws.store.find_run(workspace, retry)
+            if tracked is not None or not followers:
+                return tracked
+            for follower in followers:
+                _observe_again(follower, ws, client)
+    except PolysyncError as error:
+        _log.warning("look for the run of a retry failed: %s", error.code, extra={"action": "start"})
+    raise UpdateConflict(
+        f"Update {retry.update_id} of pipeline {retry.pipeline_id} is an automatic retry, and whether a run goes "
+        "on with it is not known yet; repeat the request.",
+        retry_after_seconds=15,
+    )
+
+
+def _observe_again(tracked: TrackedRun, ws: WorkspaceServices, client: BoundedClient) -> None:
+    """As the sweep does; a stop that is to be asked for is left to it."""
+    observation = observe_run(tracked.run, ws, client)
+    decision = decide(tracked.run, observation.seen, ws.clock.now(), _NO_LIMITS, observation.failure_context)
+    if decision.write:
+        ws.store.save_transition(tracked, decision.run)

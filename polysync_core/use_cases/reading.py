@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import sweep_rules
 from polysync_core.rules.decisions.run_transitions import TransitionLimits, decide
-from polysync_core.use_cases.observing import Look, look_at
+from polysync_core.use_cases.observing import Observation, observe_run
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import LastSweep, Run, RunFilter
@@ -41,100 +41,100 @@ class RunList:
     continuation: str | None
 
 
-def find_run(run_id: RunId, accesses: Sequence[WorkspaceAccess]) -> tuple[Run, WorkspaceAccess]:
+def find_run(run_id: RunId, workspaces: Sequence[WorkspaceServices]) -> tuple[Run, WorkspaceServices]:
     """Look for a run in every one of `accesses`. RunNotFound when none has it."""
-    for access in accesses:
-        run = access.store.find_run(access.workspace.name, run_id)
+    for ws in workspaces:
+        run = ws.store.find_run(ws.workspace.name, run_id)
         if run is not None:
-            return run, access
+            return run, ws
     raise RunNotFound(f"There is no run {run_id}.")
 
 
 def read_run(
-    run_id: RunId, accesses: Sequence[WorkspaceAccess], *, max_age_seconds: int, limits: TransitionLimits
+    run_id: RunId, workspaces: Sequence[WorkspaceServices], *, max_age_seconds: int, limits: TransitionLimits
 ) -> RunView:
     """The run, not older than `max_age_seconds` if Databricks lets itself be asked.
 
     A state that the last sweep or another reader confirmed within that age causes no call.
     """
-    for access in accesses:
-        last = access.store.last_sweep(access.workspace.name)  # before the run: what a later one saw is not in its row
-        run = access.store.find_run(access.workspace.name, run_id)
+    for ws in workspaces:
+        last = ws.store.last_sweep(ws.workspace.name)  # before the run: what a later one saw is not in its row
+        run = ws.store.find_run(ws.workspace.name, run_id)
         if run is None:
             continue
-        if not sweep_rules.is_fresh(run, last, access.clock.now(), max_age_seconds):
-            run = _read_through(run, access, max_age_seconds, limits)
-        return _shown(run, access, last, max_age_seconds)
+        if not sweep_rules.is_fresh(run, last, ws.clock.now(), max_age_seconds):
+            run = _read_through(run, ws, max_age_seconds, limits)
+        return _shown(run, ws, last, max_age_seconds)
     raise RunNotFound(f"There is no run {run_id}.")
 
 
-def show_stored(run: Run, access: WorkspaceAccess, *, max_age_seconds: int) -> RunView:
+def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> RunView:
     """The run as storage has it, without a look."""
-    last = None if run.is_finished else access.store.last_sweep(access.workspace.name)
-    return _shown(run, access, last, max_age_seconds)
+    last = None if run.is_finished else ws.store.last_sweep(ws.workspace.name)
+    return _shown(run, ws, last, max_age_seconds)
 
 
 def list_runs(
-    access: WorkspaceAccess, wanted: RunFilter, *, limit: int, continuation: str | None, max_age_seconds: int
+    ws: WorkspaceServices, wanted: RunFilter, *, limit: int, continuation: str | None, max_age_seconds: int
 ) -> RunList:
     """Runs of one workspace, newest first, as storage has them."""
-    last = access.store.last_sweep(access.workspace.name)
-    page = access.store.recent_runs(access.workspace.name, wanted, limit=limit, after=continuation)
-    views = tuple(_shown(run, access, last, max_age_seconds) for run in page.runs)
+    last = ws.store.last_sweep(ws.workspace.name)
+    page = ws.store.recent_runs(ws.workspace.name, wanted, limit=limit, after=continuation)
+    views = tuple(_shown(run, ws, last, max_age_seconds) for run in page.runs)
     return RunList(views=views, continuation=page.after)
 
 
-def _shown(run: Run, access: WorkspaceAccess, last: LastSweep | None, max_age_seconds: int) -> RunView:
-    fresh = sweep_rules.is_fresh(run, last, access.clock.now(), max_age_seconds)
-    return view_of(run, access, None if fresh else sweep_rules.seen_at(run, last))
+def _shown(run: Run, ws: WorkspaceServices, last: LastSweep | None, max_age_seconds: int) -> RunView:
+    fresh = sweep_rules.is_fresh(run, last, ws.clock.now(), max_age_seconds)
+    return view_of(run, ws, None if fresh else sweep_rules.seen_at(run, last))
 
 
-def view_of(run: Run, access: WorkspaceAccess, stale_since: datetime | None) -> RunView:
-    return RunView(run=run, workspace_url=access.workspace.url, stale_since=stale_since)
+def view_of(run: Run, ws: WorkspaceServices, stale_since: datetime | None) -> RunView:
+    return RunView(run=run, workspace_url=ws.workspace.url, stale_since=stale_since)
 
 
-def _read_through(run: Run, access: WorkspaceAccess, max_age_seconds: int, limits: TransitionLimits) -> Run:
+def _read_through(run: Run, ws: WorkspaceServices, max_age_seconds: int, limits: TransitionLimits) -> Run:
     """Look at the run now, or wait for whoever does; as it is stored when the look does not work out."""
     run_id = str(run.run_id)
-    is_own_turn = access.looks.take_turn(run_id, max_age_seconds)
+    is_own_turn = ws.refresh_turns.take_turn(run_id, max_age_seconds)
     try:
         if is_own_turn:
-            seen = _look_and_apply(run, access, limits)
+            seen = _observe_and_save(run, ws, limits)
         else:
             seen = None
-            access.looks.await_other(run_id, _AWAIT_SECONDS)
-        return seen or access.store.find_run(run.workspace, run.run_id) or run
+            ws.refresh_turns.await_other(run_id, _AWAIT_SECONDS)
+        return seen or ws.store.find_run(run.workspace, run.run_id) or run
     except PolysyncError as error:
         _log.warning("a stale run could not be looked at: %s", error.code, extra={"run_id": run_id})
         return run
     finally:
         if is_own_turn:
-            access.looks.over(run_id)
+            ws.refresh_turns.over(run_id)
 
 
-def _look_and_apply(run: Run, access: WorkspaceAccess, limits: TransitionLimits) -> Run | None:
+def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits) -> Run | None:
     """The run as it was seen and stored now; None when another change was first.
 
     An unchanged run is written too, with the time of the look: that is what the next readers go by.
     """
-    tracked = access.store.find_active(run.workspace, run.run_id)
+    tracked = ws.store.find_active(run.workspace, run.run_id)
     if tracked is None:
         return None
-    look = _look_patiently(tracked.run, access)
-    now = access.clock.now()
-    decision = decide(tracked.run, look.seen, now, limits, look.aftermath)
+    observation = _observe_with_retry(tracked.run, ws)
+    now = ws.clock.now()
+    decision = decide(tracked.run, observation.seen, now, limits, observation.failure_context)
     after = decision.run if decision.write else replace(decision.run, seen_at=now)
-    return after if access.store.save_transition(tracked, after) else None
+    return after if ws.store.save_transition(tracked, after) else None
 
 
-def _look_patiently(run: Run, access: WorkspaceAccess) -> Look:
+def _observe_with_retry(run: Run, ws: WorkspaceServices) -> Observation:
     """Look once more after trouble that may have passed, if there is time. Raises as look_at does."""
-    talk = access.databricks.converse(_LOOK_SECONDS)
+    client = ws.databricks.client(_LOOK_SECONDS)
     try:
-        return look_at(run, access, talk)
+        return observe_run(run, ws, client)
     except (DatabricksError, DatabricksUnreachable) as error:
         may_pass = isinstance(error, DatabricksUnreachable) or error.databricks_status in _TRANSIENT
-        if not may_pass or talk.seconds_left < _REPEAT_TAKES_SECONDS:
+        if not may_pass or client.seconds_left < _REPEAT_TAKES_SECONDS:
             raise
-    access.clock.sleep(_REPEAT_PAUSE_SECONDS)
-    return look_at(run, access, talk)
+    ws.clock.sleep(_REPEAT_PAUSE_SECONDS)
+    return observe_run(run, ws, client)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import start_rules
 from polysync_core.rules.decisions.parameters import resolve_full_refresh
 from polysync_core.rules.rows import row_keys
@@ -20,7 +20,7 @@ _POLL_SECONDS = 0.5
 
 
 def reserve(
-    request: StartRequest, access: WorkspaceAccess, began_at: float, timeout: timedelta | None
+    request: StartRequest, ws: WorkspaceServices, began_at: float, timeout: timedelta | None
 ) -> HeldReservation | Started:
     """The pipeline's reservation, made for `request`; or what its key came to before.
 
@@ -28,18 +28,18 @@ def reserve(
     rather join than fail, and for the first request with its key. Raises UpdateConflict, KeyReused, KeyInFlight,
     RunNotFound when the key's run is no longer kept, StorageUnavailable.
     """
-    return _Reserver(request, access, began_at, timeout).reserve()
+    return _Reserver(request, ws, began_at, timeout).reserve()
 
 
 class _Reserver:
     def __init__(
-        self, request: StartRequest, access: WorkspaceAccess, began_at: float, timeout: timedelta | None
+        self, request: StartRequest, ws: WorkspaceServices, began_at: float, timeout: timedelta | None
     ) -> None:
         self._request = request
         self._timeout = timeout
-        self._access = access
-        self._store = access.store
-        self._clock = access.clock
+        self._ws = ws
+        self._store = ws.store
+        self._clock = ws.clock
         self._began_at = began_at
         key = request.idempotency_key
         self._start_row = None if key is None else row_keys.start(request.pipeline_id, key)
@@ -51,18 +51,18 @@ class _Reserver:
 
     def reserve(self) -> HeldReservation | Started:
         """The pipeline's reservation; or what this key came to before."""
-        workspace = self._access.workspace.name
+        workspace = self._ws.workspace.name
         while True:
             if self._start_row is not None:
                 used = self._store.find_used_key(workspace, self._start_row)
                 if used is not None:
                     return self._repeat(used, self._start_row)
             now = self._clock.now()
-            callback_id, address = self._access.new_id(), self._request.callback
+            callback_id, address = self._ws.new_id(), self._request.callback
             reservation = Reservation(
                 workspace=workspace,
                 pipeline_id=self._request.pipeline_id,
-                owner=self._access.new_id(),
+                owner=self._ws.new_id(),
                 reserved_at=now,
                 full_refresh=resolve_full_refresh(self._request.full_refresh, self._defaults.full_refresh),
                 ignored_parameters=self._request.ignored_parameters,
@@ -105,22 +105,22 @@ class _Reserver:
                     retry_after_seconds=15,
                 )
             self._clock.sleep(_POLL_SECONDS)
-            found = self._store.find_used_key(self._access.workspace.name, start_row)
+            found = self._store.find_used_key(self._ws.workspace.name, start_row)
         raise KeyInFlight(
             "The first request with this Idempotency-Key did not start anything; repeat it.", retry_after_seconds=1
         )
 
     def _rejoin(self, run_id: RunId, callback_id: str | None) -> Run | None:
         """The run of a used key. A callback address that comes with the repeat replaces the one from before."""
-        workspace, address = self._access.workspace.name, self._request.callback
+        workspace, address = self._ws.workspace.name, self._request.callback
         if address is None:
             return self._store.find_run(workspace, run_id)
-        waiter = Waiter(callback_id=callback_id or self._access.new_id(), address=address)
+        waiter = Waiter(callback_id=callback_id or self._ws.new_id(), address=address)
         return self._store.callbacks.join(workspace, run_id, waiter, self._clock.now())
 
     def _wait_for_the_other_start(self) -> None:
         """Another start of this pipeline is in flight (or our own key was used this moment)."""
-        if self._start_row is not None and self._store.find_used_key(self._access.workspace.name, self._start_row):
+        if self._start_row is not None and self._store.find_used_key(self._ws.workspace.name, self._start_row):
             return
         may_wait = self._seconds_gone + _POLL_SECONDS < start_rules.LAST_POST_BEGINS_SECONDS
         if self._request.on_conflict is OnConflict.FAIL or not may_wait:
@@ -137,7 +137,7 @@ class _Reserver:
         update without a full refresh is the one that destroys nothing.
         """
         try:
-            return self._access.jobs.find_defaults(self._access.workspace.name, self._request.pipeline_id)
+            return self._ws.jobs.find_defaults(self._ws.workspace.name, self._request.pipeline_id)
         except RowUnreadable as error:
             _log.error(
                 "the stored full_refresh of pipeline %s counts as not set: %s",

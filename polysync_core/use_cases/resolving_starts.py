@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from polysync_core.adapters.databricks.client import Conversation
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.databricks.client import BoundedClient
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import start_rules
 from polysync_core.rules.decisions.callback_rules import put_waiter
 from polysync_core.values.databricks import SeenUpdate
@@ -16,21 +16,21 @@ from polysync_core.values.run import Attempt, HeldReservation, Reservation, Run
 _log = logging.getLogger("polysync.settle")
 
 
-def settle(held: HeldReservation, access: WorkspaceAccess, talk: Conversation, settle_seconds: int) -> None:
+def settle(held: HeldReservation, ws: WorkspaceServices, client: BoundedClient, settle_seconds: int) -> None:
     """Track the update that a start left behind, or clear its reservation once none can show up any more.
 
     A start whose call may still be running is left alone. Raises what Databricks or storage raise: then nothing was
     cleared, and the next sweep goes on.
     """
-    reservation, now = held.reservation, access.clock.now()
+    reservation, now = held.reservation, ws.clock.now()
     if not start_rules.may_look_up(reservation, now):
         return
-    found = find_started(reservation, access, talk)
+    found = find_started(reservation, ws, client)
     if found is not None:
-        run = access.store.track(new_run(reservation, found, access), held)
+        run = ws.store.track(new_run(reservation, found, ws), held)
         _log.warning("a start without an answer is tracked now", extra={"run_id": str(run.run_id), "action": "settle"})
     elif start_rules.may_clear(reservation, now, settle_seconds):
-        access.store.release(held)
+        ws.store.release(held)
         _log.warning(
             "a start without an answer never showed; its pipeline %s is free again",
             reservation.pipeline_id,
@@ -38,7 +38,7 @@ def settle(held: HeldReservation, access: WorkspaceAccess, talk: Conversation, s
         )
 
 
-def find_started(reservation: Reservation, access: WorkspaceAccess, talk: Conversation) -> SeenUpdate | None:
+def find_started(reservation: Reservation, ws: WorkspaceServices, client: BoundedClient) -> SeenUpdate | None:
     """Look among the pipeline's updates for the one that `reservation` started and that has no run yet.
 
     None also when there is no such pipeline: without it nothing can show up any more.
@@ -47,7 +47,7 @@ def find_started(reservation: Reservation, access: WorkspaceAccess, talk: Conver
     page_token: str | None = None
     while True:
         try:
-            page = talk.fetch_updates_page(reservation.pipeline_id, page_token)
+            page = client.fetch_updates_page(reservation.pipeline_id, page_token)
         except DatabricksError as error:
             if error.does_not_exist:
                 return None
@@ -59,14 +59,14 @@ def find_started(reservation: Reservation, access: WorkspaceAccess, talk: Conver
             break
     for update in start_rules.started_by(seen, reservation):
         run_id = RunId(reservation.pipeline_id, update.update_id)
-        if access.store.find_holder(reservation.workspace, run_id) is None:
+        if ws.store.find_holder(reservation.workspace, run_id) is None:
             return update
     return None
 
 
-def new_run(reservation: Reservation, seen: SeenUpdate, access: WorkspaceAccess, *, attached: bool = False) -> Run:
+def new_run(reservation: Reservation, seen: SeenUpdate, ws: WorkspaceServices, *, attached: bool = False) -> Run:
     """The record of an update that is tracked from now on. One that was only joined is never stopped by a time-out."""
-    now = access.clock.now()
+    now = ws.clock.now()
     attempt = Attempt(update_id=seen.update_id, state=seen.state, cause=seen.cause, created_at=seen.created_at)
     run = Run(
         run_id=RunId(reservation.pipeline_id, seen.update_id),

@@ -17,14 +17,14 @@ from datetime import timedelta
 from typing import NoReturn
 
 from polysync_core.adapters.storage.tables import within
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import start_rules
 from polysync_core.rules.decisions.retry_rules import SUCCESSOR_CAUSES
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.decisions.start_rules import NextStep
 from polysync_core.rules.wire.addresses import update_url
 from polysync_core.rules.wire.pipelines_api import START_HINTS
-from polysync_core.use_cases.following import find_follower
+from polysync_core.use_cases.observing import find_run_continued_by
 from polysync_core.use_cases.reserving import reserve
 from polysync_core.use_cases.resolving_starts import find_started, new_run
 from polysync_core.values.databricks import SeenUpdate
@@ -45,7 +45,7 @@ _STORAGE_SECONDS = start_rules.ANSWER_WITHIN_SECONDS - 1
 
 def start_update(
     request: StartRequest,
-    access: WorkspaceAccess,
+    ws: WorkspaceServices,
     *,
     began_at: float,
     default_timeout_minutes: float | None = None,
@@ -58,19 +58,19 @@ def start_update(
     StorageUnavailable.
     """
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
-    with within(began_at + _STORAGE_SECONDS - access.clock.monotonic()):
-        held = reserve(request, access, began_at, None if minutes is None else timedelta(minutes=minutes))
-        return held if isinstance(held, Started) else _Start(request, access, began_at).post(held)
+    with within(began_at + _STORAGE_SECONDS - ws.clock.monotonic()):
+        held = reserve(request, ws, began_at, None if minutes is None else timedelta(minutes=minutes))
+        return held if isinstance(held, Started) else _Start(request, ws, began_at).post(held)
 
 
 class _Start:
-    def __init__(self, request: StartRequest, access: WorkspaceAccess, began_at: float) -> None:
+    def __init__(self, request: StartRequest, ws: WorkspaceServices, began_at: float) -> None:
         self._request = request
-        self._access = access
-        self._store = access.store
-        self._clock = access.clock
+        self._ws = ws
+        self._store = ws.store
+        self._clock = ws.clock
         self._began_at = began_at
-        self._talk = access.databricks.converse(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone)
+        self._client = ws.databricks.client(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone)
 
     @property
     def _seconds_gone(self) -> float:
@@ -83,7 +83,7 @@ class _Start:
             self._refuse(held, StorageUnavailable("Table Storage was too slow to begin the start in time."))
         while True:
             try:
-                update_id = self._talk.start_update(
+                update_id = self._client.start_update(
                     self._request.pipeline_id,
                     held.reservation.full_refresh,
                     timeout_seconds=start_rules.POST_TIMEOUT_SECONDS,
@@ -142,7 +142,7 @@ class _Start:
         for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
             self._clock.sleep(pause)
             try:
-                found = find_started(held.reservation, self._access, self._talk)
+                found = find_started(held.reservation, self._ws, self._client)
             except PolysyncError as trouble:
                 _log.warning("look-up of a start failed: %s", trouble.code, extra={"action": "start"})
                 continue
@@ -168,11 +168,11 @@ class _Start:
         if active is None:
             self._refuse(held, UpdateConflict(error.detail, databricks=said))
         run_id = RunId(self._request.pipeline_id, active.update_id)
-        tracked = self._store.find_run(self._access.workspace.name, run_id)
+        tracked = self._store.find_run(self._ws.workspace.name, run_id)
         shown = {
             "updateId": active.update_id,
             "state": active.state,
-            "updateUrl": update_url(self._access.workspace.url, run_id),
+            "updateUrl": update_url(self._ws.workspace.url, run_id),
             "runId": None if tracked is None else str(tracked.run_id),
         }
         busy = f"Update {active.update_id} of pipeline {self._request.pipeline_id} is active"
@@ -196,7 +196,7 @@ class _Start:
         try:
             if tracked is None and active.cause in SUCCESSOR_CAUSES:
                 retry = RunId(self._request.pipeline_id, active.update_id)
-                tracked = find_follower(retry, self._access, self._talk)
+                tracked = find_run_continued_by(retry, self._ws, self._client)
             if tracked is None:
                 return self._track(held, active, attached=True)
             run = self._store.complete(held, tracked.run_id, attached=True)
@@ -207,11 +207,11 @@ class _Start:
     def _find_active(self) -> tuple[SeenUpdate | None, PolysyncError | None]:
         """The pipeline's active update, with what a look of its own tells; and the trouble that kept it from us."""
         try:
-            page = self._talk.fetch_updates_page(self._request.pipeline_id)
+            page = self._client.fetch_updates_page(self._request.pipeline_id)
             listed = start_rules.find_active(page.updates)
             if listed is None:
                 return None, None
-            active = self._talk.fetch_update(RunId(self._request.pipeline_id, listed.update_id))
+            active = self._client.fetch_update(RunId(self._request.pipeline_id, listed.update_id))
             return (None if is_final(active.state) else active), None
         except PolysyncError as error:
             _log.warning("look for the active update failed: %s", error.code, extra={"action": "start"})
@@ -220,7 +220,7 @@ class _Start:
     # --- the run
 
     def _track(self, held: HeldReservation, seen: SeenUpdate, *, attached: bool = False) -> Started:
-        run = new_run(held.reservation, seen, self._access, attached=attached)
+        run = new_run(held.reservation, seen, self._ws, attached=attached)
         pause = 0.5
         while True:
             try:

@@ -14,11 +14,11 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from polysync_core.adapters.storage.tables import within
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import sweep_rules
-from polysync_core.rules.decisions.run_transitions import NO_AFTERMATH, TransitionLimits, decide
+from polysync_core.rules.decisions.run_transitions import NO_FAILURE_CONTEXT, TransitionLimits, decide
 from polysync_core.rules.rows import row_keys
-from polysync_core.use_cases.observing import Look, look_at
+from polysync_core.use_cases.observing import Observation, observe_run
 from polysync_core.use_cases.upkeep import Upkeep
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
@@ -54,24 +54,24 @@ class _Outcome(Enum):
     FAILED = auto()
 
 
-def sweep_workspaces(accesses: Sequence[WorkspaceAccess], limits: SweepLimits) -> tuple[SweepReport, ...]:
+def sweep_workspaces(workspaces: Sequence[WorkspaceServices], limits: SweepLimits) -> tuple[SweepReport, ...]:
     """Sweep every workspace, side by side. Ends within 12 s; a workspace that hangs is left behind and counted."""
-    if not accesses:
+    if not workspaces:
         return ()
-    clock = accesses[0].clock
+    clock = workspaces[0].clock
     began_at = clock.monotonic()
     reports: dict[str, SweepReport] = {}
     threads = []
-    for access in accesses:
-        thread = threading.Thread(target=_sweep_into, args=(reports, access, limits), daemon=True)
+    for ws in workspaces:
+        thread = threading.Thread(target=_sweep_into, args=(reports, ws, limits), daemon=True)
         thread.start()
         threads.append(thread)
     for thread in threads:
         thread.join(max(0.0, began_at + sweep_rules.DEADLINE_SECONDS - 0.3 - clock.monotonic()))
     done = tuple(
-        reports.get(access.workspace.name)
-        or SweepReport(workspace=access.workspace.name, failed=1, seconds=clock.monotonic() - began_at)
-        for access in accesses
+        reports.get(ws.workspace.name)
+        or SweepReport(workspace=ws.workspace.name, failed=1, seconds=clock.monotonic() - began_at)
+        for ws in workspaces
     )
     _log_report(done, clock.monotonic() - began_at)
     return done
@@ -80,10 +80,10 @@ def sweep_workspaces(accesses: Sequence[WorkspaceAccess], limits: SweepLimits) -
 def _log_report(reports: Sequence[SweepReport], seconds: float) -> None:
     counts = {
         name: sum(getattr(report, name) for report in reports)
-        for name in ("active", "changed", "finished", "failed", "set_aside", "calls")
+        for name in ("active", "changed", "finished", "failed", "unreadable", "calls")
     }
     _log.info(
-        "sweep: workspaces=%d active=%d changed=%d finished=%d failed=%d set_aside=%d calls=%d seconds=%.2f",
+        "sweep: workspaces=%d active=%d changed=%d finished=%d failed=%d unreadable=%d calls=%d seconds=%.2f",
         len(reports),
         *counts.values(),
         seconds,
@@ -91,34 +91,34 @@ def _log_report(reports: Sequence[SweepReport], seconds: float) -> None:
     )
 
 
-def _sweep_into(reports: dict[str, SweepReport], access: WorkspaceAccess, limits: SweepLimits) -> None:
+def _sweep_into(reports: dict[str, SweepReport], ws: WorkspaceServices, limits: SweepLimits) -> None:
     try:
-        reports[access.workspace.name] = sweep_workspace(access, limits)
+        reports[ws.workspace.name] = sweep_workspace(ws, limits)
     except PolysyncError as error:
-        _log.warning("workspace %s could not be swept: %s", access.workspace.name, error.detail)
+        _log.warning("workspace %s could not be swept: %s", ws.workspace.name, error.detail)
     except Exception:
-        _log.exception("workspace %s could not be swept", access.workspace.name)
+        _log.exception("workspace %s could not be swept", ws.workspace.name)
 
 
-def sweep_workspace(access: WorkspaceAccess, limits: SweepLimits) -> SweepReport:
+def sweep_workspace(ws: WorkspaceServices, limits: SweepLimits) -> SweepReport:
     """Sweep one workspace and write down when. Raises StorageUnavailable when its runs cannot even be read."""
-    return _Sweep(access, limits).run()
+    return _Sweep(ws, limits).run()
 
 
 class _Sweep:
-    def __init__(self, access: WorkspaceAccess, limits: SweepLimits) -> None:
-        self._access = access
+    def __init__(self, ws: WorkspaceServices, limits: SweepLimits) -> None:
+        self._ws = ws
         self._limits = limits
-        self._name = access.workspace.name
-        self._talk = access.databricks.converse(_LOOK_SECONDS)
-        self._listing_talk = access.databricks.converse(_LIST_SECONDS)
+        self._name = ws.workspace.name
+        self._client = ws.databricks.client(_LOOK_SECONDS)
+        self._listing_client = ws.databricks.client(_LIST_SECONDS)
         self._logged = 0
-        self._began_at = access.clock.now()
-        self._monotonic = access.clock.monotonic()
+        self._began_at = ws.clock.now()
+        self._monotonic = ws.clock.monotonic()
         self._ends_at = self._monotonic + _WORK_SECONDS
         self._upkeep = Upkeep(
-            access=access,
-            talk=access.databricks.converse(_LOOK_SECONDS),
+            ws=ws,
+            client=ws.databricks.client(_LOOK_SECONDS),
             began_at=self._began_at,
             seconds_left=lambda: self._seconds_left,
         )
@@ -128,11 +128,11 @@ class _Sweep:
             return self._run()
 
     def _run(self) -> SweepReport:
-        store = self._access.store
+        store = self._ws.store
         last, active = store.last_sweep(self._name), store.active_runs(self._name)
         starts = store.reservations(self._name)
-        set_aside = (*active.set_aside, *starts.set_aside)
-        for key in set_aside[:_MOST_LOGGED]:
+        unreadable = (*active.unreadable, *starts.unreadable)
+        for key in unreadable[:_MOST_LOGGED]:
             _log.error("row %s cannot be read and is set aside", key, extra={"action": "sweep"})
         after = last or LastSweep(swept_at=self._began_at, report=SweepReport(workspace=self._name))
         settling = self._upkeep.begin_settling(starts.held, after.settled_after, self._limits.settle_seconds)
@@ -149,7 +149,9 @@ class _Sweep:
                 after = replace(after, round_began_at=plan.round_began_at, round_cursor=plan.round_cursor)
                 if pages is not None:
                     after = replace(after, pages=pages, pages_counted_at=self._began_at)
-            after = replace(after, healed_after=self._upkeep.heal(set_aside, after.healed_after), set_aside=set_aside)
+            after = replace(
+                after, healed_after=self._upkeep.heal(unreadable, after.healed_after), unreadable=unreadable
+            )
             after = self._upkeep.clean(after, self._limits.retention)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -158,7 +160,7 @@ class _Sweep:
 
     @property
     def _seconds_left(self) -> float:
-        return max(0.0, self._ends_at - self._access.clock.monotonic())
+        return max(0.0, self._ends_at - self._ws.clock.monotonic())
 
     # --- gather
 
@@ -174,13 +176,13 @@ class _Sweep:
         pipelines: dict[str, ListedPipeline] = {}
         pages = 0
         try:
-            for page in self._listing_talk.iter_pipelines_pages():
+            for page in self._listing_client.iter_pipelines_pages():
                 pages += 1
                 pipelines.update((pipeline.pipeline_id, pipeline) for pipeline in page.pipelines)
                 if pages == active and page.next_page_token is not None:
                     return pipelines, active + 1
         except DatabricksUnreachable as error:
-            if not error.was_sent and self._listing_talk.seconds_left > 0:
+            if not error.was_sent and self._listing_client.seconds_left > 0:
                 raise
         except DatabricksError as error:
             if error.databricks_status in {429, 503}:
@@ -207,14 +209,20 @@ class _Sweep:
 
     def _sweep_run(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
         with within(self._seconds_left):
-            return self._look_and_apply(tracked, seen)
+            return self._observe_and_save(tracked, seen)
 
-    def _look_and_apply(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
+    def _observe_and_save(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
         run = tracked.run
         try:
-            look = look_at(run, self._access, self._talk) if seen is None else Look(seen=seen, aftermath=NO_AFTERMATH)
-            decision = decide(run, look.seen, self._access.clock.now(), self._limits.transitions, look.aftermath)
-            won = decision.write and self._access.store.save_transition(tracked, decision.run)
+            observation = (
+                observe_run(run, self._ws, self._client)
+                if seen is None
+                else Observation(seen=seen, failure_context=NO_FAILURE_CONTEXT)
+            )
+            decision = decide(
+                run, observation.seen, self._ws.clock.now(), self._limits.transitions, observation.failure_context
+            )
+            won = decision.write and self._ws.store.save_transition(tracked, decision.run)
             if decision.stop and (won or not decision.write):  # only what is written down may be asked for
                 self._stop(decision.run)
         except PolysyncError as error:
@@ -230,7 +238,7 @@ class _Sweep:
     def _stop(self, run: Run) -> None:
         """Ask for the stop of a run that has been seen, and is so whatever comes of this; the next sweep asks again."""
         try:
-            self._talk.stop(run.current_id)
+            self._client.stop(run.current_id)
         except PolysyncError as error:
             self._log_failure(run, error)
 
@@ -257,20 +265,20 @@ class _Sweep:
             changed=ended.count(_Outcome.CHANGED),
             finished=ended.count(_Outcome.FINISHED),
             failed=len(failed),
-            set_aside=len(after.set_aside),
-            calls=self._talk.calls + self._listing_talk.calls + self._upkeep.talk.calls,
-            seconds=round(self._access.clock.monotonic() - self._monotonic, 3),
+            unreadable=len(after.unreadable),
+            calls=self._client.calls + self._listing_client.calls + self._upkeep.client.calls,
+            seconds=round(self._ws.clock.monotonic() - self._monotonic, 3),
         )
         overtaken = [run_id for run_id, outcome in outcomes.items() if outcome is _Outcome.OVERTAKEN]
-        spoilt = [row_keys.id_of_active(key) for key in active.set_aside[:_MOST_SPOILT_NOTED]]
+        unreadable = [row_keys.id_of_active(key) for key in active.unreadable[:_MOST_SPOILT_NOTED]]
         is_blind = bool(active.runs) and len(failed) == len(active.runs)
-        self._access.store.save_last_sweep(
+        self._ws.store.save_last_sweep(
             self._name,
             replace(
                 after,
                 swept_at=self._began_at,
                 report=report,
-                not_seen=sweep_rules.note_not_seen([*failed, *overtaken, *spoilt], last),
+                not_seen=sweep_rules.note_not_seen([*failed, *overtaken, *unreadable], last),
                 blind_since=(after.blind_since or self._began_at) if is_blind else None,
             ),
         )

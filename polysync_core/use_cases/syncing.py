@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import discovery_rules
-from polysync_core.rules.decisions.discovery_rules import Decision, Look, Seen
+from polysync_core.rules.decisions.discovery_rules import JobDecision, PipelineSeen, Seen
 from polysync_core.rules.rows.job_entity import encode_job
 from polysync_core.values.errors import JobTooLarge, StorageUnavailable
 from polysync_core.values.job import JobWrite, LastDiscovery, StoredJob
@@ -16,7 +16,7 @@ _RACES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SeenPipeline:
+class FetchedPipeline:
     """A pipeline's answer, what the listing calls it (None: not listed), and its job's row (None: there is none)."""
 
     pipeline_id: str
@@ -27,28 +27,28 @@ class SeenPipeline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Plan:
-    decision: Decision
+    decision: JobDecision
     write: JobWrite | None
 
 
-class JobKeeper:
+class JobSyncer:
     """Decides and saves. `last` is the discovery that confirmed the jobs last."""
 
     def __init__(
-        self, access: WorkspaceAccess, patterns: Sequence[str], last: LastDiscovery | None, *, touch: bool = False
+        self, ws: WorkspaceServices, patterns: Sequence[str], last: LastDiscovery | None, *, always_write: bool = False
     ) -> None:
-        self._access = access
+        self._ws = ws
         self._patterns = patterns
         self._last = last
-        self._touch = touch
+        self._always_write = always_write
 
-    def bring_into_step(self, pipelines: Sequence[SeenPipeline]) -> dict[str, Decision | JobTooLarge]:
+    def sync(self, pipelines: Sequence[FetchedPipeline]) -> dict[str, JobDecision | JobTooLarge]:
         """What became of each job, by pipeline id. Jobs in step already cost no write.
 
         A row that another changed meanwhile is read again and decided anew: the other's write stands.
         """
         by_id = {pipeline.pipeline_id: pipeline for pipeline in pipelines}
-        outcomes: dict[str, Decision | JobTooLarge] = {}
+        outcomes: dict[str, JobDecision | JobTooLarge] = {}
         writes: list[JobWrite] = []
         for pipeline in pipelines:
             try:
@@ -59,32 +59,36 @@ class JobKeeper:
             outcomes[pipeline.pipeline_id] = plan.decision
             if plan.write is not None:
                 writes.append(plan.write)
-        for refused in self._access.jobs.save(writes):
+        for refused in self._ws.jobs.save(writes):
             outcomes[refused.pipeline_id] = self._save_again(by_id[refused.pipeline_id])
         return outcomes
 
-    def _save_again(self, pipeline: SeenPipeline) -> Decision:
+    def _save_again(self, pipeline: FetchedPipeline) -> JobDecision:
         for _ in range(_RACES):
-            stored = self._access.jobs.find_job(self._access.workspace.name, pipeline.pipeline_id)
+            stored = self._ws.jobs.find_job(self._ws.workspace.name, pipeline.pipeline_id)
             plan = self._plan(replace(pipeline, stored=stored))
-            if plan.write is None or not self._access.jobs.save([plan.write]):
+            if plan.write is None or not self._ws.jobs.save([plan.write]):
                 return plan.decision
         raise StorageUnavailable(f"The job {pipeline.pipeline_id} changed again and again while it was to be saved.")
 
-    def _plan(self, pipeline: SeenPipeline) -> _Plan:
-        row, workspace = pipeline.stored, self._access.workspace.name
+    def _plan(self, pipeline: FetchedPipeline) -> _Plan:
+        row, workspace = pipeline.stored, self._ws.workspace.name
         job = None if row is None else row.job
-        look = Look(
+        seen = PipelineSeen(
             pipeline_id=pipeline.pipeline_id,
             seen=pipeline.seen,
             listed_name=pipeline.listed_name,
             stored=None if job is None else replace(job, synced_at=discovery_rules.synced_at(job, self._last)),
         )
-        decision = discovery_rules.decide(
-            look, workspace=workspace, patterns=self._patterns, now=self._access.clock.now(), touch=self._touch
+        decision = discovery_rules.decide_job(
+            seen,
+            workspace=workspace,
+            patterns=self._patterns,
+            now=self._ws.clock.now(),
+            always_write=self._always_write,
         )
-        is_spoilt = row is not None and job is None
-        if not decision.write and not is_spoilt:
+        is_unreadable = row is not None and job is None
+        if not decision.write and not is_unreadable:
             return _Plan(decision=decision, write=None)
         after = decision.after
         columns = None if after is None else encode_job(after, pieces_before=0 if row is None else row.pieces)

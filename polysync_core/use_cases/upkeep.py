@@ -11,9 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from polysync_core.adapters.databricks.client import Conversation
+from polysync_core.adapters.databricks.client import BoundedClient
 from polysync_core.adapters.storage.tables import within
-from polysync_core.adapters.workspace_services import WorkspaceAccess
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions.sweep_rules import in_turn
 from polysync_core.rules.rows import row_keys
 from polysync_core.use_cases.resolving_starts import find_started, new_run, settle
@@ -34,8 +34,8 @@ _CLEANING_TAKES_SECONDS = 2.0
 class Upkeep:
     """The upkeep of one sweep of one workspace. `talk` is not the one of its looks, which have to end in time."""
 
-    access: WorkspaceAccess
-    talk: Conversation
+    ws: WorkspaceServices
+    client: BoundedClient
     began_at: datetime
     seconds_left: Callable[[], float]
 
@@ -53,12 +53,12 @@ class Upkeep:
 
     def _settle(self, held: HeldReservation, settle_seconds: int) -> bool:
         """Whether it had its turn: False when no time was left."""
-        if self.talk.seconds_left <= 0:
+        if self.client.seconds_left <= 0:
             return False
         pipeline_id = held.reservation.pipeline_id
         try:
             with within(self.seconds_left()):
-                settle(held, self.access, self.talk, settle_seconds)
+                settle(held, self.ws, self.client, settle_seconds)
         except PolysyncError as error:
             _log.warning("the start of pipeline %s is not settled: %s", pipeline_id, error.detail)
         except Exception:
@@ -80,7 +80,7 @@ class Upkeep:
                 if key.startswith(row_keys.STARTING):
                     self._let_go(key)
                 else:
-                    self.access.store.restore_active(self.access.workspace.name, key)
+                    self.ws.store.restore_active(self.ws.workspace.name, key)
             except PolysyncError as error:
                 _log.warning("row %s could not be healed: %s", key, error.detail)
             except Exception:
@@ -89,13 +89,13 @@ class Upkeep:
 
     def _let_go(self, key: str) -> None:
         """Track the update of a start that nobody can read any more, if there is one; else free its pipeline."""
-        store, before = self.access.store, self.began_at - _SPOILT_START_KEPT
-        salvaged = store.salvage_start(self.access.workspace.name, key, before)
+        store, before = self.ws.store, self.began_at - _SPOILT_START_KEPT
+        salvaged = store.salvage_start(self.ws.workspace.name, key, before)
         for held in salvaged:
             is_named = is_id(held.reservation.pipeline_id)
-            found = find_started(held.reservation, self.access, self.talk) if is_named else None
+            found = find_started(held.reservation, self.ws, self.client) if is_named else None
             if found is not None:
-                run = store.track(new_run(held.reservation, found, self.access), held)
+                run = store.track(new_run(held.reservation, found, self.ws), held)
                 _log.warning("the update of spoilt row %s is tracked now", key, extra={"run_id": str(run.run_id)})
                 return
         if salvaged:
@@ -109,7 +109,7 @@ class Upkeep:
         if not is_due or self.seconds_left() < 2 * _CLEANING_TAKES_SECONDS:
             return last
         cutoff = self.began_at - retention
-        name, cleaner, clock = self.access.workspace.name, self.access.cleaner, self.access.clock
+        name, cleaner, clock = self.ws.workspace.name, self.ws.cleaner, self.ws.clock
         ends_at = clock.monotonic() + _CLEANING_TAKES_SECONDS
 
         def seconds_left() -> float:

@@ -120,7 +120,7 @@ class ActiveRows:
     """A workspace's active runs, and the keys of rows among them that cannot be read."""
 
     runs: tuple[TrackedRun, ...]
-    set_aside: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +169,7 @@ class StartsInFlight:
     """A workspace's reservations, and the keys of rows among them that cannot be read."""
 
     held: tuple[HeldReservation, ...]
-    set_aside: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,7 +197,7 @@ class SweepReport:
     changed: int = 0
     finished: int = 0
     failed: int = 0
-    set_aside: int = 0
+    unreadable: int = 0
     calls: int = 0
     seconds: float = 0.0
 
@@ -222,7 +222,7 @@ class LastSweep:
     swept_at: datetime
     report: SweepReport
     not_seen: Mapping[str, datetime] = field(default_factory=dict)
-    set_aside: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
     settled_after: str = ""
     healed_after: str = ""
     pages: int | None = None

@@ -30,10 +30,10 @@ def settle_down(stage: Stage, app: SweepingDoor, ground: Ground) -> Verdict:
     A call that is held is executed once a sweep has looked for what it did, in vain.
     """
     for number in range(MOST_SWEEPS):
-        looks = _looks(stage)
+        refresh_turns = _looks(stage)
         app.sweep()
         app.deliver()
-        if stage.plan.is_holding and (_looks(stage) > looks or number >= _HELD_SWEEPS):
+        if stage.plan.is_holding and (_looks(stage) > refresh_turns or number >= _HELD_SWEEPS):
             stage.release()
         if number % 2:
             for wish in ground.open_wishes:

@@ -64,8 +64,8 @@ def wire(environ: Mapping[str, str], clock: Clock, *, reserving: bool = True) ->
     if reserving:
         return built
     store = ForgetfulStore(Table(settings.tables, RUNS_TABLE, lambda: built.tokens.credential), services.new_id)
-    accesses = {name: replace(access, store=store) for name, access in built.accesses.items()}
-    return replace(built, store=store, accesses=accesses)
+    workspaces = {name: replace(ws, store=store) for name, ws in built.workspaces.items()}
+    return replace(built, store=store, workspaces=workspaces)
 
 
 class App:

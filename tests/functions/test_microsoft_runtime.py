@@ -103,7 +103,7 @@ def local(azurite: str) -> Iterator[ServedApp]:
 
 
 @pytest.fixture(scope="module")
-def unset(deployed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MicrosoftRuntime]:
+def on_bad_settings(deployed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MicrosoftRuntime]:
     """The app without the settings it needs."""
     environ = {"POLYSYNC_SWEEP_SCHEDULE": "0 */2 * * * *"}
     with MicrosoftRuntime(deployed, environ, tmp_path_factory.mktemp("log") / "driver") as runtime:
@@ -152,24 +152,24 @@ def test_a_bad_request_gets_the_same_problem(bad: BadRequest, microsoft: ServedA
     assert normalised([answers[0]], microsoft) == normalised([answers[1]], local)
 
 
-def test_without_settings_every_function_answers_the_same_503(unset: MicrosoftRuntime) -> None:
+def test_without_settings_every_function_answers_the_same_503(on_bad_settings: MicrosoftRuntime) -> None:
     with environment({}), LocalHost(ROOT, timers=False) as host:
         send = send_to(host)
-        for function in unset.functions:
+        for function in on_bad_settings.functions:
             trigger = function["bindings"][0]
             if trigger["type"] == "timerTrigger":
-                unset.fire(function["name"])
+                on_bad_settings.fire(function["name"])
                 continue
             address = "/api/" + re.sub(r"\{\w+\}", "p1:u1", trigger["route"])
-            answers = [serve(trigger["methods"][0], address, {}, b"") for serve in (unset.send, send)]
+            answers = [serve(trigger["methods"][0], address, {}, b"") for serve in (on_bad_settings.send, send)]
             assert answers[0] == answers[1]
             told = told_of_settings(answers[0], function["name"])
             assert re.findall(r"([A-Z_]{10,}): ", told) == ["DATABRICKS_HOST", "POLYSYNC_TABLES"]
-    assert "sweep_runs: DATABRICKS_HOST: is missing" in unset.log
+    assert "sweep_runs: DATABRICKS_HOST: is missing" in on_bad_settings.log
 
 
-def test_the_schedule_of_the_sweep_is_read_when_the_app_is_indexed(unset: MicrosoftRuntime) -> None:
-    schedules = {function["name"]: function["bindings"][0].get("schedule") for function in unset.functions}
+def test_the_schedule_of_the_sweep_is_read_when_the_app_is_indexed(on_bad_settings: MicrosoftRuntime) -> None:
+    schedules = {function["name"]: function["bindings"][0].get("schedule") for function in on_bad_settings.functions}
     assert schedules["sweep_runs"] == "0 */2 * * * *"
 
 

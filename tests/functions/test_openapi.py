@@ -151,7 +151,7 @@ def test_an_answer_that_is_not_as_described_is_noticed(app: ServedApp, change: s
     pipeline = app.databricks.add_pipeline()
     started = app.start(pipeline)
     address, told = f"/api/pipelines/{pipeline}/updates", started.json
-    spoilt = {
+    unreadable = {
         "a field more": Answer(status=202, headers=started.headers, body=json.dumps(told | {"more": 1}).encode()),
         "a field less": Answer(
             status=202,
@@ -165,4 +165,4 @@ def test_an_answer_that_is_not_as_described_is_noticed(app: ServedApp, change: s
     }[change]
     check_documented("POST", address, started.status, started.headers, started.body)
     with pytest.raises(AssertionError):
-        check_documented("POST", address, spoilt.status, spoilt.headers, spoilt.body)
+        check_documented("POST", address, unreadable.status, unreadable.headers, unreadable.body)

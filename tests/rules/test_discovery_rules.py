@@ -10,11 +10,11 @@ import pytest
 from polysync_core.rules.decisions.discovery_rules import (
     MAX_NOT_SYNCED,
     Absent,
-    Decision,
-    Look,
+    JobDecision,
+    PipelineSeen,
     Seen,
     completed,
-    decide,
+    decide_job,
     repeat_pause_seconds,
     synced_at,
     tally,
@@ -47,9 +47,11 @@ JOB = Job(
 SPEC = PipelineSpec(name="orders", spec={"photon": True, "configuration": {"spark.x": "1"}})
 
 
-def decided(seen: Seen, stored: Job | None, listed_name: str | None = None, *, touch: bool = False) -> Decision:
-    look = Look(pipeline_id="p1", seen=seen, stored=stored, listed_name=listed_name)
-    return decide(look, workspace="w", patterns=("photon", "spark.*"), now=NOW, touch=touch)
+def decided(
+    seen: Seen, stored: Job | None, listed_name: str | None = None, *, always_write: bool = False
+) -> JobDecision:
+    pipeline = PipelineSeen(pipeline_id="p1", seen=seen, stored=stored, listed_name=listed_name)
+    return decide_job(pipeline, workspace="w", patterns=("photon", "spark.*"), now=NOW, always_write=always_write)
 
 
 def spec(**configuration: str) -> PipelineSpec:
@@ -61,11 +63,13 @@ def test_a_new_pipeline_becomes_a_job_without_a_full_refresh() -> None:
 
 
 def test_a_job_in_step_is_not_written() -> None:
-    assert decided(SPEC, JOB) == Decision(before=JOB, after=JOB, write=False)
+    assert decided(SPEC, JOB) == JobDecision(before=JOB, after=JOB, write=False)
 
 
 def test_sync_parameters_writes_down_when_it_looked() -> None:
-    assert decided(SPEC, JOB, touch=True) == Decision(before=JOB, after=replace(JOB, synced_at=NOW), write=True)
+    assert decided(SPEC, JOB, always_write=True) == JobDecision(
+        before=JOB, after=replace(JOB, synced_at=NOW), write=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,7 @@ def test_what_a_known_job_becomes_keeps_the_user_s_full_refresh(seen: Seen, afte
 def test_a_forbidden_job_is_written_once_and_takes_the_listing_s_name() -> None:
     forbidden = replace(JOB, accessible=False)
     assert not decided(Absent.FORBIDDEN, forbidden).write
-    assert not decided(Absent.FORBIDDEN, forbidden, touch=True).write
+    assert not decided(Absent.FORBIDDEN, forbidden, always_write=True).write
     assert decided(Absent.FORBIDDEN, forbidden, "renamed").after == replace(forbidden, name="renamed")
 
 
@@ -105,7 +109,7 @@ def test_a_job_that_is_accessible_again_is_in_step_again() -> None:
 
 
 def test_a_pipeline_that_is_gone_before_it_was_imported_is_nothing() -> None:
-    assert decided(Absent.GONE, None) == Decision(before=None, after=None, write=False)
+    assert decided(Absent.GONE, None) == JobDecision(before=None, after=None, write=False)
     assert tally(None, None) == (Tally(), ())
 
 

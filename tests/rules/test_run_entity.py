@@ -42,7 +42,7 @@ LAST_SWEEP = LastSweep(
     swept_at=NOW,
     report=SweepReport(workspace="w", active=3, seconds=0.5),
     not_seen={"p:u": BEFORE, "p:v": NEVER},
-    set_aside=("active|x",),
+    unreadable=("active|x",),
     pages=4,
     pages_counted_at=NOW,
     round_began_at=NOW,
@@ -97,7 +97,7 @@ def test_a_used_key_is_read_back_as_it_was_written(used: UsedKey) -> None:
         swept_at=instants,
         report=st.builds(SweepReport, workspace=words, active=st.integers(0, 999), seconds=st.floats(0, 12)),
         not_seen=st.dictionaries(run_ids.map(str), instants, max_size=5),
-        set_aside=st.lists(words, max_size=5).map(tuple),
+        unreadable=st.lists(words, max_size=5).map(tuple),
         pages=st.none() | st.integers(0, 120),
         pages_counted_at=st.none() | instants,
         round_began_at=st.none() | instants,
@@ -205,13 +205,13 @@ def test_a_json_column_that_holds_something_else_is_named(name: str, text: str) 
         ("error", '{"code": "x"}', "an error without its message"),
     ],
 )
-def test_a_column_with_spoilt_content_is_unreadable(name: str, value: str, reason: str) -> None:
+def test_a_column_with_unreadable_content_is_unreadable(name: str, value: str, reason: str) -> None:
     with pytest.raises(RowUnreadable):
         run_entity.decode_run(run_entity.encode_run(FULL_RUN) | {name: value})
 
 
 @pytest.mark.parametrize(("name", "value"), [("notSeen0", "["), ("notSeen0", "5"), ("report", "{}"), ("pages", True)])
-def test_a_spoilt_last_sweep_is_unreadable(name: str, value: object) -> None:
+def test_a_unreadable_last_sweep_is_unreadable(name: str, value: object) -> None:
     with pytest.raises(RowUnreadable):
         run_entity.decode_last_sweep(run_entity.encode_last_sweep(LAST_SWEEP) | {name: value})
 
@@ -234,7 +234,7 @@ def test_ids_alone_as_an_earlier_version_wrote_them_are_read() -> None:
 
 
 def test_only_the_first_twenty_rows_set_aside_are_kept() -> None:
-    last = LastSweep(swept_at=NOW, report=SweepReport(workspace="w"), set_aside=tuple(map(str, range(150))))
+    last = LastSweep(swept_at=NOW, report=SweepReport(workspace="w"), unreadable=tuple(map(str, range(150))))
     assert json.loads(str(run_entity.encode_last_sweep(last)["setAside"])) == [str(number) for number in range(20)]
 
 
@@ -255,7 +255,7 @@ GOOD_ATTEMPT: dict[str, object] = {"updateId": "u", "state": None, "cause": None
         ("error", '{"code": 1, "message": null}'),
     ],
 )
-def test_a_run_with_spoilt_json_is_unreadable(name: str, value: str) -> None:
+def test_a_run_with_unreadable_json_is_unreadable(name: str, value: str) -> None:
     with pytest.raises(RowUnreadable):
         run_entity.decode_run(run_entity.encode_run(make_run()) | {name: value})
 
@@ -271,13 +271,13 @@ def test_a_run_with_spoilt_json_is_unreadable(name: str, value: str) -> None:
         ("report", '{"workspace":"w","active":"x"}'),
     ],
 )
-def test_a_last_sweep_with_spoilt_json_is_unreadable(name: str, value: str) -> None:
+def test_a_last_sweep_with_unreadable_json_is_unreadable(name: str, value: str) -> None:
     with pytest.raises(RowUnreadable):
         run_entity.decode_last_sweep(run_entity.encode_last_sweep(LAST_SWEEP) | {name: value})
 
 
 @pytest.mark.parametrize(("name", "value"), [("ignoredParameters", "[1]"), ("pipelineId", "a/b")])
-def test_a_spoilt_reservation_is_unreadable(name: str, value: str) -> None:
+def test_a_unreadable_reservation_is_unreadable(name: str, value: str) -> None:
     with pytest.raises(RowUnreadable):
         run_entity.decode_reservation(run_entity.encode_reservation(RESERVATION) | {name: value})
 
@@ -288,5 +288,5 @@ def test_a_used_key_that_names_no_run_is_unreadable() -> None:
 
 
 def test_keys_of_rows_set_aside_fit_into_their_column() -> None:
-    last = replace(LAST_SWEEP, set_aside=tuple("active|" + "x" * 500 for _ in range(100)))
+    last = replace(LAST_SWEEP, unreadable=tuple("active|" + "x" * 500 for _ in range(100)))
     assert len(str(run_entity.encode_last_sweep(last)["setAside"])) <= 32_000

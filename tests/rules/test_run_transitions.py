@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.decisions.run_transitions import (
     MOST_ATTEMPTS,
-    Aftermath,
     Decision,
+    FailureContext,
     Missing,
     TransitionLimits,
     decide,
@@ -193,8 +193,8 @@ def test_seen_again_it_is_missing_no_more(state: str | None) -> None:
 # --- an end after which Databricks may go on by itself
 
 RETRY = SeenUpdate(update_id="u2", state="RUNNING", cause="RETRY_ON_FAILURE", created_at=NOW)
-RETRIED = Aftermath(updates=(RETRY, saw("FAILED", created_at=BEFORE)))
-NOT_RETRIED = Aftermath(updates=(saw("FAILED", created_at=BEFORE),))
+RETRIED = FailureContext(updates=(RETRY, saw("FAILED", created_at=BEFORE)))
+NOT_RETRIED = FailureContext(updates=(saw("FAILED", created_at=BEFORE),))
 
 
 @pytest.mark.parametrize("timed_out", [False, True])
@@ -228,10 +228,10 @@ def test_a_failed_attempt_may_be_retried_in_spite_of_a_stop(seconds: float, ends
 
 @pytest.mark.parametrize(("minutes", "ends"), [(1, False), (59.9, False), (60, True)])
 def test_a_listing_that_stays_refused_ends_the_wait_after_lost_after(minutes: float, ends: bool) -> None:
-    decision = decide(make_run(**WAITING), saw("FAILED"), NOW + timedelta(minutes=minutes), LIMITS, Aftermath())
+    decision = decide(make_run(**WAITING), saw("FAILED"), NOW + timedelta(minutes=minutes), LIMITS, FailureContext())
     assert (decision.run.is_finished, decision.run.state) == (ends, "FAILED")
     assert decide(
-        make_run(**WAITING), saw("FAILED"), NOW, replace(LIMITS, lost_after=timedelta(0)), Aftermath()
+        make_run(**WAITING), saw("FAILED"), NOW, replace(LIMITS, lost_after=timedelta(0)), FailureContext()
     ).run == (make_run(**WAITING)), "never before the grace time"
 
 
@@ -262,7 +262,7 @@ def test_of_many_attempts_the_first_and_the_latest_are_kept() -> None:
         last, cause = run.attempts[-1].update_id, "RETRY_ON_FAILURE"
         failed = SeenUpdate(update_id=last, state="FAILED", cause=cause, created_at=NOW)
         retry = SeenUpdate(update_id=f"{number:036d}", state="RUNNING", cause=cause, created_at=NOW)
-        run = decide(run, failed, NOW, LIMITS, Aftermath(updates=(retry, failed))).run
+        run = decide(run, failed, NOW, LIMITS, FailureContext(updates=(retry, failed))).run
     latest = [f"{number:036d}" for number in range(230 - MOST_ATTEMPTS + 1, 230)]
     assert [attempt.update_id for attempt in run.attempts] == ["u1", *latest]
     assert len(str(encode_run(run)["attempts"])) < 32 * 1024, "a column of Table Storage"

@@ -174,12 +174,12 @@ def test_a_thousand_unchanged_runs_cost_25_single_looks_a_sweep() -> None:
 def test_no_new_round_begins_before_ten_minutes() -> None:
     runs = [run_named(number) for number in range(30)]
     listing = all_running(runs)
-    looks = []
+    refresh_turns = []
     last: LastSweep | None = None
     for number in range(42):
         plan, last = sweep(runs, listing, last, number)
-        looks.append(len(plan.single))
-    assert looks == [*[1] * 30, *[0] * 10, 1, 1]
+        refresh_turns.append(len(plan.single))
+    assert refresh_turns == [*[1] * 30, *[0] * 10, 1, 1]
 
 
 def test_after_a_long_pause_at_most_25_are_caught_up_with_at_once() -> None:

@@ -16,7 +16,7 @@ def deliver(rig: Rig, sender: CallbackSender | None = None) -> DeliveryReport:
     """One tick of the timer."""
     services = rig.services
     return delivering.deliver_callbacks(
-        [*services.accesses.values()], sender or services.sender, services.settings.public_url
+        [*services.workspaces.values()], sender or services.sender, services.settings.public_url
     )
 
 

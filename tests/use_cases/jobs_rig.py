@@ -40,20 +40,20 @@ class MeddlingClock(ManualClock):
 
 
 def discover_all(rig: Rig, go_on_from: DiscoveryPass | None = None, *, seconds: float = 600.0) -> DiscoveryReport:
-    return discover(rig.access, rig.settings.parameters, go_on_from, seconds=seconds)
+    return discover(rig.ws, rig.settings.parameters, go_on_from, seconds=seconds)
 
 
 def sync(rig: Rig, pipeline_id: str) -> DiscoveryReport:
-    return jobs.sync_parameters(pipeline_id, rig.access, rig.settings.parameters)
+    return jobs.sync_parameters(pipeline_id, rig.ws, rig.settings.parameters)
 
 
 def put(rig: Rig, pipeline_id: str, value: bool, direction: Direction = Direction.INPUT) -> JobView:
-    return jobs.set_full_refresh(pipeline_id, FullRefresh(value=value, direction=direction), rig.access)
+    return jobs.set_full_refresh(pipeline_id, FullRefresh(value=value, direction=direction), rig.ws)
 
 
 def document(rig: Rig, pipeline_id: str) -> dict[str, Any]:
     """The job as a caller sees it."""
-    view = jobs.find_job(pipeline_id, rig.access)
+    view = jobs.find_job(pipeline_id, rig.ws)
     return encode_job_document(view.job, workspace_url=view.workspace_url, synced_at=view.synced_at)
 
 

@@ -27,14 +27,14 @@ def track_elsewhere(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, u
     reservation = Reservation(
         workspace=rig.name,
         pipeline_id=pipeline_id,
-        owner=rig.access.new_id(),
+        owner=rig.ws.new_id(),
         reserved_at=rig.clock.now(),
         full_refresh=False,
     )
-    held = rig.access.store.reserve(reservation, None)
+    held = rig.ws.store.reserve(reservation, None)
     assert held is not None
-    run = new_run(reservation, SeenUpdate(update_id=update_id, state=None), rig.access, attached=True)
-    return rig.access.store.track(run, held, attached=True)
+    run = new_run(reservation, SeenUpdate(update_id=update_id, state=None), rig.ws, attached=True)
+    return rig.ws.store.track(run, held, attached=True)
 
 
 def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequence[str]) -> list[Run]:

@@ -55,8 +55,8 @@ def test_of_one_host_a_pass_considers_200_and_sends_those_of_others(rig_of: RigO
         for run in runs:
             finish(rig, run)
         owe_often(rig, runs[0], 300)
-        accesses = [*rig.services.accesses.values()]
-        report = delivering.deliver_callbacks(accesses, rig.services.sender, None, pass_seconds=3)
+        workspaces = [*rig.services.workspaces.values()]
+        report = delivering.deliver_callbacks(workspaces, rig.services.sender, None, pass_seconds=3)
         released.set()
         assert (report.due, report.delivered) == (201, 1)
         assert callback_of(rig, runs[1]).state is CallbackState.DELIVERED

@@ -117,11 +117,11 @@ def test_an_unknown_run_is_404(rig: Rig) -> None:
 def test_a_pipeline_is_cancelled_by_its_active_run_if_that_is_ours(rig: Rig, workspace: SimulatedWorkspace) -> None:
     pipeline_id = workspace.add_pipeline()
     with pytest.raises(RunNotFound, match="no active run"):
-        cancelling.cancel_pipeline(pipeline_id, None, rig.access)
+        cancelling.cancel_pipeline(pipeline_id, None, rig.ws)
     workspace.start_elsewhere(pipeline_id)
     with pytest.raises(RunNotFound, match="no active run"):
-        cancelling.cancel_pipeline(pipeline_id, None, rig.access)
+        cancelling.cancel_pipeline(pipeline_id, None, rig.ws)
     workspace.set_state(pipeline_id, None, "CANCELED")
     run_id = rig.start(pipeline_id).run.run_id
-    assert cancelling.cancel_pipeline(pipeline_id, None, rig.access).run.run_id == run_id
+    assert cancelling.cancel_pipeline(pipeline_id, None, rig.ws).run.run_id == run_id
     assert workspace.updates_of(pipeline_id)[1].state == "STOPPING"

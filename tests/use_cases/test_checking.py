@@ -14,7 +14,7 @@ from tests.use_cases.seeding import put_row
 
 def _checks(rig: Rig, notes: tuple[str, ...] = ()) -> dict[str, Check]:
     services = rig.services
-    checks = checking.check_all([*services.accesses.values()], services.tokens, notes)
+    checks = checking.check_all([*services.workspaces.values()], services.tokens, notes)
     return {check.name: check for check in checks}
 
 
@@ -72,7 +72,7 @@ def test_a_note_on_the_settings_fails_their_line(rig: Rig) -> None:
     assert (check.ok, check.message) == (False, "POLYSYNC_SWEEP_SCHEDULE is odd.")
 
 
-def test_the_last_sweep_survives_a_spoilt_row(rig: Rig) -> None:
+def test_the_last_sweep_survives_a_unreadable_row(rig: Rig) -> None:
     rig.sweep()
     connection = rig.settings.tables.connection_string
     assert connection is not None
@@ -80,4 +80,4 @@ def test_the_last_sweep_survives_a_spoilt_row(rig: Rig) -> None:
         table.upsert_entity({"PartitionKey": rig.name, "RowKey": "sweep|last", "sweptAt": "soon"})
     assert _checks(rig)[f"sweep {rig.name}"].message == "none yet"
     rig.sweep()
-    assert rig.access.store.last_sweep(rig.name) is not None
+    assert rig.ws.store.last_sweep(rig.name) is not None

@@ -18,7 +18,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import DATABRICKS_SCOPE, EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
-from polysync_core.adapters.memory import Remembered
+from polysync_core.adapters.memory import CachedValue
 from polysync_core.values.errors import DatabricksUnreachable, StorageUnavailable
 from polysync_core.values.workspace import Workspace
 from tests.rig import ManualClock
@@ -42,10 +42,10 @@ def test_no_post_begins_when_the_second_token_of_a_resource_took_too_long(
     workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     named = Workspace(name="w", url=workspace.url, resource_id="/subscriptions/s/resourceGroups/g")
-    talk = Databricks(named, new_session(), _SlowTokens(clock), clock).converse(60)
+    client = Databricks(named, new_session(), _SlowTokens(clock), clock).client(60)
     pipeline_id = workspace.add_pipeline()
     with pytest.raises(DatabricksUnreachable, match="nothing was sent"):
-        talk.start_update(pipeline_id, False, timeout_seconds=5, begins_within=15)
+        client.start_update(pipeline_id, False, timeout_seconds=5, begins_within=15)
     assert workspace.updates_of(pipeline_id) == []
 
 
@@ -61,10 +61,10 @@ def test_an_answer_that_comes_byte_by_byte_ends_with_the_time_for_it(
     with _Trickling(trickled) as trickling:
         named = Workspace(name="w", url=f"http://127.0.0.1:{trickling.port}")
         tokens = EntraTokens(lambda: build_credential(os.environ), clock)
-        talk = Databricks(named, new_session(), tokens, clock).converse(1.0)
+        client = Databricks(named, new_session(), tokens, clock).client(1.0)
         began_at = time.monotonic()
         with pytest.raises(DatabricksUnreachable) as unreachable:
-            talk.fetch_updates_page("p")
+            client.fetch_updates_page("p")
         assert time.monotonic() - began_at < 3
     assert unreachable.value.was_sent
 
@@ -100,7 +100,7 @@ class _Trickling:
 
 @pytest.mark.parametrize("works", [True, False])
 def test_who_asks_while_a_value_is_made_shares_what_comes_of_it(works: bool) -> None:
-    remembered = Remembered[str](Clock(), inf)
+    remembered = CachedValue[str](Clock(), inf)
     made = 0
     all_ask, go_on = threading.Barrier(CALLERS), threading.Event()
 

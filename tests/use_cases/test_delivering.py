@@ -126,7 +126,7 @@ class TestWhatIsSent:
         clock.pass_time(seconds=6)
         receiver.status = 204
         assert deliver(rig).delivered == 1
-        delivering.redeliver(run.run_id, rig.access)
+        delivering.redeliver(run.run_id, rig.ws)
         clock.pass_time(seconds=1)
         assert deliver(rig).delivered == 1
         sent = [delivery.headers for delivery in receiver.deliveries]
@@ -206,7 +206,7 @@ class TestWhoSends:
         rig = rig_of(receiver)
         run = started(rig, receiver.url())
         finish(rig, run)
-        callbacks = rig.access.store.callbacks
+        callbacks = rig.ws.store.callbacks
         (held,) = callbacks.due(rig.name, clock.now())
         assert not isinstance(held, str)
         assert callbacks.claim(held, clock.now()) is not None
@@ -242,8 +242,8 @@ class TestWhoSends:
             rig.workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
         rig.sweep()
         began_at = time.monotonic()
-        accesses = [*rig.services.accesses.values()]
-        report = delivering.deliver_callbacks(accesses, rig.services.sender, None, pass_seconds=1)
+        workspaces = [*rig.services.workspaces.values()]
+        report = delivering.deliver_callbacks(workspaces, rig.services.sender, None, pass_seconds=1)
         assert time.monotonic() - began_at < 3
         assert (report.due, report.delivered, report.left) == (6, 0, 6)
         released.set()
@@ -301,7 +301,7 @@ class TestReceiversThatDoNotTakeIt:
         assert callback_of(rig, run).last_error == f"HTTP {status}"
 
     @pytest.mark.parametrize(("kind", "column"), [("run", "runId"), ("waiter", "callbackKind")])
-    def test_one_whose_rows_are_spoilt_is_tried_for_a_day_and_then_given_up(
+    def test_one_whose_rows_are_unreadable_is_tried_for_a_day_and_then_given_up(
         self,
         rig_of: RigOf,
         receiver: Receiver,
@@ -324,7 +324,7 @@ class TestReceiversThatDoNotTakeIt:
         assert not [row for row in rows(rig) if str(row["RowKey"]).startswith("callback|")]
 
     @pytest.mark.parametrize("columns", [{"tries": "many"}, {"runId": 7}, {"dueAt": "soon"}, {}])
-    def test_one_whose_place_in_the_queue_is_spoilt_is_sent_all_the_same(
+    def test_one_whose_place_in_the_queue_is_unreadable_is_sent_all_the_same(
         self, rig_of: RigOf, receiver: Receiver, columns: dict[str, object]
     ) -> None:
         rig = rig_of(receiver)
@@ -336,7 +336,7 @@ class TestReceiversThatDoNotTakeIt:
         assert deliver(rig).delivered == 1
         assert not [row for row in rows(rig) if str(row["RowKey"]).startswith("callback|")]
 
-    def test_a_spoilt_place_in_the_queue_of_what_was_delivered_is_cleared(
+    def test_a_unreadable_place_in_the_queue_of_what_was_delivered_is_cleared(
         self, rig_of: RigOf, receiver: Receiver
     ) -> None:
         rig = rig_of(receiver)

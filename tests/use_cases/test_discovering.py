@@ -313,19 +313,19 @@ def test_without_a_token_nothing_is_done(rig: Rig, workspace: SimulatedWorkspace
         discover_all(rig)
 
 
-def test_a_spoilt_row_is_written_anew_and_the_user_s_columns_stay(rig: Rig, workspace: SimulatedWorkspace) -> None:
-    spoilt, gone = workspace.add_pipeline(name="orders"), workspace.add_pipeline()
+def test_a_unreadable_row_is_written_anew_and_the_user_s_columns_stay(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    unreadable, gone = workspace.add_pipeline(name="orders"), workspace.add_pipeline()
     discover_all(rig)
-    put(rig, spoilt, True)
-    known = values(rig, spoilt)
-    put_columns(rig, spoilt, {"parameters0": "{"})
+    put(rig, unreadable, True)
+    known = values(rig, unreadable)
+    put_columns(rig, unreadable, {"parameters0": "{"})
     put_columns(rig, gone, {"pieces": "many"})
     workspace.remove_pipeline(gone)
     discover_all(rig)
-    assert values(rig, spoilt) == known
+    assert values(rig, unreadable) == known
     assert f"job|{gone}" not in etags(rig)
-    put_columns(rig, spoilt, {"fullRefreshDirection": "Sideways"})
+    put_columns(rig, unreadable, {"fullRefreshDirection": "Sideways"})
     before = etags(rig)
     discover_all(rig)
     assert written(before, etags(rig)) == {REPORT}, "the user's columns are not a discovery's to write"
-    assert columns_of(rig, spoilt)["fullRefreshDirection"] == "Sideways"
+    assert columns_of(rig, unreadable)["fullRefreshDirection"] == "Sideways"

@@ -57,15 +57,15 @@ def test_a_workspace_that_nobody_could_look_at_for_five_minutes_is_unhealthy(
     for _ in range(21):
         rig.sweep()
         clock.pass_time(seconds=15)
-    checks = checking.check_all([rig.access], rig.services.tokens, ())
+    checks = checking.check_all([rig.ws], rig.services.tokens, ())
     assert {check.name: check.ok for check in checks}[f"sweep {rig.name}"] is False
     workspace.up()
     rig.sweep()
-    checks = checking.check_all([rig.access], rig.services.tokens, ())
+    checks = checking.check_all([rig.ws], rig.services.tokens, ())
     assert all(check.ok for check in checks)
 
 
-def test_a_spoilt_active_row_is_never_shown_as_fresh_and_is_restored(
+def test_a_unreadable_active_row_is_never_shown_as_fresh_and_is_restored(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -74,22 +74,22 @@ def test_a_spoilt_active_row_is_never_shown_as_fresh_and_is_restored(
     put_row(rig, f"active|{run_id}", {"attempts": "{"})
     clock.pass_time(minutes=1)
     report = rig.sweep()
-    assert (report.set_aside, report.finished) == (1, 0)
-    last = rig.access.store.last_sweep(rig.name)
+    assert (report.unreadable, report.finished) == (1, 0)
+    last = rig.ws.store.last_sweep(rig.name)
     assert last is not None
     assert str(run_id) in last.not_seen
     report = rig.sweep()
-    assert (report.set_aside, report.finished) == (0, 1)
+    assert (report.unreadable, report.finished) == (0, 1)
 
 
-def test_a_spoilt_start_is_counted_and_let_go_after_an_hour(
+def test_a_unreadable_start_is_counted_and_let_go_after_an_hour(
     azurite: str, rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     put_row(rig, f"starting|{pipeline_id}", {"reservedAt": "soon"})
     with pytest.raises(UpdateConflict):
         rig.start(pipeline_id)
-    assert rig.sweep().set_aside == 1
+    assert rig.sweep().unreadable == 1
     clock.pass_time(days=365)
     rig.sweep()
     rig.start(pipeline_id)
@@ -109,7 +109,7 @@ def test_no_post_begins_when_the_token_took_too_long(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
-    talk = rig.access.databricks.converse(60)
+    client = rig.ws.databricks.client(60)
     with pytest.raises(DatabricksUnreachable, match="nothing was sent"):
-        talk.start_update(pipeline_id, False, timeout_seconds=5, begins_within=-0.1)
+        client.start_update(pipeline_id, False, timeout_seconds=5, begins_within=-0.1)
     assert workspace.updates_of(pipeline_id) == []

@@ -83,7 +83,7 @@ class TestSyncParameters:
             sync(rig, pipeline_id)
         assert etags(rig) == before
 
-    def test_a_spoilt_row_is_written_anew(self, rig: Rig, workspace: SimulatedWorkspace) -> None:
+    def test_a_unreadable_row_is_written_anew(self, rig: Rig, workspace: SimulatedWorkspace) -> None:
         pipeline_id = workspace.add_pipeline()
         discover_all(rig)
         put_columns(rig, pipeline_id, {"accessible": "yes"})
@@ -120,7 +120,7 @@ class TestSettingFullRefresh:
             put(rig, workspace.add_pipeline(), True)
         assert etags(rig) == {}
 
-    def test_it_heals_columns_that_somebody_spoilt(self, rig: Rig, workspace: SimulatedWorkspace) -> None:
+    def test_it_heals_columns_that_somebody_unreadable(self, rig: Rig, workspace: SimulatedWorkspace) -> None:
         pipeline_id = workspace.add_pipeline()
         discover_all(rig)
         put_columns(rig, pipeline_id, {"fullRefresh": "yes"})
@@ -135,21 +135,21 @@ class TestListing:
         discover_all(rig)
         seen, continuation = [], None
         for expected in (2, 2, 1):
-            found = jobs.list_jobs(rig.access, limit=2, continuation=continuation)
+            found = jobs.list_jobs(rig.ws, limit=2, continuation=continuation)
             assert len(found.views) == expected
             seen += [view.job.pipeline_id for view in found.views]
             continuation = found.continuation
         assert (seen, continuation) == (pipeline_ids, None)
 
-    def test_a_page_ends_early_where_jobs_are_large_and_leaves_spoilt_rows_out(
+    def test_a_page_ends_early_where_jobs_are_large_and_leaves_unreadable_rows_out(
         self, rig: Rig, workspace: SimulatedWorkspace
     ) -> None:
         spec = {"configuration": {"custom.x": "x" * 400_000}}
         pipeline_ids = sorted(workspace.add_pipeline(spec=spec) for _ in range(5))
         discover_all(rig)
         put_columns(rig, pipeline_ids[0], {"pieces": "many"})
-        first = jobs.list_jobs(rig.access, limit=50, continuation=None)
+        first = jobs.list_jobs(rig.ws, limit=50, continuation=None)
         assert [view.job.pipeline_id for view in first.views] == pipeline_ids[1:4]
         assert first.continuation == f"{JOB}{pipeline_ids[3]}"
-        rest = jobs.list_jobs(rig.access, limit=50, continuation=first.continuation)
+        rest = jobs.list_jobs(rig.ws, limit=50, continuation=first.continuation)
         assert [view.job.pipeline_id for view in rest.views] == pipeline_ids[4:]

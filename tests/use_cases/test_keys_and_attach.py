@@ -56,7 +56,7 @@ def test_a_repeat_waits_20_seconds_for_the_first_and_is_then_asked_to_come_again
         full_refresh=False,
         start_row=row_keys.start(pipeline_id, "k"),
     )
-    rig.access.store.reserve(reservation, UsedKey(fingerprint=request.fingerprint, owner="busy", used_at=clock.now()))
+    rig.ws.store.reserve(reservation, UsedKey(fingerprint=request.fingerprint, owner="busy", used_at=clock.now()))
     before = clock.monotonic()
     with pytest.raises(KeyInFlight) as busy:
         rig.start(pipeline_id, key="k")
@@ -109,7 +109,7 @@ def test_attach_waits_for_a_start_in_flight(rig: Rig, workspace: SimulatedWorksp
     reservation = Reservation(
         workspace=rig.name, pipeline_id=pipeline_id, owner="busy", reserved_at=clock.now(), full_refresh=False
     )
-    held = rig.access.store.reserve(reservation, None)
+    held = rig.ws.store.reserve(reservation, None)
     assert held is not None
     before = clock.monotonic()
     with pytest.raises(UpdateConflict, match="in flight"):
@@ -120,7 +120,7 @@ def test_attach_waits_for_a_start_in_flight(rig: Rig, workspace: SimulatedWorksp
 def test_a_cancel_by_key_stops_the_run_that_the_key_started(rig: Rig, workspace: SimulatedWorkspace) -> None:
     pipeline_id = workspace.add_pipeline()
     started = rig.start(pipeline_id, key="k")
-    cancelled = cancelling.cancel_pipeline(pipeline_id, "k", rig.access)
+    cancelled = cancelling.cancel_pipeline(pipeline_id, "k", rig.ws)
     assert cancelled.asked
     assert cancelled.run.run_id == started.run.run_id
     assert workspace.updates_of(pipeline_id)[0].state == "STOPPING"
@@ -132,7 +132,7 @@ def test_a_cancel_by_the_key_of_an_attached_start_leaves_the_update_running(
     pipeline_id = workspace.add_pipeline()
     rig.start(pipeline_id)
     rig.start(pipeline_id, ATTACH, key="joined")
-    assert not cancelling.cancel_pipeline(pipeline_id, "joined", rig.access).asked
+    assert not cancelling.cancel_pipeline(pipeline_id, "joined", rig.ws).asked
     assert workspace.updates_of(pipeline_id)[0].state == "CREATED"
 
 
@@ -140,7 +140,7 @@ def test_a_cancel_by_an_unknown_key_is_404(rig: Rig, workspace: SimulatedWorkspa
     pipeline_id = workspace.add_pipeline()
     rig.start(pipeline_id)
     with pytest.raises(RunNotFound):
-        cancelling.cancel_pipeline(pipeline_id, "other", rig.access)
+        cancelling.cancel_pipeline(pipeline_id, "other", rig.ws)
 
 
 def test_an_update_that_has_ended_by_the_look_is_not_joined(rig: Rig, workspace: SimulatedWorkspace) -> None:

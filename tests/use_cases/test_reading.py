@@ -126,7 +126,7 @@ def test_a_run_unchanged_for_hours_that_one_sweep_missed_is_as_old_as_the_sweep_
         clock.pass_time(seconds=15)
         rig.sweep()
     assert rig.read(run_id).stale_since == swept_at
-    page = reading.list_runs(rig.access, RunFilter(), limit=1, continuation=None, max_age_seconds=30)
+    page = reading.list_runs(rig.ws, RunFilter(), limit=1, continuation=None, max_age_seconds=30)
     assert page.views[0].stale_since == swept_at
 
 
@@ -184,7 +184,7 @@ def test_the_listing_is_newest_first_filtered_and_paged(
         found: list[RunId] = []
         continuation: str | None = None
         while True:
-            page = reading.list_runs(rig.access, wanted, limit=limit, continuation=continuation, max_age_seconds=30)
+            page = reading.list_runs(rig.ws, wanted, limit=limit, continuation=continuation, max_age_seconds=30)
             assert len(page.views) <= limit
             found += [view.run.run_id for view in page.views]
             continuation = page.continuation

@@ -49,7 +49,7 @@ def test_finished_runs_and_keys_go_after_90_days_and_active_ones_stay(
         rig.read(old_id)
     assert rig.stored(endless_id).run_id == endless_id
     assert _keys(rig) == {"run", "active", "recent", "sweep"}
-    page = reading.list_runs(rig.access, RunFilter(), limit=10, continuation=None, max_age_seconds=30)
+    page = reading.list_runs(rig.ws, RunFilter(), limit=10, continuation=None, max_age_seconds=30)
     assert [view.run.run_id for view in page.views] == [endless_id]
 
 
@@ -90,15 +90,15 @@ def test_cleaning_ends_when_its_time_is_up_and_goes_on_from_there(
         rig.start(pipeline_id, key=str(number))
         workspace.set_state(pipeline_id, None, "COMPLETED")
     rig.sweep()
-    cleaner, cutoff = rig.access.cleaner, clock.now() + timedelta(seconds=1)
+    cleaner, cutoff = rig.ws.cleaner, clock.now() + timedelta(seconds=1)
 
-    def seconds(*, looks: int) -> Callable[[], float]:
-        left = iter([*(1.0 for _ in range(looks)), 0.0])
+    def seconds(*, refresh_turns: int) -> Callable[[], float]:
+        left = iter([*(1.0 for _ in range(refresh_turns)), 0.0])
         return lambda: next(left)
 
-    assert cleaner.delete_runs_before(rig.name, cutoff, seconds_left=seconds(looks=2)) == 2
+    assert cleaner.delete_runs_before(rig.name, cutoff, seconds_left=seconds(refresh_turns=2)) == 2
     assert cleaner.delete_runs_before(rig.name, cutoff) == 4
-    after = cleaner.delete_keys_before(rig.name, cutoff, "", seconds_left=seconds(looks=4))
+    after = cleaner.delete_keys_before(rig.name, cutoff, "", seconds_left=seconds(refresh_turns=4))
     assert after.startswith("start|")
     assert "start" in _keys(rig)
     assert cleaner.delete_keys_before(rig.name, cutoff, after) == ""
@@ -138,7 +138,7 @@ def test_a_run_that_cannot_be_deleted_keeps_no_other(rig: Rig, caplog: pytest.Lo
     impossible = encode_run(replace(newest, callbacks=waiters))
     put_row(rig, row_keys.recent(newest.run_id, newest.accepted_at), impossible)
     _clean_after(rig, 91)
-    assert [rig.access.store.find_run(rig.name, run.run_id) is None for run in runs] == [True, True, False]
+    assert [rig.ws.store.find_run(rig.name, run.run_id) is None for run in runs] == [True, True, False]
     assert "could not be deleted" in caplog.text
 
 
@@ -151,14 +151,14 @@ def test_an_attempt_that_stands_twice_in_a_run_is_deleted_once(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("spoilt", [("recent",), ("recent", "run"), ("start",), ("recent", "run", "start")], ids=str)
-def test_rows_that_cannot_be_read_go_by_their_age(rig: Rig, spoilt: tuple[str, ...]) -> None:
+def test_rows_that_cannot_be_read_go_by_their_age(rig: Rig, unreadable: tuple[str, ...]) -> None:
     (run,) = _finished(rig, 1)
     keys = {
         "recent": row_keys.recent(run.run_id, run.accepted_at),
         "run": row_keys.run(run.run_id),
         "start": row_keys.start(run.run_id.pipeline_id, "0"),
     }
-    for kind in spoilt:
+    for kind in unreadable:
         put_row(rig, keys[kind], {"runId": 5, "attempts": "x"})
     _clean_after(rig, 89)
     assert {"run", "recent", "start"} <= _keys(rig)
@@ -166,7 +166,7 @@ def test_rows_that_cannot_be_read_go_by_their_age(rig: Rig, spoilt: tuple[str, .
     assert _keys(rig) == {"sweep"}
 
 
-def test_of_an_active_run_no_spoilt_row_is_deleted(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_of_an_active_run_no_unreadable_row_is_deleted(rig: Rig, workspace: SimulatedWorkspace) -> None:
     run = rig.start(workspace.add_pipeline(), key="k").run
     for key in (row_keys.recent(run.run_id, run.accepted_at), row_keys.run(run.run_id)):
         put_row(rig, key, {"attempts": "x"})
@@ -200,7 +200,7 @@ def test_many_old_runs_go_in_bounded_pieces(rig: Rig, workspace: SimulatedWorksp
     clock.pass_time(days=91)
 
     def left() -> int:
-        page = reading.list_runs(rig.access, RunFilter(), limit=200, continuation=None, max_age_seconds=30)
+        page = reading.list_runs(rig.ws, RunFilter(), limit=200, continuation=None, max_age_seconds=30)
         return len(page.views)
 
     assert left() == 60

@@ -46,7 +46,7 @@ ROW: dict[str, object] = {"PartitionKey": "p", "RowKey": "k"}
         lambda table: table.get("p", "k"),
         lambda table: list(table.scan("p", "k|")),
         lambda table: table.put(ROW),
-        lambda table: table.commit([create(ROW)], is_ours=lambda: table.get("p", "k") is not None),
+        lambda table: table.commit([create(ROW)], was_written=lambda: table.get("p", "k") is not None),
     ],
     ids=["get", "scan", "put", "commit"],
 )

@@ -36,7 +36,7 @@ def _start_unknown(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, *,
     workspace.clear_faults()
 
 
-def test_a_spoilt_row_of_the_next_update_holds_up_no_failed_run(
+def test_a_unreadable_row_of_the_next_update_holds_up_no_failed_run(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -50,7 +50,7 @@ def test_a_spoilt_row_of_the_next_update_holds_up_no_failed_run(
     assert (status_of_run(run), run.is_finished, len(run.attempts)) == (Status.FAILED, True, 1), "it counts as taken"
 
 
-def test_a_spoilt_row_of_another_update_holds_up_no_settling(
+def test_a_unreadable_row_of_another_update_holds_up_no_settling(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -62,7 +62,7 @@ def test_a_spoilt_row_of_another_update_holds_up_no_settling(
     assert not rig.is_reserved(pipeline_id)
 
 
-def test_an_active_run_whose_row_is_spoilt_is_read_cancelled_and_finished_by_its_lock(
+def test_an_active_run_whose_row_is_unreadable_is_read_cancelled_and_finished_by_its_lock(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -81,7 +81,7 @@ def test_an_active_run_whose_row_is_spoilt_is_read_cancelled_and_finished_by_its
 
 
 @pytest.mark.parametrize("columns", [{}, SPOILT, {"aliasOf": "x"}, {"aliasOf": "run|gone:gone"}], ids=str)
-def test_a_finished_run_whose_row_is_spoilt_is_unreadable_never_unknown_and_its_key_stays_used(
+def test_a_finished_run_whose_row_is_unreadable_is_unreadable_never_unknown_and_its_key_stays_used(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, columns: dict[str, object]
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -101,7 +101,7 @@ def test_a_finished_run_whose_row_is_spoilt_is_unreadable_never_unknown_and_its_
 
 
 @pytest.mark.parametrize("columns", [{"owner": 5}, {"reservedAt": "soon"}, {"fullRefresh": "x"}], ids=str)
-def test_the_update_of_a_spoilt_start_is_tracked_by_its_key(
+def test_the_update_of_a_unreadable_start_is_tracked_by_its_key(
     azurite: str, rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, columns: dict[str, object]
 ) -> None:
     _catch_up(rig)
@@ -116,11 +116,11 @@ def test_the_update_of_a_spoilt_start_is_tracked_by_its_key(
     (update,) = workspace.updates_of(pipeline_id)
     assert rig.active_ids() == {f"{pipeline_id}:{update.update_id}"}
     assert rig.start(pipeline_id, key="k").run.run_id == RunId(pipeline_id, update.update_id)
-    assert rig.sweep().set_aside == 0
+    assert rig.sweep().unreadable == 0
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_spoilt_start_that_started_nothing_frees_its_key(
+def test_a_unreadable_start_that_started_nothing_frees_its_key(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, gone: bool
 ) -> None:
     _catch_up(rig)
@@ -134,7 +134,7 @@ def test_a_spoilt_start_that_started_nothing_frees_its_key(
     assert _rows(rig) == {"sweep"}
 
 
-def test_the_key_of_another_start_is_not_freed_with_a_spoilt_one(
+def test_the_key_of_another_start_is_not_freed_with_a_unreadable_one(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     _catch_up(rig)
@@ -148,7 +148,7 @@ def test_the_key_of_another_start_is_not_freed_with_a_spoilt_one(
 
 
 @pytest.mark.parametrize("value", [None, 5, "", "!!!", "abc", "c2hvcnQ="], ids=str)
-def test_a_spoilt_key_of_the_await_addresses_signs_nothing(rig: Rig, value: object) -> None:
+def test_a_unreadable_key_of_the_await_addresses_signs_nothing(rig: Rig, value: object) -> None:
     whole = rig.services.store.await_secret(lambda: bytes(range(32)))
     key, partition = row_keys.AWAIT_SECRET, row_keys.SECRETS_PARTITION
     with _table(rig) as table:

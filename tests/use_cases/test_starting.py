@@ -140,7 +140,7 @@ def test_a_crash_between_post_and_tracking_is_settled_by_the_sweep(
     pipeline_id = workspace.add_pipeline()
     request = rig.request(pipeline_id, key="k")
     _reserve(rig, pipeline_id, key="k", fingerprint=request.fingerprint)
-    update_id = rig.access.databricks.converse(30).start_update(pipeline_id, False, timeout_seconds=20)
+    update_id = rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
 
     rig.sweep()
     assert rig.active_ids() == set(), "the call may still be running"
@@ -156,7 +156,7 @@ def test_a_start_is_never_declared_dead_while_databricks_cannot_be_asked(
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     _reserve(rig, pipeline_id)
-    rig.access.databricks.converse(30).start_update(pipeline_id, False, timeout_seconds=20)
+    rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
     workspace.down()
     clock.pass_time(hours=5)
     rig.sweep()
@@ -359,7 +359,7 @@ def _reserve(rig: Rig, pipeline_id: str, *, key: str | None = None, fingerprint:
         start_row=start_row,
     )
     assert (
-        rig.access.store.reserve(reservation, UsedKey(fingerprint=fingerprint, owner="dead", used_at=rig.clock.now()))
+        rig.ws.store.reserve(reservation, UsedKey(fingerprint=fingerprint, owner="dead", used_at=rig.clock.now()))
         is not None
     )
 
@@ -369,9 +369,9 @@ def test_an_update_is_tracked_also_when_its_reservation_and_key_are_gone(
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     _reserve(rig, pipeline_id, key="k")
-    (held,) = rig.access.store.reservations(rig.name).held
-    update_id = rig.access.databricks.converse(30).start_update(pipeline_id, False, timeout_seconds=20)
-    rig.access.store.release(held)
+    (held,) = rig.ws.store.reservations(rig.name).held
+    update_id = rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
+    rig.ws.store.release(held)
     seen = SeenUpdate(update_id=update_id, state=None)
-    run = rig.access.store.track(new_run(held.reservation, seen, rig.access), held)
+    run = rig.ws.store.track(new_run(held.reservation, seen, rig.ws), held)
     assert rig.active_ids() == {str(run.run_id)}

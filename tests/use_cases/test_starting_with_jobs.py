@@ -51,7 +51,7 @@ def test_a_job_that_is_not_imported_or_has_none_starts_without(rig: Rig, workspa
 @pytest.mark.parametrize(
     "columns", [{"fullRefresh": "true"}, {"fullRefreshDirection": "Sideways"}, {"pieces": "x", "name": 3}]
 )
-def test_a_spoilt_row_stops_no_start(
+def test_a_unreadable_row_stops_no_start(
     rig: Rig,
     workspace: SimulatedWorkspace,
     columns: dict[str, object],
@@ -61,9 +61,9 @@ def test_a_spoilt_row_stops_no_start(
     discover_all(rig)
     put(rig, pipeline_id, True)
     put_columns(rig, pipeline_id, columns)
-    own_is_spoilt = "pieces" not in columns
-    assert rig.start(pipeline_id).run.full_refresh is not own_is_spoilt
-    assert ("counts as not set" in caplog.text) is own_is_spoilt
+    own_is_unreadable = "pieces" not in columns
+    assert rig.start(pipeline_id).run.full_refresh is not own_is_unreadable
+    assert ("counts as not set" in caplog.text) is own_is_unreadable
 
 
 def test_a_repeat_with_the_key_is_the_same_start_whatever_the_job_says_by_then(

@@ -38,7 +38,7 @@ def test_a_sweep_that_another_change_overtakes_stops_nothing_and_the_next_one_sa
     with ThreadPoolExecutor(1) as pool:
         sweep = pool.submit(rig.sweep)
         time.sleep(1.5)
-        rig.access.store.callbacks.join(rig.name, run_id, waiter, clock.now())
+        rig.ws.store.callbacks.join(rig.name, run_id, waiter, clock.now())
         sweep.result()
     assert rig.stored(run_id).cancel_requested_at is None
     assert workspace.calls("POST", STOP) == []
@@ -67,7 +67,7 @@ def test_a_run_whose_stop_is_refused_is_seen_all_the_same(
         assert (report.active, report.failed) == (1, 0)
     assert "refused this app's identity" in caplog.text
     assert rig.read(run_id).stale_since is None
-    assert all(check.ok for check in checking.check_all([rig.access], rig.services.tokens, ()))
+    assert all(check.ok for check in checking.check_all([rig.ws], rig.services.tokens, ()))
 
 
 def test_the_answer_to_a_cancel_says_since_when_databricks_is_silent(

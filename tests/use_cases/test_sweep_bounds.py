@@ -55,7 +55,7 @@ def _leave_behind(rig: Rig, pipeline_ids: Sequence[str]) -> None:
             reserved_at=rig.clock.now() - timedelta(hours=1),
             full_refresh=False,
         )
-        assert rig.access.store.reserve(reservation, None) is not None
+        assert rig.ws.store.reserve(reservation, None) is not None
 
 
 @pytest.mark.parametrize("label", ["*", "POST $batch*"])
@@ -69,7 +69,7 @@ def test_a_sweep_over_silent_storage_ends_in_time(
     limits = sweeping.SweepLimits(transitions=real_time.limits, settle_seconds=120, retention=timedelta(days=90))
     began = time.monotonic()
     with pytest.raises(StorageUnavailable):
-        sweeping.sweep_workspace(real_time.access, limits)
+        sweeping.sweep_workspace(real_time.ws, limits)
     assert time.monotonic() - began < 12, "by itself, not only for whoever waits for it"
 
 
@@ -86,7 +86,7 @@ def test_starts_that_take_long_to_settle_hold_up_no_look_and_each_has_its_turn(
 ) -> None:
     (run,) = track_running(real_time, workspace, workspace.add_pipelines(1))
     workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
-    store = real_time.access.store
+    store = real_time.ws.store
     _leave_behind(real_time, workspace.add_pipelines(60))
     workspace.add_fault("delay", method="GET", route="/pipelines/{id}/updates", seconds=1, times=None)
     assert real_time.sweep().finished == 1
@@ -98,7 +98,7 @@ def test_starts_that_take_long_to_settle_hold_up_no_look_and_each_has_its_turn(
 
 
 def test_starts_that_never_settle_leave_the_others_their_turn(real_time: Rig, workspace: SimulatedWorkspace) -> None:
-    store = real_time.access.store
+    store = real_time.ws.store
     workspace.add_fault("hang", method="GET", route="/pipelines/{id}/updates", seconds=60, times=4)
     pipeline_ids = sorted(workspace.add_pipelines(12))
     _leave_behind(real_time, pipeline_ids)
@@ -109,14 +109,14 @@ def test_starts_that_never_settle_leave_the_others_their_turn(real_time: Rig, wo
     assert last.settled_after == pipeline_ids[3]
 
 
-def test_however_many_rows_are_spoilt_the_sweep_is_written_down_and_each_is_healed_in_its_turn(
+def test_however_many_rows_are_unreadable_the_sweep_is_written_down_and_each_is_healed_in_its_turn(
     direct: Rig, workspace: SimulatedWorkspace
 ) -> None:
     put_rows(direct, [(f"active|garbage:{number:04d}", {"runId": 7}) for number in range(3_000)])
     runs = track_running(direct, workspace, workspace.add_pipelines(1))
     put_rows(direct, [(f"active|{runs[0].run_id}", {"attempts": "x"})])
     report = direct.sweep()
-    assert (report.set_aside, report.failed) == (3_001, 0)
-    last = direct.access.store.last_sweep(direct.name)
+    assert (report.unreadable, report.failed) == (3_001, 0)
+    last = direct.ws.store.last_sweep(direct.name)
     assert last is not None
     assert (last.report, last.healed_after) == (report, "active|garbage:0018")

@@ -78,10 +78,10 @@ def test_a_run_is_watched_from_start_to_end(rig: Rig, workspace: SimulatedWorksp
 def test_an_unchanged_run_is_not_written(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
     run_id = rig.start(workspace.add_pipeline()).run.run_id
     rig.sweep()
-    before = rig.access.store.find_active(rig.name, run_id)
+    before = rig.ws.store.find_active(rig.name, run_id)
     clock.pass_time(seconds=15)
     assert rig.sweep().changed == 0
-    assert rig.access.store.find_active(rig.name, run_id) == before
+    assert rig.ws.store.find_active(rig.name, run_id) == before
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_a_listed_terminal_state_is_confirmed_by_a_look_of_its_own(rig: Rig, wor
     workspace.set_state(runs[0].run_id.pipeline_id, None, "COMPLETED")
     workspace.clear_calls()
     rig.sweep()
-    looks = [call.path for call in workspace.calls("GET", UPDATE)]
+    refresh_turns = [call.path for call in workspace.calls("GET", UPDATE)]
     assert len(workspace.calls("GET", "/pipelines")) == 1
-    assert any(runs[0].run_id.update_id in path for path in looks)
+    assert any(runs[0].run_id.update_id in path for path in refresh_turns)
 
 
 def test_many_sweeps_and_readers_at_once_finish_a_run_once(
@@ -191,11 +191,11 @@ def test_a_garbage_row_is_set_aside_and_counted(rig: Rig, workspace: SimulatedWo
     run_id = rig.start(workspace.add_pipeline()).run.run_id
     put_row(rig, "active|garbage:row", {"runId": 7, "attempts": "{"})
     report = rig.sweep()
-    assert (report.active, report.set_aside) == (1, 1)
+    assert (report.active, report.unreadable) == (1, 1)
     assert rig.stored(run_id).state == "CREATED"
-    last = rig.access.store.last_sweep(rig.name)
+    last = rig.ws.store.last_sweep(rig.name)
     assert last is not None
-    assert last.set_aside == ("active|garbage:row",)
+    assert last.unreadable == ("active|garbage:row",)
 
 
 def test_a_sweep_logs_one_line_with_its_report(
@@ -205,10 +205,10 @@ def test_a_sweep_logs_one_line_with_its_report(
     with caplog.at_level(logging.INFO, "polysync.sweep"):
         rig.sweep()
     (line,) = [record.getMessage() for record in caplog.records if record.name == "polysync.sweep"]
-    assert line.startswith("sweep: workspaces=1 active=1 changed=1 finished=0 failed=0 set_aside=0 calls=1 seconds=")
+    assert line.startswith("sweep: workspaces=1 active=1 changed=1 finished=0 failed=0 unreadable=0 calls=1 seconds=")
 
 
-def test_an_unreachable_a_hanging_and_a_spoilt_workspace_do_not_hold_up_the_others(
+def test_an_unreachable_a_hanging_and_a_unreadable_workspace_do_not_hold_up_the_others(
     azurite: str, workspace: SimulatedWorkspace
 ) -> None:
     tag = uuid.uuid4().hex[:8]
@@ -230,9 +230,9 @@ def test_an_unreachable_a_hanging_and_a_spoilt_workspace_do_not_hold_up_the_othe
         began = time.monotonic()
         good, dead, hung = rig.sweep_all()
         seconds = time.monotonic() - began
-    assert (good.changed + good.finished, good.failed, good.set_aside) == (1, 0, 1)
-    assert (dead.failed, dead.changed, dead.set_aside) == (40, 0, 1)
-    assert (hung.failed, hung.changed, hung.set_aside) == (40, 0, 1)
+    assert (good.changed + good.finished, good.failed, good.unreadable) == (1, 0, 1)
+    assert (dead.failed, dead.changed, dead.unreadable) == (40, 0, 1)
+    assert (hung.failed, hung.changed, hung.unreadable) == (40, 0, 1)
     assert seconds < 12
     print(f"swept in {seconds:.1f} s with one workspace hanging")
 

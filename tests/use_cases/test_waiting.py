@@ -63,7 +63,7 @@ class TestJoining:
 
     def test_a_waiter_that_came_between_the_look_and_the_finish_is_not_lost(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url("/starter"))
-        store = rig.access.store
+        store = rig.ws.store
         looked_at = store.find_active(rig.name, run.run_id)
         assert looked_at is not None
         assert store.callbacks.join(rig.name, run.run_id, waiter_for(receiver, "late"), rig.clock.now()) is not None
@@ -76,7 +76,7 @@ class TestJoining:
     def test_who_joins_a_run_that_has_just_finished_is_owed_at_once(self, rig: Rig, receiver: Receiver) -> None:
         run = rig.start(rig.workspace.add_pipeline()).run
         finish(rig, run)
-        callbacks = rig.access.store.callbacks
+        callbacks = rig.ws.store.callbacks
         joined = callbacks.join(rig.name, run.run_id, waiter_for(receiver, "late"), rig.clock.now())
         assert joined is not None
         assert joined.callbacks[0].state is CallbackState.DUE
@@ -89,7 +89,7 @@ class TestJoining:
 
         def join(name: str) -> None:
             barrier.wait()
-            assert rig.access.store.callbacks.join(rig.name, run.run_id, waiter_for(receiver, name), rig.clock.now())
+            assert rig.ws.store.callbacks.join(rig.name, run.run_id, waiter_for(receiver, name), rig.clock.now())
 
         rig.workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
         with ThreadPoolExecutor(len(names)) as pool:
@@ -144,12 +144,12 @@ class TestRepeatsOfAKey:
     def test_a_repeat_under_another_host_of_ours_calls_nobody_twice(self, rig: Rig, receiver: Receiver) -> None:
         pipeline_id, body = rig.workspace.add_pipeline(), {"callbackUrl": receiver.url("/x")}
         request = rig.request(pipeline_id, body, "k")
-        run = starting.start_update(request, rig.access, began_at=rig.clock.monotonic()).run
+        run = starting.start_update(request, rig.ws, began_at=rig.clock.monotonic()).run
         finish(rig, run)
         assert deliver(rig).delivered == 1
         assert request.callback is not None
         address = replace(request.callback, base_url="https://behind-a-gateway.example")
-        starting.start_update(replace(request, callback=address), rig.access, began_at=rig.clock.monotonic())
+        starting.start_update(replace(request, callback=address), rig.ws, began_at=rig.clock.monotonic())
         assert callback_of(rig, run).state is CallbackState.DELIVERED
         assert deliver(rig).due == 0
 
@@ -199,18 +199,18 @@ class TestLeaving:
         pipeline_id = run.run_id.pipeline_id
         attach(rig, run, receiver.url("/joiner"), key="k")
         for _ in range(2):
-            cancelled = cancelling.cancel_pipeline(pipeline_id, "k", rig.access)
+            cancelled = cancelling.cancel_pipeline(pipeline_id, "k", rig.ws)
             assert (cancelled.asked, len(cancelled.run.callbacks)) == (False, 1)
         finish(rig, run)
         deliver(rig)
         assert paths(receiver) == ["/starter"]
-        assert not cancelling.cancel_pipeline(pipeline_id, "k", rig.access).asked, "harmless after the finish"
+        assert not cancelling.cancel_pipeline(pipeline_id, "k", rig.ws).asked, "harmless after the finish"
         assert callback_of(rig, run).state is CallbackState.DELIVERED
 
     def test_who_left_may_come_back_with_the_same_key(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url("/starter"))
         attach(rig, run, receiver.url("/joiner"), key="k")
-        cancelling.cancel_pipeline(run.run_id.pipeline_id, "k", rig.access)
+        cancelling.cancel_pipeline(run.run_id.pipeline_id, "k", rig.ws)
         attach(rig, run, receiver.url("/joiner"), key="k")
         finish(rig, run)
         deliver(rig)
@@ -219,7 +219,7 @@ class TestLeaving:
     def test_the_starters_cancel_stops_the_update_and_tells_everybody(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url("/starter"), key="k")
         attach(rig, run, receiver.url("/joiner"))
-        assert cancelling.cancel_pipeline(run.run_id.pipeline_id, "k", rig.access).asked
+        assert cancelling.cancel_pipeline(run.run_id.pipeline_id, "k", rig.ws).asked
         finish(rig, run, "CANCELED")
         deliver(rig)
         assert [delivery.json["status"] for delivery in receiver.deliveries] == ["Cancelled"] * 2
@@ -233,7 +233,7 @@ class TestForgetting:
         assert deliver(rig).delivered == 2
         clock.pass_time(days=90, minutes=2)
         rig.sweep()
-        callbacks = rig.access.store.callbacks
+        callbacks = rig.ws.store.callbacks
         for callback in run.callbacks:
             assert callbacks.find_waiter(rig.name, run.run_id, callback.callback_id) is None
         assert deliver(rig).due == 0
@@ -243,9 +243,9 @@ class TestRedelivering:
     def test_an_active_run_owes_nothing_yet(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url())
         with pytest.raises(CallbacksNotOwed):
-            delivering.redeliver(run.run_id, rig.access)
+            delivering.redeliver(run.run_id, rig.ws)
         with pytest.raises(RunNotFound):
-            delivering.redeliver(RunId("no", "such"), rig.access)
+            delivering.redeliver(RunId("no", "such"), rig.ws)
 
     @pytest.mark.parametrize("status", [200, 410, 503])
     def test_a_finished_run_owes_all_its_callbacks_again(
@@ -257,9 +257,9 @@ class TestRedelivering:
         receiver.status = status
         deliver(rig)
         receiver.status = 200
-        again = delivering.redeliver(run.run_id, rig.access)
+        again = delivering.redeliver(run.run_id, rig.ws)
         assert {callback.state for callback in again.callbacks} == {CallbackState.DUE}
-        assert delivering.redeliver(run.run_id, rig.access) == again, "at the same moment: still once"
+        assert delivering.redeliver(run.run_id, rig.ws) == again, "at the same moment: still once"
         assert deliver(rig).delivered == 2
         assert paths(receiver) == ["/joiner", "/joiner", "/starter", "/starter"]
         assert {callback.tries for callback in rig.stored(run.run_id).callbacks} == {2}
@@ -269,4 +269,4 @@ class TestRedelivering:
     def test_a_run_without_callbacks_stays_as_it_is(self, rig: Rig) -> None:
         run = rig.start(rig.workspace.add_pipeline()).run
         finish(rig, run)
-        assert delivering.redeliver(run.run_id, rig.access).callbacks == ()
+        assert delivering.redeliver(run.run_id, rig.ws).callbacks == ()

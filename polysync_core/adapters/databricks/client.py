@@ -45,12 +45,12 @@ class Databricks:
         self.knows_update_stop = True
         self.accepted_token: str | None = None
 
-    def converse(self, seconds: float) -> Conversation:
+    def client(self, seconds: float) -> BoundedClient:
         """A talk that ends `seconds` from now."""
-        return Conversation(self, self.clock.monotonic() + seconds)
+        return BoundedClient(self, self.clock.monotonic() + seconds)
 
 
-class Conversation:
+class BoundedClient:
     """Calls to one workspace until a deadline, each of them tried once.
 
     Every call raises DatabricksError (it answered otherwise), DatabricksUnreachable (no answer) or TokenUnavailable.

@@ -41,7 +41,7 @@ class CallbackStore:
         return None if row is None else decode_waiter(row)
 
     def join(
-        self, workspace: str, run_id: RunId, waiter: Waiter, now: datetime, beside: Sequence[Operation] = ()
+        self, workspace: str, run_id: RunId, waiter: Waiter, now: datetime, extra_operations: Sequence[Operation] = ()
     ) -> Run | None:
         """Let a caller wait for a run; one who waits already is called at the new address instead.
 
@@ -56,7 +56,7 @@ class CallbackStore:
                 return run, []
             joined = callback_rules.put_waiter(run, waiter, now)
             queued = self._queue_anew(joined, waiter.callback_id) if run.is_finished else []
-            return joined, [*beside, tables.replace(waiter_row(run, waiter)), *queued]
+            return joined, [*extra_operations, tables.replace(waiter_row(run, waiter)), *queued]
 
         return self._change(workspace, run_id, change)
 
@@ -91,10 +91,10 @@ class CallbackStore:
             tracked = self._rows.find_locked(workspace, run_id)
             if tracked is None:
                 return None
-            run, beside = change(tracked.run)
-            if run == tracked.run and not beside:
+            run, extra_operations = change(tracked.run)
+            if run == tracked.run and not extra_operations:
                 return run
-            if self._rows.change(tracked, run, beside):
+            if self._rows.change(tracked, run, extra_operations):
                 return run
         raise StorageUnavailable("The run changed again and again while its callbacks were to change; repeat it.")
 
@@ -137,7 +137,7 @@ class CallbackStore:
                 tries=callback.tries,
             )
             operation = tables.replace(_owed_row(owed), etag_of(row))
-        self._table.commit([operation], is_ours=lambda: False)
+        self._table.commit([operation], was_written=lambda: False)
 
     def claim(self, held: HeldCallback, now: datetime) -> HeldCallback | None:
         """Put the callback off for as long as it takes to send it. None when somebody else has it, or it was ended."""
@@ -150,7 +150,7 @@ class CallbackStore:
                 return None
             return HeldCallback(owed=claimed, etag=etag_of(row))
 
-        won = self._table.commit([_delete(held), tables.create(mine)], is_ours=lambda: found() is not None)
+        won = self._table.commit([_delete(held), tables.create(mine)], was_written=lambda: found() is not None)
         return found() if won else None
 
     def save_try(self, held: HeldCallback, decide: Callable[[Callback], Callback]) -> Callback | None:
@@ -178,11 +178,11 @@ class CallbackStore:
 
     def put_off(self, held: HeldCallback, due_at: datetime) -> None:
         """Let an owed callback be due later, without a word about it in its run. Nothing if somebody else has it."""
-        self._table.commit(_put_off(held, due_at), is_ours=lambda: False)
+        self._table.commit(_put_off(held, due_at), was_written=lambda: False)
 
     def drop(self, held: HeldCallback) -> None:
         """Forget an owed callback that nobody waits for any more."""
-        self._table.commit([_delete(held)], is_ours=lambda: False)
+        self._table.commit([_delete(held)], was_written=lambda: False)
 
     def _queue_anew(self, run: Run, callback_id: str | None = None) -> list[Operation]:
         """Queue the run's due callbacks, or the one of that id, in place of what the queue holds of them."""

@@ -108,7 +108,7 @@ class JobStore:
     def _commit(self, writes: Sequence[JobWrite]) -> bool:
         write_id = self._new_id()
         operations = [_operation(write, write_id) for write in writes]
-        return self._table.commit(operations, is_ours=lambda: self._wrote(writes, write_id))
+        return self._table.commit(operations, was_written=lambda: self._wrote(writes, write_id))
 
     def _wrote(self, writes: Sequence[JobWrite], write_id: str) -> bool:
         """Whether this very batch is there: a batch is there whole or not at all."""
@@ -126,7 +126,7 @@ class JobStore:
             row = self._table.get(workspace, job_key(pipeline_id), [*columns])
             return row is not None and all(row.get(name) == value for name, value in columns.items())
 
-        return self._table.commit([tables.merge(_row(workspace, pipeline_id, columns))], is_ours=is_there)
+        return self._table.commit([tables.merge(_row(workspace, pipeline_id, columns))], was_written=is_there)
 
     # --- the last discovery
 

@@ -67,7 +67,7 @@ class RunCleaner:
             try:
                 run = decode_run({} if behind is None else behind)
             except RowUnreadable:
-                return self._delete_spoilt_run(workspace, row, behind, cutoff)
+                return self._delete_unreadable_run(workspace, row, behind, cutoff)
         if run.finished_at is None or run.finished_at >= cutoff or _owes(run):
             return False
         if len(run.attempts) >= MOST_ATTEMPTS:
@@ -78,18 +78,18 @@ class RunCleaner:
             tables.delete(_key(workspace, recent), etag_of(row)),
             *(tables.delete(_key(workspace, key)) for key in dict.fromkeys(rows)),
         ]
-        return self._table.commit(operations, is_ours=partial(self._is_gone, workspace, recent))
+        return self._table.commit(operations, was_written=partial(self._is_gone, workspace, recent))
 
-    def _delete_spoilt_run(
+    def _delete_unreadable_run(
         self, workspace: str, row: TableEntity, behind: TableEntity | None, cutoff: datetime
     ) -> bool:
         """Delete a `recent` row that cannot be read, and the `run` row behind it, which cannot either or is gone."""
-        spoilt = [row] if behind is None else [row, behind]
+        unreadable = [row] if behind is None else [row, behind]
         active = row_keys.ACTIVE + row_keys.id_of_recent(str(row["RowKey"]))
-        if not all(_is_written_before(one, cutoff) for one in spoilt) or not self._is_gone(workspace, active):
+        if not all(_is_written_before(one, cutoff) for one in unreadable) or not self._is_gone(workspace, active):
             return False
-        operations = [tables.delete(_key(workspace, str(one["RowKey"])), etag_of(one)) for one in spoilt]
-        return self._table.commit(operations, is_ours=partial(self._is_gone, workspace, str(row["RowKey"])))
+        operations = [tables.delete(_key(workspace, str(one["RowKey"])), etag_of(one)) for one in unreadable]
+        return self._table.commit(operations, was_written=partial(self._is_gone, workspace, str(row["RowKey"])))
 
     def _delete_forgotten_attempts(self, workspace: str, run: Run) -> None:
         """The rows that lead from attempts to the run, of attempts that the run itself has not kept."""
@@ -103,7 +103,7 @@ class RunCleaner:
         forgotten = [key for row in rows if (key := str(row["RowKey"])) not in kept]
         for begin in range(0, len(forgotten), _A_BATCH):
             keys = forgotten[begin : begin + _A_BATCH]
-            self._table.commit([tables.delete(_key(workspace, key)) for key in keys], is_ours=lambda: False)
+            self._table.commit([tables.delete(_key(workspace, key)) for key in keys], was_written=lambda: False)
 
     def delete_keys_before(
         self, workspace: str, cutoff: datetime, after: str, *, seconds_left: SecondsLeft = _no_hurry
@@ -122,7 +122,7 @@ class RunCleaner:
                 if self._may_go(workspace, row, cutoff):
                     self._table.commit(
                         [tables.delete(_key(workspace, key), etag_of(row))],
-                        is_ours=partial(self._is_gone, workspace, key),
+                        was_written=partial(self._is_gone, workspace, key),
                     )
             except StorageUnavailable as error:
                 _log.warning("old row %s could not be deleted: %s", key, error.detail)

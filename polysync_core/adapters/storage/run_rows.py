@@ -73,15 +73,15 @@ class RunRows:
         run = decode_run(row)
         return TrackedRun(run=run, etag=etag_of(row)) if run.is_finished else None
 
-    def insert(self, run: Run, beside: Sequence[Operation]) -> bool:
+    def insert(self, run: Run, extra_operations: Sequence[Operation]) -> bool:
         """Begin to track a run, with the operations `beside` in the same batch. False when it is tracked already."""
         write_id = self._new_id()
         rows = [_run_row(run, key, write_id) for key in _keys_of(run)]
         return self._table.commit(
-            [*beside, *(tables.create(row) for row in rows)], is_ours=lambda: self._wrote(run, write_id)
+            [*extra_operations, *(tables.create(row) for row in rows)], was_written=lambda: self._wrote(run, write_id)
         )
 
-    def change(self, tracked: TrackedRun, run: Run, beside: Sequence[Operation] = ()) -> bool:
+    def change(self, tracked: TrackedRun, run: Run, extra_operations: Sequence[Operation] = ()) -> bool:
         """Replace the run under its lock, with the operations `beside` in the same batch.
 
         False when another change was first, or a row of `beside` was not as expected: then nothing was written. A run
@@ -101,13 +101,13 @@ class RunRows:
                 continue
             alias = row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id))
             operations.append(tables.create(row_of(run.workspace, alias, {"aliasOf": run_key})))
-        return self._table.commit([*operations, *beside], is_ours=lambda: self._wrote(run, write_id))
+        return self._table.commit([*operations, *extra_operations], was_written=lambda: self._wrote(run, write_id))
 
     def restore(self, run: Run, active_key: str, etag: str) -> bool:
         """Write the `active` row of a run anew over the spoilt version with this ETag."""
         write_id = self._new_id()
         restored = tables.replace(_run_row(run, active_key, write_id), etag)
-        return self._table.commit([restored], is_ours=lambda: self._restored(run, active_key, write_id))
+        return self._table.commit([restored], was_written=lambda: self._restored(run, active_key, write_id))
 
     def _restored(self, run: Run, active_key: str, write_id: str) -> bool:
         row = self._table.get(run.workspace, active_key)

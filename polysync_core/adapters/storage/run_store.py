@@ -67,7 +67,7 @@ class RunStore:
         operations = [tables.create(row_of(workspace, key, encode_reservation(reservation)))]
         if reservation.start_row is not None and used is not None:
             operations.append(tables.create(row_of(workspace, reservation.start_row, encode_used_key(used))))
-        self._table.commit(operations, is_ours=lambda: self._held(reservation) is not None)
+        self._table.commit(operations, was_written=lambda: self._held(reservation) is not None)
         return self._held(reservation)
 
     def _held(self, reservation: Reservation) -> HeldReservation | None:
@@ -88,7 +88,7 @@ class RunStore:
             used = self._table.get(reservation.workspace, reservation.start_row)
             if used is not None and used.get("owner") == reservation.owner:
                 operations.append(tables.delete(row_of(reservation.workspace, reservation.start_row), etag_of(used)))
-        self._table.commit(operations, is_ours=lambda: self._held(reservation) is None)
+        self._table.commit(operations, was_written=lambda: self._held(reservation) is None)
 
     def track(self, run: Run, held: HeldReservation, *, attached: bool = False) -> Run:
         """Begin to track `run`: end its reservation, complete its key, insert the run. Gives the run as it is tracked.
@@ -125,7 +125,7 @@ class RunStore:
             return self.callbacks.join(
                 reservation.workspace, run_id, reservation.waiter, reservation.reserved_at, operations
             )
-        self._table.commit(operations, is_ours=lambda: self._held(reservation) is None)
+        self._table.commit(operations, was_written=lambda: self._held(reservation) is None)
         return self.find_run(reservation.workspace, run_id)
 
     # --- runs
@@ -146,13 +146,13 @@ class RunStore:
         """All active runs, or those of one pipeline; rows that cannot be read are set aside by key."""
         prefix = row_keys.ACTIVE if pipeline_id is None else f"{row_keys.ACTIVE}{pipeline_id}:"
         runs: list[TrackedRun] = []
-        set_aside: list[str] = []
+        unreadable: list[str] = []
         for row in self._table.scan(workspace, prefix):
             try:
                 runs.append(TrackedRun(run=decode_run(row), etag=etag_of(row)))
             except RowUnreadable:
-                set_aside.append(str(row["RowKey"]))
-        return ActiveRows(runs=tuple(runs), set_aside=tuple(set_aside))
+                unreadable.append(str(row["RowKey"]))
+        return ActiveRows(runs=tuple(runs), unreadable=tuple(unreadable))
 
     def save_transition(self, tracked: TrackedRun, run: Run) -> bool:
         """Replace the run, under its lock. False when another transition was first: then nothing was written.
@@ -203,13 +203,13 @@ class RunStore:
     def reservations(self, workspace: str) -> StartsInFlight:
         """Every start in flight. A row that cannot be read is set aside; it keeps its pipeline from being started."""
         held: list[HeldReservation] = []
-        set_aside: list[str] = []
+        unreadable: list[str] = []
         for row in self._table.scan(workspace, row_keys.STARTING):
             try:
                 held.append(HeldReservation(reservation=decode_reservation(row), etag=etag_of(row)))
             except RowUnreadable:
-                set_aside.append(str(row["RowKey"]))
-        return StartsInFlight(held=tuple(held), set_aside=tuple(set_aside))
+                unreadable.append(str(row["RowKey"]))
+        return StartsInFlight(held=tuple(held), unreadable=tuple(unreadable))
 
     def salvage_start(self, workspace: str, key: str, before: datetime) -> tuple[HeldReservation, ...]:
         """A start whose row cannot be read and was last written before `before`, by what the row still tells.
@@ -259,7 +259,7 @@ class RunStore:
         if row is None:
             made = base64.b64encode(new_secret()).decode()
             fresh = row_of(row_keys.SECRETS_PARTITION, row_keys.AWAIT_SECRET, {"value": made})
-            self._table.commit([tables.create(fresh)], is_ours=lambda: False)
+            self._table.commit([tables.create(fresh)], was_written=lambda: False)
             row = self._table.get(row_keys.SECRETS_PARTITION, row_keys.AWAIT_SECRET)
         value = None if row is None else row.get("value")
         try:

@@ -168,7 +168,7 @@ class Table:
         except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 
-    def commit(self, operations: Sequence[Operation], *, is_ours: Callable[[], bool]) -> bool:
+    def commit(self, operations: Sequence[Operation], *, was_written: Callable[[], bool]) -> bool:
         """Do all of `operations` (one partition, at most 100) or none. True when they are done.
 
         False when a row was not as expected. `is_ours` reads back whether this very write is there; it is asked after
@@ -178,7 +178,7 @@ class Table:
         try:
             self._commit(operations)
         except _TROUBLE as wrong:
-            if is_ours():
+            if was_written():
                 return True
             if isinstance(wrong, HttpResponseError) and wrong.status_code in {404, 409, 412}:
                 return False

@@ -31,7 +31,7 @@ Seen = PipelineSpec | Absent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
+class PipelineSeen:
     """A pipeline that was looked at, beside what the listing calls it and the job that is stored for it (or None)."""
 
     pipeline_id: str
@@ -41,7 +41,7 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
+class JobDecision:
     """A job before and after (None: there is none). `write` False: the row says it all already."""
 
     before: Job | None
@@ -49,28 +49,32 @@ class Decision:
     write: bool
 
 
-def decide(look: Look, *, workspace: str, patterns: Sequence[str], now: datetime, touch: bool = False) -> Decision:
+def decide_job(
+    pipeline: PipelineSeen, *, workspace: str, patterns: Sequence[str], now: datetime, always_write: bool = False
+) -> JobDecision:
     """Bring a job into step. Only Absent.GONE removes one; Absent.FORBIDDEN keeps all but marks it.
 
     The user's full_refresh is carried along untouched. That a job was looked at is no reason to write, unless `touch`.
     """
-    before = look.stored
-    if look.seen is Absent.GONE:
-        return Decision(before=before, after=None, write=before is not None)
-    known = before or Job(workspace=workspace, pipeline_id=look.pipeline_id, name=None, imported_at=now, synced_at=None)
-    if isinstance(look.seen, PipelineSpec):
+    before = pipeline.stored
+    if pipeline.seen is Absent.GONE:
+        return JobDecision(before=before, after=None, write=before is not None)
+    known = before or Job(
+        workspace=workspace, pipeline_id=pipeline.pipeline_id, name=None, imported_at=now, synced_at=None
+    )
+    if isinstance(pipeline.seen, PipelineSpec):
         after = replace(
             known,
-            name=look.seen.name or look.listed_name or known.name,
+            name=pipeline.seen.name or pipeline.listed_name or known.name,
             accessible=True,
-            parameters=import_parameters(look.seen.spec, patterns),
+            parameters=import_parameters(pipeline.seen.spec, patterns),
             synced_at=now,
         )
     else:
-        after = replace(known, name=look.listed_name or known.name, accessible=False)
-    if before is not None and _is_in_step(before, after) and not (touch and after.accessible):
-        return Decision(before=before, after=before, write=False)
-    return Decision(before=before, after=after, write=True)
+        after = replace(known, name=pipeline.listed_name or known.name, accessible=False)
+    if before is not None and _is_in_step(before, after) and not (always_write and after.accessible):
+        return JobDecision(before=before, after=before, write=False)
+    return JobDecision(before=before, after=after, write=True)
 
 
 def _is_in_step(one: Job, other: Job) -> bool:

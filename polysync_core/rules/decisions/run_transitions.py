@@ -36,7 +36,7 @@ class TransitionLimits:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Aftermath:
+class FailureContext:
     """What was found out beside the end of an update that may be retried, each once, as far as it could be read.
 
     `reason`: its innermost error. `updates`: the pipeline's latest, newest first; None when they could not be listed as
@@ -58,10 +58,10 @@ class Decision:
     stop: bool = False
 
 
-NO_AFTERMATH = Aftermath()
+NO_FAILURE_CONTEXT = FailureContext()
 
 
-def wants_aftermath(run: Run, seen: SeenUpdate | Missing) -> bool:
+def wants_failure_context(run: Run, seen: SeenUpdate | Missing) -> bool:
     """Whether the end that was seen raises questions: why it failed, and whether Databricks goes on by itself."""
     if isinstance(seen, Missing):
         return False
@@ -78,14 +78,14 @@ def decide(
     seen: SeenUpdate | Missing,
     now: datetime,
     limits: TransitionLimits,
-    aftermath: Aftermath = NO_AFTERMATH,
+    failure_context: FailureContext = NO_FAILURE_CONTEXT,
 ) -> Decision:
     """What follows for an active `run` from one answer of Databricks."""
     if isinstance(seen, Missing):
         return _decide_missing(run, now, limits)
     after = _with_seen(run, seen, now)
     if is_final(after.state):
-        return _decide_final(run, after, now, limits, aftermath)
+        return _decide_final(run, after, now, limits, failure_context)
     after = _with_timeout(after, now)
     write = (
         after.state != run.state
@@ -133,34 +133,36 @@ def _with_timeout(run: Run, now: datetime) -> Run:
 # --- the end of an update
 
 
-def _decide_final(run: Run, after: Run, now: datetime, limits: TransitionLimits, aftermath: Aftermath) -> Decision:
+def _decide_final(
+    run: Run, after: Run, now: datetime, limits: TransitionLimits, failure_context: FailureContext
+) -> Decision:
     if not may_have_successor(run, after.state):
-        return Decision(run=_finished(after, now, aftermath), write=True)
-    following = None if aftermath.updates is None else next_update(after.attempts[-1], aftermath.updates)
+        return Decision(run=_finished(after, now, failure_context), write=True)
+    following = None if failure_context.updates is None else next_update(after.attempts[-1], failure_context.updates)
     retry = following if following is not None and following.cause in SUCCESSOR_CAUSES else None
     if not run.follow_retries:
         retried_as = None if retry is None else retry.update_id
-        return Decision(run=_finished(replace(after, retried_as=retried_as), now, aftermath), write=True)
+        return Decision(run=_finished(replace(after, retried_as=retried_as), now, failure_context), write=True)
     is_to_stop = run.cancel_requested_at is not None
-    if retry is not None and retry.update_id not in aftermath.taken:
+    if retry is not None and retry.update_id not in failure_context.taken:
         return Decision(run=_written(_followed(after, retry, now), now), write=True, stop=is_to_stop)
     awaited_since = run.retry_awaited_since or now
-    if _is_waited_enough(after, now - awaited_since, limits, aftermath, is_over=following is not None):
-        return Decision(run=_finished(after, now, aftermath), write=True)
-    waiting = replace(after, retry_awaited_since=awaited_since, error=_error_of(after, aftermath))
+    if _is_waited_enough(after, now - awaited_since, limits, failure_context, is_over=following is not None):
+        return Decision(run=_finished(after, now, failure_context), write=True)
+    waiting = replace(after, retry_awaited_since=awaited_since, error=_error_of(after, failure_context))
     write = after.state != run.state or run.retry_awaited_since is None
     return Decision(run=_written(waiting, now) if write else run, write=write)
 
 
 def _is_waited_enough(
-    run: Run, waited: timedelta, limits: TransitionLimits, aftermath: Aftermath, *, is_over: bool
+    run: Run, waited: timedelta, limits: TransitionLimits, failure_context: FailureContext, *, is_over: bool
 ) -> bool:
     """Whether no retry of the ended attempt is to be expected any more. `is_over`: the pipeline went on without one.
 
     A stop ends the wait only where it took: an attempt that failed by itself may be retried in spite of it, and that
     retry is to be stopped too. While the updates cannot be listed a retry could be overlooked, so that wait is longer.
     """
-    if aftermath.updates is None:
+    if failure_context.updates is None:
         return waited >= max(limits.lost_after, limits.retry_grace)
     was_stopped = run.cancel_requested_at is not None and run.state == "CANCELED"
     return is_over or was_stopped or waited >= limits.retry_grace
@@ -175,17 +177,17 @@ def _followed(run: Run, retry: SeenUpdate, now: datetime) -> Run:
     return replace(run, attempts=attempts, state_since=now, retry_awaited_since=None, error=error)
 
 
-def _finished(run: Run, now: datetime, aftermath: Aftermath) -> Run:
-    return replace(_written(run, now), finished_at=now, retry_awaited_since=None, error=_error_of(run, aftermath))
+def _finished(run: Run, now: datetime, failure_context: FailureContext) -> Run:
+    return replace(_written(run, now), finished_at=now, retry_awaited_since=None, error=_error_of(run, failure_context))
 
 
-def _error_of(run: Run, aftermath: Aftermath) -> RunError | None:
+def _error_of(run: Run, failure_context: FailureContext) -> RunError | None:
     """None for a success. A run that was stopped for its time-out says so, however Databricks calls its end."""
     if run.state == "COMPLETED":
         return None
     if _is_timed_out(run):
         return run.error
-    return (aftermath.reason or run.error or UNKNOWN_FAILURE) if run.state == "FAILED" else None
+    return (failure_context.reason or run.error or UNKNOWN_FAILURE) if run.state == "FAILED" else None
 
 
 def _is_timed_out(run: Run) -> bool:
@@ -203,7 +205,7 @@ def _decide_missing(run: Run, now: datetime, limits: TransitionLimits) -> Decisi
     if run.retry_awaited_since is not None:
         if now - run.retry_awaited_since < limits.retry_grace:
             return Decision(run=run, write=False)
-        return Decision(run=_finished(run, now, NO_AFTERMATH), write=True)
+        return Decision(run=_finished(run, now, NO_FAILURE_CONTEXT), write=True)
     missing_since = run.missing_since or now
     after = _written(replace(run, missing_since=missing_since), now)
     if now - missing_since >= limits.lost_after:

@@ -223,7 +223,7 @@ def encode_last_sweep(last: LastSweep) -> Columns:
         {
             "sweptAt": last.swept_at,
             "report": _dump(asdict(last.report)),
-            "setAside": _dump([key[:MAX_SHOWN_KEY] for key in last.set_aside[:MOST_SHOWN_KEYS]]),
+            "setAside": _dump([key[:MAX_SHOWN_KEY] for key in last.unreadable[:MOST_SHOWN_KEYS]]),
             "settledAfter": last.settled_after,
             "healedAfter": last.healed_after,
             "pages": last.pages,
@@ -251,7 +251,7 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
             swept_at=row.instant("sweptAt"),
             report=row.parse("report", _REPORT),
             not_seen=_decode_not_seen("".join(pieces)),
-            set_aside=row.parse("setAside", _NAMES),
+            unreadable=row.parse("setAside", _NAMES),
             settled_after=row.get("settledAfter", str) or "",
             healed_after=row.get("healedAfter", str) or "",
             pages=row.get("pages", int),

@@ -43,7 +43,7 @@ def encode_health(checks: Sequence[Check]) -> Reply:
     return Reply(status=200 if ok else 503, body={"status": "ok" if ok else "failing", "checks": lines})
 
 
-def fault(reference: str, instance: str) -> Reply:
+def internal_error(reference: str, instance: str) -> Reply:
     """The answer to what is a bug of ours: nothing but where the log tells more."""
     told = f"This is a fault of the app; its log holds the details under the reference {reference}."
     members = problem_members("InternalError", "Something went wrong", 500, told, instance)

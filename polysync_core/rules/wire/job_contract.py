@@ -84,10 +84,10 @@ def decode_continuation(given: str, workspace: str, now: datetime) -> DiscoveryP
     try:
         said = json.loads(base64.urlsafe_b64decode(given.encode("ascii")))
         rest = decode_pass(said)
-        is_ours = said["workspace"] == workspace and rest.began_at <= now
+        was_written = said["workspace"] == workspace and rest.began_at <= now
     except (ValueError, TypeError, KeyError, RecursionError):
-        is_ours = False
-    if not is_ours:
+        was_written = False
+    if not was_written:
         _refuse("continuation", f"must be the continuation of an earlier discovery of workspace {workspace}")
     return rest
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from polysync_core.rules.wire.addresses import POLL_AFTER_SECONDS, PREFIX
-from polysync_core.rules.wire.http_answers import fault, problem
+from polysync_core.rules.wire.http_answers import internal_error, problem
 from polysync_core.rules.wire.http_contract import MAX_LIST
 from polysync_core.rules.wire.job_contract import MAX_CONTINUATION
 from polysync_core.rules.wire.openapi import examples
@@ -96,7 +96,7 @@ def _responses(operation: Operation) -> dict[str, object]:
         own = responses.get(status)
         found = _problem_response(operation, [error for error in errors if error.http_status == status])
         responses[status] = found if own is None else _joined(own, found)
-    bug = fault("0b54e8f1c2d94a7e8d1f6a3c5e7b9d20", _path_of(operation)).body
+    bug = internal_error("0b54e8f1c2d94a7e8d1f6a3c5e7b9d20", _path_of(operation)).body
     responses[500] = {"description": "A fault of the app.", "content": _content(PROBLEM, {"InternalError": bug})}
     by_host = {404: "The host's own, without a body: there is no such function."}
     if not operation.is_anonymous:
