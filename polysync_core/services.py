@@ -19,13 +19,17 @@ from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
 from polysync_core.adapters.memory import CachedValue, RefreshTurns
+from polysync_core.adapters.storage.await_secret import AWAIT_SECRET_BYTES, AwaitSecret
+from polysync_core.adapters.storage.callback_store import CallbackStore
 from polysync_core.adapters.storage.job_store import JobStore
 from polysync_core.adapters.storage.run_cleaner import RunCleaner
-from polysync_core.adapters.storage.run_store import AWAIT_SECRET_BYTES, RunStore
+from polysync_core.adapters.storage.run_rows import RunRows
+from polysync_core.adapters.storage.run_store import RunStore
 from polysync_core.adapters.storage.tables import Table, within
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.settings import Settings, ignored_names
 from polysync_core.values.run import Check
+from polysync_core.values.workspace import Workspace
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
 _SECRET_SECONDS = 10.0
@@ -53,10 +57,10 @@ class Services:
     settings: Settings
     clock: Clock
     tokens: EntraTokens
-    store: RunStore
     workspaces: Mapping[str, WorkspaceServices]
     sender: CallbackSender
     health: CachedValue[tuple[Check, ...]]
+    stored_secret: AwaitSecret
     _await_secret: CachedValue[bytes]
 
     @property
@@ -77,7 +81,7 @@ class Services:
 
     def _find_await_secret(self) -> bytes:
         with within(_SECRET_SECONDS):
-            return self.store.await_secret(lambda: secrets.token_bytes(AWAIT_SECRET_BYTES))
+            return self.stored_secret.find_or_make(lambda: secrets.token_bytes(AWAIT_SECRET_BYTES))
 
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
@@ -86,30 +90,33 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
     storage = tokens
     if settings.tables.client_id is not None:
         storage = EntraTokens(lambda: build_credential(environ, settings.tables.client_id), clock)
-    table = Table(settings.tables, RUNS_TABLE, lambda: storage.credential)
-    store, cleaner = RunStore(table, new_id), RunCleaner(table)
-    jobs = JobStore(Table(settings.tables, JOBS_TABLE, lambda: storage.credential), new_id)
+    runs_table, jobs_table = (
+        Table(settings.tables, name, lambda: storage.credential) for name in (RUNS_TABLE, JOBS_TABLE)
+    )
     session, refresh_turns = new_session(), RefreshTurns(clock)
-    workspaces = {
-        workspace.name: WorkspaceServices(
+
+    def serve(workspace: Workspace) -> WorkspaceServices:
+        rows = runs_table.partition(workspace.name)
+        callbacks = CallbackStore(rows, RunRows(rows, new_id), new_id)
+        return WorkspaceServices(
             databricks=Databricks(workspace, session, tokens, clock),
-            store=store,
-            jobs=jobs,
-            cleaner=cleaner,
+            runs=RunStore(rows, callbacks, new_id),
+            callbacks=callbacks,
+            jobs=JobStore(jobs_table.partition(workspace.name), new_id),
+            cleaner=RunCleaner(rows),
             clock=clock,
             refresh_turns=refresh_turns,
             new_id=new_id,
         )
-        for workspace in settings.workspaces
-    }
+
     return Services(
         settings=settings,
         clock=clock,
         tokens=tokens,
-        store=store,
-        workspaces=workspaces,
+        workspaces={workspace.name: serve(workspace) for workspace in settings.workspaces},
         sender=CallbackSender(settings.callback_hosts, settings.callback_secret),
         health=CachedValue(clock, _HEALTH_SECONDS),
+        stored_secret=AwaitSecret(runs_table),
         _await_secret=CachedValue(clock, inf),
     )
 

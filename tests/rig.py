@@ -120,14 +120,14 @@ class Rig:
 
     def stored(self, run_id: RunId) -> Run:
         """The run as storage has it now."""
-        run = self.ws.store.find_run(self.name, run_id)
+        run = self.ws.runs.find(run_id)
         assert run is not None
         return run
 
     def is_reserved(self, pipeline_id: str) -> bool:
         """Whether a start of the pipeline is in flight."""
-        held = self.ws.store.reservations(self.name).held
-        return pipeline_id in {start.reservation.pipeline_id for start in held}
+        held = self.ws.runs.list_reservations().rows
+        return pipeline_id in {start.value.pipeline_id for start in held}
 
     def active_ids(self) -> set[str]:
-        return {str(tracked.run.run_id) for tracked in self.ws.store.active_runs(self.name).runs}
+        return {str(tracked.value.run_id) for tracked in self.ws.runs.list_active().rows}

@@ -78,12 +78,11 @@ def list_runs(call: Call, services: Services) -> Reply:
         ws,
         http_contract.decode_run_filter(call),
         limit=http_contract.decode_limit(call),
-        continuation=http_contract.decode_continuation(call),
+        continuation=call.query.get("continuation"),
         max_age_seconds=services.settings.status_max_age_seconds,
     )
     items = [_document(call, services, view) for view in found.views]
-    continuation = None if found.continuation is None else http_contract.encode_continuation(found.continuation)
-    return Reply(status=200, body={"items": items, "continuation": continuation})
+    return Reply(status=200, body={"items": items, "continuation": found.continuation})
 
 
 def redeliver(call: Call, services: Services) -> Reply:

@@ -48,7 +48,7 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 
 
 def _storage(ws: WorkspaceServices) -> str:
-    ws.store.last_sweep(ws.workspace.name)
+    ws.runs.last_sweep()
     return "answers"
 
 
@@ -63,19 +63,20 @@ def _workspace(ws: WorkspaceServices) -> str:
 
 
 def _last_sweep(ws: WorkspaceServices) -> str:
-    """No sweep yet is fine; an old one is not while runs are active. Rows set aside are told."""
-    last = ws.store.last_sweep(ws.workspace.name)
+    """No sweep yet is fine; an old one is not while runs are active. Unreadable rows are unhealthy."""
+    last = ws.runs.last_sweep()
     if last is None:
         return "none yet"
     age = ws.clock.now() - last.swept_at
     told = f"{int(age.total_seconds())} s ago, {last.report.active} active, {last.report.failed} not seen"
-    if last.unreadable:
+    if last.report.unreadable:
         raise _Unhealthy(
-            f"{told}; {last.report.unreadable} rows cannot be read and are set aside, one is {last.unreadable[0]}"
+            f"{told}; stored rows that cannot be read: {last.report.unreadable}, of pipelines "
+            f"{', '.join(last.unreadable_pipelines)}; see the log"
         )
     if last.blind_since is not None and ws.clock.now() - last.blind_since > SWEEP_OVERDUE:
         raise _Unhealthy(f"{told}; no active run could be looked at for more than 5 minutes")
-    if age > SWEEP_OVERDUE and ws.store.active_runs(ws.workspace.name).runs:
+    if age > SWEEP_OVERDUE and ws.runs.list_active().rows:
         raise _Unhealthy(f"{told}; active runs are waiting for the timer sweep_runs")
     return told
 

@@ -19,10 +19,11 @@ from polysync_core.rules.decisions import callback_rules
 from polysync_core.rules.decisions.callback_rules import TryResult
 from polysync_core.rules.wire.addresses import Addresses
 from polysync_core.rules.wire.run_document import encode_body, encode_document
-from polysync_core.values.callback import CallbackKind, CallbackState, HeldCallback, Waiter
-from polysync_core.values.errors import CallbacksNotOwed, PolysyncError, RowUnreadable, RunNotFound
+from polysync_core.values.callback import CallbackState, OwedCallback, Waiter
+from polysync_core.values.errors import CallbacksNotOwed, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
+from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.deliver")
 PASS_SECONDS = 12.0
@@ -67,7 +68,7 @@ def redeliver(run_id: RunId, ws: WorkspaceServices) -> Run:
 
     Raises RunNotFound, and CallbacksNotOwed while the run is active.
     """
-    run = ws.store.callbacks.owe_again(ws.workspace.name, run_id, ws.clock.now())
+    run = ws.callbacks.owe_again(run_id, ws.clock.now())
     if run is None:
         raise RunNotFound(f"There is no run {run_id}.")
     if not run.is_finished:
@@ -116,35 +117,25 @@ class _Pass:
 
     # --- gather
 
-    def _gather(self) -> list[HeldCallback]:
-        """What is due, in the order of sending. A row that cannot be read is mended, and due in the next pass."""
-        found: list[HeldCallback] = []
+    def _gather(self) -> list[Locked[OwedCallback]]:
+        """What is due, in the order of sending."""
+        found: list[Locked[OwedCallback]] = []
         of_host: Counter[str] = Counter()
         for ws in self._accesses.values():
             try:
-                for held in ws.store.callbacks.due(ws.workspace.name, self._clock.now()):
-                    if isinstance(held, str):
-                        self._mend(held, ws)
-                        continue
-                    of_host[held.owed.host] += 1
-                    if of_host[held.owed.host] <= _BACKLOG_A_HOST:
-                        found.append(held)
+                for locked in ws.callbacks.due(self._clock.now()):
+                    of_host[locked.value.host] += 1
+                    if of_host[locked.value.host] <= _BACKLOG_A_HOST:
+                        found.append(locked)
                     if self._seconds_left < self._sending_takes_seconds:
                         break
             except PolysyncError as error:
                 _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
         return list(callback_rules.take_turns(found))
 
-    def _mend(self, key: str, ws: WorkspaceServices) -> None:
-        _log.error("row %s cannot be read and is written anew", key, extra={"action": "deliver"})
-        try:
-            ws.store.callbacks.restore(ws.workspace.name, key)
-        except PolysyncError as error:
-            _log.warning("row %s could not be written anew: %s", key, error.detail, extra={"action": "deliver"})
-
     # --- send
 
-    def _send_all(self, due: Sequence[HeldCallback]) -> Counter[_Outcome]:
+    def _send_all(self, due: Sequence[Locked[OwedCallback]]) -> Counter[_Outcome]:
         """What became of those that ended in time."""
         outcomes: Counter[_Outcome] = Counter()
         waiting = list(due)
@@ -162,51 +153,47 @@ class _Pass:
         return outcomes
 
     def _begin(
-        self, waiting: list[HeldCallback], sending: dict[Future[_Outcome], str], pool: ThreadPoolExecutor
-    ) -> list[HeldCallback]:
+        self, waiting: list[Locked[OwedCallback]], sending: dict[Future[_Outcome], str], pool: ThreadPoolExecutor
+    ) -> list[Locked[OwedCallback]]:
         """Begin as many as there are threads for, and no more of one host than it may hold; gives the rest."""
         of_host = Counter(sending.values())
         rest = []
-        for held in waiting:
-            host = held.owed.host
+        for locked in waiting:
+            host = locked.value.host
             if len(sending) < _THREADS and of_host[host] < _THREADS_A_HOST:
                 of_host[host] += 1
-                sending[pool.submit(self._send, held)] = host
+                sending[pool.submit(self._send, locked)] = host
             else:
-                rest.append(held)
+                rest.append(locked)
         return rest
 
-    def _send(self, held: HeldCallback) -> _Outcome:
+    def _send(self, locked: Locked[OwedCallback]) -> _Outcome:
         try:
-            return self._claim_and_send(held)
+            return self._claim_and_send(locked)
         except PolysyncError as error:
-            self._log_trouble(held, error.detail)
+            self._log_trouble(locked, error.detail)
         except Exception:
-            _log.exception("a callback", extra={"run_id": str(held.owed.run_id), "action": "deliver"})
+            _log.exception("a callback", extra={"run_id": str(locked.value.run_id), "action": "deliver"})
         return _Outcome.FAILED
 
-    def _claim_and_send(self, held: HeldCallback) -> _Outcome:
-        ws = self._accesses[held.owed.workspace]
-        claimed = ws.store.callbacks.claim(held, self._clock.now())
+    def _claim_and_send(self, locked: Locked[OwedCallback]) -> _Outcome:
+        ws = self._accesses[locked.value.workspace]
+        claimed = ws.callbacks.claim(locked, self._clock.now())
         if claimed is None:
             return _Outcome.NOT_OURS
-        try:
-            return self._send_claimed(claimed, ws)
-        except RowUnreadable as error:
-            self._put_off(claimed, error, ws)
-            return _Outcome.FAILED
+        return self._send_claimed(claimed, ws)
 
-    def _send_claimed(self, claimed: HeldCallback, ws: WorkspaceServices) -> _Outcome:
-        callbacks, workspace, run_id = ws.store.callbacks, claimed.owed.workspace, claimed.owed.run_id
-        run = ws.store.find_run(workspace, run_id)
-        waiter = callbacks.find_waiter(workspace, run_id, claimed.owed.callback_id)
+    def _send_claimed(self, claimed: Locked[OwedCallback], ws: WorkspaceServices) -> _Outcome:
+        callbacks, run_id = ws.callbacks, claimed.value.run_id
+        run = ws.runs.find(run_id)
+        waiter = callbacks.find_waiter(run_id, claimed.value.callback_id)
         if run is None or waiter is None:
             callbacks.drop(claimed)
             return _Outcome.NOT_OURS
         result = self._try(run, waiter, ws)
         after = callbacks.save_try(
             claimed,
-            lambda callback: callback_rules.decide_after_try(callback, claimed.owed, result, self._clock.now()),
+            lambda callback: callback_rules.decide_after_try(callback, claimed.value, result, self._clock.now()),
         )
         if after is None:
             return _Outcome.NOT_OURS
@@ -214,17 +201,6 @@ class _Pass:
             return _Outcome.DELIVERED
         self._log_trouble(claimed, f"{result.error} -> {after.state}")
         return _Outcome.FAILED
-
-    def _put_off(self, claimed: HeldCallback, error: RowUnreadable, ws: WorkspaceServices) -> None:
-        """A spoilt row holds its callback up as a dead receiver would: tried again for a day, then given up."""
-        now = self._clock.now()
-        next_at = callback_rules.next_try_at(CallbackKind.WEBHOOK, claimed.owed.since or now, now)
-        if next_at is None:
-            ws.store.callbacks.drop(claimed)
-            self._log_trouble(claimed, f"{error.detail} -> {CallbackState.GIVEN_UP}")
-        else:
-            ws.store.callbacks.put_off(claimed, next_at)
-            self._log_trouble(claimed, f"{error.detail} -> {CallbackState.DUE}")
 
     def _try(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
         """One try. A bug in here counts as a failed one, so that it ends with the others."""
@@ -245,11 +221,11 @@ class _Pass:
         )
         return self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
 
-    def _log_trouble(self, held: HeldCallback, trouble: str) -> None:
+    def _log_trouble(self, locked: Locked[OwedCallback], trouble: str) -> None:
         _log.warning(
             "callback of run %s to %s: %s",
-            held.owed.run_id,
-            held.owed.host,
+            locked.value.run_id,
+            locked.value.host,
             trouble,
-            extra={"run_id": str(held.owed.run_id), "action": "deliver"},
+            extra={"run_id": str(locked.value.run_id), "action": "deliver"},
         )

@@ -66,7 +66,7 @@ class _Discovery:
         self._ws = ws
         self._name = ws.workspace.name
         self._scheduled = scheduled
-        self._last = ws.jobs.discoveries(self._name).last
+        self._last = ws.jobs.discoveries().last
         self._keeper = JobSyncer(ws, patterns, self._last)
         self._pass = go_on_from or DiscoveryPass(began_at=ws.clock.now())
         self._skip_upto = self._pass.after
@@ -141,7 +141,7 @@ class _Discovery:
         """
         names = {listed.pipeline_id: listed.name for listed in page.pipelines if listed.pipeline_id > self._skip_upto}
         after, upto = self._pass.after, None if is_last else max(names, default="")
-        stored = self._ws.jobs.iter_jobs(self._name, after=after, upto=upto) if upto is None or upto > after else ()
+        stored = self._ws.jobs.iter_jobs(after=after, upto=upto) if upto is None or upto > after else ()
         listed: Iterator[tuple[str, StoredJob | None]] = ((pipeline_id, None) for pipeline_id in sorted(names))
         kept: Iterator[tuple[str, StoredJob | None]] = ((row.pipeline_id, row) for row in stored)
         for pipeline_id, pair in groupby(heapq.merge(listed, kept, key=_first), key=_first):
@@ -200,15 +200,15 @@ class _Discovery:
     def _save_now_and_then(self) -> None:
         now = self._ws.clock.monotonic()
         if self._scheduled and now - self._saved_at >= _SAVE_EVERY_SECONDS:
-            self._ws.jobs.save_under_way(self._name, self._so_far)
+            self._ws.jobs.save_under_way(self._so_far)
             self._saved_at = now
 
     def _write_down(self, complete: bool) -> None:
         if complete:
             last = discovery_rules.completed(self._so_far, self._last)
-            self._ws.jobs.save_completed(self._name, last, self._so_far.tally, scheduled=self._scheduled)
+            self._ws.jobs.save_completed(last, self._so_far.tally, scheduled=self._scheduled)
         elif self._scheduled:
-            self._ws.jobs.save_under_way(self._name, self._so_far)
+            self._ws.jobs.save_under_way(self._so_far)
 
     @property
     def _so_far(self) -> DiscoveryPass:

@@ -79,7 +79,7 @@ def discover_on_schedule(workspaces: Sequence[WorkspaceServices], patterns: Sequ
 def _discover_in_a_tick(ws: WorkspaceServices, patterns: Sequence[str], connections: int) -> None:
     name = ws.workspace.name
     try:
-        rest = ws.jobs.discoveries(name).under_way
+        rest = ws.jobs.discoveries().under_way
         discover(ws, patterns, rest, seconds=TICK_SECONDS, connections=connections, scheduled=True)
     except PolysyncError as error:
         _log.error("workspace %s could not be discovered: %s", name, error.detail, extra={"action": "discover"})
@@ -91,7 +91,7 @@ def sync_parameters(pipeline_id: str, ws: WorkspaceServices, patterns: Sequence[
     """Bring one job into step. JobNotFound when it is not imported; what Databricks raises when it cannot be asked."""
     name, clock = ws.workspace.name, ws.clock
     began_at = clock.monotonic()
-    stored = ws.jobs.find_job(name, pipeline_id)
+    stored = ws.jobs.find(pipeline_id)
     if stored is None:
         raise JobNotFound(pipeline_id, name)
     client = ws.databricks.client(HTTP_SECONDS)
@@ -100,7 +100,7 @@ def sync_parameters(pipeline_id: str, ws: WorkspaceServices, patterns: Sequence[
             seen = fetcher.fetch(pipeline_id)
         except OutOfTime as late:
             raise late.because or DatabricksUnreachable("The time for asking ran out.", was_sent=False) from None
-    keeper = JobSyncer(ws, patterns, ws.jobs.discoveries(name).last, always_write=True)
+    keeper = JobSyncer(ws, patterns, ws.jobs.discoveries().last, always_write=True)
     looked_at = FetchedPipeline(pipeline_id=pipeline_id, seen=seen, listed_name=None, stored=stored)
     outcome = keeper.sync([looked_at])[pipeline_id]
     if isinstance(outcome, PolysyncError):
@@ -120,24 +120,24 @@ def sync_parameters(pipeline_id: str, ws: WorkspaceServices, patterns: Sequence[
 
 def find_job(pipeline_id: str, ws: WorkspaceServices) -> JobView:
     """The job. JobNotFound when it is not imported, RowUnreadable when its row is spoilt."""
-    stored = ws.jobs.find_job(ws.workspace.name, pipeline_id)
+    stored = ws.jobs.find(pipeline_id)
     if stored is None:
         raise JobNotFound(pipeline_id, ws.workspace.name)
     if stored.job is None:
         raise RowUnreadable(f"The row of job {pipeline_id} cannot be read. Sync Parameters writes it anew.")
-    return _view(stored.job, ws, ws.jobs.discoveries(ws.workspace.name).last)
+    return _view(stored.job, ws, ws.jobs.discoveries().last)
 
 
 def list_jobs(ws: WorkspaceServices, *, limit: int, continuation: str | None) -> JobList:
     """Jobs of one workspace, by pipeline id."""
-    page = ws.jobs.list_jobs(ws.workspace.name, limit=limit, after=continuation)
-    last = ws.jobs.discoveries(ws.workspace.name).last
-    return JobList(views=tuple(_view(job, ws, last) for job in page.jobs), continuation=page.after)
+    page = ws.jobs.list_page(limit=limit, continuation=continuation)
+    last = ws.jobs.discoveries().last
+    return JobList(views=tuple(_view(job, ws, last) for job in page.jobs), continuation=page.continuation)
 
 
 def set_full_refresh(pipeline_id: str, full_refresh: FullRefresh, ws: WorkspaceServices) -> JobView:
     """Store the user's own full_refresh of a job. JobNotFound when it is not imported."""
-    if not ws.jobs.set_full_refresh(ws.workspace.name, pipeline_id, full_refresh):
+    if not ws.jobs.set_full_refresh(pipeline_id, full_refresh):
         raise JobNotFound(pipeline_id, ws.workspace.name)
     return find_job(pipeline_id, ws)
 

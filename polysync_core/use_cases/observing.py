@@ -21,7 +21,8 @@ from polysync_core.rules.decisions.run_transitions import (
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.errors import DatabricksError, PolysyncError, UpdateConflict
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Run, RunError, TrackedRun
+from polysync_core.values.run import Run, RunError
+from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.look")
 _REASON_SECONDS = 3.0
@@ -69,7 +70,7 @@ def _fetch_failure_context(
     following = retry_rules.next_update(run.attempts[-1], page.updates)
     taken = frozenset[str]()
     if following is not None:
-        holder = ws.store.find_holder(run.workspace, RunId(run.run_id.pipeline_id, following.update_id))
+        holder = ws.runs.find_holder(RunId(run.run_id.pipeline_id, following.update_id))
         if holder is not None and holder != run.run_id:
             taken = frozenset({following.update_id})
     return FailureContext(reason=reason, updates=page.updates, taken=taken)
@@ -97,12 +98,11 @@ def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedCl
 
     UpdateConflict while that cannot be told: a run that was tracked for the retry then would take it from its own.
     """
-    workspace = ws.workspace.name
     try:
         for _ in range(_LOOKS):
-            active = ws.store.active_runs(workspace, retry.pipeline_id).runs
-            followers = [at for at in active if at.run.follow_retries and at.run.missing_since is None]
-            tracked = ws.store.find_run(workspace, retry)
+            active = ws.runs.list_active(retry.pipeline_id).rows
+            followers = [at for at in active if at.value.follow_retries and at.value.missing_since is None]
+            tracked = ws.runs.find(retry)
             if tracked is not None or not followers:
                 return tracked
             for follower in followers:
@@ -116,9 +116,9 @@ def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedCl
     )
 
 
-def _observe_again(tracked: TrackedRun, ws: WorkspaceServices, client: BoundedClient) -> None:
+def _observe_again(follower: Locked[Run], ws: WorkspaceServices, client: BoundedClient) -> None:
     """As the sweep does; a stop that is to be asked for is left to it."""
-    observation = observe_run(tracked.run, ws, client)
-    decision = decide(tracked.run, observation.seen, ws.clock.now(), _NO_LIMITS, observation.failure_context)
+    observation = observe_run(follower.value, ws, client)
+    decision = decide(follower.value, observation.seen, ws.clock.now(), _NO_LIMITS, observation.failure_context)
     if decision.write:
-        ws.store.save_transition(tracked, decision.run)
+        ws.runs.save_transition(follower, decision.run)

@@ -44,7 +44,7 @@ class RunList:
 def find_run(run_id: RunId, workspaces: Sequence[WorkspaceServices]) -> tuple[Run, WorkspaceServices]:
     """Look for a run in every one of `accesses`. RunNotFound when none has it."""
     for ws in workspaces:
-        run = ws.store.find_run(ws.workspace.name, run_id)
+        run = ws.runs.find(run_id)
         if run is not None:
             return run, ws
     raise RunNotFound(f"There is no run {run_id}.")
@@ -58,8 +58,8 @@ def read_run(
     A state that the last sweep or another reader confirmed within that age causes no call.
     """
     for ws in workspaces:
-        last = ws.store.last_sweep(ws.workspace.name)  # before the run: what a later one saw is not in its row
-        run = ws.store.find_run(ws.workspace.name, run_id)
+        last = ws.runs.last_sweep()  # before the run: what a later one saw is not in its row
+        run = ws.runs.find(run_id)
         if run is None:
             continue
         if not sweep_rules.is_fresh(run, last, ws.clock.now(), max_age_seconds):
@@ -70,7 +70,7 @@ def read_run(
 
 def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> RunView:
     """The run as storage has it, without a look."""
-    last = None if run.is_finished else ws.store.last_sweep(ws.workspace.name)
+    last = None if run.is_finished else ws.runs.last_sweep()
     return _shown(run, ws, last, max_age_seconds)
 
 
@@ -78,10 +78,10 @@ def list_runs(
     ws: WorkspaceServices, wanted: RunFilter, *, limit: int, continuation: str | None, max_age_seconds: int
 ) -> RunList:
     """Runs of one workspace, newest first, as storage has them."""
-    last = ws.store.last_sweep(ws.workspace.name)
-    page = ws.store.recent_runs(ws.workspace.name, wanted, limit=limit, after=continuation)
+    last = ws.runs.last_sweep()
+    page = ws.runs.list_recent(wanted, limit=limit, continuation=continuation)
     views = tuple(_shown(run, ws, last, max_age_seconds) for run in page.runs)
-    return RunList(views=views, continuation=page.after)
+    return RunList(views=views, continuation=page.continuation)
 
 
 def _shown(run: Run, ws: WorkspaceServices, last: LastSweep | None, max_age_seconds: int) -> RunView:
@@ -103,7 +103,7 @@ def _read_through(run: Run, ws: WorkspaceServices, max_age_seconds: int, limits:
         else:
             seen = None
             ws.refresh_turns.await_other(run_id, _AWAIT_SECONDS)
-        return seen or ws.store.find_run(run.workspace, run.run_id) or run
+        return seen or ws.runs.find(run.run_id) or run
     except PolysyncError as error:
         _log.warning("a stale run could not be looked at: %s", error.code, extra={"run_id": run_id})
         return run
@@ -117,14 +117,14 @@ def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits)
 
     An unchanged run is written too, with the time of the look: that is what the next readers go by.
     """
-    tracked = ws.store.find_active(run.workspace, run.run_id)
-    if tracked is None:
+    active = ws.runs.find_active(run.run_id)
+    if active is None:
         return None
-    observation = _observe_with_retry(tracked.run, ws)
+    observation = _observe_with_retry(active.value, ws)
     now = ws.clock.now()
-    decision = decide(tracked.run, observation.seen, now, limits, observation.failure_context)
+    decision = decide(active.value, observation.seen, now, limits, observation.failure_context)
     after = decision.run if decision.write else replace(decision.run, seen_at=now)
-    return after if ws.store.save_transition(tracked, after) else None
+    return after if ws.runs.save_transition(active, after) else None
 
 
 def _observe_with_retry(run: Run, ws: WorkspaceServices) -> Observation:

@@ -37,7 +37,8 @@ from polysync_core.values.errors import (
     UpdateConflict,
 )
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import HeldReservation, OnConflict, Run, Started, StartRequest
+from polysync_core.values.run import OnConflict, Reservation, Run, Started, StartRequest
+from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.start")
 _STORAGE_SECONDS = start_rules.ANSWER_WITHIN_SECONDS - 1
@@ -67,7 +68,7 @@ class _Start:
     def __init__(self, request: StartRequest, ws: WorkspaceServices, began_at: float) -> None:
         self._request = request
         self._ws = ws
-        self._store = ws.store
+        self._runs = ws.runs
         self._clock = ws.clock
         self._began_at = began_at
         self._client = ws.databricks.client(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone)
@@ -76,7 +77,7 @@ class _Start:
     def _seconds_gone(self) -> float:
         return self._clock.monotonic() - self._began_at
 
-    def post(self, held: HeldReservation) -> Started:
+    def post(self, held: Locked[Reservation]) -> Started:
         repeats = conflicts = 0
         may_be_started = False
         if self._seconds_gone > start_rules.LAST_POST_BEGINS_SECONDS:
@@ -85,7 +86,7 @@ class _Start:
             try:
                 update_id = self._client.start_update(
                     self._request.pipeline_id,
-                    held.reservation.full_refresh,
+                    held.value.full_refresh,
                     timeout_seconds=start_rules.POST_TIMEOUT_SECONDS,
                     begins_within=start_rules.LAST_POST_BEGINS_SECONDS - self._seconds_gone,
                 )
@@ -110,15 +111,15 @@ class _Start:
             else:
                 return self._track(held, SeenUpdate(update_id=update_id, state=None))
 
-    def _pause_before_repeat(self, held: HeldReservation, error: PolysyncError, repeats: int) -> None:
+    def _pause_before_repeat(self, held: Locked[Reservation], error: PolysyncError, repeats: int) -> None:
         pause = start_rules.repeat_pause_seconds(error.retry_after_seconds, repeats)
         if self._seconds_gone + pause > start_rules.LAST_POST_BEGINS_SECONDS:
             self._refuse(held, error)
         self._clock.sleep(pause)
 
-    def _refuse(self, held: HeldReservation, error: PolysyncError) -> NoReturn:
+    def _refuse(self, held: Locked[Reservation], error: PolysyncError) -> NoReturn:
         """Nothing was started: release the pipeline and the key, then tell the caller."""
-        self._store.release(held)
+        self._runs.release(held)
         if isinstance(error, DatabricksError) and error.databricks_status in START_HINTS:
             error.detail = f"{error.detail} {START_HINTS[error.databricks_status]}"
         raise error
@@ -134,7 +135,7 @@ class _Start:
 
     # --- an outcome that nobody knows
 
-    def _look_up(self, held: HeldReservation, error: PolysyncError, *, believes_empty: bool) -> SeenUpdate | None:
+    def _look_up(self, held: Locked[Reservation], error: PolysyncError, *, believes_empty: bool) -> SeenUpdate | None:
         """Find what became of a POST without a clear answer; StartUnknown leaves it to the sweep, reservation kept.
 
         `believes_empty`: Databricks said that it did not accept the POST, so a listing without it is the end of it.
@@ -142,7 +143,7 @@ class _Start:
         for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
             self._clock.sleep(pause)
             try:
-                found = find_started(held.reservation, self._ws, self._client)
+                found = find_started(held.value, self._ws, self._client)
             except PolysyncError as trouble:
                 _log.warning("look-up of a start failed: %s", trouble.code, extra={"action": "start"})
                 continue
@@ -157,7 +158,7 @@ class _Start:
 
     # --- an active update in the way
 
-    def _meet_conflict(self, held: HeldReservation, error: PolysyncError, *, last: bool) -> Started | None:
+    def _meet_conflict(self, held: Locked[Reservation], error: PolysyncError, *, last: bool) -> Started | None:
         """Databricks says that an update is active. None: there is none any more, so the POST may be repeated once."""
         active, trouble = self._find_active()
         if active is None and not last:
@@ -168,7 +169,7 @@ class _Start:
         if active is None:
             self._refuse(held, UpdateConflict(error.detail, databricks=said))
         run_id = RunId(self._request.pipeline_id, active.update_id)
-        tracked = self._store.find_run(self._ws.workspace.name, run_id)
+        tracked = self._runs.find(run_id)
         shown = {
             "updateId": active.update_id,
             "state": active.state,
@@ -185,13 +186,13 @@ class _Start:
                     databricks=said,
                 ),
             )
-        if bool(active.full_refresh) != held.reservation.full_refresh:
+        if bool(active.full_refresh) != held.value.full_refresh:
             kind = "a full refresh" if active.full_refresh else "no full refresh"
             refused = UpdateConflict(f"{busy}, but it is {kind}; it cannot be joined.", active=shown, databricks=said)
             self._refuse(held, refused)
         return self._attach(held, active, tracked)
 
-    def _attach(self, held: HeldReservation, active: SeenUpdate, tracked: Run | None) -> Started:
+    def _attach(self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None) -> Started:
         """Join the active update; one that was started elsewhere gets a run now."""
         try:
             if tracked is None and active.cause in SUCCESSOR_CAUSES:
@@ -199,7 +200,7 @@ class _Start:
                 tracked = find_run_continued_by(retry, self._ws, self._client)
             if tracked is None:
                 return self._track(held, active, attached=True)
-            run = self._store.complete(held, tracked.run_id, attached=True)
+            run = self._runs.complete(held, tracked.run_id, attached=True)
         except (TooManyCallbacks, UpdateConflict) as refused:
             self._refuse(held, refused)
         return Started(run=run or tracked, attached=True)
@@ -219,12 +220,12 @@ class _Start:
 
     # --- the run
 
-    def _track(self, held: HeldReservation, seen: SeenUpdate, *, attached: bool = False) -> Started:
-        run = new_run(held.reservation, seen, self._ws, attached=attached)
+    def _track(self, held: Locked[Reservation], seen: SeenUpdate, *, attached: bool = False) -> Started:
+        run = new_run(held.value, seen, self._ws, attached=attached)
         pause = 0.5
         while True:
             try:
-                return Started(run=self._store.track(run, held, attached=attached), attached=attached)
+                return Started(run=self._runs.track(run, held, attached=attached), attached=attached)
             except StorageUnavailable as error:
                 if self._seconds_gone + pause > start_rules.ANSWER_WITHIN_SECONDS - 5:
                     raise StartUnknown(

@@ -14,15 +14,16 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from polysync_core.adapters.storage.tables import within
+from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import sweep_rules
 from polysync_core.rules.decisions.run_transitions import NO_FAILURE_CONTEXT, TransitionLimits, decide
-from polysync_core.rules.rows import row_keys
 from polysync_core.use_cases.observing import Observation, observe_run
 from polysync_core.use_cases.upkeep import Upkeep
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
-from polysync_core.values.run import ActiveRows, LastSweep, Run, SweepReport, TrackedRun
+from polysync_core.values.run import LastSweep, Run, SweepReport
+from polysync_core.values.stored import Locked, Scan, UnreadableRow
 
 _log = logging.getLogger("polysync.sweep")
 _LOOK_SECONDS = 9.0
@@ -30,8 +31,8 @@ _LOOK_SECONDS = 9.0
 _LIST_SECONDS = 4.0
 """Of these, for the listing: one that takes longer is dropped, and the runs are looked at one by one."""
 _MOST_LOGGED = 20
-_MOST_SPOILT_NOTED = 1_000
-"""Of spoilt `active` rows: a row of storage holds 1 MiB."""
+_MOST_UNREADABLE_NOTED = 1_000
+"""At most this many unreadable `active` rows are noted as not seen: a row of storage holds 1 MiB."""
 _WORK_SECONDS, _WORKSPACE_SECONDS = 10.0, 11.0
 """Between the two the sweep is written down, whatever became of its work."""
 _THREADS = 16
@@ -128,35 +129,32 @@ class _Sweep:
             return self._run()
 
     def _run(self) -> SweepReport:
-        store = self._ws.store
-        last, active = store.last_sweep(self._name), store.active_runs(self._name)
-        starts = store.reservations(self._name)
+        store = self._ws.runs
+        last, active = store.last_sweep(), store.list_active()
+        starts = store.list_reservations()
         unreadable = (*active.unreadable, *starts.unreadable)
-        for key in unreadable[:_MOST_LOGGED]:
-            _log.error("row %s cannot be read and is set aside", key, extra={"action": "sweep"})
+        for row in unreadable[:MOST_LOGGED]:
+            log_unreadable(row.partition, row.key, "sweep")
         after = last or LastSweep(swept_at=self._began_at, report=SweepReport(workspace=self._name))
-        settling = self._upkeep.begin_settling(starts.held, after.settled_after, self._limits.settle_seconds)
+        settling = self._upkeep.begin_settling(starts.rows, after.settled_after, self._limits.settle_seconds)
         pool = ThreadPoolExecutor(max_workers=_THREADS)
         outcomes: Mapping[str, _Outcome] = {}
         try:
             try:
-                listing, pages = self._list(len(active.runs), last)
+                listing, pages = self._list(len(active.rows), last)
             except PolysyncError as error:
                 _log.warning("workspace %s does not answer: %s", self._name, error.detail, extra={"action": "sweep"})
             else:
-                plan = sweep_rules.plan_looks([tracked.run for tracked in active.runs], listing, last, self._began_at)
+                plan = sweep_rules.plan_looks([tracked.value for tracked in active.rows], listing, last, self._began_at)
                 outcomes = self._sweep_runs(active, plan, pool)
                 after = replace(after, round_began_at=plan.round_began_at, round_cursor=plan.round_cursor)
                 if pages is not None:
                     after = replace(after, pages=pages, pages_counted_at=self._began_at)
-            after = replace(
-                after, healed_after=self._upkeep.heal(unreadable, after.healed_after), unreadable=unreadable
-            )
             after = self._upkeep.clean(after, self._limits.retention)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             settled_after = settling.finish(self._seconds_left)
-        return self._write_down(active, outcomes, replace(after, settled_after=settled_after), last)
+        return self._write_down(active, unreadable, outcomes, replace(after, settled_after=settled_after), last)
 
     @property
     def _seconds_left(self) -> float:
@@ -195,10 +193,10 @@ class _Sweep:
     # --- decide and apply
 
     def _sweep_runs(
-        self, active: ActiveRows, plan: sweep_rules.LookPlan, pool: ThreadPoolExecutor
+        self, active: Scan[Locked[Run]], plan: sweep_rules.LookPlan, pool: ThreadPoolExecutor
     ) -> dict[str, _Outcome]:
         """What became of each run; one that was not reached in time has no outcome here."""
-        by_id = {str(tracked.run.run_id): tracked for tracked in active.runs}
+        by_id = {str(tracked.value.run_id): tracked for tracked in active.rows}
         futures: dict[Future[_Outcome], str] = {}
         for run_id, seen in plan.listed.items():
             futures[pool.submit(self._sweep_run, by_id[run_id], seen)] = run_id
@@ -207,12 +205,12 @@ class _Sweep:
         done, _ = wait(futures, timeout=self._seconds_left)
         return {futures[future]: future.result() for future in done}
 
-    def _sweep_run(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
+    def _sweep_run(self, tracked: Locked[Run], seen: SeenUpdate | None) -> _Outcome:
         with within(self._seconds_left):
             return self._observe_and_save(tracked, seen)
 
-    def _observe_and_save(self, tracked: TrackedRun, seen: SeenUpdate | None) -> _Outcome:
-        run = tracked.run
+    def _observe_and_save(self, tracked: Locked[Run], seen: SeenUpdate | None) -> _Outcome:
+        run = tracked.value
         try:
             observation = (
                 observe_run(run, self._ws, self._client)
@@ -222,7 +220,7 @@ class _Sweep:
             decision = decide(
                 run, observation.seen, self._ws.clock.now(), self._limits.transitions, observation.failure_context
             )
-            won = decision.write and self._ws.store.save_transition(tracked, decision.run)
+            won = decision.write and self._ws.runs.save_transition(tracked, decision.run)
             if decision.stop and (won or not decision.write):  # only what is written down may be asked for
                 self._stop(decision.run)
         except PolysyncError as error:
@@ -251,35 +249,44 @@ class _Sweep:
     # --- write down
 
     def _write_down(
-        self, active: ActiveRows, outcomes: Mapping[str, _Outcome], after: LastSweep, last: LastSweep | None
+        self,
+        active: Scan[Locked[Run]],
+        unreadable: Sequence[UnreadableRow],
+        outcomes: Mapping[str, _Outcome],
+        after: LastSweep,
+        last: LastSweep | None,
     ) -> SweepReport:
         ended = [*outcomes.values()]
         failed = [
             run_id
-            for tracked in active.runs
-            if outcomes.get(run_id := str(tracked.run.run_id), _Outcome.FAILED) is _Outcome.FAILED
+            for tracked in active.rows
+            if outcomes.get(run_id := str(tracked.value.run_id), _Outcome.FAILED) is _Outcome.FAILED
         ]
         report = SweepReport(
             workspace=self._name,
-            active=len(active.runs),
+            active=len(active.rows),
             changed=ended.count(_Outcome.CHANGED),
             finished=ended.count(_Outcome.FINISHED),
             failed=len(failed),
-            unreadable=len(after.unreadable),
+            unreadable=len(unreadable),
             calls=self._client.calls + self._listing_client.calls + self._upkeep.client.calls,
             seconds=round(self._ws.clock.monotonic() - self._monotonic, 3),
         )
         overtaken = [run_id for run_id, outcome in outcomes.items() if outcome is _Outcome.OVERTAKEN]
-        unreadable = [row_keys.id_of_active(key) for key in active.unreadable[:_MOST_SPOILT_NOTED]]
-        is_blind = bool(active.runs) and len(failed) == len(active.runs)
-        self._ws.store.save_last_sweep(
-            self._name,
+        not_read = [row.names for row in active.unreadable[:_MOST_UNREADABLE_NOTED]]
+        is_blind = bool(active.rows) and len(failed) == len(active.rows)
+        self._ws.runs.save_last_sweep(
             replace(
                 after,
                 swept_at=self._began_at,
                 report=report,
-                not_seen=sweep_rules.note_not_seen([*failed, *overtaken, *unreadable], last),
+                unreadable_pipelines=_pipelines_of(unreadable),
+                not_seen=sweep_rules.note_not_seen([*failed, *overtaken, *not_read], last),
                 blind_since=(after.blind_since or self._began_at) if is_blind else None,
             ),
         )
         return report
+
+
+def _pipelines_of(unreadable: Sequence[UnreadableRow]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(row.pipeline_id for row in unreadable))[:MOST_LOGGED]

@@ -65,14 +65,14 @@ class JobSyncer:
 
     def _save_again(self, pipeline: FetchedPipeline) -> JobDecision:
         for _ in range(_RACES):
-            stored = self._ws.jobs.find_job(self._ws.workspace.name, pipeline.pipeline_id)
+            stored = self._ws.jobs.find(pipeline.pipeline_id)
             plan = self._plan(replace(pipeline, stored=stored))
             if plan.write is None or not self._ws.jobs.save([plan.write]):
                 return plan.decision
         raise StorageUnavailable(f"The job {pipeline.pipeline_id} changed again and again while it was to be saved.")
 
     def _plan(self, pipeline: FetchedPipeline) -> _Plan:
-        row, workspace = pipeline.stored, self._ws.workspace.name
+        row = pipeline.stored
         job = None if row is None else row.job
         seen = PipelineSeen(
             pipeline_id=pipeline.pipeline_id,
@@ -82,7 +82,7 @@ class JobSyncer:
         )
         decision = discovery_rules.decide_job(
             seen,
-            workspace=workspace,
+            workspace=self._ws.workspace.name,
             patterns=self._patterns,
             now=self._ws.clock.now(),
             always_write=self._always_write,
@@ -94,5 +94,5 @@ class JobSyncer:
         columns = None if after is None else encode_job(after, pieces_before=0 if row is None else row.pieces)
         return _Plan(
             decision=decision,
-            write=JobWrite(workspace=workspace, pipeline_id=pipeline.pipeline_id, stored=row, columns=columns),
+            write=JobWrite(pipeline_id=pipeline.pipeline_id, stored=row, columns=columns),
         )

@@ -80,11 +80,3 @@ class OwedCallback:
     due_at: datetime
     tries: int = 0
     since: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldCallback:
-    """An owed callback with the ETag of its row: whoever sends it or ends it must still hold it."""
-
-    owed: OwedCallback
-    etag: str

@@ -105,25 +105,6 @@ class Started:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrackedRun:
-    """A run with the ETag of the row that is its lock, which every change has to hold.
-
-    That is the `active` row while the run is active, and its `run` row once it is finished.
-    """
-
-    run: Run
-    etag: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ActiveRows:
-    """A workspace's active runs, and the keys of rows among them that cannot be read."""
-
-    runs: tuple[TrackedRun, ...]
-    unreadable: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class StartRequest:
     """A start as the caller asked for it. `full_refresh` is None when the request does not say."""
 
@@ -141,9 +122,11 @@ class StartRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reservation:
-    """A start in flight, as its `starting` row keeps it. `owner` is the random token of the call that made it."""
+    """A start in flight, as its `starting` row keeps it. `owner` is the random token of the call that made it.
 
-    workspace: str
+    `start_row` names the row of its Idempotency-Key; the store fills it in.
+    """
+
     pipeline_id: str
     owner: str
     reserved_at: datetime
@@ -154,22 +137,6 @@ class Reservation:
     start_row: str | None = None
     waiter: Waiter | None = None
     pipeline_name: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldReservation:
-    """A reservation with the ETag of its row: whoever ends it must still hold it."""
-
-    reservation: Reservation
-    etag: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StartsInFlight:
-    """A workspace's reservations, and the keys of rows among them that cannot be read."""
-
-    held: tuple[HeldReservation, ...]
-    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,20 +178,19 @@ class LastSweep:
     """The `sweep|last` row of a workspace.
 
     `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for, each with the time of
-    the last sweep that saw it; `set_aside` the keys of rows it could not read, `settled_after` and `healed_after` how
-    far the turns through the starts and through those rows came. `pages` is how many pages of 100 the workspace's
-    pipelines took when last listed (None: never listed), `pages_counted_at` when. `round_began_at` and `round_cursor`
-    say how far the single looks beside the listing have come. `blind_since` is the first of an unbroken row of sweeps
-    that saw none of the active runs. `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far
-    that came.
+    the last sweep that saw it. `unreadable_pipelines` are the pipelines of rows that it could not read, at most 20;
+    the report counts all of these rows. `settled_after` is how far the turn through the starts came. `pages` is how
+    many pages of 100 the workspace's pipelines took when last listed (None: never listed), `pages_counted_at` when.
+    `round_began_at` and `round_cursor` say how far the single looks beside the listing have come. `blind_since` is the
+    first of an unbroken row of sweeps that saw none of the active runs. `cleaned_at` is when old rows were last
+    deleted, `cleaned_keys_after` how far that came.
     """
 
     swept_at: datetime
     report: SweepReport
     not_seen: Mapping[str, datetime] = field(default_factory=dict)
-    unreadable: tuple[str, ...] = ()
+    unreadable_pipelines: tuple[str, ...] = ()
     settled_after: str = ""
-    healed_after: str = ""
     pages: int | None = None
     pages_counted_at: datetime | None = None
     round_began_at: datetime | None = None
@@ -245,10 +211,10 @@ class RunFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPage:
-    """One page of runs, newest first, and the row key to go on after (None: the end)."""
+    """One page of runs, newest first, and the opaque continuation of the next one (None: the end)."""
 
     runs: tuple[Run, ...]
-    after: str | None
+    continuation: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,13 +18,13 @@ from polysync_core.values.callback import (
     CallbackAddress,
     CallbackKind,
     CallbackState,
-    HeldCallback,
     OwedCallback,
     Waiter,
 )
 from polysync_core.values.errors import TooManyCallbacks
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Attempt, Run, RunError
+from polysync_core.values.stored import Locked
 
 BEGAN = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 DATA_FACTORY, WEBHOOK = CallbackKind.DATA_FACTORY, CallbackKind.WEBHOOK
@@ -162,8 +162,8 @@ def test_first_tries_go_before_repeats_and_hosts_take_turns() -> None:
         owed("quiet", 9, name="q1"),
         owed("dead", 0, tries=1, name="d-again"),
     ]
-    order = callback_rules.take_turns([HeldCallback(owed=entry, etag="") for entry in entries])
-    assert [held.owed.callback_id for held in order] == ["b1", "q1", "b2", "b3", "b-again", "d-again"]
+    order = callback_rules.take_turns([Locked(value=entry, etag="") for entry in entries])
+    assert [held.value.callback_id for held in order] == ["b1", "q1", "b2", "b3", "b-again", "d-again"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from polysync_core.values.errors import (
 from polysync_core.values.run import Reservation
 from tests.rules.examples import NOW
 
-RESERVATION = Reservation(workspace="default", pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=False)
+RESERVATION = Reservation(pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=False)
 
 
 def answered(status: int) -> DatabricksError:
@@ -84,9 +84,7 @@ def update(name: str, seconds: float | None = 1, **fields: Any) -> SeenUpdate:
 
 
 def started(*updates: SeenUpdate, full_refresh: bool = False) -> list[str]:
-    reservation = Reservation(
-        workspace="default", pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=full_refresh
-    )
+    reservation = Reservation(pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=full_refresh)
     return [seen.update_id for seen in start_rules.started_by(updates, reservation)]
 
 

@@ -80,4 +80,4 @@ def test_the_last_sweep_survives_a_unreadable_row(rig: Rig) -> None:
         table.upsert_entity({"PartitionKey": rig.name, "RowKey": "sweep|last", "sweptAt": "soon"})
     assert _checks(rig)[f"sweep {rig.name}"].message == "none yet"
     rig.sweep()
-    assert rig.ws.store.last_sweep(rig.name) is not None
+    assert rig.ws.runs.last_sweep() is not None

@@ -8,10 +8,11 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
+from polysync_core.rules.rows.run_entity import encode_run
 from polysync_core.use_cases import checking
 from polysync_core.values.errors import DatabricksUnreachable, UpdateConflict
 from tests.rig import ManualClock, Rig
-from tests.use_cases.seeding import put_row, track_running
+from tests.use_cases.seeding import delete_row, put_row, track_running
 
 
 def _finish(workspace: SimulatedWorkspace, pipeline_ids: list[str]) -> None:
@@ -65,7 +66,7 @@ def test_a_workspace_that_nobody_could_look_at_for_five_minutes_is_unhealthy(
     assert all(check.ok for check in checks)
 
 
-def test_a_unreadable_active_row_is_never_shown_as_fresh_and_is_restored(
+def test_an_unreadable_active_row_is_never_shown_as_fresh_and_is_left_to_a_person(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -75,14 +76,17 @@ def test_a_unreadable_active_row_is_never_shown_as_fresh_and_is_restored(
     clock.pass_time(minutes=1)
     report = rig.sweep()
     assert (report.unreadable, report.finished) == (1, 0)
-    last = rig.ws.store.last_sweep(rig.name)
+    last = rig.ws.runs.last_sweep()
     assert last is not None
     assert str(run_id) in last.not_seen
+    clock.pass_time(days=1)
+    assert rig.sweep().unreadable == 1
+    put_row(rig, f"active|{run_id}", encode_run(rig.stored(run_id)))
     report = rig.sweep()
     assert (report.unreadable, report.finished) == (0, 1)
 
 
-def test_a_unreadable_start_is_counted_and_let_go_after_an_hour(
+def test_an_unreadable_start_is_counted_and_keeps_its_pipeline_closed_until_a_person_deletes_it(
     azurite: str, rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -92,7 +96,12 @@ def test_a_unreadable_start_is_counted_and_let_go_after_an_hour(
     assert rig.sweep().unreadable == 1
     clock.pass_time(days=365)
     rig.sweep()
+    with pytest.raises(UpdateConflict):
+        rig.start(pipeline_id)
+    assert workspace.updates_of(pipeline_id) == []
+    delete_row(rig, f"starting|{pipeline_id}")
     rig.start(pipeline_id)
+    assert rig.sweep().unreadable == 0
 
 
 def test_a_read_that_fails_once_is_repeated(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:

@@ -37,6 +37,6 @@ def test_for_databricks_there_is_no_token_then(rig: Rig) -> None:
 @pytest.mark.usefixtures("_odd_answers")
 def test_storage_that_the_identity_opens_is_unavailable_then(rig: Rig) -> None:
     address = TablesAddress(endpoint="https://127.0.0.1:9/nobody")
-    table = Table(address, RUNS_TABLE, lambda: rig.services.tokens.credential)
+    rows = Table(address, RUNS_TABLE, lambda: rig.services.tokens.credential).partition(rig.name)
     with pytest.raises(StorageUnavailable), within(2):
-        table.get(rig.name, "key")
+        rows.get("key")

@@ -96,12 +96,12 @@ def test_cleaning_ends_when_its_time_is_up_and_goes_on_from_there(
         left = iter([*(1.0 for _ in range(refresh_turns)), 0.0])
         return lambda: next(left)
 
-    assert cleaner.delete_runs_before(rig.name, cutoff, seconds_left=seconds(refresh_turns=2)) == 2
-    assert cleaner.delete_runs_before(rig.name, cutoff) == 4
-    after = cleaner.delete_keys_before(rig.name, cutoff, "", seconds_left=seconds(refresh_turns=4))
+    assert cleaner.delete_runs_before(cutoff, seconds_left=seconds(refresh_turns=2)) == 2
+    assert cleaner.delete_runs_before(cutoff, seconds_left=lambda: 1.0) == 4
+    after = cleaner.delete_keys_before(cutoff, "", seconds_left=seconds(refresh_turns=4))
     assert after.startswith("start|")
     assert "start" in _keys(rig)
-    assert cleaner.delete_keys_before(rig.name, cutoff, after) == ""
+    assert cleaner.delete_keys_before(cutoff, after, seconds_left=lambda: 1.0) == ""
     assert "start" not in _keys(rig)
 
 
@@ -138,7 +138,7 @@ def test_a_run_that_cannot_be_deleted_keeps_no_other(rig: Rig, caplog: pytest.Lo
     impossible = encode_run(replace(newest, callbacks=waiters))
     put_row(rig, row_keys.recent(newest.run_id, newest.accepted_at), impossible)
     _clean_after(rig, 91)
-    assert [rig.ws.store.find_run(rig.name, run.run_id) is None for run in runs] == [True, True, False]
+    assert [rig.ws.runs.find(run.run_id) is None for run in runs] == [True, True, False]
     assert "could not be deleted" in caplog.text
 
 
@@ -150,7 +150,9 @@ def test_an_attempt_that_stands_twice_in_a_run_is_deleted_once(rig: Rig) -> None
     assert _keys(rig) == {"sweep"}
 
 
-@pytest.mark.parametrize("spoilt", [("recent",), ("recent", "run"), ("start",), ("recent", "run", "start")], ids=str)
+@pytest.mark.parametrize(
+    "unreadable", [("recent",), ("recent", "run"), ("start",), ("recent", "run", "start")], ids=str
+)
 def test_rows_that_cannot_be_read_go_by_their_age(rig: Rig, unreadable: tuple[str, ...]) -> None:
     (run,) = _finished(rig, 1)
     keys = {

@@ -10,7 +10,6 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.rules.rows import row_keys
 from polysync_core.use_cases.resolving_starts import new_run
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.errors import (
@@ -349,19 +348,14 @@ def test_fifty_simultaneous_starts_with_one_key_make_one_update(
 
 def _reserve(rig: Rig, pipeline_id: str, *, key: str | None = None, fingerprint: str = "") -> None:
     """Leave behind what a start leaves whose process dies after its reservation."""
-    start_row = None if key is None else row_keys.start(pipeline_id, key)
     reservation = Reservation(
-        workspace=rig.name,
         pipeline_id=pipeline_id,
         owner="dead",
         reserved_at=rig.clock.now(),
         full_refresh=False,
-        start_row=start_row,
     )
-    assert (
-        rig.ws.store.reserve(reservation, UsedKey(fingerprint=fingerprint, owner="dead", used_at=rig.clock.now()))
-        is not None
-    )
+    used = UsedKey(fingerprint=fingerprint, owner="dead", used_at=rig.clock.now())
+    assert rig.ws.runs.reserve(reservation, key, used) is not None
 
 
 def test_an_update_is_tracked_also_when_its_reservation_and_key_are_gone(
@@ -369,9 +363,9 @@ def test_an_update_is_tracked_also_when_its_reservation_and_key_are_gone(
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     _reserve(rig, pipeline_id, key="k")
-    (held,) = rig.ws.store.reservations(rig.name).held
+    (held,) = rig.ws.runs.list_reservations().rows
     update_id = rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
-    rig.ws.store.release(held)
+    rig.ws.runs.release(held)
     seen = SeenUpdate(update_id=update_id, state=None)
-    run = rig.ws.store.track(new_run(held.reservation, seen, rig.ws), held)
+    run = rig.ws.runs.track(new_run(held.value, seen, rig.ws), held)
     assert rig.active_ids() == {str(run.run_id)}

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import accumulate, zip_longest
 
-from polysync_core.values.callback import Callback, CallbackKind, CallbackState, HeldCallback, OwedCallback, Waiter
+from polysync_core.values.callback import Callback, CallbackKind, CallbackState, OwedCallback, Waiter
 from polysync_core.values.errors import TooManyCallbacks
 from polysync_core.values.run import Run
+from polysync_core.values.stored import Locked
 
 MAX_CALLBACKS = 20
 """A run, so that the batch that finishes it stays under 100 rows."""
@@ -158,16 +159,16 @@ def next_try_at(kind: CallbackKind, since: datetime, now: datetime) -> datetime 
     return next((since + offset for offset in _OFFSETS if since + offset > now), None)
 
 
-def take_turns(held: Iterable[HeldCallback]) -> Iterator[HeldCallback]:
+def take_turns(due: Iterable[Locked[OwedCallback]]) -> Iterator[Locked[OwedCallback]]:
     """The order of sending: first tries before repeats, and in each the hosts by turns, the longest due first.
 
     So a host that owes answers to many delays the others by one at most.
     """
-    ordered = sorted(held, key=lambda entry: entry.owed.due_at)
+    ordered = sorted(due, key=lambda entry: entry.value.due_at)
     for repeats in (False, True):
-        by_host: dict[str, list[HeldCallback]] = {}
+        by_host: dict[str, list[Locked[OwedCallback]]] = {}
         for entry in ordered:
-            if (entry.owed.tries > 0) is repeats:
-                by_host.setdefault(entry.owed.host, []).append(entry)
+            if (entry.value.tries > 0) is repeats:
+                by_host.setdefault(entry.value.host, []).append(entry)
         for turn in zip_longest(*by_host.values()):
             yield from (entry for entry in turn if entry is not None)
