@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+from polysync_core.adapters.storage.races import retry_lost_races
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.values.errors import (
     DatabricksError,
@@ -12,15 +13,15 @@ from polysync_core.values.errors import (
     KeyInFlight,
     PermissionRefused,
     RunNotFound,
-    StorageUnavailable,
     TokenUnavailable,
+    TooBusy,
 )
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
 
 _log = logging.getLogger("polysync.cancel")
 _ASK_SECONDS = 20.0
-_RACES = 5
+_MOST_RACES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,7 @@ def cancel_run(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
     When Databricks cannot be asked now, the intent is kept and the sweep asks. PermissionRefused is raised to the
     caller; the intent is kept all the same.
     """
-    cancelled = _save_intent(run_id, ws)
+    cancelled = retry_lost_races(lambda: _save_intent(run_id, ws), _MOST_RACES)
     if cancelled.asked and cancelled.run.state != "STOPPING":
         _ask(cancelled.run, ws)
     return cancelled
@@ -75,23 +76,22 @@ def _cancel_by_key(pipeline_id: str, idempotency_key: str, ws: WorkspaceServices
 
 
 def _save_intent(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
-    """Store `cancelRequestedAt` in an active run; a finished run is returned as it is."""
-    for _ in range(_RACES):
-        active = ws.runs.find_active(run_id)
-        if active is None:
-            run = ws.runs.find(run_id)
-            if run is None:
-                raise RunNotFound(f"There is no run {run_id}.")
-            if run.is_finished:
-                return Cancelled(run=run, asked=False)
-            continue
-        if active.value.cancel_requested_at is not None:
-            return Cancelled(run=active.value, asked=True)
+    """Store `cancelRequestedAt` in an active run; a finished run is returned as it is. Raises RunNotFound, TooBusy."""
+    active = ws.runs.find_active(run_id)
+    if active is None:
+        run = ws.runs.find(run_id)
+        if run is None:
+            raise RunNotFound(f"There is no run {run_id}.")
+        if run.is_finished:
+            return Cancelled(run=run, asked=False)
+    elif active.value.cancel_requested_at is not None:
+        return Cancelled(run=active.value, asked=True)
+    else:
         now = ws.clock.now()
         wanted = replace(active.value, cancel_requested_at=now, updated_at=now)
         if ws.runs.save_transition(active, wanted):
             return Cancelled(run=wanted, asked=True)
-    raise StorageUnavailable("The run changed again and again while it was to be cancelled; repeat the request.")
+    raise TooBusy(f"Run {run_id} changes all the time, so it was not cancelled; repeat the request.")
 
 
 def _ask(run: Run, ws: WorkspaceServices) -> None:

@@ -33,6 +33,7 @@ from polysync_core.values.errors import (
     PolysyncError,
     StartUnknown,
     StorageUnavailable,
+    TooBusy,
     TooManyCallbacks,
     UpdateConflict,
 )
@@ -226,7 +227,7 @@ class _Start:
         while True:
             try:
                 return Started(run=self._runs.track(run, held, attached=attached), attached=attached)
-            except StorageUnavailable as error:
+            except (StorageUnavailable, TooBusy) as error:
                 if self._seconds_gone + pause > start_rules.ANSWER_WITHIN_SECONDS - 5:
                     raise StartUnknown(
                         f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "

@@ -18,6 +18,7 @@ PolysyncError
 │   └── PermissionRefused  403  401 or 403, also with a new token
 ├── DatabricksUnreachable  503  no answer: nothing was sent, or (504) nobody knows what became of it
 ├── TokenUnavailable       503  Entra ID gave no token
+├── TooBusy                503  a change lost one race after another: others changed the same row each time
 └── StorageUnavailable     503  Table Storage did not answer, or not clearly
     └── RowUnreadable           a row of ours that cannot be read; it is set aside
 """
@@ -242,6 +243,13 @@ class DatabricksUnreachable(PolysyncError):
 
 class TokenUnavailable(PolysyncError):
     code, http_status, title = "TokenUnavailable", 503, "Entra ID gave no token"
+
+
+class TooBusy(PolysyncError):
+    code, http_status, title = "TooBusy", 503, "Too many changes at once"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after_seconds=5)
 
 
 class StorageUnavailable(PolysyncError):

@@ -28,6 +28,7 @@ from polysync_core.values.errors import (
     StartUnknown,
     StorageUnavailable,
     TokenUnavailable,
+    TooBusy,
     TooManyCallbacks,
     UpdateConflict,
 )
@@ -56,6 +57,7 @@ EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
     ),
     (DatabricksUnreachable("x", was_sent=False), PolysyncError, "DatabricksUnreachable", 503),
     (TokenUnavailable("x"), PolysyncError, "TokenUnavailable", 503),
+    (TooBusy("x"), PolysyncError, "TooBusy", 503),
     (StorageUnavailable("x"), PolysyncError, "StorageUnavailable", 503),
     (RowUnreadable("x"), StorageUnavailable, "RowUnreadable", 503),
 ]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from polysync_core.adapters.storage import tables
+from polysync_core.adapters.storage.races import retry_lost_races
 from polysync_core.adapters.storage.run_rows import RunRows
 from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
 from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
@@ -18,13 +19,13 @@ from polysync_core.rules.decisions import callback_rules
 from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.callback_entity import decode_owed, decode_waiter, encode_owed, encode_waiter
 from polysync_core.values.callback import Callback, CallbackState, OwedCallback, Waiter
-from polysync_core.values.errors import RowUnreadable, StorageUnavailable
+from polysync_core.values.errors import RowUnreadable, TooBusy
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
 from polysync_core.values.stored import Locked
 
-_RACES = 30
-"""The most that all callbacks of one run can get in each other's way."""
+_MOST_RACES = 30
+"""At most this many callbacks of one run change at the same time, each of which may be first."""
 
 
 class CallbackStore:
@@ -85,17 +86,20 @@ class CallbackStore:
         return self._change(run_id, change)
 
     def _change(self, run_id: RunId, change: Callable[[Run], tuple[Run, list[Operation]]]) -> Run | None:
-        """Change the run, and the rows beside it, under its lock; begun anew whenever another change was first."""
-        for _ in range(_RACES):
+        """Change the run, and the rows beside it, under its lock. Raises TooBusy."""
+
+        def attempt() -> Run | None:
             locked = self._rows.find_locked(run_id)
             if locked is None:
                 return None
             run, operations = change(locked.value)
             if run == locked.value and not operations:
                 return run
-            if self._rows.change(locked, run, operations):
-                return run
-        raise StorageUnavailable("The run changed again and again while its callbacks were to change; repeat it.")
+            if not self._rows.change(locked, run, operations):
+                raise TooBusy(f"Run {run_id} changes all the time, so its callbacks were not changed; repeat it.")
+            return run
+
+        return retry_lost_races(attempt, _MOST_RACES)
 
     # --- what is owed
 
@@ -131,9 +135,11 @@ class CallbackStore:
         """Save the result of a try: `decide` takes the callback as it is stored and returns it as it is from now on.
 
         None when the callback was ended, moved or owed anew meanwhile, or its run is gone: then nothing was written.
+        Raises TooBusy.
         """
         owed = locked.value
-        for _ in range(_RACES):
+
+        def attempt() -> Callback | None:
             run = self._rows.find_finished(owed.run_id)
             callback = None if run is None else _callback_of(run.value, owed.callback_id)
             if run is None or callback is None:
@@ -148,7 +154,9 @@ class CallbackStore:
             row = self._partition.get(_key_of(owed))
             if row is None or etag_of(row) != locked.etag:
                 return None
-        raise StorageUnavailable("The run changed again and again while a delivery was to be written down.")
+            raise TooBusy(f"Run {owed.run_id} changes all the time, so the result of a delivery was not saved.")
+
+        return retry_lost_races(attempt, _MOST_RACES)
 
     def drop(self, locked: Locked[OwedCallback]) -> None:
         """Forget an owed callback that nobody waits for any more."""
