@@ -70,10 +70,8 @@ def _last_sweep(ws: WorkspaceServices) -> str:
     age = ws.clock.now() - last.swept_at
     told = f"{int(age.total_seconds())} s ago, {last.report.active} active, {last.report.failed} not seen"
     if last.report.unreadable:
-        raise _Unhealthy(
-            f"{told}; stored rows that cannot be read: {last.report.unreadable}, of pipelines "
-            f"{', '.join(last.unreadable_pipelines)}; see the log"
-        )
+        pipelines = ", ".join(last.unreadable_pipelines)
+        raise _Unhealthy(f"{told}; {last.report.unreadable} rows cannot be read (pipelines: {pipelines}); see the log")
     if last.blind_since is not None and ws.clock.now() - last.blind_since > SWEEP_OVERDUE:
         raise _Unhealthy(f"{told}; no active run could be looked at for more than 5 minutes")
     if age > SWEEP_OVERDUE and ws.runs.list_active().rows:

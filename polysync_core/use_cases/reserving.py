@@ -26,7 +26,8 @@ def reserve(
 
     `timeout`: after which the run is to be stopped. Waits for another start of the pipeline where the request would
     rather join than fail, and for the first request with its key. Raises UpdateConflict, KeyReused, KeyInFlight,
-    RunNotFound when the key's run is no longer kept, StorageUnavailable.
+    RunNotFound when the key's run is no longer kept, RowUnreadable when the row of an earlier start cannot be read,
+    StorageUnavailable.
     """
     return _Reserver(request, ws, began_at, timeout).reserve()
 

@@ -289,4 +289,4 @@ class _Sweep:
 
 
 def _pipelines_of(unreadable: Sequence[UnreadableRow]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(row.pipeline_id for row in unreadable))[:MOST_LOGGED]
+    return tuple(dict.fromkeys(row.pipeline_id for row in unreadable))

@@ -10,7 +10,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.rows.run_entity import encode_run
 from polysync_core.use_cases import checking
-from polysync_core.values.errors import DatabricksUnreachable, UpdateConflict
+from polysync_core.values.errors import DatabricksUnreachable, RowUnreadable
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import delete_row, put_row, track_running
 
@@ -91,12 +91,14 @@ def test_an_unreadable_start_is_counted_and_keeps_its_pipeline_closed_until_a_pe
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     put_row(rig, f"starting|{pipeline_id}", {"reservedAt": "soon"})
-    with pytest.raises(UpdateConflict):
+    with pytest.raises(RowUnreadable, match="correct or delete that row"):
         rig.start(pipeline_id)
     assert rig.sweep().unreadable == 1
+    with pytest.raises(RowUnreadable, match="correct or delete that row"):
+        rig.start(pipeline_id, {"onConflict": "attach"}, key="k")
     clock.pass_time(days=365)
     rig.sweep()
-    with pytest.raises(UpdateConflict):
+    with pytest.raises(RowUnreadable, match="correct or delete that row"):
         rig.start(pipeline_id)
     assert workspace.updates_of(pipeline_id) == []
     delete_row(rig, f"starting|{pipeline_id}")

@@ -108,12 +108,16 @@ def test_starts_that_never_settle_leave_the_others_their_turn(real_time: Rig, wo
     assert last.settled_after == pipeline_ids[3]
 
 
-def test_however_many_rows_are_unreadable_the_sweep_is_written_down(direct: Rig, workspace: SimulatedWorkspace) -> None:
+def test_however_many_rows_are_unreadable_the_sweep_is_written_down(
+    direct: Rig, workspace: SimulatedWorkspace, caplog: pytest.LogCaptureFixture
+) -> None:
     put_rows(direct, [(f"active|garbage:{number:04d}", {"runId": 7}) for number in range(3_000)])
     runs = track_running(direct, workspace, workspace.add_pipelines(1))
     put_rows(direct, [(f"active|{runs[0].run_id}", {"attempts": "x"})])
     report = direct.sweep()
     assert (report.unreadable, report.failed) == (3_001, 0)
+    assert caplog.text.count("correct or delete this row") == 20
+    assert f"PartitionKey {direct.name}, RowKey active|" in caplog.text
     last = direct.ws.runs.last_sweep()
     assert last is not None
     assert (last.report, last.unreadable_pipelines[-1]) == (report, "garbage")

@@ -49,15 +49,32 @@ class RunStore(RunRows):
     def reserve(
         self, reservation: Reservation, idempotency_key: str | None = None, used: UsedKey | None = None
     ) -> Locked[Reservation] | None:
-        """Insert the `starting` row, and the `start` row when a key came. None when either exists already."""
+        """Insert the `starting` row, and the `start` row when a key came. None when either exists already.
+
+        Raises RowUnreadable when the `starting` row that exists cannot be read. Nobody knows then what that start came
+        to, so the pipeline stays closed until a person corrects or deletes the row.
+        """
         if idempotency_key is not None:
             start_row = row_keys.start(reservation.pipeline_id, idempotency_key)
             reservation = replace(reservation, start_row=start_row)
         operations = [tables.create(row_keys.starting(reservation.pipeline_id), encode_reservation(reservation))]
         if reservation.start_row is not None and used is not None:
             operations.append(tables.create(reservation.start_row, encode_used_key(used)))
-        self._partition.commit(operations, was_written=lambda: self._locked(reservation) is not None)
-        return self._locked(reservation)
+        if self._partition.commit(operations, was_written=lambda: self._locked(reservation) is not None):
+            return self._locked(reservation)
+        self._check_readable(reservation.pipeline_id)
+        return None
+
+    def _check_readable(self, pipeline_id: str) -> None:
+        row = self._partition.get(row_keys.starting(pipeline_id))
+        try:
+            if row is not None:
+                decode_reservation(row)
+        except RowUnreadable as wrong:
+            raise RowUnreadable(
+                f"Pipeline {pipeline_id} cannot be started: the stored row of an earlier start cannot be read. An "
+                "operator has to correct or delete that row; the app's log names it."
+            ) from wrong
 
     def _locked(self, reservation: Reservation) -> Locked[Reservation] | None:
         row = self._partition.get(row_keys.starting(reservation.pipeline_id))
