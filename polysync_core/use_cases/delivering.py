@@ -76,6 +76,18 @@ def redeliver(run_id: RunId, ws: WorkspaceServices) -> Run:
     return run
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Delivery:
+    """A callback to send, and the workspace of its run."""
+
+    ws: WorkspaceServices
+    callback: Locked[OwedCallback]
+
+    @property
+    def owed(self) -> OwedCallback:
+        return self.callback.value
+
+
 class _Pass:
     def __init__(
         self,
@@ -84,7 +96,7 @@ class _Pass:
         public_url: str | None,
         pass_seconds: float,
     ) -> None:
-        self._accesses = {ws.workspace.name: ws for ws in workspaces}
+        self._workspaces = workspaces
         self._sender = sender
         self._public_url = public_url
         self._clock = workspaces[0].clock
@@ -117,25 +129,25 @@ class _Pass:
 
     # --- gather
 
-    def _gather(self) -> list[Locked[OwedCallback]]:
+    def _gather(self) -> list[_Delivery]:
         """What is due, in the order of sending."""
-        found: list[Locked[OwedCallback]] = []
+        found: list[_Delivery] = []
         of_host: Counter[str] = Counter()
-        for ws in self._accesses.values():
+        for ws in self._workspaces:
             try:
-                for locked in ws.callbacks.due(self._clock.now()):
-                    of_host[locked.value.host] += 1
-                    if of_host[locked.value.host] <= _BACKLOG_A_HOST:
-                        found.append(locked)
+                for callback in ws.callbacks.due(self._clock.now()):
+                    of_host[callback.value.host] += 1
+                    if of_host[callback.value.host] <= _BACKLOG_A_HOST:
+                        found.append(_Delivery(ws=ws, callback=callback))
                     if self._seconds_left < self._sending_takes_seconds:
                         break
             except PolysyncError as error:
                 _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
-        return list(callback_rules.take_turns(found))
+        return list(callback_rules.take_turns(found, lambda delivery: delivery.owed))
 
     # --- send
 
-    def _send_all(self, due: Sequence[Locked[OwedCallback]]) -> Counter[_Outcome]:
+    def _send_all(self, due: Sequence[_Delivery]) -> Counter[_Outcome]:
         """What became of those that ended in time."""
         outcomes: Counter[_Outcome] = Counter()
         waiting = list(due)
@@ -153,45 +165,41 @@ class _Pass:
         return outcomes
 
     def _begin(
-        self, waiting: list[Locked[OwedCallback]], sending: dict[Future[_Outcome], str], pool: ThreadPoolExecutor
-    ) -> list[Locked[OwedCallback]]:
+        self, waiting: list[_Delivery], sending: dict[Future[_Outcome], str], pool: ThreadPoolExecutor
+    ) -> list[_Delivery]:
         """Begin as many as there are threads for, and no more of one host than it may hold; gives the rest."""
         of_host = Counter(sending.values())
         rest = []
-        for locked in waiting:
-            host = locked.value.host
+        for delivery in waiting:
+            host = delivery.owed.host
             if len(sending) < _THREADS and of_host[host] < _THREADS_A_HOST:
                 of_host[host] += 1
-                sending[pool.submit(self._send, locked)] = host
+                sending[pool.submit(self._send, delivery)] = host
             else:
-                rest.append(locked)
+                rest.append(delivery)
         return rest
 
-    def _send(self, locked: Locked[OwedCallback]) -> _Outcome:
+    def _send(self, delivery: _Delivery) -> _Outcome:
         try:
-            return self._claim_and_send(locked)
+            return self._claim_and_send(delivery)
         except PolysyncError as error:
-            self._log_trouble(locked, error.detail)
+            _log_failure(delivery.owed, error.detail)
         except Exception:
-            _log.exception("a callback", extra={"run_id": str(locked.value.run_id), "action": "deliver"})
+            _log.exception("a callback", extra={"run_id": str(delivery.owed.run_id), "action": "deliver"})
         return _Outcome.FAILED
 
-    def _claim_and_send(self, locked: Locked[OwedCallback]) -> _Outcome:
-        ws = self._accesses[locked.value.workspace]
-        claimed = ws.callbacks.claim(locked, self._clock.now())
+    def _claim_and_send(self, delivery: _Delivery) -> _Outcome:
+        ws, run_id = delivery.ws, delivery.owed.run_id
+        claimed = ws.callbacks.claim(delivery.callback, self._clock.now())
         if claimed is None:
             return _Outcome.NOT_OURS
-        return self._send_claimed(claimed, ws)
-
-    def _send_claimed(self, claimed: Locked[OwedCallback], ws: WorkspaceServices) -> _Outcome:
-        callbacks, run_id = ws.callbacks, claimed.value.run_id
         run = ws.runs.find(run_id)
-        waiter = callbacks.find_waiter(run_id, claimed.value.callback_id)
+        waiter = ws.callbacks.find_waiter(run_id, claimed.value.callback_id)
         if run is None or waiter is None:
-            callbacks.drop(claimed)
+            ws.callbacks.drop(claimed)
             return _Outcome.NOT_OURS
         result = self._try(run, waiter, ws)
-        after = callbacks.save_try(
+        after = ws.callbacks.save_try(
             claimed,
             lambda callback: callback_rules.decide_after_try(callback, claimed.value, result, self._clock.now()),
         )
@@ -199,7 +207,7 @@ class _Pass:
             return _Outcome.NOT_OURS
         if after.state is CallbackState.DELIVERED:
             return _Outcome.DELIVERED
-        self._log_trouble(claimed, f"{result.error} -> {after.state}")
+        _log_failure(claimed.value, f"{result.error} -> {after.state}")
         return _Outcome.FAILED
 
     def _try(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
@@ -221,11 +229,12 @@ class _Pass:
         )
         return self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
 
-    def _log_trouble(self, locked: Locked[OwedCallback], trouble: str) -> None:
-        _log.warning(
-            "callback of run %s to %s: %s",
-            locked.value.run_id,
-            locked.value.host,
-            trouble,
-            extra={"run_id": str(locked.value.run_id), "action": "deliver"},
-        )
+
+def _log_failure(owed: OwedCallback, trouble: str) -> None:
+    _log.warning(
+        "callback of run %s to %s: %s",
+        owed.run_id,
+        owed.host,
+        trouble,
+        extra={"run_id": str(owed.run_id), "action": "deliver"},
+    )

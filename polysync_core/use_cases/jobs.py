@@ -119,7 +119,7 @@ def sync_parameters(pipeline_id: str, ws: WorkspaceServices, patterns: Sequence[
 
 
 def find_job(pipeline_id: str, ws: WorkspaceServices) -> JobView:
-    """The job. JobNotFound when it is not imported, RowUnreadable when its row is spoilt."""
+    """The job. JobNotFound when it is not imported, RowUnreadable when its row cannot be read."""
     stored = ws.jobs.find(pipeline_id)
     if stored is None:
         raise JobNotFound(pipeline_id, ws.workspace.name)

@@ -273,7 +273,7 @@ class _Sweep:
             seconds=round(self._ws.clock.monotonic() - self._monotonic, 3),
         )
         overtaken = [run_id for run_id, outcome in outcomes.items() if outcome is _Outcome.OVERTAKEN]
-        not_read = [row.names for row in active.unreadable[:_MOST_UNREADABLE_NOTED]]
+        not_read = [row.subject for row in active.unreadable[:_MOST_UNREADABLE_NOTED]]
         is_blind = bool(active.rows) and len(failed) == len(active.rows)
         self._ws.runs.save_last_sweep(
             replace(

@@ -73,7 +73,6 @@ class Callback:
 class OwedCallback:
     """A callback of a finished run that is to be sent from `due_at` on. `since` is when it was first tried."""
 
-    workspace: str
     run_id: RunId
     callback_id: str
     host: str

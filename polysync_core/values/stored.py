@@ -21,15 +21,15 @@ class Locked(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnreadableRow:
-    """The keys of a row that cannot be read. `names` is the run id or the pipeline id in its row key, as text."""
+    """The keys of a row that cannot be read. `subject` is the run id or the pipeline id in its row key."""
 
     partition: str
     key: str
-    names: str
+    subject: str
 
     @property
     def pipeline_id(self) -> str:
-        return self.names.partition(":")[0]
+        return self.subject.partition(":")[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,6 @@ from polysync_core.values.callback import (
 from polysync_core.values.errors import TooManyCallbacks
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Attempt, Run, RunError
-from polysync_core.values.stored import Locked
 
 BEGAN = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 DATA_FACTORY, WEBHOOK = CallbackKind.DATA_FACTORY, CallbackKind.WEBHOOK
@@ -48,7 +47,7 @@ def a_callback(kind: CallbackKind) -> Callback:
 
 def owed(host: str = "h", minute: int = 0, tries: int = 0, name: str = "c") -> OwedCallback:
     due_at = BEGAN + timedelta(minutes=minute)
-    return OwedCallback(workspace="w", run_id=RUN_ID, callback_id=name, host=host, due_at=due_at, tries=tries)
+    return OwedCallback(run_id=RUN_ID, callback_id=name, host=host, due_at=due_at, tries=tries)
 
 
 def tries_of(kind: CallbackKind, *, tick_seconds: float) -> list[timedelta]:
@@ -162,8 +161,8 @@ def test_first_tries_go_before_repeats_and_hosts_take_turns() -> None:
         owed("quiet", 9, name="q1"),
         owed("dead", 0, tries=1, name="d-again"),
     ]
-    order = callback_rules.take_turns([Locked(value=entry, etag="") for entry in entries])
-    assert [held.value.callback_id for held in order] == ["b1", "q1", "b2", "b3", "b-again", "d-again"]
+    order = callback_rules.take_turns(entries, lambda entry: entry)
+    assert [entry.callback_id for entry in order] == ["b1", "q1", "b2", "b3", "b-again", "d-again"]
 
 
 @pytest.mark.parametrize(

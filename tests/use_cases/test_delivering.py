@@ -307,7 +307,7 @@ class TestReceiversThatDoNotTakeIt:
         run = started(rig, receiver.url())
         finish(rig, run)
         (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith(f"{kind}|"))
-        put_row(rig, good["RowKey"], {column: "spoilt"})
+        put_row(rig, good["RowKey"], {column: "x"})
         failed = 0
         for _ in range(5 * 4):
             failed += deliver(rig).failed

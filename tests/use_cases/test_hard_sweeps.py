@@ -1,4 +1,4 @@
-"""Sweeps that are made hard: listings that crawl or fail, rows that are spoilt, reads that fail once."""
+"""Sweeps that are made hard: listings that crawl or fail, rows that cannot be read, reads that fail once."""
 
 from __future__ import annotations
 

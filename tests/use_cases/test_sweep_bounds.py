@@ -1,4 +1,4 @@
-"""What bounds a sweep: silent storage, slow looks, many starts without an answer, many spoilt rows."""
+"""What bounds a sweep: silent storage, slow looks, many starts without an answer, many unreadable rows."""
 
 from __future__ import annotations
 

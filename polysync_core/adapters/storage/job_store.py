@@ -64,7 +64,7 @@ class JobStore:
         return None if row is None else _stored(row)
 
     def find_defaults(self, pipeline_id: str) -> JobDefaults:
-        """What a start needs of its job; RowUnreadable when the user's own columns are spoilt."""
+        """What a start needs of its job; RowUnreadable when the user's own columns are unreadable."""
         row = self._partition.get(job_key(pipeline_id), DEFAULTS_COLUMNS)
         return JobDefaults() if row is None else decode_defaults(row)
 
@@ -135,7 +135,7 @@ class JobStore:
     # --- the last discovery
 
     def discoveries(self) -> Discoveries:
-        """How the workspace was discovered last; nothing known when the row is spoilt (the next discovery heals it)."""
+        """How the workspace was discovered last; nothing is known while the row is unreadable."""
         row = self._partition.get(DISCOVERY_LAST)
         try:
             return Discoveries() if row is None else decode_discoveries(row)

@@ -194,7 +194,9 @@ class RunStore(RunRows):
                 found.append(Locked(value=decode(row), etag=etag_of(row)))
             except RowUnreadable:
                 key = str(row["RowKey"])
-                unreadable.append(UnreadableRow(partition=self._partition.name, key=key, names=key.removeprefix(kind)))
+                unreadable.append(
+                    UnreadableRow(partition=self._partition.name, key=key, subject=key.removeprefix(kind))
+                )
         return Scan(rows=tuple(found), unreadable=tuple(unreadable))
 
     def last_sweep(self) -> LastSweep | None:

@@ -1,4 +1,4 @@
-"""Rows that somebody has spoilt: none of them stops another run, frees an update that it holds, or stays for good."""
+"""Rows that cannot be read: none of them stops another run or frees an update that it holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import put_row
 
 START = "/pipelines/{id}/updates"
-SPOILT = {"runId": 7}
+UNREADABLE = {"runId": 7}
 
 
 def _start_unknown(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, *, executed: bool) -> None:
@@ -36,7 +36,7 @@ def test_an_unreadable_row_of_the_next_update_holds_up_no_failed_run(
     workspace.set_state(pipeline_id, None, "FAILED")
     clock.pass_time(seconds=5)
     other = workspace.start_elsewhere(pipeline_id, cause="RETRY_ON_FAILURE")
-    put_row(rig, f"run|{pipeline_id}:{other}", SPOILT)
+    put_row(rig, f"run|{pipeline_id}:{other}", UNREADABLE)
     rig.sweep()
     run = rig.stored(run_id)
     assert (status_of_run(run), run.is_finished, len(run.attempts)) == (Status.FAILED, True, 1), "it counts as taken"
@@ -48,7 +48,7 @@ def test_an_unreadable_row_of_another_update_holds_up_no_settling(
     pipeline_id = workspace.add_pipeline()
     _start_unknown(rig, workspace, pipeline_id, executed=False)
     other = workspace.start_elsewhere(pipeline_id, cause="API_CALL")
-    put_row(rig, f"run|{pipeline_id}:{other}", SPOILT)
+    put_row(rig, f"run|{pipeline_id}:{other}", UNREADABLE)
     clock.pass_time(minutes=10)
     rig.sweep()
     assert not rig.is_reserved(pipeline_id)
@@ -61,7 +61,7 @@ def test_an_active_run_whose_row_is_unreadable_is_read_cancelled_and_finished_by
     run_id = rig.start(pipeline_id, key="k").run.run_id
     workspace.set_state(pipeline_id, None, "RUNNING")
     rig.sweep()
-    put_row(rig, f"run|{run_id}", SPOILT)
+    put_row(rig, f"run|{run_id}", UNREADABLE)
     assert rig.read(run_id).run.state == "RUNNING"
     assert rig.start(pipeline_id, key="k").run.run_id == run_id
     call = Call(method="POST", url="http://app.example/api/runs/x/cancel", route={"run_id": str(run_id)})
@@ -72,7 +72,7 @@ def test_an_active_run_whose_row_is_unreadable_is_read_cancelled_and_finished_by
     assert status_of_run(rig.stored(run_id)) is Status.CANCELLED, "its rows are whole again"
 
 
-@pytest.mark.parametrize("columns", [{}, SPOILT, {"aliasOf": "x"}, {"aliasOf": "run|gone:gone"}], ids=str)
+@pytest.mark.parametrize("columns", [{}, UNREADABLE, {"aliasOf": "x"}, {"aliasOf": "run|gone:gone"}], ids=str)
 def test_a_finished_run_whose_row_is_unreadable_is_unreadable_never_unknown_and_its_key_stays_used(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, columns: dict[str, object]
 ) -> None:
