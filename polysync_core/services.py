@@ -52,7 +52,7 @@ for _library, _level in _QUIET.items():
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """What the triggers work with: the settings, and one access for each workspace, the default first."""
+    """What the triggers work with: the settings, and the services of each workspace, the default first."""
 
     settings: Settings
     clock: Clock
@@ -90,9 +90,8 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
     storage = tokens
     if settings.tables.client_id is not None:
         storage = EntraTokens(lambda: build_credential(environ, settings.tables.client_id), clock)
-    runs_table, jobs_table = (
-        Table(settings.tables, name, lambda: storage.credential) for name in (RUNS_TABLE, JOBS_TABLE)
-    )
+    runs_table = Table(settings.tables, RUNS_TABLE, lambda: storage.credential)
+    jobs_table = Table(settings.tables, JOBS_TABLE, lambda: storage.credential)
     session, refresh_turns = new_session(), RefreshTurns(clock)
 
     def serve(workspace: Workspace) -> WorkspaceServices:

@@ -33,10 +33,10 @@ class Cancelled:
 
 
 def cancel_run(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
-    """Ask for the stop of a run. RunNotFound when it is not known here; a finished run is returned as it is, uncalled.
+    """Ask for the stop of a run. A finished run is returned as it is, without a call to Databricks.
 
-    When Databricks cannot be asked now, the intent is kept and the sweep asks. PermissionRefused is raised to the
-    caller; the intent is kept all the same.
+    When Databricks cannot be asked now, the intent is kept and the sweep asks. Raises RunNotFound and TooBusy, and
+    PermissionRefused, after which the intent is kept all the same.
     """
     cancelled = retry_lost_races(lambda: _save_intent(run_id, ws), _MOST_RACES)
     if cancelled.asked and cancelled.run.state != "STOPPING":

@@ -28,7 +28,7 @@ _CLEANING_TAKES_SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upkeep:
-    """The upkeep of one sweep of one workspace. `talk` is not the one of its looks, which have to end in time."""
+    """The upkeep of one sweep of one workspace. `client` is its own: observations have one that ends in time."""
 
     ws: WorkspaceServices
     client: BoundedClient

@@ -20,7 +20,7 @@ PolysyncError
 ├── TokenUnavailable       503  Entra ID gave no token
 ├── TooBusy                503  a change lost one race after another: others changed the same row each time
 └── StorageUnavailable     503  Table Storage did not answer, or not clearly
-    └── RowUnreadable           a row of ours that cannot be read; it is set aside
+    └── RowUnreadable           a stored row that cannot be read; only a person can correct or delete it
 """
 
 from __future__ import annotations

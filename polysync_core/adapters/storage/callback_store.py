@@ -49,7 +49,7 @@ class CallbackStore:
 
         A finished run owes the callback at once, also when it was delivered to another address before; the same address
         as before changes nothing. `extra_operations` go into the same batch. None: no such run. Raises
-        TooManyCallbacks: then nothing was written.
+        TooManyCallbacks and TooBusy: then nothing was written.
         """
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
