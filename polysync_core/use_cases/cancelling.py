@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from polysync_core.adapters.storage.races import retry_lost_races
 from polysync_core.adapters.workspace_services import WorkspaceServices
+from polysync_core.rules.decisions import budgets
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksError,
     DatabricksUnreachable,
@@ -20,7 +22,6 @@ from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
 
 _log = logging.getLogger("polysync.cancel")
-_ASK_SECONDS = 20.0
 _MOST_RACES = 5
 
 
@@ -97,10 +98,9 @@ def _save_intent(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
 def _ask(run: Run, ws: WorkspaceServices) -> None:
     """Ask for the stop once. Anything but a refused permission is left to the sweep."""
     try:
-        ws.databricks.client(_ASK_SECONDS).stop(run.current_id)
+        ws.databricks.client(Deadline.after(ws.clock, budgets.CANCEL)).stop(run.current_id)
     except PermissionRefused as refused:
-        refused.detail = f"{refused.detail} The wish to cancel is kept, and each sweep repeats it."
-        raise
+        raise refused.with_hint("The wish to cancel is kept, and each sweep repeats it.") from refused
     except (DatabricksError, DatabricksUnreachable, TokenUnavailable) as error:
         _log.warning(
             "a stop is left to the sweep: %s", error.code, extra={"run_id": str(run.run_id), "action": "cancel"}

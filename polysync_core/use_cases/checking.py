@@ -8,11 +8,12 @@ from datetime import timedelta
 
 from polysync_core.adapters.databricks.entra import EntraTokens
 from polysync_core.adapters.workspace_services import WorkspaceServices
+from polysync_core.rules.decisions import budgets
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import PERMISSION_HINT, DatabricksError, PermissionRefused, PolysyncError
 from polysync_core.values.run import Check
 
 SWEEP_OVERDUE = timedelta(minutes=5)
-_ASK_SECONDS = 8.0
 
 
 def check_all(workspaces: Sequence[WorkspaceServices], tokens: EntraTokens, notes: Sequence[str]) -> tuple[Check, ...]:
@@ -58,7 +59,7 @@ def _token(tokens: EntraTokens) -> str:
 
 
 def _workspace(ws: WorkspaceServices) -> str:
-    ws.databricks.client(_ASK_SECONDS).fetch_pipelines_page(page_size=1)
+    ws.databricks.client(Deadline.after(ws.clock, budgets.HEALTH_CHECK)).fetch_pipelines_page(page_size=1)
     return "answers"
 
 

@@ -15,19 +15,18 @@ from enum import Enum, auto
 
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import callback_rules
+from polysync_core.rules.decisions import budgets, callback_rules
 from polysync_core.rules.decisions.callback_rules import TryResult
 from polysync_core.rules.wire.addresses import Addresses
 from polysync_core.rules.wire.run_document import encode_body, encode_document
 from polysync_core.values.callback import CallbackState, OwedCallback, Waiter
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import CallbacksNotOwed, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
 from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.deliver")
-PASS_SECONDS = 12.0
-"""Less than the timer's 15 s. A delivery that is under way then ends by itself, within 20 s of its beginning."""
 _THREADS, _THREADS_A_HOST = 32, 4
 _BACKLOG_A_HOST = 200
 """So many due callbacks of one host are considered in a pass, so that a dead one hides no other."""
@@ -54,7 +53,7 @@ def deliver_callbacks(
     sender: CallbackSender,
     public_url: str | None,
     *,
-    pass_seconds: float = PASS_SECONDS,
+    pass_seconds: float = budgets.DELIVERY,
 ) -> DeliveryReport:
     """Send what is due in every workspace, in one pass of at most `pass_seconds`.
 
@@ -100,8 +99,8 @@ class _Pass:
         self._sender = sender
         self._public_url = public_url
         self._clock = workspaces[0].clock
-        self._ends_at = self._clock.monotonic() + pass_seconds
-        self._sending_takes_seconds = pass_seconds * 2 / 3
+        self._deadline = Deadline.after(self._clock, pass_seconds)
+        self._gathering = self._deadline.earlier_by(pass_seconds * (1 - budgets.DELIVERY_GATHERING / budgets.DELIVERY))
 
     def run(self) -> DeliveryReport:
         due = self._gather()
@@ -123,10 +122,6 @@ class _Pass:
             )
         return report
 
-    @property
-    def _seconds_left(self) -> float:
-        return self._ends_at - self._clock.monotonic()
-
     # --- gather
 
     def _gather(self) -> list[_Delivery]:
@@ -139,7 +134,7 @@ class _Pass:
                     of_host[callback.value.host] += 1
                     if of_host[callback.value.host] <= _BACKLOG_A_HOST:
                         found.append(_Delivery(ws=ws, callback=callback))
-                    if self._seconds_left < self._sending_takes_seconds:
+                    if self._gathering.is_over():
                         break
             except PolysyncError as error:
                 _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
@@ -148,15 +143,15 @@ class _Pass:
     # --- send
 
     def _send_all(self, due: Sequence[_Delivery]) -> Counter[_Outcome]:
-        """What became of those that ended in time."""
+        """Count the outcomes of the deliveries that ended in time."""
         outcomes: Counter[_Outcome] = Counter()
         waiting = list(due)
         sending: dict[Future[_Outcome], str] = {}
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="callback")
         try:
-            while (waiting or sending) and (seconds := self._seconds_left) > 0:
+            while (waiting or sending) and not self._deadline.is_over():
                 waiting = self._begin(waiting, sending, pool)
-                done, _ = wait(sending, timeout=seconds, return_when=FIRST_COMPLETED)
+                done, _ = wait(sending, timeout=self._deadline.seconds_left(), return_when=FIRST_COMPLETED)
                 for future in done:
                     del sending[future]
                     outcomes[future.result()] += 1
@@ -167,7 +162,7 @@ class _Pass:
     def _begin(
         self, waiting: list[_Delivery], sending: dict[Future[_Outcome], str], pool: ThreadPoolExecutor
     ) -> list[_Delivery]:
-        """Begin as many as there are threads for, and no more of one host than it may hold; gives the rest."""
+        """Begin as many deliveries as threads and each host's share allow. Returns the rest."""
         of_host = Counter(sending.values())
         rest = []
         for delivery in waiting:
@@ -180,29 +175,28 @@ class _Pass:
         return rest
 
     def _send(self, delivery: _Delivery) -> _Outcome:
+        """Claim the callback, send it, and write what came of it."""
+        ws, owed = delivery.ws, delivery.owed
         try:
-            return self._claim_and_send(delivery)
+            claimed = ws.callbacks.claim(delivery.callback, self._clock.now())
+            if claimed is None:
+                return _Outcome.NOT_OURS
+            run = ws.runs.find(owed.run_id)
+            waiter = ws.callbacks.find_waiter(owed.run_id, owed.callback_id)
+            if run is None or waiter is None:
+                ws.callbacks.drop(claimed)
+                return _Outcome.NOT_OURS
+            result = self._post(run, waiter, ws)
+            after = ws.callbacks.save_try(
+                claimed,
+                lambda callback: callback_rules.decide_after_try(callback, claimed.value, result, self._clock.now()),
+            )
         except PolysyncError as error:
-            _log_failure(delivery.owed, error.detail)
+            _log_failure(owed, error.detail)
+            return _Outcome.FAILED
         except Exception:
-            _log.exception("a callback", extra={"run_id": str(delivery.owed.run_id), "action": "deliver"})
-        return _Outcome.FAILED
-
-    def _claim_and_send(self, delivery: _Delivery) -> _Outcome:
-        ws, run_id = delivery.ws, delivery.owed.run_id
-        claimed = ws.callbacks.claim(delivery.callback, self._clock.now())
-        if claimed is None:
-            return _Outcome.NOT_OURS
-        run = ws.runs.find(run_id)
-        waiter = ws.callbacks.find_waiter(run_id, claimed.value.callback_id)
-        if run is None or waiter is None:
-            ws.callbacks.drop(claimed)
-            return _Outcome.NOT_OURS
-        result = self._try(run, waiter, ws)
-        after = ws.callbacks.save_try(
-            claimed,
-            lambda callback: callback_rules.decide_after_try(callback, claimed.value, result, self._clock.now()),
-        )
+            _log.exception("a callback", extra={"run_id": str(owed.run_id), "action": "deliver"})
+            return _Outcome.FAILED
         if after is None:
             return _Outcome.NOT_OURS
         if after.state is CallbackState.DELIVERED:
@@ -210,24 +204,21 @@ class _Pass:
         _log_failure(claimed.value, f"{result.error} -> {after.state}")
         return _Outcome.FAILED
 
-    def _try(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
-        """One try. A bug in here counts as a failed one, so that it ends with the others."""
+    def _post(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
+        """Try once. A bug counts as a failed try, so that its callback is given up like any other."""
+        now = self._clock.now()
         try:
-            return self._post(run, waiter, ws)
+            document = encode_document(
+                run,
+                workspace_url=ws.workspace.url,
+                addresses=Addresses(self._public_url or waiter.address.base_url),
+                now=now,
+                stale_since=None,
+            )
+            return self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
         except Exception:
             _log.exception("a callback", extra={"run_id": str(run.run_id), "action": "deliver"})
             return TryResult(status=None, trouble="a fault of the app, whose log holds the details")
-
-    def _post(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
-        now = self._clock.now()
-        document = encode_document(
-            run,
-            workspace_url=ws.workspace.url,
-            addresses=Addresses(self._public_url or waiter.address.base_url),
-            now=now,
-            stale_since=None,
-        )
-        return self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
 
 
 def _log_failure(owed: OwedCallback, trouble: str) -> None:

@@ -21,6 +21,7 @@ from polysync_core.rules.decisions.discovery_rules import MAX_CHANGES, MAX_NOT_S
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
 from polysync_core.values.databricks import PipelinesPage
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksError, PolysyncError
 from polysync_core.values.job import Change, DiscoveryPass, DiscoveryReport, StoredJob, Tally
 
@@ -46,17 +47,17 @@ def discover(
     patterns: Sequence[str],
     go_on_from: DiscoveryPass | None = None,
     *,
-    seconds: float,
+    deadline: Deadline,
     connections: int = CONNECTIONS,
     scheduled: bool = False,
 ) -> DiscoveryReport:
-    """Discover a workspace for at most `seconds` of Databricks' time, from the beginning or from `go_on_from`.
+    """Discover a workspace until `deadline`, from the beginning or from `go_on_from`.
 
     One that comes to its end writes one report row; a scheduled one also writes down how far it has come. A pipeline
     that cannot be looked at keeps its job as it is, and is counted. Raises what Databricks and storage raise if nothing
     was done before; else the report says how far it came.
     """
-    return _Discovery(ws, patterns, go_on_from, scheduled=scheduled).run(seconds, connections)
+    return _Discovery(ws, patterns, go_on_from, scheduled=scheduled).run(deadline, connections)
 
 
 class _Discovery:
@@ -74,10 +75,10 @@ class _Discovery:
         self._changes: list[Change] = []
         self._saved_at = ws.clock.monotonic()
 
-    def run(self, seconds: float, connections: int) -> DiscoveryReport:
+    def run(self, deadline: Deadline, connections: int) -> DiscoveryReport:
         clock = self._ws.clock
         began_at = clock.monotonic()
-        client = self._ws.databricks.client(seconds)
+        client = self._ws.databricks.client(deadline)
         with Fetcher(client, clock, connections) as fetcher:
             complete = self._go_as_far_as_possible(fetcher)
         self._write_down(complete)

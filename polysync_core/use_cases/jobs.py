@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import discovery_rules
+from polysync_core.rules.decisions import budgets, discovery_rules
 from polysync_core.use_cases.discovering import CONNECTIONS, discover
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksUnreachable,
     JobNotFound,
@@ -23,11 +24,6 @@ from polysync_core.values.errors import (
 )
 from polysync_core.values.job import DiscoveryPass, DiscoveryReport, FullRefresh, Job, LastDiscovery
 
-HTTP_SECONDS = 40.0
-"""For Databricks in a call over HTTP; the rest of the 50 s is for storage."""
-HTTP_ANSWER_SECONDS = 48.0
-TICK_SECONDS = 225.0
-"""For Databricks in one tick of the timer; functionTimeout in host.json is 300 s."""
 _log = logging.getLogger("polysync.discovery")
 
 
@@ -58,8 +54,10 @@ def discover_over_http(
     """
     pool = ThreadPoolExecutor(max_workers=1)
     try:
-        running = pool.submit(discover, ws, patterns, go_on_from, seconds=HTTP_SECONDS)
-        return running.result(timeout=HTTP_ANSWER_SECONDS)
+        running = pool.submit(
+            discover, ws, patterns, go_on_from, deadline=Deadline.after(ws.clock, budgets.DISCOVERY_HTTP)
+        )
+        return running.result(timeout=budgets.DISCOVERY_ANSWER)
     except TookTooLong:
         raise StorageUnavailable("Table Storage was too slow for a discovery to end in time; repeat it.") from None
     finally:
@@ -80,7 +78,14 @@ def _discover_in_a_tick(ws: WorkspaceServices, patterns: Sequence[str], connecti
     name = ws.workspace.name
     try:
         rest = ws.jobs.discoveries().under_way
-        discover(ws, patterns, rest, seconds=TICK_SECONDS, connections=connections, scheduled=True)
+        discover(
+            ws,
+            patterns,
+            rest,
+            deadline=Deadline.after(ws.clock, budgets.DISCOVERY_SCHEDULED),
+            connections=connections,
+            scheduled=True,
+        )
     except PolysyncError as error:
         _log.error("workspace %s could not be discovered: %s", name, error.detail, extra={"action": "discover"})
     except Exception:
@@ -94,7 +99,7 @@ def sync_parameters(pipeline_id: str, ws: WorkspaceServices, patterns: Sequence[
     stored = ws.jobs.find(pipeline_id)
     if stored is None:
         raise JobNotFound(pipeline_id, name)
-    client = ws.databricks.client(HTTP_SECONDS)
+    client = ws.databricks.client(Deadline.after(clock, budgets.DISCOVERY_HTTP))
     with Fetcher(client, clock, 1) as fetcher:
         try:
             seen = fetcher.fetch(pipeline_id)

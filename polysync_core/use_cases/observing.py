@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from polysync_core.adapters.databricks.client import BoundedClient
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import failure_reasons, retry_rules
+from polysync_core.rules.decisions import budgets, failure_reasons, retry_rules
 from polysync_core.rules.decisions.run_transitions import (
     NO_FAILURE_CONTEXT,
     FailureContext,
@@ -25,7 +25,6 @@ from polysync_core.values.run import Run, RunError
 from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.look")
-_REASON_SECONDS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +77,7 @@ def _fetch_failure_context(
 
 def _fetch_reason(run: Run, client: BoundedClient) -> RunError | None:
     try:
-        events = client.fetch_error_events(run.run_id.pipeline_id, timeout_seconds=_REASON_SECONDS)
+        events = client.fetch_error_events(run.run_id.pipeline_id, timeout_seconds=budgets.FAILURE_REASON)
     except PolysyncError as error:
         _log.warning("the reason of run %s could not be read: %s", run.run_id, error.code)
         return None

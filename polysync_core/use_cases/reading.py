@@ -8,22 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import sweep_rules
+from polysync_core.rules.decisions import budgets, sweep_rules
 from polysync_core.rules.decisions.run_transitions import TransitionLimits, decide
 from polysync_core.use_cases.observing import Observation, observe_run
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import LastSweep, Run, RunFilter
 
 _log = logging.getLogger("polysync.read")
-_LOOK_SECONDS = 8.0
-"""For Databricks. A caller's own time-out may be 30 s, and a state that is a little old is better than none."""
-_REPEAT_PAUSE_SECONDS = 0.5
-_REPEAT_TAKES_SECONDS = 3.0
-"""A look that failed is repeated, once, while this much time is left."""
-_AWAIT_SECONDS = 2.0
-"""So long a reader waits for the look of another."""
-_TRANSIENT = {429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +95,7 @@ def _read_through(run: Run, ws: WorkspaceServices, max_age_seconds: int, limits:
             seen = _observe_and_save(run, ws, limits)
         else:
             seen = None
-            ws.refresh_turns.await_other(run_id, _AWAIT_SECONDS)
+            ws.refresh_turns.await_other(run_id, budgets.READ_WAIT)
         return seen or ws.runs.find(run.run_id) or run
     except PolysyncError as error:
         _log.warning("a stale run could not be looked at: %s", error.code, extra={"run_id": run_id})
@@ -129,12 +122,12 @@ def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits)
 
 def _observe_with_retry(run: Run, ws: WorkspaceServices) -> Observation:
     """Look once more after trouble that may have passed, if there is time. Raises as look_at does."""
-    client = ws.databricks.client(_LOOK_SECONDS)
+    client = ws.databricks.client(Deadline.after(ws.clock, budgets.READ))
     try:
         return observe_run(run, ws, client)
     except (DatabricksError, DatabricksUnreachable) as error:
-        may_pass = isinstance(error, DatabricksUnreachable) or error.databricks_status in _TRANSIENT
-        if not may_pass or client.seconds_left < _REPEAT_TAKES_SECONDS:
+        may_pass = isinstance(error, DatabricksUnreachable) or error.is_transient
+        if not may_pass or client.deadline.seconds_left() < budgets.READ_REPEAT:
             raise
-    ws.clock.sleep(_REPEAT_PAUSE_SECONDS)
+    ws.clock.sleep(budgets.READ_REPEAT_PAUSE)
     return observe_run(run, ws, client)

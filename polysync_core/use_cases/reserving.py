@@ -6,9 +6,10 @@ import logging
 from datetime import timedelta
 
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.parameters import resolve_full_refresh
 from polysync_core.values.callback import Waiter
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import KeyInFlight, KeyReused, RowUnreadable, RunNotFound, UpdateConflict
 from polysync_core.values.ids import RunId
 from polysync_core.values.job import JobDefaults
@@ -20,7 +21,7 @@ _POLL_SECONDS = 0.5
 
 
 def reserve(
-    request: StartRequest, ws: WorkspaceServices, began_at: float, timeout: timedelta | None
+    request: StartRequest, ws: WorkspaceServices, deadline: Deadline, timeout: timedelta | None
 ) -> Locked[Reservation] | Started:
     """The pipeline's reservation, made for `request`; or what its key came to before.
 
@@ -29,24 +30,26 @@ def reserve(
     RunNotFound when the key's run is no longer kept, RowUnreadable when the row of an earlier start cannot be read,
     StorageUnavailable.
     """
-    return _Reserver(request, ws, began_at, timeout).reserve()
+    return _Reserver(request, ws, deadline, timeout).reserve()
+
+
+def last_post_of(start: Deadline) -> Deadline:
+    """The moment after which a start with this deadline may not begin a POST any more."""
+    return start.earlier_by(budgets.START - budgets.START_LAST_POST)
 
 
 class _Reserver:
     def __init__(
-        self, request: StartRequest, ws: WorkspaceServices, began_at: float, timeout: timedelta | None
+        self, request: StartRequest, ws: WorkspaceServices, deadline: Deadline, timeout: timedelta | None
     ) -> None:
         self._request = request
         self._timeout = timeout
         self._ws = ws
         self._runs = ws.runs
         self._clock = ws.clock
-        self._began_at = began_at
+        self._last_post = last_post_of(deadline)
+        self._key_wait = deadline.earlier_by(budgets.START - budgets.START_KEY_WAIT)
         self._defaults = self._find_defaults()
-
-    @property
-    def _seconds_gone(self) -> float:
-        return self._clock.monotonic() - self._began_at
 
     def reserve(self) -> Locked[Reservation] | Started:
         """The pipeline's reservation; or what this key came to before."""
@@ -95,7 +98,7 @@ class _Reserver:
                 if run is None:
                     raise RunNotFound(f"The run {found.run_id} that this key started is no longer kept.")
                 return Started(run=run, attached=found.attached)
-            if self._seconds_gone >= start_rules.KEY_WAIT_SECONDS:
+            if self._key_wait.is_over():
                 raise KeyInFlight(
                     "The first request with this Idempotency-Key is still being handled; repeat it with the same key.",
                     retry_after_seconds=15,
@@ -122,7 +125,7 @@ class _Reserver:
         """Another start of this pipeline is in flight (or our own key was used this moment)."""
         if self._find_used_key() is not None:
             return
-        may_wait = self._seconds_gone + _POLL_SECONDS < start_rules.LAST_POST_BEGINS_SECONDS
+        may_wait = self._last_post.seconds_left() > _POLL_SECONDS
         if self._request.on_conflict is OnConflict.FAIL or not may_wait:
             raise UpdateConflict(
                 f"Another start of pipeline {self._request.pipeline_id} is in flight; its outcome is not known yet.",

@@ -16,18 +16,19 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import NoReturn
 
-from polysync_core.adapters.storage.tables import within
+from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions import budgets, start_rules
 from polysync_core.rules.decisions.retry_rules import SUCCESSOR_CAUSES
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.decisions.start_rules import NextStep
 from polysync_core.rules.wire.addresses import update_url
 from polysync_core.rules.wire.pipelines_api import START_HINTS
 from polysync_core.use_cases.observing import find_run_continued_by
-from polysync_core.use_cases.reserving import reserve
+from polysync_core.use_cases.reserving import last_post_of, reserve
 from polysync_core.use_cases.resolving_starts import find_started, new_run
 from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksError,
     PolysyncError,
@@ -42,54 +43,47 @@ from polysync_core.values.run import OnConflict, Reservation, Run, Started, Star
 from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.start")
-_STORAGE_SECONDS = start_rules.ANSWER_WITHIN_SECONDS - 1
 
 
 def start_update(
     request: StartRequest,
     ws: WorkspaceServices,
+    deadline: Deadline,
     *,
-    began_at: float,
     default_timeout_minutes: float | None = None,
 ) -> Started:
-    """Start an update of a pipeline, or give what an earlier request with the same key came to.
+    """Start an update of a pipeline, or return what an earlier request with the same key came to.
 
     full_refresh is what the request says, else what the job has stored if its direction lets it be sent, else false.
-    Answers within 45 s of `began_at`, on the monotonic clock. Raises DatabricksError and its kin when it was refused,
-    UpdateConflict when the pipeline is busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet,
-    StorageUnavailable.
+    `deadline` is `budgets.START` after the request came in. Raises DatabricksError and its subclasses when Databricks
+    refused the start, UpdateConflict when the pipeline is busy, KeyReused, KeyInFlight, StartUnknown when nobody can
+    say yet, StorageUnavailable.
     """
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
-    with within(began_at + _STORAGE_SECONDS - ws.clock.monotonic()):
-        held = reserve(request, ws, began_at, None if minutes is None else timedelta(minutes=minutes))
-        return held if isinstance(held, Started) else _Start(request, ws, began_at).post(held)
+    with storage_deadline(deadline.earlier_by(budgets.START - budgets.START_STORAGE)):
+        held = reserve(request, ws, deadline, None if minutes is None else timedelta(minutes=minutes))
+        return held if isinstance(held, Started) else _Start(request, ws, deadline).post(held)
 
 
 class _Start:
-    def __init__(self, request: StartRequest, ws: WorkspaceServices, began_at: float) -> None:
+    def __init__(self, request: StartRequest, ws: WorkspaceServices, deadline: Deadline) -> None:
         self._request = request
         self._ws = ws
         self._runs = ws.runs
         self._clock = ws.clock
-        self._began_at = began_at
-        self._client = ws.databricks.client(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone)
-
-    @property
-    def _seconds_gone(self) -> float:
-        return self._clock.monotonic() - self._began_at
+        self._last_post = last_post_of(deadline)
+        self._last_try_to_track = deadline.earlier_by(budgets.START - budgets.START_TRACK)
+        self._client = ws.databricks.client(deadline)
 
     def post(self, held: Locked[Reservation]) -> Started:
         repeats = conflicts = 0
         may_be_started = False
-        if self._seconds_gone > start_rules.LAST_POST_BEGINS_SECONDS:
+        if self._last_post.is_over():
             self._refuse(held, StorageUnavailable("Table Storage was too slow to begin the start in time."))
         while True:
             try:
                 update_id = self._client.start_update(
-                    self._request.pipeline_id,
-                    held.value.full_refresh,
-                    timeout_seconds=start_rules.POST_TIMEOUT_SECONDS,
-                    begins_within=start_rules.LAST_POST_BEGINS_SECONDS - self._seconds_gone,
+                    self._request.pipeline_id, held.value.full_refresh, begins_by=self._last_post
                 )
             except PolysyncError as error:
                 step = start_rules.decide_after_failed_post(error)
@@ -114,7 +108,7 @@ class _Start:
 
     def _pause_before_repeat(self, held: Locked[Reservation], error: PolysyncError, repeats: int) -> None:
         pause = start_rules.repeat_pause_seconds(error.retry_after_seconds, repeats)
-        if self._seconds_gone + pause > start_rules.LAST_POST_BEGINS_SECONDS:
+        if self._last_post.seconds_left() < pause:
             self._refuse(held, error)
         self._clock.sleep(pause)
 
@@ -122,7 +116,7 @@ class _Start:
         """Nothing was started: release the pipeline and the key, then tell the caller."""
         self._runs.release(held)
         if isinstance(error, DatabricksError) and error.databricks_status in START_HINTS:
-            error.detail = f"{error.detail} {START_HINTS[error.databricks_status]}"
+            raise error.with_hint(START_HINTS[error.databricks_status])
         raise error
 
     def _log_failed_post(self, error: PolysyncError, step: NextStep) -> None:
@@ -228,7 +222,7 @@ class _Start:
             try:
                 return Started(run=self._runs.track(run, held, attached=attached), attached=attached)
             except (StorageUnavailable, TooBusy) as error:
-                if self._seconds_gone + pause > start_rules.ANSWER_WITHIN_SECONDS - 5:
+                if self._last_try_to_track.seconds_left() < pause:
                     raise StartUnknown(
                         f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "
                         "The sweep will; repeat the request with the same Idempotency-Key.",

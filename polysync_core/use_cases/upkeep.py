@@ -6,24 +6,25 @@ What one sweep does not reach is for the next ones, in turn: none of it delays a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from polysync_core.adapters.databricks.client import BoundedClient
-from polysync_core.adapters.storage.tables import within
+from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.workspace_services import WorkspaceServices
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.sweep_rules import in_turn
 from polysync_core.use_cases.resolving_starts import settle
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import PolysyncError, StorageUnavailable
-from polysync_core.values.run import LastSweep, Reservation
+from polysync_core.values.run import Reservation, UpkeepCursor
 from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.sweep")
 _SETTLERS = 4
 _CLEAN_EVERY = timedelta(minutes=1)
-_CLEANING_TAKES_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +34,7 @@ class Upkeep:
     ws: WorkspaceServices
     client: BoundedClient
     began_at: datetime
-    seconds_left: Callable[[], float]
+    deadline: Deadline
 
     # --- starts without an answer
 
@@ -49,11 +50,11 @@ class Upkeep:
 
     def _settle(self, held: Locked[Reservation], settle_seconds: int) -> bool:
         """Whether it had its turn: False when no time was left."""
-        if self.client.seconds_left <= 0:
+        if self.client.deadline.is_over():
             return False
         pipeline_id = held.value.pipeline_id
         try:
-            with within(self.seconds_left()):
+            with storage_deadline(self.deadline):
                 settle(held, self.ws, self.client, settle_seconds)
         except PolysyncError as error:
             _log.warning("the start of pipeline %s is not settled: %s", pipeline_id, error.detail)
@@ -63,25 +64,19 @@ class Upkeep:
 
     # --- old rows
 
-    def clean(self, last: LastSweep, retention: timedelta) -> LastSweep:
-        """Once a minute, delete a little of what is older than the retention, if there is time. Trouble can wait."""
-        is_due = last.cleaned_at is None or self.began_at - last.cleaned_at >= _CLEAN_EVERY
-        if not is_due or self.seconds_left() < 2 * _CLEANING_TAKES_SECONDS:
-            return last
-        cutoff = self.began_at - retention
-        name, cleaner, clock = self.ws.workspace.name, self.ws.cleaner, self.ws.clock
-        ends_at = clock.monotonic() + _CLEANING_TAKES_SECONDS
-
-        def seconds_left() -> float:
-            return ends_at - clock.monotonic()
-
+    def clean(self, cursor: UpkeepCursor, retention: timedelta) -> UpkeepCursor:
+        """Once a minute, delete a few rows older than `retention`, if there is time. Errors are only logged."""
+        is_due = cursor.cleaned_at is None or self.began_at - cursor.cleaned_at >= _CLEAN_EVERY
+        if not is_due or self.deadline.seconds_left() < 2 * budgets.SWEEP_CLEANING:
+            return cursor
+        cutoff, deadline = self.began_at - retention, self.deadline.within(budgets.SWEEP_CLEANING)
+        keys_after = cursor.cleaned_keys_after
         try:
-            cleaner.delete_runs_before(cutoff, seconds_left=seconds_left)
-            keys_after = cleaner.delete_keys_before(cutoff, last.cleaned_keys_after, seconds_left=seconds_left)
+            self.ws.cleaner.delete_runs_before(cutoff, deadline=deadline)
+            keys_after = self.ws.cleaner.delete_keys_before(cutoff, keys_after, deadline=deadline)
         except StorageUnavailable as error:
-            _log.warning("old rows of workspace %s could not be deleted: %s", name, error.detail)
-            return replace(last, cleaned_at=self.began_at)
-        return replace(last, cleaned_at=self.began_at, cleaned_keys_after=keys_after)
+            _log.warning("old rows of workspace %s could not be deleted: %s", self.ws.workspace.name, error.detail)
+        return replace(cursor, cleaned_at=self.began_at, cleaned_keys_after=keys_after)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,9 +87,9 @@ class Settling:
     futures: dict[str, Future[bool]]
     after: str
 
-    def finish(self, seconds: float) -> str:
-        """Wait up to `seconds`; those that have not begun by then are left. Gives how far the turn came."""
-        wait(self.futures.values(), timeout=seconds)
+    def finish(self, deadline: Deadline) -> str:
+        """Wait until `deadline`; the starts that have not begun by then are left. Returns the last one handled."""
+        wait(self.futures.values(), timeout=deadline.seconds_left())
         self.pool.shutdown(wait=False, cancel_futures=True)
         after = self.after
         for pipeline_id, future in self.futures.items():

@@ -174,30 +174,48 @@ NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LastSweep:
-    """The `sweep|last` row of a workspace.
+class ListingMemory:
+    """What sweeps know about listing a workspace's pipelines.
 
-    `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for, each with the time of
-    the last sweep that saw it. `unreadable_pipelines` are the pipelines of rows that it could not read, at most 20;
-    the report counts all of these rows. `settled_after` is how far the turn through the starts came. `pages` is how
-    many pages of 100 the workspace's pipelines took when last listed (None: never listed), `pages_counted_at` when.
-    `round_began_at` and `round_cursor` say how far the single looks beside the listing have come. `blind_since` is the
-    first of an unbroken row of sweeps that saw none of the active runs. `cleaned_at` is when old rows were last
-    deleted, `cleaned_keys_after` how far that came.
+    The pipelines took `pages` pages of 100 when they were last counted (None: never). Beside a listing, each run is
+    also looked at singly once a round: `round_cursor` is the last run id of the round that began at `round_began_at`.
+    """
+
+    pages: int | None = None
+    pages_counted_at: datetime | None = None
+    round_began_at: datetime | None = None
+    round_cursor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpkeepCursor:
+    """How far the upkeep of a workspace has come.
+
+    `settled_after` is the last pipeline id whose start was settled, `cleaned_keys_after` the last used key that was
+    checked for its age. Old rows were last deleted at `cleaned_at` (None: never).
+    """
+
+    settled_after: str = ""
+    cleaned_at: datetime | None = None
+    cleaned_keys_after: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastSweep:
+    """The `sweep|last` row of a workspace: what its last sweep saw, and where the next one continues.
+
+    The sweep began to read at `swept_at`. `not_seen` maps each run id that it got no answer for to the last sweep that
+    saw the run. `unreadable_pipelines` names the pipelines of unreadable rows, at most 20. Since `blind_since`, sweeps
+    have seen none of the active runs (None: the last sweep saw one).
     """
 
     swept_at: datetime
     report: SweepReport
     not_seen: Mapping[str, datetime] = field(default_factory=dict)
     unreadable_pipelines: tuple[str, ...] = ()
-    settled_after: str = ""
-    pages: int | None = None
-    pages_counted_at: datetime | None = None
-    round_began_at: datetime | None = None
-    round_cursor: str = ""
     blind_since: datetime | None = None
-    cleaned_at: datetime | None = None
-    cleaned_keys_after: str = ""
+    listing: ListingMemory = ListingMemory()
+    upkeep: UpkeepCursor = UpkeepCursor()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

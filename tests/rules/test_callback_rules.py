@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from polysync_core.adapters.storage.tables import CONNECT_SECONDS, READ_SECONDS
-from polysync_core.rules.decisions import callback_rules
+from polysync_core.rules.decisions import budgets, callback_rules
 from polysync_core.rules.decisions.callback_rules import TryResult
 from polysync_core.rules.wire.addresses import Addresses
 from polysync_core.rules.wire.run_document import encode_body, encode_document
@@ -120,9 +119,9 @@ def test_what_an_answer_means(kind: CallbackKind, status: int | None, state: Cal
 
 def test_a_claim_outlasts_the_longest_try() -> None:
     """And the reads of the run and the waiter before it, each repeated once: else two would send at the same time."""
-    reads_seconds = 2 * 2 * (CONNECT_SECONDS + READ_SECONDS)
+    reads_seconds = 2 * 2 * (budgets.STORAGE_CONNECT + budgets.STORAGE_READ)
     claimed = callback_rules.claim(owed(), BEGAN)
-    assert claimed.due_at > BEGAN + timedelta(seconds=callback_rules.TRY_SECONDS + reads_seconds)
+    assert claimed.due_at > BEGAN + timedelta(seconds=budgets.CALLBACK_TRY + reads_seconds)
 
 
 def test_a_finished_run_owes_what_was_waited_for() -> None:

@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from polysync_core.rules.rows import run_entity
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import NEVER, Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
+from polysync_core.values.run import (
+    NEVER,
+    Attempt,
+    LastSweep,
+    ListingMemory,
+    Reservation,
+    Run,
+    RunError,
+    SweepReport,
+    UpkeepCursor,
+    UsedKey,
+)
 from tests.rules.examples import BEFORE, NOW, ids, instants, make_run, run_ids, runs, words
 
 FULL_RUN = make_run(
@@ -42,11 +53,8 @@ LAST_SWEEP = LastSweep(
     report=SweepReport(workspace="w", active=3, seconds=0.5),
     not_seen={"p:u": BEFORE, "p:v": NEVER},
     unreadable_pipelines=("p",),
-    pages=4,
-    pages_counted_at=NOW,
-    round_began_at=NOW,
-    round_cursor="p:u",
-    settled_after="p",
+    listing=ListingMemory(pages=4, pages_counted_at=NOW, round_began_at=NOW, round_cursor="p:u"),
+    upkeep=UpkeepCursor(settled_after="p"),
 )
 
 
@@ -95,10 +103,14 @@ def test_a_used_key_is_read_back_as_it_was_written(used: UsedKey) -> None:
         report=st.builds(SweepReport, workspace=words, active=st.integers(0, 999), seconds=st.floats(0, 12)),
         not_seen=st.dictionaries(run_ids.map(str), instants, max_size=5),
         unreadable_pipelines=st.lists(words, max_size=5).map(tuple),
-        pages=st.none() | st.integers(0, 120),
-        pages_counted_at=st.none() | instants,
-        round_began_at=st.none() | instants,
-        round_cursor=words,
+        listing=st.builds(
+            ListingMemory,
+            pages=st.none() | st.integers(0, 120),
+            pages_counted_at=st.none() | instants,
+            round_began_at=st.none() | instants,
+            round_cursor=words,
+        ),
+        upkeep=st.builds(UpkeepCursor, settled_after=words, cleaned_at=st.none() | instants, cleaned_keys_after=words),
     )
 )
 def test_a_last_sweep_is_read_back_as_it_was_written(last: LastSweep) -> None:

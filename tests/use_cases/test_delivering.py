@@ -26,7 +26,7 @@ from standardwebhooks import Webhook
 from local.receiver import Receiver
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.clock import Clock
-from polysync_core.rules.decisions.callback_rules import TRY_SECONDS
+from polysync_core.rules.decisions import budgets
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import delivering
 from polysync_core.use_cases.delivering import DeliveryReport
@@ -210,7 +210,7 @@ class TestWhoSends:
         (held,) = callbacks.due(clock.now())
         assert callbacks.claim(held, clock.now()) is not None
         assert callbacks.claim(held, clock.now()) is None, "nobody claims it twice"
-        clock.pass_time(seconds=TRY_SECONDS + 1)
+        clock.pass_time(seconds=budgets.CALLBACK_TRY + 1)
         assert deliver(rig).due == 0, "for as long as a try may take nobody else sends it"
         clock.pass_time(seconds=60)
         assert deliver(rig).delivered == 1

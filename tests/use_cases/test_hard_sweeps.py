@@ -10,6 +10,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.rows.run_entity import encode_run
 from polysync_core.use_cases import checking
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksUnreachable, RowUnreadable
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import delete_row, put_row, track_running
@@ -120,7 +121,7 @@ def test_no_post_begins_when_the_token_took_too_long(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
-    client = rig.ws.databricks.client(60)
+    client = rig.client(60)
     with pytest.raises(DatabricksUnreachable, match="nothing was sent"):
-        client.start_update(pipeline_id, False, timeout_seconds=5, begins_within=-0.1)
+        client.start_update(pipeline_id, False, begins_by=Deadline.after(rig.clock, -0.1))
     assert workspace.updates_of(pipeline_id) == []

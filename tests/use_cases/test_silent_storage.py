@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from polysync_core.adapters.storage.tables import Partition, Table, create, within
+from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.storage.tables import Partition, Table, create, storage_deadline
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import StorageUnavailable
 from polysync_core.values.workspace import TablesAddress
 
@@ -50,7 +52,7 @@ def silent() -> Iterator[Partition]:
 )
 def test_a_call_ends_within_the_time_it_was_given(silent: Partition, call: Callable[[Partition], object]) -> None:
     began = time.monotonic()
-    with pytest.raises(StorageUnavailable), within(1.0):
+    with pytest.raises(StorageUnavailable), storage_deadline(Deadline.after(Clock(), 1.0)):
         call(silent)
     assert time.monotonic() - began < 2.5
 

@@ -12,6 +12,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.use_cases.resolving_starts import new_run
 from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksError,
     DatabricksUnreachable,
@@ -139,7 +140,7 @@ def test_a_crash_between_post_and_tracking_is_settled_by_the_sweep(
     pipeline_id = workspace.add_pipeline()
     request = rig.request(pipeline_id, key="k")
     _reserve(rig, pipeline_id, key="k", fingerprint=request.fingerprint)
-    update_id = rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
+    update_id = rig.client(30).start_update(pipeline_id, False, begins_by=Deadline.after(rig.clock, 15))
 
     rig.sweep()
     assert rig.active_ids() == set(), "the call may still be running"
@@ -155,7 +156,7 @@ def test_a_start_is_never_declared_dead_while_databricks_cannot_be_asked(
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     _reserve(rig, pipeline_id)
-    rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
+    rig.client(30).start_update(pipeline_id, False, begins_by=Deadline.after(rig.clock, 15))
     workspace.down()
     clock.pass_time(hours=5)
     rig.sweep()
@@ -364,7 +365,7 @@ def test_an_update_is_tracked_also_when_its_reservation_and_key_are_gone(
     pipeline_id = workspace.add_pipeline()
     _reserve(rig, pipeline_id, key="k")
     (held,) = rig.ws.runs.list_reservations().rows
-    update_id = rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
+    update_id = rig.client(30).start_update(pipeline_id, False, begins_by=Deadline.after(rig.clock, 15))
     rig.ws.runs.release(held)
     seen = SeenUpdate(update_id=update_id, state=None)
     run = rig.ws.runs.track(new_run(held.value, seen, rig.ws), held)

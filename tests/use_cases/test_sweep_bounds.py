@@ -65,7 +65,7 @@ def test_a_sweep_over_silent_storage_ends_in_time(
     for run in runs:
         workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
     plan.add(Fault("delay", label=label, seconds=60, times=None))
-    limits = sweeping.SweepLimits(transitions=real_time.limits, settle_seconds=120, retention=timedelta(days=90))
+    limits = real_time.settings.sweep_limits
     began = time.monotonic()
     with pytest.raises(StorageUnavailable):
         sweeping.sweep_workspace(real_time.ws, limits)
@@ -105,7 +105,7 @@ def test_starts_that_never_settle_leave_the_others_their_turn(real_time: Rig, wo
     assert len(store.list_reservations().rows) == 12
     last = store.last_sweep()
     assert last is not None
-    assert last.settled_after == pipeline_ids[3]
+    assert last.upkeep.settled_after == pipeline_ids[3]
 
 
 def test_however_many_rows_are_unreadable_the_sweep_is_written_down(

@@ -10,9 +10,11 @@ import pytest
 
 from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_rules import MAX_CALLBACKS
 from polysync_core.use_cases import cancelling, delivering, starting
 from polysync_core.values.callback import CallbackAddress, CallbackKind, CallbackState, Waiter
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import CallbacksNotOwed, RunNotFound, StartUnknown, TooManyCallbacks
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
@@ -144,12 +146,12 @@ class TestRepeatsOfAKey:
     def test_a_repeat_under_another_host_of_ours_calls_nobody_twice(self, rig: Rig, receiver: Receiver) -> None:
         pipeline_id, body = rig.workspace.add_pipeline(), {"callbackUrl": receiver.url("/x")}
         request = rig.request(pipeline_id, body, "k")
-        run = starting.start_update(request, rig.ws, began_at=rig.clock.monotonic()).run
+        run = starting.start_update(request, rig.ws, Deadline.after(rig.clock, budgets.START)).run
         finish(rig, run)
         assert deliver(rig).delivered == 1
         assert request.callback is not None
         address = replace(request.callback, base_url="https://behind-a-gateway.example")
-        starting.start_update(replace(request, callback=address), rig.ws, began_at=rig.clock.monotonic())
+        starting.start_update(replace(request, callback=address), rig.ws, Deadline.after(rig.clock, budgets.START))
         assert callback_of(rig, run).state is CallbackState.DELIVERED
         assert deliver(rig).due == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -16,6 +15,7 @@ from polysync_core.rules.decisions.run_transitions import MOST_ATTEMPTS
 from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.run_entity import decode_run, decode_used_key
 from polysync_core.values.callback import CallbackState
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import RowUnreadable, StorageUnavailable
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
@@ -23,19 +23,18 @@ from polysync_core.values.run import Run
 _log = logging.getLogger("polysync.clean")
 MOST_RUNS, MOST_KEYS = 50, 200
 _A_BATCH = 100
-SecondsLeft = Callable[[], float]
 
 
 class RunCleaner:
     """Every method may raise StorageUnavailable; what was deleted before stays deleted.
 
-    Nothing is begun once `seconds_left()` is down to 0; what is left then is for the next time.
+    Nothing begins after the deadline; the next time continues.
     """
 
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
 
-    def delete_runs_before(self, cutoff: datetime, *, seconds_left: SecondsLeft) -> int:
+    def delete_runs_before(self, cutoff: datetime, *, deadline: Deadline) -> int:
         """Delete up to 50 runs that finished before `cutoff` and owe no callback. Gives how many were.
 
         A run may last longer than it is kept, so its end counts; by its beginning it is only found. One whose rows
@@ -44,7 +43,7 @@ class RunCleaner:
         deleted = 0
         after = row_keys.recent_before(cutoff)
         for row in self._partition.scan(row_keys.RECENT, after=after, page_size=MOST_RUNS):
-            if deleted >= MOST_RUNS or seconds_left() <= 0:
+            if deleted >= MOST_RUNS or deadline.is_over():
                 break
             try:
                 deleted += self._delete_run(row, cutoff)
@@ -94,7 +93,7 @@ class RunCleaner:
             keys = forgotten[begin : begin + _A_BATCH]
             self._partition.commit([tables.delete(key) for key in keys], was_written=lambda: False)
 
-    def delete_keys_before(self, cutoff: datetime, after: str, *, seconds_left: SecondsLeft) -> str:
+    def delete_keys_before(self, cutoff: datetime, after: str, *, deadline: Deadline) -> str:
         """Look at 200 used keys after the row key `after`; delete those used before `cutoff` whose run is gone.
 
         Gives the row key to go on after: "" once all were looked at. A key that cannot be read goes by its last
@@ -102,7 +101,7 @@ class RunCleaner:
         """
         rows = list(islice(self._partition.scan(row_keys.START, after=after, page_size=MOST_KEYS), MOST_KEYS))
         for row in rows:
-            if seconds_left() <= 0:
+            if deadline.is_over():
                 return after
             after = key = str(row["RowKey"])
             try:

@@ -8,7 +8,6 @@ happened: a reset leaves it open, and a repeat after a hidden success comes back
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,7 +29,9 @@ from azure.data.tables import TableClient, TableEntity, TransactionOperation, Up
 from requests import RequestException, Session
 from requests.adapters import HTTPAdapter
 
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.rows.row_keys import end_of
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import SettingsError, StorageUnavailable
 from polysync_core.values.workspace import TablesAddress
 
@@ -38,37 +39,35 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 POOL_SIZE = 64
-CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 _RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
-_RETRIED_CALL_SECONDS = 2 * (CONNECT_SECONDS + READ_SECONDS) + 1
 _TROUBLE = (AzureError, DeserializationError, RequestException, HTTPException)
 """What the library raises: its own errors, but for an answer that breaks off or is none, which come as they are."""
-_ends_at: ContextVar[float | None] = ContextVar("storage_ends_at", default=None)
+_deadline: ContextVar[Deadline | None] = ContextVar("storage_deadline", default=None)
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Every call to storage that this thread makes in the block ends within so many seconds from now, or fails."""
-    token = _ends_at.set(time.monotonic() + seconds)
+def storage_deadline(deadline: Deadline) -> Iterator[None]:
+    """Every call to storage that this thread makes in the block ends by `deadline`, or fails."""
+    token = _deadline.set(deadline)
     try:
         yield
     finally:
-        _ends_at.reset(token)
+        _deadline.reset(token)
 
 
 def _limits() -> Mapping[str, Any]:
     """Time-outs of one call. The transport's own default is 300 s. A call that has little time left is tried once."""
-    ends_at = _ends_at.get()
-    if ends_at is None:
-        return {"connection_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
-    left = ends_at - time.monotonic()
+    deadline = _deadline.get()
+    if deadline is None:
+        return {"connection_timeout": budgets.STORAGE_CONNECT, "read_timeout": budgets.STORAGE_READ}
+    left = deadline.seconds_left()
     if left <= 0:
         raise StorageUnavailable("The time for asking Table Storage ran out.")
     limits: dict[str, Any] = {
-        "connection_timeout": min(CONNECT_SECONDS, left),
-        "read_timeout": min(READ_SECONDS, left),
+        "connection_timeout": min(budgets.STORAGE_CONNECT, left),
+        "read_timeout": min(budgets.STORAGE_READ, left),
     }
-    return limits if left > _RETRIED_CALL_SECONDS else {**limits, "retry_total": 0}
+    return limits if left > budgets.STORAGE_RETRIED else {**limits, "retry_total": 0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

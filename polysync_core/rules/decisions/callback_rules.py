@@ -22,7 +22,6 @@ MAX_CALLBACKS = 20
 """A run, so that the batch that finishes it stays under 100 rows."""
 TRIED_FOR = timedelta(hours=24)
 """From the first try."""
-TRY_SECONDS = 20
 """A try takes no longer; Standard Webhooks suggests 15 to 30 s."""
 CLAIMED_FOR = timedelta(seconds=60)
 """For so long nobody else sends a callback that somebody began to send."""

@@ -17,7 +17,17 @@ from polysync_core.rules.rows.callback_entity import decode_callback, decode_wai
 from polysync_core.rules.rows.columns import PIECE, Columns, Row, dump, without_nones
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId, is_id
-from polysync_core.values.run import Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
+from polysync_core.values.run import (
+    Attempt,
+    LastSweep,
+    ListingMemory,
+    Reservation,
+    Run,
+    RunError,
+    SweepReport,
+    UpkeepCursor,
+    UsedKey,
+)
 
 
 def _checked_id(text: str) -> str:
@@ -185,14 +195,14 @@ def encode_last_sweep(last: LastSweep) -> Columns:
             "sweptAt": last.swept_at,
             "report": dump(asdict(last.report)),
             "unreadablePipelines": dump([name[:MAX_SHOWN_KEY] for name in last.unreadable_pipelines[:MOST_SHOWN_KEYS]]),
-            "settledAfter": last.settled_after,
-            "pages": last.pages,
-            "pagesCountedAt": last.pages_counted_at,
-            "roundBeganAt": last.round_began_at,
-            "roundCursor": last.round_cursor,
+            "settledAfter": last.upkeep.settled_after,
+            "pages": last.listing.pages,
+            "pagesCountedAt": last.listing.pages_counted_at,
+            "roundBeganAt": last.listing.round_began_at,
+            "roundCursor": last.listing.round_cursor,
             "blindSince": last.blind_since,
-            "cleanedAt": last.cleaned_at,
-            "cleanedKeysAfter": last.cleaned_keys_after,
+            "cleanedAt": last.upkeep.cleaned_at,
+            "cleanedKeysAfter": last.upkeep.cleaned_keys_after,
         }
     )
     not_seen = dump(_encode_not_seen(last.not_seen))
@@ -212,14 +222,18 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
             report=row.parse("report", _REPORT),
             not_seen=_decode_not_seen("".join(pieces)),
             unreadable_pipelines=row.parse("unreadablePipelines", _NAMES),
-            settled_after=row.get("settledAfter", str) or "",
-            pages=row.get("pages", int),
-            pages_counted_at=row.instant_or_none("pagesCountedAt"),
-            round_began_at=row.instant_or_none("roundBeganAt"),
-            round_cursor=row.get("roundCursor", str) or "",
             blind_since=row.instant_or_none("blindSince"),
-            cleaned_at=row.instant_or_none("cleanedAt"),
-            cleaned_keys_after=row.get("cleanedKeysAfter", str) or "",
+            listing=ListingMemory(
+                pages=row.get("pages", int),
+                pages_counted_at=row.instant_or_none("pagesCountedAt"),
+                round_began_at=row.instant_or_none("roundBeganAt"),
+                round_cursor=row.get("roundCursor", str) or "",
+            ),
+            upkeep=UpkeepCursor(
+                settled_after=row.get("settledAfter", str) or "",
+                cleaned_at=row.instant_or_none("cleanedAt"),
+                cleaned_keys_after=row.get("cleanedKeysAfter", str) or "",
+            ),
         )
     except (ValueError, TypeError) as wrong:
         raise RowUnreadable(f"The row of the last sweep cannot be read: {type(wrong).__name__}.") from wrong
