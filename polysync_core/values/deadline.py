@@ -33,7 +33,8 @@ class Deadline:
         return max(0.0, self.at - self.clock.monotonic())
 
     def is_over(self) -> bool:
-        return self.clock.monotonic() >= self.at
+        """Whether the moment has passed; at the moment itself there is still time to begin something."""
+        return self.clock.monotonic() > self.at
 
     def within(self, seconds: float) -> Deadline:
         """The earlier of this deadline and `seconds` from now."""

@@ -223,4 +223,4 @@ class _CountingClock:
 
 
 def _over_after(looks: int) -> Deadline:
-    return Deadline(_CountingClock(), looks)
+    return Deadline(_CountingClock(), looks - 1)
