@@ -12,13 +12,12 @@ from polysync_core.rules.decisions import budgets, failure_reasons, retry_rules
 from polysync_core.rules.decisions.run_transitions import (
     NO_FAILURE_CONTEXT,
     FailureContext,
-    Missing,
     TransitionLimits,
     decide,
     knows_reason,
     wants_failure_context,
 )
-from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.errors import DatabricksError, PolysyncError, UpdateConflict
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run, RunError
@@ -31,23 +30,23 @@ _log = logging.getLogger("polysync.look")
 class Observation:
     """What was seen, in the form that run_transitions.decide takes."""
 
-    seen: SeenUpdate | Missing
+    seen: SeenUpdate | Gone
     failure_context: FailureContext
 
 
 def observe_run(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Observation:
-    """The run's update; Missing when Databricks says in so many words that it does not exist.
+    """The run's update; Absent.GONE when Databricks says in so many words that it does not exist.
 
     Everything else that is no answer is raised: a look that fails never changes a run. The aftermath of an unhappy end
     is read as far as it can be; what cannot be read of it delays nothing.
     """
-    seen: SeenUpdate | Missing
+    seen: SeenUpdate | Gone
     try:
         seen = client.fetch_update(run.current_id)
     except DatabricksError as error:
         if not error.does_not_exist:
             raise
-        seen = Missing.MISSING
+        seen = Absent.GONE
     failure_context = (
         _fetch_failure_context(run, seen, ws, client) if wants_failure_context(run, seen) else NO_FAILURE_CONTEXT
     )
@@ -55,7 +54,7 @@ def observe_run(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Obser
 
 
 def _fetch_failure_context(
-    run: Run, seen: SeenUpdate | Missing, ws: WorkspaceServices, client: BoundedClient
+    run: Run, seen: SeenUpdate | Gone, ws: WorkspaceServices, client: BoundedClient
 ) -> FailureContext:
     failed = isinstance(seen, SeenUpdate) and seen.state == "FAILED"
     reason = _fetch_reason(run, client) if failed and not knows_reason(run) else None

@@ -11,6 +11,7 @@ from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
 from polysync_core.rules.decisions.run_transitions import TransitionLimits, decide
 from polysync_core.use_cases.observing import Observation, observe_run
+from polysync_core.use_cases.retrying import retried
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
@@ -121,13 +122,14 @@ def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits)
 
 
 def _observe_with_retry(run: Run, ws: WorkspaceServices) -> Observation:
-    """Look once more after trouble that may have passed, if there is time. Raises as look_at does."""
+    """Observe the run, once more after an error that may pass, if there is time. Raises what `observe_run` raises."""
     client = ws.databricks.client(Deadline.after(ws.clock, budgets.READ))
-    try:
-        return observe_run(run, ws, client)
-    except (DatabricksError, DatabricksUnreachable) as error:
-        may_pass = isinstance(error, DatabricksUnreachable) or error.is_transient
-        if not may_pass or client.deadline.seconds_left() < budgets.READ_REPEAT:
-            raise
-    ws.clock.sleep(budgets.READ_REPEAT_PAUSE)
-    return observe_run(run, ws, client)
+
+    def pause_after(error: PolysyncError, tries: int) -> float | None:
+        may_pass = isinstance(error, DatabricksUnreachable) or (
+            isinstance(error, DatabricksError) and error.is_transient
+        )
+        has_time = client.deadline.seconds_left() >= budgets.READ_REPEAT
+        return budgets.READ_REPEAT_PAUSE if may_pass and has_time and tries == 1 else None
+
+    return retried(lambda: observe_run(run, ws, client), pause_after, ws.clock)

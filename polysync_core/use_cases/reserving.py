@@ -98,7 +98,7 @@ class _Reserver:
                 if run is None:
                     raise RunNotFound(f"The run {found.run_id} that this key started is no longer kept.")
                 return Started(run=run, attached=found.attached)
-            if self._key_wait.is_over():
+            if self._key_wait.seconds_left() <= 0:
                 raise KeyInFlight(
                     "The first request with this Idempotency-Key is still being handled; repeat it with the same key.",
                     retry_after_seconds=15,

@@ -27,6 +27,7 @@ from polysync_core.rules.wire.pipelines_api import START_HINTS
 from polysync_core.use_cases.observing import find_run_continued_by
 from polysync_core.use_cases.reserving import last_post_of, reserve
 from polysync_core.use_cases.resolving_starts import find_started, new_run
+from polysync_core.use_cases.retrying import retried
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
@@ -88,6 +89,8 @@ class _Start:
             except PolysyncError as error:
                 step = start_rules.decide_after_failed_post(error)
                 self._log_failed_post(error, step)
+                # A gateway may answer 503 to a POST that Databricks executed. From then on, each further step is taken
+                # only after a look-up that found nothing: another POST could start the pipeline a second time.
                 may_be_started = may_be_started or start_rules.may_be_executed(error)
                 if step is NextStep.LOOK_UP or may_be_started:
                     found = self._look_up(held, error, believes_empty=step is not NextStep.LOOK_UP)
@@ -99,6 +102,8 @@ class _Start:
                     self._pause_before_repeat(held, error, repeats)
                     repeats += 1
                 else:
+                    # The active update may end between the 409 and our look, so one more POST is fair; two 409s in a
+                    # row without an active update are Databricks' own last word.
                     joined = self._meet_conflict(held, error, last=conflicts > 0)
                     if joined is not None:
                         return joined
@@ -217,19 +222,22 @@ class _Start:
 
     def _track(self, held: Locked[Reservation], seen: SeenUpdate, *, attached: bool = False) -> Started:
         run = new_run(held.value, seen, self._ws, attached=attached)
-        pause = 0.5
-        while True:
-            try:
-                return Started(run=self._runs.track(run, held, attached=attached), attached=attached)
-            except (StorageUnavailable, TooBusy) as error:
-                if self._last_try_to_track.seconds_left() < pause:
-                    raise StartUnknown(
-                        f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "
-                        "The sweep will; repeat the request with the same Idempotency-Key.",
-                        retry_after_seconds=30,
-                    ) from error
-            self._clock.sleep(pause)
-            pause *= 2
+
+        def pause_after(error: PolysyncError, tries: int) -> float | None:
+            pause = 0.5 * 2 ** (tries - 1)
+            may_pass = isinstance(error, StorageUnavailable | TooBusy)
+            return pause if may_pass and self._last_try_to_track.seconds_left() >= pause else None
+
+        try:
+            tracked = retried(lambda: self._runs.track(run, held, attached=attached), pause_after, self._clock)
+        except (StorageUnavailable, TooBusy) as error:
+            # The update runs, so the reservation stays: the sweep finds the update by it and tracks it then.
+            raise StartUnknown(
+                f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "
+                "The sweep will; repeat the request with the same Idempotency-Key.",
+                retry_after_seconds=30,
+            ) from error
+        return Started(run=tracked, attached=attached)
 
 
 def _said(error: PolysyncError) -> Mapping[str, object] | None:

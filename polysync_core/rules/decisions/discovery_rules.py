@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum, auto
 
 from polysync_core.rules.decisions.parameters import import_parameters, is_same
-from polysync_core.values.databricks import PipelineSpec
+from polysync_core.values.databricks import Absent, PipelineSpec
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
 from polysync_core.values.job import Change, ChangeKind, Counts, DiscoveryPass, Job, LastDiscovery, Tally, Value
 
@@ -17,13 +16,6 @@ MAX_NOT_SYNCED = 20
 """More jobs than this that could not be looked at: the discovery does not count as one that brought all into step."""
 _TRIES, _TRIES_WHEN_BUSY = 3, 6
 _LONGEST_PAUSE_SECONDS = 30.0
-
-
-class Absent(Enum):
-    """Databricks' two answers that are no configuration and yet say something for sure."""
-
-    GONE = auto()  # the pipeline does not exist
-    FORBIDDEN = auto()  # this app may not read it
 
 
 Seen = PipelineSpec | Absent
