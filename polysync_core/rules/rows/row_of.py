@@ -14,15 +14,19 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
-from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId, is_id
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Columns = dict[str, object]
 PIECE = 32_000
 """Characters a column: Table Storage holds 32,768 UTF-16 units, https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
 _T = TypeVar("_T")
+_D = TypeVar("_D", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def uncut(name: str, columns: Mapping[str, object]) -> str:
     return "".join(pieces)
 
 
-class RowOf(Generic[_T]):
+class RowOf(Generic[_D]):
     """Encodes and decodes one dataclass.
 
     `names`: columns that are not the field's name in camel case. `codecs`: fields whose codec does not follow from
@@ -61,17 +65,16 @@ class RowOf(Generic[_T]):
 
     def __init__(
         self,
-        kind: type[_T],
+        kind: type[_D],
         *,
         names: Mapping[str, str] = types.MappingProxyType({}),
         codecs: Mapping[str, Codec] = types.MappingProxyType({}),
         inline: Mapping[str, RowOf[Any]] = types.MappingProxyType({}),
         given: tuple[str, ...] = (),
         leave_out_empty: tuple[str, ...] = (),
-        derived: Mapping[str, Callable[[_T], object]] = types.MappingProxyType({}),
+        derived: Mapping[str, Callable[[_D], object]] = types.MappingProxyType({}),
         in_json: bool = False,
     ) -> None:
-        assert is_dataclass(kind)
         self._kind, self._inline, self._derived, self._in_json = kind, inline, derived, in_json
         self._leave_out_empty = leave_out_empty
         hints = get_type_hints(kind)
@@ -92,7 +95,7 @@ class RowOf(Generic[_T]):
         """The column that is there exactly when a row holds such a value."""
         return self._columns[0][1]
 
-    def encode(self, value: _T) -> Columns:
+    def encode(self, value: _D) -> Columns:
         columns: Columns = {}
         for field, name, codec in self._columns:
             content = getattr(value, field.name)
@@ -105,7 +108,7 @@ class RowOf(Generic[_T]):
             columns |= {} if content is None else part.encode(content)
         return columns | {name: derive(value) for name, derive in self._derived.items()}
 
-    def decode(self, columns: Mapping[str, object], **given: object) -> _T:
+    def decode(self, columns: Mapping[str, object], **given: object) -> _D:
         """The value. Raises RowUnreadable, which names the column that is missing or cannot be read."""
         found = dict(given)
         for field, name, codec in self._columns:
