@@ -52,7 +52,7 @@ def put(rig: Rig, pipeline_id: str, value: bool, direction: Direction = Directio
     return jobs.set_full_refresh(pipeline_id, FullRefresh(value=value, direction=direction), rig.ws)
 
 
-def document(rig: Rig, pipeline_id: str) -> dict[str, Any]:
+def document(rig: Rig, pipeline_id: str) -> JobDocument:
     """The job as a caller sees it."""
     view = jobs.find_job(pipeline_id, rig.ws)
     return encode_job_document(view.job, workspace_url=view.workspace_url, synced_at=view.synced_at)
