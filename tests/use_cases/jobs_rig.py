@@ -9,7 +9,7 @@ from typing import Any
 from azure.data.tables import TableClient
 
 from polysync_core.rules.rows.job_entity import JOB
-from polysync_core.rules.wire.job_document import encode_job_document
+from polysync_core.rules.wire.job_document import JobDocument, encode_job_document
 from polysync_core.services import JOBS_TABLE
 from polysync_core.use_cases import jobs
 from polysync_core.use_cases.discovering import discover
