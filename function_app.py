@@ -1,4 +1,4 @@
-"""Every trigger of the app on one screen. What each one does stands in polysync_core/endpoints.py."""
+"""Every trigger of the app. What each one does is in polysync_core/endpoints."""
 
 import os
 

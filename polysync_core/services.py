@@ -132,5 +132,5 @@ def _build_once() -> Services:
 
 
 def forget() -> None:
-    """Read the settings anew on the next use: for a host that serves the app again with another environment."""
+    """Read the settings again on the next use, for a host that serves the app with another environment."""
     _build_once.cache_clear()

@@ -62,7 +62,7 @@ SETTING_NAMES = frozenset(
 )
 _PREFIX = "POLYSYNC_"
 _MISSPELT = 0.86
-"""So much alike (difflib's ratio) are POLYSYNC_TABEL and its setting, and not POLYSYNC_CALLBACK_URL and any."""
+"""Names more similar than this (difflib ratio) count as typos: POLYSYNC_TABEL does, POLYSYNC_CALLBACK_URL does not."""
 _UNIT = re.compile(r"_(SECONDS|MINUTES|HOURS|DAYS)$")
 _MONTH = r"(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|[0-9*/,-])+"
 _WEEKDAY = r"(SUN|MON|TUE|WED|THU|FRI|SAT|[0-6*/,-])+"
@@ -143,7 +143,7 @@ def discovery_schedule(environ: Mapping[str, str]) -> str:
 
 
 def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str, str | None]:
-    """The schedule to use for a timer, and a note when the setting's own is invalid and the default stands in.
+    """The schedule to use for a timer, and a note when the setting is invalid and the default is used instead.
 
     Schedules are NCRONTAB with six fields, seconds first; read when the app is indexed, before anything can answer.
     """
@@ -157,7 +157,7 @@ def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str,
             pass
         else:
             return given, None
-    return default, f"{name} is no NCRONTAB schedule of six fields (like '{default}'); '{default}' is used instead."
+    return default, f"{name} is not an NCRONTAB schedule of six fields (like '{default}'); '{default}' is used instead."
 
 
 def _patterns(given: str) -> tuple[str, ...]:
@@ -207,7 +207,7 @@ class _Reader:
         self._problems.append(f"{name}: {remedy}.")
 
     def _read(self, name: str, parse: Callable[[], _T]) -> _T | None:
-        """What `parse` gives; None and a problem when it raises ValueError."""
+        """What `parse` returns. When it raises ValueError, the problem is noted and None returned."""
         try:
             return parse()
         except ValueError as wrong:

@@ -1,4 +1,4 @@
-"""The clock, handed to whoever needs time. Tests hand in another."""
+"""The clock. It is passed to everything that needs time; tests pass another one."""
 
 from __future__ import annotations
 

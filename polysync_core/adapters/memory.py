@@ -17,8 +17,8 @@ _T = TypeVar("_T")
 class CachedValue(Generic[_T]):
     """A value that is made again only when it is older than `seconds`.
 
-    Who asks while it is being made waits for that, and shares what comes of it: the value or the error. So nobody waits
-    for longer than it takes once.
+    Callers that arrive during the computation wait for it and share its result or its error. So no caller waits longer
+    than one computation takes.
     """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
@@ -66,7 +66,7 @@ class RefreshTurns:
     def take_turn(self, run_id: str, every_seconds: float) -> bool:
         """Whether the caller may look at the run now: nobody of this process took the turn in `every_seconds`.
 
-        Whoever takes it says when the look is `over`.
+        The caller that takes the turn reports when the observation is `over`.
         """
         now = self._clock.monotonic()
         with self._lock:
@@ -94,7 +94,7 @@ class RefreshTurns:
 
 
 def keep_what_is_built() -> None:
-    """Tell the garbage collector that everything built so far stays, so that `clear_cycles` need not look at it."""
+    """Tell the garbage collector that everything built so far stays, so that `clear_cycles` need not visit it."""
     gc.collect()
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""The health answer: one line for each thing the app depends on. Names no address and no secret."""
+"""The health answer: one line for each thing the app depends on. It holds neither addresses nor secrets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _sweep_check(ws: WorkspaceServices) -> Callable[[], Check]:
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
-    """Run one check. What Databricks itself says is kept out: anybody may read the health, and it can name people."""
+    """Run one check. Databricks' own message is left out: anybody may read the health, and it can name people."""
     try:
         return Check(name=name, ok=True, message=look())
     except DatabricksError as error:
@@ -55,7 +55,7 @@ def _storage(ws: WorkspaceServices) -> str:
 
 def _token(tokens: EntraTokens) -> str:
     tokens.token()
-    return "Entra ID gives one"
+    return "Entra ID issues one"
 
 
 def _workspace(ws: WorkspaceServices) -> str:
@@ -69,15 +69,17 @@ def _last_sweep(ws: WorkspaceServices) -> str:
     if last is None:
         return "none yet"
     age = ws.clock.now() - last.swept_at
-    told = f"{int(age.total_seconds())} s ago, {last.report.active} active, {last.report.failed} not seen"
+    summary = f"{int(age.total_seconds())} s ago, {last.report.active} active, {last.report.failed} not seen"
     if last.report.unreadable:
         pipelines = ", ".join(last.unreadable_pipelines)
-        raise _Unhealthy(f"{told}; {last.report.unreadable} rows cannot be read (pipelines: {pipelines}); see the log")
+        raise _Unhealthy(
+            f"{summary}; {last.report.unreadable} rows cannot be read (pipelines: {pipelines}); see the log"
+        )
     if last.blind_since is not None and ws.clock.now() - last.blind_since > SWEEP_OVERDUE:
-        raise _Unhealthy(f"{told}; no active run could be looked at for more than 5 minutes")
+        raise _Unhealthy(f"{summary}; no active run could be looked at for more than 5 minutes")
     if age > SWEEP_OVERDUE and ws.runs.list_active().rows:
-        raise _Unhealthy(f"{told}; active runs are waiting for the timer sweep_runs")
-    return told
+        raise _Unhealthy(f"{summary}; active runs are waiting for the timer sweep_runs")
+    return summary
 
 
 class _Unhealthy(PolysyncError):

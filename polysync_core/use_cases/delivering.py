@@ -1,7 +1,7 @@
 """Send the callbacks that are owed and due, at least once each. A claim keeps two deliverers from sending the same one.
 
-Deliveries go side by side. Whoever answers slowly holds few of the threads and nothing else: a pass ends in time
-whatever receivers do, and what it did not begin is due in the next.
+Deliveries run side by side. A slow receiver holds only a few threads, and a pass ends in time whatever receivers do.
+Callbacks that a pass did not begin stay due for the next one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from polysync_core.values.stored import Locked
 _log = logging.getLogger("polysync.deliver")
 _THREADS, _THREADS_A_HOST = 32, 4
 _BACKLOG_A_HOST = 200
-"""So many due callbacks of one host are considered in a pass, so that a dead one hides no other."""
+"""At most this many due callbacks of one host are read in a pass, so that a dead host cannot hide the others."""
 
 
 class _Outcome(Enum):

@@ -1,8 +1,8 @@
 """Discovery: list the workspace's pipelines, read each one's configuration, bring the jobs into step.
 
 A discovery goes by pipeline id, 100 at a time: a page of the listing and the stored jobs of the same stretch of ids,
-side by side. Whatever stands in either is fetched; a stored job that the listing lacks is removed only if that fetch
-says that its pipeline does not exist. So nothing hangs on the listing being complete, or in order.
+side by side. Every pipeline in either of them is fetched. A stored job that the listing lacks is removed only if that
+fetch answers that its pipeline does not exist. So nothing hangs on the listing being complete, or in order.
 
 It may end at any point and go on later: a DiscoveryPass holds how far it has come. What is in step is not written.
 """
@@ -131,7 +131,7 @@ class _Discovery:
         except DatabricksError as error:
             if error.databricks_status != 400 or self._pass.page_token is None:
                 raise
-            _log.warning("workspace %s: the listing is read anew: %s", self._name, error.detail)
+            _log.warning("workspace %s: the listing is read from its start: %s", self._name, error.detail)
         self._pass = replace(self._pass, page_token=None)
         return fetcher.fetch_page(None)
 

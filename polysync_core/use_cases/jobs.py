@@ -129,7 +129,7 @@ def find_job(pipeline_id: str, ws: WorkspaceServices) -> JobView:
     if stored is None:
         raise JobNotFound(pipeline_id, ws.workspace.name)
     if stored.job is None:
-        raise RowUnreadable(f"The row of job {pipeline_id} cannot be read. Sync Parameters writes it anew.")
+        raise RowUnreadable(f"The row of job {pipeline_id} cannot be read. Sync Parameters writes it again.")
     return _view(stored.job, ws, ws.jobs.discoveries().last)
 
 

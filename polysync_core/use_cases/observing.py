@@ -35,9 +35,9 @@ class Observation:
 
 
 def observe_run(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Observation:
-    """The run's update; Absent.GONE when Databricks says in so many words that it does not exist.
+    """The run's update, or Absent.GONE when Databricks answers explicitly that it does not exist.
 
-    Everything else that is no answer is raised: a look that fails never changes a run. The aftermath of an unhappy end
+    Every other failure is raised: an observation that fails never changes a run. The failure context
     is read as far as it can be; what cannot be read of it delays nothing.
     """
     seen: SeenUpdate | Gone
@@ -88,13 +88,13 @@ def _fetch_reason(run: Run, client: BoundedClient) -> RunError | None:
 _LOOKS = 5
 """At a run that may go on with the retry: one for each earlier retry that no sweep has seen yet, and for lost races."""
 _NO_LIMITS = TransitionLimits(lost_after=timedelta.max, retry_grace=timedelta.max)
-"""A start gives no run up, however long it has waited: that is for the sweep."""
+"""A start never gives a run up, however long the run has waited; the sweep does that."""
 
 
 def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedClient) -> Run | None:
     """The run that has `retry` as its update or goes on with it now; None when nobody follows it.
 
-    UpdateConflict while that cannot be told: a run that was tracked for the retry then would take it from its own.
+    Raises UpdateConflict while that is unknown: a new run for the retry would take the retry from its own run.
     """
     try:
         for _ in range(_LOOKS):

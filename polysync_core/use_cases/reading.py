@@ -88,7 +88,7 @@ def view_of(run: Run, ws: WorkspaceServices, stale_since: datetime | None) -> Ru
 
 
 def _read_through(run: Run, ws: WorkspaceServices, max_age_seconds: int, limits: TransitionLimits) -> Run:
-    """Look at the run now, or wait for whoever does; as it is stored when the look does not work out."""
+    """Observe the run now, or wait for the reader that does. Returns the stored run when the observation fails."""
     run_id = str(run.run_id)
     is_own_turn = ws.refresh_turns.take_turn(run_id, max_age_seconds)
     try:

@@ -1,4 +1,4 @@
-"""Reserve a pipeline for a start, or give what its Idempotency-Key came to before."""
+"""Reserve a pipeline for a start, or find what its Idempotency-Key led to before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POLL_SECONDS = 0.5
 def reserve(
     request: StartRequest, ws: WorkspaceServices, deadline: Deadline, timeout: timedelta | None
 ) -> Locked[Reservation] | Started:
-    """The pipeline's reservation, made for `request`; or what its key came to before.
+    """The pipeline's reservation, made for `request`; or the outcome of the first request with its key.
 
     `timeout`: after which the run is to be stopped. Waits for another start of the pipeline where the request would
     rather join than fail, and for the first request with its key. Raises UpdateConflict, KeyReused, KeyInFlight,

@@ -1,4 +1,4 @@
-"""Find what became of a start that left a reservation behind: its caller died, or nobody could say."""
+"""Find the outcome of a start that left a reservation behind: its process died, or no answer was clear."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def settle(held: Locked[Reservation], ws: WorkspaceServices, client: BoundedClie
 def find_started(reservation: Reservation, ws: WorkspaceServices, client: BoundedClient) -> SeenUpdate | None:
     """Look among the pipeline's updates for the one that `reservation` started and that has no run yet.
 
-    None also when there is no such pipeline: without it nothing can show up any more.
+    Returns None also when the pipeline does not exist: no update of it can appear any more.
     """
     seen: list[SeenUpdate] = []
     page_token: str | None = None

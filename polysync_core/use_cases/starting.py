@@ -2,8 +2,8 @@
 
 reserve ── key used before ──> the same answer again
    │
- POST ── refused ──> release, tell why
-   │  ── conflict ─> release and tell (fail), or join the active update (attach)
+ POST ── refused ──> release, answer why
+   │  ── conflict ─> release and answer (fail), or join the active update (attach)
    │  ── unknown ──> look it up; found: track it; else 504 and the sweep settles it
    │
  track
@@ -118,7 +118,7 @@ class _Start:
         self._clock.sleep(pause)
 
     def _refuse(self, held: Locked[Reservation], error: PolysyncError) -> NoReturn:
-        """Nothing was started: release the pipeline and the key, then tell the caller."""
+        """Nothing was started: release the pipeline and the key, then raise the error for the caller."""
         self._runs.release(held)
         if isinstance(error, DatabricksError) and error.databricks_status in START_HINTS:
             raise error.with_hint(START_HINTS[error.databricks_status])
@@ -138,7 +138,7 @@ class _Start:
     def _look_up(self, held: Locked[Reservation], error: PolysyncError, *, believes_empty: bool) -> SeenUpdate | None:
         """Find what became of a POST without a clear answer; StartUnknown leaves it to the sweep, reservation kept.
 
-        `believes_empty`: Databricks said that it did not accept the POST, so a listing without it is the end of it.
+        `believes_empty`: Databricks did not accept the POST, so a listing without the update settles it.
         """
         for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
             self._clock.sleep(pause)
@@ -159,12 +159,12 @@ class _Start:
     # --- an active update in the way
 
     def _meet_conflict(self, held: Locked[Reservation], error: PolysyncError, *, last: bool) -> Started | None:
-        """Databricks says that an update is active. None: there is none any more, so the POST may be repeated once."""
+        """Handle a 409. Returns None when no update is active any more, so the POST may be repeated once."""
         active, trouble = self._find_active()
         if active is None and not last:
             return None
         if trouble is not None and self._request.on_conflict is OnConflict.ATTACH:
-            self._refuse(held, trouble)  # it may be joined, once Databricks tells which it is
+            self._refuse(held, trouble)  # a repeat may join the update, once Databricks shows it
         said = _said(error)
         if active is None:
             self._refuse(held, UpdateConflict(error.detail, databricks=said))
@@ -206,7 +206,7 @@ class _Start:
         return Started(run=run or tracked, attached=True)
 
     def _find_active(self) -> tuple[SeenUpdate | None, PolysyncError | None]:
-        """The pipeline's active update, with what a look of its own tells; and the trouble that kept it from us."""
+        """The pipeline's active update as its own GET shows it, and the error if Databricks could not be asked."""
         try:
             page = self._client.fetch_updates_page(self._request.pipeline_id)
             listed = start_rules.find_active(page.updates)

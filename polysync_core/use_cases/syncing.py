@@ -1,4 +1,4 @@
-"""Keep jobs in step with what was seen of their pipelines; safe beside PUTs, starts and other discoveries."""
+"""Bring jobs into line with their pipelines. Safe while PUTs, starts and other discoveries run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class JobSyncer:
     def sync(self, pipelines: Sequence[FetchedPipeline]) -> dict[str, JobDecision | JobTooLarge]:
         """What became of each job, by pipeline id. Jobs in step already cost no write.
 
-        A row that another changed meanwhile is read again and decided anew: the other's write stands.
+        A row that somebody else changed meanwhile is read and decided again, so that the other write is kept.
         """
         by_id = {pipeline.pipeline_id: pipeline for pipeline in pipelines}
         outcomes: dict[str, JobDecision | JobTooLarge] = {}

@@ -1,4 +1,4 @@
-"""The values of callbacks: who waits for a run, where, and what is owed. Frozen, keyword-only; times are aware UTC."""
+"""The values of callbacks: waiting callers, their addresses, what they are owed. Frozen; times are aware UTC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from polysync_core.values.ids import RunId
 
 
 class CallbackKind(StrEnum):
-    """Who is called back, by the field that asked for it."""
+    """The receiver of a callback, named after the field that asked for it."""
 
     DATA_FACTORY = "callBackUri"
     """Data Factory's WebHook activity."""
@@ -40,7 +40,7 @@ class CallbackAddress:
 
     @property
     def host(self) -> str:
-        """The part that is no secret: host, and port if there is one."""
+        """The part that may be shown: the host, and the port if there is one."""
         return urlsplit(self.url).netloc.lower()
 
     def leads_where(self, other: CallbackAddress) -> bool:
@@ -50,7 +50,7 @@ class CallbackAddress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiter:
-    """A caller who waits for a run. `callback_id` is the webhook-id of everything that is delivered to them."""
+    """A caller that waits for a run. `callback_id` is the webhook-id of everything that is delivered to it."""
 
     callback_id: str
     address: CallbackAddress
@@ -58,7 +58,7 @@ class Waiter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Callback:
-    """How a callback of a run stands. `last_error` says why the last try failed, without any part of an address."""
+    """The state of a run's callback. `last_error` is why the last try failed, without any part of an address."""
 
     callback_id: str
     kind: CallbackKind

@@ -1,4 +1,4 @@
-"""A deadline: one moment on one clock, handed down from whoever must answer to everything that is done for them.
+"""A deadline: one moment on one clock, passed down from a request to everything that is done for it.
 
 A deadline is measured on the clock that made it, which tests move by hand. A socket knows real seconds only: what is
 left when a call begins becomes that call's time-out.

@@ -5,11 +5,11 @@ PolysyncError
 ├── InvalidRequest         400  a field of the request; names it, what was given, what is allowed
 │   └── BodyTooLarge       413
 ├── RunNotFound            404  no such run, or nothing of ours active
-├── JobNotFound            404  no such job; tells how to import it
+├── JobNotFound            404  no such job; the detail says how to import it
 ├── ParameterReadOnly      409  a parameter that only Databricks changes
 ├── JobTooLarge            422  a pipeline's configuration that no row can hold
 ├── UpdateConflict         409  the pipeline has an active update, or a start in flight
-├── TooManyCallbacks       409  so many callers wait for the run already that no more can be called back
+├── TooManyCallbacks       409  the run already has as many callbacks as it can have
 ├── CallbacksNotOwed       409  the run is active: its callbacks are sent when it finishes
 ├── KeyReused              422  the Idempotency-Key came with another request before
 ├── KeyInFlight            503  the Idempotency-Key's first request is still being handled
@@ -35,7 +35,7 @@ PERMISSION_HINT = (
 
 
 def as_sentence(text: str) -> str:
-    """`text` with a full stop, unless it ends as a sentence does: something of ours is to be said after it."""
+    """`text` with a full stop, unless it already ends like a sentence, so that another sentence can follow."""
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
@@ -174,7 +174,7 @@ class KeyInFlight(PolysyncError):
 
 
 class StartUnknown(PolysyncError):
-    """`databricks` is what Databricks said to the start, if it said anything."""
+    """`databricks` is Databricks' answer to the start, if there was one."""
 
     code, http_status, title = "StartUnknown", 504, "It is not known yet whether the update was started"
 
@@ -189,10 +189,10 @@ class StartUnknown(PolysyncError):
 
 
 class DatabricksError(PolysyncError):
-    """An answer of Databricks that is no success.
+    """An answer of Databricks that is not a success.
 
     `databricks_status` is its HTTP status, `error_code` its code as text (None when missing), `says` its own message,
-    bounded. `does_not_exist` and `route_unknown` tell the two kinds of 404 apart. Source:
+    bounded. `does_not_exist` and `route_unknown` distinguish the two kinds of 404. Source:
     https://docs.databricks.com/api/azure/workspace/pipelines and the official SDK's error mapping.
     """
 
@@ -237,7 +237,7 @@ class DatabricksError(PolysyncError):
         return {"databricks": self.as_member()}
 
     def as_member(self) -> Mapping[str, object]:
-        """What Databricks said, as the problem's `databricks` member."""
+        """Databricks' answer, as the problem's `databricks` member."""
         return {"status": self.databricks_status, "error_code": self.error_code, "message": self.says}
 
 

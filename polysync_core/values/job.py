@@ -78,7 +78,7 @@ class Job:
 class StoredJob:
     """A job with the ETag of its row and the number of its pieces.
 
-    `job` is None when the row cannot be read: then a discovery writes it anew.
+    `job` is None when the row cannot be read; a discovery then writes it again.
     """
 
     pipeline_id: str

@@ -12,7 +12,7 @@ from polysync_core.values.ids import RunId
 
 
 class Status(StrEnum):
-    """The mission's five words for how a run stands."""
+    """The mission's five words for the status of a run."""
 
     RUNNING = "Running"
     SUCCESS = "Success"
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def current_id(self) -> RunId:
-        """The update that stands for the run now: its last attempt."""
+        """The run's current update: its last attempt."""
         return RunId(self.run_id.pipeline_id, self.attempts[-1].update_id)
 
     @property
@@ -177,8 +177,8 @@ NEVER = datetime.fromtimestamp(0, UTC)
 class ListingMemory:
     """What sweeps know about listing a workspace's pipelines.
 
-    The pipelines took `pages` pages of 100 when they were last counted (None: never). Beside a listing, each run is
-    also looked at singly once a round: `round_cursor` is the last run id of the round that began at `round_began_at`.
+    The pipelines took `pages` pages of 100 when they were last counted (None: never). While listings are used, each
+    run is still observed singly once a round. The round began at `round_began_at`; `round_cursor` is its last run id.
     """
 
     pages: int | None = None

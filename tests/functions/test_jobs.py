@@ -87,7 +87,7 @@ def test_a_put_full_refresh_is_sent_by_the_next_start_and_survives_a_sync(app: S
         ({"value": "maybe"}, "value", 'must be true or false (or the strings "true" and "false")'),
         ({"direction": "Input"}, "value", "is missing"),
         ({"value": True, "direction": "Both"}, "direction", "must be one of Input, Output, Input&Output"),
-        ({"value": True, "unit": "s"}, "unit", "is no field of a parameter; there are value, direction, workspace"),
+        ({"value": True, "unit": "s"}, "unit", "is not a field of a parameter; there are value, direction, workspace"),
     ],
 )
 def test_a_wrong_full_refresh_is_400_and_named(

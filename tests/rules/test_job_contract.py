@@ -73,7 +73,7 @@ def test_a_full_refresh_is_a_bool_with_a_direction(body: object, expected: FullR
         ({"value": "x", "direction": "y"}, [("value", FLAG), ("direction", DIRECTIONS)]),
         (
             {"value": True, "dataType": "Bool"},
-            [("dataType", "is no field of a parameter; there are value, direction, workspace")],
+            [("dataType", "is not a field of a parameter; there are value, direction, workspace")],
         ),
         ([True], [("body", "must be a JSON object, like {}")]),
         ({"value": True, "workspace": "it"}, [("workspace", "must be one of sales, hr")]),
@@ -147,7 +147,7 @@ def test_two_different_continuations_and_unknown_fields_are_refused() -> None:
     assert refusal(wrong) == [("continuation", "differs between query and body; give it once")]
     with pytest.raises(InvalidRequest) as wrong:
         decode_discover(call({"pipelines": []}), NAMES, NOW)
-    assert refusal(wrong) == [("pipelines", "is no field of a discovery; there are workspace, continuation")]
+    assert refusal(wrong) == [("pipelines", "is not a field of a discovery; there are workspace, continuation")]
 
 
 # --- documents

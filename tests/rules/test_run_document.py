@@ -58,7 +58,7 @@ def test_a_run_that_just_began_is_shown_with_nulls() -> None:
         "status": "Unknown",
         "state": None,
         "isFinished": False,
-        "message": "The update was accepted; Databricks has not told its state yet.",
+        "message": "Databricks accepted the update but has not reported its state yet.",
         "fullRefresh": None,
         "ignoredParameters": [],
         "monitorUrl": "https://adb-1.7.azuredatabricks.net/#joblist/pipelines/p1",

@@ -104,7 +104,7 @@ def test_a_state_that_nobody_knows_is_named_in_its_sentence() -> None:
 
 
 def test_a_missing_state_has_a_sentence_too() -> None:
-    assert sentence_of(None) == "The update was accepted; Databricks has not told its state yet."
+    assert sentence_of(None) == "Databricks accepted the update but has not reported its state yet."
 
 
 @pytest.mark.parametrize("table", [STATUS_OF_STATE, SENTENCES])

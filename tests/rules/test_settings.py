@@ -196,7 +196,7 @@ def test_a_schedule_is_used_as_it_is(given: str, used: str) -> None:
 def test_a_bad_schedule_falls_back_with_a_note(given: str) -> None:
     assert sweep_schedule({"POLYSYNC_SWEEP_SCHEDULE": given}) == "*/15 * * * * *"
     (note,) = read_settings(POLYSYNC_SWEEP_SCHEDULE=given).notes
-    assert note.startswith("POLYSYNC_SWEEP_SCHEDULE is no NCRONTAB schedule of six fields")
+    assert note.startswith("POLYSYNC_SWEEP_SCHEDULE is not an NCRONTAB schedule of six fields")
     assert "'*/15 * * * * *' is used instead" in note
 
 

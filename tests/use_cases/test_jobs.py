@@ -86,7 +86,7 @@ class TestSyncParameters:
         pipeline_id = workspace.add_pipeline()
         discover_all(rig)
         put_columns(rig, pipeline_id, {"accessible": "yes"})
-        with pytest.raises(RowUnreadable, match="Sync Parameters writes it anew"):
+        with pytest.raises(RowUnreadable, match="Sync Parameters writes it again"):
             document(rig, pipeline_id)
         sync(rig, pipeline_id)
         assert len(values(rig, pipeline_id)) == 5

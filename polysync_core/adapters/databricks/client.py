@@ -1,6 +1,6 @@
 """Databricks over requests: one connection pool a process, a time-out on every call, no decision about runs.
 
-A `Conversation` is one use case's talk with one workspace: it ends by a deadline and counts its calls.
+A `BoundedClient` makes one use case's calls to one workspace: it ends by a deadline and counts its calls.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class BoundedClient:
         return bytes(body)
 
     def _resource_headers(self) -> dict[str, str]:
-        """For a principal that is no user of the workspace: sent only where `resourceId` is configured."""
+        """For a principal that has not been added to the workspace: sent only where `resourceId` is configured."""
         resource_id = self._databricks.workspace.resource_id
         if resource_id is None:
             return {}
@@ -207,7 +207,7 @@ class _Identity(AuthBase):
 
 
 def _unreachable(wrong: Exception) -> DatabricksUnreachable:
-    """Tell a connection that never came about from a request that may have been executed. Names no address."""
+    """Distinguish a connection that was never made from a request that may have been executed. Shows no address."""
     reason = _innermost(wrong)
     if isinstance(getattr(reason, "args", [None])[0], ssl.SSLCertVerificationError):
         return DatabricksUnreachable("The workspace's certificate is not valid.", was_sent=False)

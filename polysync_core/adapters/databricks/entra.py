@@ -21,7 +21,7 @@ DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 """Azure Databricks' own application, https://learn.microsoft.com/azure/databricks/dev-tools/auth/"""
 MANAGEMENT_SCOPE = "https://management.core.windows.net/.default"
 _BELIEVED_WHEN_FORBIDDEN_SECONDS, _BELIEVED_WHEN_EXPIRED_SECONDS = 60.0, 5.0
-"""A token that a renewal brought so lately is believed: the refusal is not its fault."""
+"""A token that was renewed within this time is believed, so the refusal has another cause."""
 
 
 def build_credential(environ: Mapping[str, str], client_id: str | None = None) -> TokenCredential:
@@ -80,7 +80,7 @@ class EntraTokens:
             return self._credential
 
     def token(self, scope: str = DATABRICKS_SCOPE) -> str:
-        """A token for `scope`. Raises TokenUnavailable with the remedy when Entra ID gives none."""
+        """A token for `scope`. Raises TokenUnavailable with the remedy when Entra ID issues none."""
         from azure.core.exceptions import AzureError
 
         try:
@@ -96,7 +96,7 @@ class EntraTokens:
         """A new token in place of `refused`, or None when a new one would be no better.
 
         `expired`: the refusal was of the token, not of a permission. `worked_before`: the workspace took it before. A
-        token that is itself a renewal of the last minute (when it is said to be expired, of the last seconds) is
+        token that is itself a renewal of the last minute (of the last seconds, when the refusal calls it expired) is
         believed, and the permission is at fault: else each forbidden pipeline, and each call of a sweep by an unknown
         principal, cost a token. One that is refused after it had worked has been revoked.
         """

@@ -37,7 +37,7 @@ def response_deadline(seconds: float) -> Iterator[None]:
 
 
 def new_session() -> requests.Session:
-    """Tries every call once: whoever asks knows when to ask again. Safe to use from all threads."""
+    """Tries every call once: the caller knows when to ask again. Safe to use from all threads."""
     adapter = HTTPAdapter(pool_connections=16, pool_maxsize=POOL_SIZE, max_retries=Retry(total=0, redirect=0))
     adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     session = requests.Session()

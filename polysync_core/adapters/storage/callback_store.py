@@ -1,7 +1,7 @@
-"""Callbacks in the table PolysyncRuns: who waits for a run (`waiter` rows), what is owed and when (`callback` rows).
+"""Callbacks in the table PolysyncRuns: waiting callers (`waiter` rows), and what is owed and when (`callback` rows).
 
-How each callback stands is a column of the run itself. So every change of it is made under the run's lock, and a
-caller who joins a run while it finishes is either among its waiters or finds it finished, never between.
+The state of each callback is a column of the run itself, so every change of it is made under the run's lock. A
+caller that joins a run while it finishes is either among its waiters or finds it finished.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class CallbackStore:
         self._rows = rows
         self._new_id = new_id
 
-    # --- who waits
+    # --- waiting callers
 
     def find_waiter(self, run_id: RunId, callback_id: str) -> Waiter | None:
         row = self._partition.get(row_keys.waiter(run_id, callback_id))
@@ -45,7 +45,7 @@ class CallbackStore:
     def join(
         self, run_id: RunId, waiter: Waiter, now: datetime, extra_operations: Sequence[Operation] = ()
     ) -> Run | None:
-        """Let a caller wait for a run; one who waits already is called at the new address instead.
+        """Let a caller wait for a run. A caller that already waits is called at the new address instead.
 
         A finished run owes the callback at once, also when it was delivered to another address before; the same address
         as before changes nothing. `extra_operations` go into the same batch. None: no such run. Raises
@@ -86,7 +86,7 @@ class CallbackStore:
         return self._change(run_id, change)
 
     def _change(self, run_id: RunId, change: Callable[[Run], tuple[Run, list[Operation]]]) -> Run | None:
-        """Change the run, and the rows beside it, under its lock. Raises TooBusy."""
+        """Change the run and the rows that belong to it, under its lock. Raises TooBusy."""
 
         def attempt() -> Run | None:
             locked = self._rows.find_locked(run_id)
@@ -134,7 +134,7 @@ class CallbackStore:
     def save_try(self, locked: Locked[OwedCallback], decide: Callable[[Callback], Callback]) -> Callback | None:
         """Save the result of a try: `decide` takes the callback as it is stored and returns it as it is from now on.
 
-        None when the callback was ended, moved or owed anew meanwhile, or its run is gone: then nothing was written.
+        None when the callback was ended, moved or owed again meanwhile, or its run is gone: then nothing was written.
         Raises TooBusy.
         """
         owed = locked.value

@@ -99,7 +99,7 @@ class JobStore:
     # --- writing
 
     def save(self, writes: Sequence[JobWrite]) -> list[JobWrite]:
-        """Bring rows into step, in batches. Gives those whose rows were not as expected: nothing was written of them.
+        """Bring rows into step, in batches. Returns those whose rows were not as expected; these were not written.
 
         A row is written by merge, under its ETag: a PUT that came in between is not undone, but noticed.
         """

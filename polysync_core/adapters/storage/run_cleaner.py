@@ -35,7 +35,7 @@ class RunCleaner:
         self._partition = partition
 
     def delete_runs_before(self, cutoff: datetime, *, deadline: Deadline) -> int:
-        """Delete up to 50 runs that finished before `cutoff` and owe no callback. Gives how many were.
+        """Delete up to 50 runs that finished before `cutoff` and owe no callback. Returns how many.
 
         A run may last longer than it is kept, so its end counts; by its beginning it is only found. One whose rows
         cannot be deleted is logged and left, and holds up no other.
@@ -96,7 +96,7 @@ class RunCleaner:
     def delete_keys_before(self, cutoff: datetime, after: str, *, deadline: Deadline) -> str:
         """Look at 200 used keys after the row key `after`; delete those used before `cutoff` whose run is gone.
 
-        Gives the row key to go on after: "" once all were looked at. A key that cannot be read goes by its last
+        Returns the row key to continue after: "" once all keys were checked. A key that cannot be read goes by its last
         writing; one whose start has no outcome stays for as long as that start's reservation.
         """
         rows = list(islice(self._partition.scan(row_keys.START, after=after, page_size=MOST_KEYS), MOST_KEYS))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 POOL_SIZE = 64
 _RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
 _TROUBLE = (AzureError, DeserializationError, RequestException, HTTPException)
-"""What the library raises: its own errors, but for an answer that breaks off or is none, which come as they are."""
+"""What azure-data-tables raises: its own errors, and the transport's errors for truncated or malformed responses."""
 _deadline: ContextVar[Deadline | None] = ContextVar("storage_deadline", default=None)
 
 

@@ -5,7 +5,7 @@ address -> Target        taken apart once; what is checked here is what is conne
 IP address -> yes or no  where a name may lead: only to plainly public addresses
 
 Source of the reserved networks: https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 sibling.
-Python's `ipaddress.is_global` lets some of them pass (facts/callers.md).
+Python's `ipaddress.is_global` lets some of them pass.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def parse_hosts(text: str) -> tuple[HostRule, ...]:
 
 
 def _parse_host_rule(entry: str, name: str) -> HostRule:
-    """`name` stands for the entry in errors: somebody may have put a whole callback address there, a credential."""
+    """Errors show `name` instead of the entry: the entry may be a whole callback address, which is a credential."""
     any_below = entry.startswith("*.")
     try:
         parts = urlsplit(f"//{entry.removeprefix('*.')}")
@@ -126,7 +126,7 @@ def _parse_host_rule(entry: str, name: str) -> HostRule:
     except ValueError:
         host, port = None, None
     if host is None or parts.path or parts.query or parts.fragment:
-        raise ValueError(f"{name} is no host; list hosts like hooks.example.com, *.example.com or 10.0.0.4:8443")
+        raise ValueError(f"{name} is not a host; list hosts like hooks.example.com, *.example.com or 10.0.0.4:8443")
     if any_below and (_ip_of(host) is not None or _is_open_to_all(host)):
         raise ValueError(f"{name} is open to everyone; list the hosts themselves")
     return HostRule(host=host, port=_HTTPS_PORT if port is None else port, any_below=any_below)
@@ -204,7 +204,7 @@ def is_allowed_address(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _host_of(netloc: str, hostname: str | None) -> str | None:
-    """The host in its one usual form; None when it is no plain name or address."""
+    """The host in its one usual form; None when it is not a plain name or address."""
     if not hostname or "@" in netloc:
         return None
     if "[" in netloc or ":" in hostname:

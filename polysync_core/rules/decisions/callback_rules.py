@@ -19,12 +19,12 @@ from polysync_core.values.run import Run
 
 _T = TypeVar("_T")
 MAX_CALLBACKS = 20
-"""A run, so that the batch that finishes it stays under 100 rows."""
+"""At most this many callbacks per run: the batch that finishes a run must stay under Table Storage's 100 operations."""
 TRIED_FOR = timedelta(hours=24)
-"""From the first try."""
+"""A callback is tried for this long, counted from its first try."""
 """A try takes no longer; Standard Webhooks suggests 15 to 30 s."""
 CLAIMED_FOR = timedelta(seconds=60)
-"""For so long nobody else sends a callback that somebody began to send."""
+"""How long a claim on a callback lasts; after that another instance may send it."""
 _CLOSE_TRIES_FOR = timedelta(minutes=10)
 """The default time-out of Data Factory's WebHook activity."""
 _CLOSE_TRIES_EVERY = timedelta(seconds=14)
@@ -56,7 +56,7 @@ class TryResult:
         return self.status is not None and 200 <= self.status < 300
 
     def ends(self, kind: CallbackKind) -> bool:
-        """Whether the receiver said that it wants no more: 410, or any 4xx of Data Factory's one-time address.
+        """Whether the answer ends the deliveries: 410, or any 4xx of Data Factory's one-time address.
 
         But for those that ask for a repeat.
         """
@@ -102,7 +102,7 @@ def put_callback(run: Run, callback: Callback) -> Run:
 
 
 def owe_waiting(run: Run) -> Run:
-    """A run that has just finished: whoever waited is owed a callback, due at once."""
+    """A run that has just finished: every waiting caller is owed a callback, due at once."""
     due_at = run.finished_at or run.updated_at
     waiting = CallbackState.WAITING
     return replace(
@@ -141,7 +141,7 @@ def claim(owed: OwedCallback, now: datetime) -> OwedCallback:
 
 
 def decide_after_try(callback: Callback, owed: OwedCallback, result: TryResult, now: datetime) -> Callback:
-    """How a callback stands after the try that `owed` counts."""
+    """The callback after the try that `owed` counts."""
     tried = replace(callback, tries=callback.tries + 1, next_attempt_at=None)
     if result.is_delivered:
         return replace(tried, state=CallbackState.DELIVERED, last_error=None)

@@ -23,7 +23,7 @@ Seen = PipelineSpec | Absent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipelineSeen:
-    """A pipeline that was looked at, beside what the listing calls it and the job that is stored for it (or None)."""
+    """An observed pipeline, with the listing's name for it and the stored job (or None)."""
 
     pipeline_id: str
     seen: Seen
@@ -45,7 +45,7 @@ def decide_job(
 ) -> JobDecision:
     """Bring a job into step. Only Absent.GONE removes one; Absent.FORBIDDEN keeps all but marks it.
 
-    The user's full_refresh is carried along untouched. That a job was looked at is no reason to write, unless `touch`.
+    The user's full_refresh is carried along untouched. An unchanged job is not written, unless `always_write`.
     """
     before = pipeline.stored
     if pipeline.seen is Absent.GONE:
@@ -80,7 +80,7 @@ def _is_in_step(one: Job, other: Job) -> bool:
 def tally(before: Job | None, after: Job | None) -> tuple[Tally, tuple[Change, ...]]:
     """Count and name the differences of one job. A job counts as changed when anything in it differs.
 
-    The user's full_refresh is no part of it: a discovery never touches it.
+    The user's full_refresh is not part of it: a discovery never changes it.
     """
     job = after or before
     if job is None:
@@ -113,8 +113,8 @@ def _own_changes(before: Job | None, after: Job | None) -> list[Change]:
             changes.append(_change(after.pipeline_id, None, ChangeKind.CHANGED, before.name, after.name))
         if before.accessible != after.accessible:
             words = {True: "accessible", False: "not accessible"}
-            said = (words[before.accessible], words[after.accessible])
-            changes.append(_change(after.pipeline_id, None, ChangeKind.CHANGED, *said))
+            states = (words[before.accessible], words[after.accessible])
+            changes.append(_change(after.pipeline_id, None, ChangeKind.CHANGED, *states))
     return changes
 
 

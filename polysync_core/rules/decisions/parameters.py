@@ -29,7 +29,7 @@ _EXACT_INT = 2**53
 def parse_patterns(text: str) -> tuple[str, ...]:
     """The patterns of a comma-separated list. ValueError says in one phrase what is malformed.
 
-    A pattern is matched against the whole name, upper and lower case apart: `*` stands for any text, `?` for one
+    A pattern is matched against the whole name, upper and lower case apart: `*` matches any text, `?` for one
     character, `[ab]` for one of some (and so `[*]` for a star itself). So `spark.*` matches spark.executor.cores, but
     neither spark nor Spark.x.
     """
@@ -47,12 +47,12 @@ def parse_patterns(text: str) -> tuple[str, ...]:
 
 
 def _without_sets(pattern: str) -> str:
-    """A ']' right after the '[' (or '[!') stands for itself, as in fnmatch."""
+    """A ']' right after the '[' (or '[!') matches itself, as in fnmatch."""
     return re.sub(r"\[!?+\]?+[^\]]*\]", "", pattern)
 
 
 def import_parameters(spec: Mapping[str, object], patterns: Sequence[str]) -> dict[str, Value]:
-    """The parameters of a pipeline, in order of name. Lists, objects and nulls at the top of `spec` are no parameters.
+    """The parameters of a pipeline, in order of name. Lists, objects and nulls at the top of `spec` are not parameters.
 
     A top-level field goes before a configuration entry of the same name, since it is the one that acts.
     """

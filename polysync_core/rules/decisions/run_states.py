@@ -60,7 +60,7 @@ def is_final(state: str | None) -> bool:
 def sentence_of(state: str | None) -> str:
     """One plain sentence on what Databricks is doing in `state`."""
     if state is None:
-        return "The update was accepted; Databricks has not told its state yet."
+        return "Databricks accepted the update but has not reported its state yet."
     return SENTENCES.get(
         state, f"Databricks reports the state {state}, which Polysync does not know; it keeps watching."
     )

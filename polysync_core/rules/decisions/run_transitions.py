@@ -1,6 +1,6 @@
 """What follows for a run from one look at it: the only place where a run's story goes on. Pure: all times come in.
 
-run + what was seen + now -> Decision: the run as it stands now, what to write, whether to ask for a stop
+run + what was seen + now -> Decision: the run as it is now, whether to write it, whether to ask for a stop
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.run import Attempt, Run, RunError
 
 MOST_ATTEMPTS = 50
-"""So many are kept of a run: its first and its latest. A column of Table Storage holds no more than 32K characters."""
+"""At most this many attempts are kept of a run, the first and the latest: a column holds 32K characters."""
 TIMED_OUT = "RunTimedOut"
 LOST = "RunLost"
 
@@ -30,7 +30,7 @@ class TransitionLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailureContext:
-    """What was found out beside the end of an update that may be retried, each once, as far as it could be read.
+    """What was read besides the end of an update that may be retried, as far as it could be read.
 
     `reason`: its innermost error. `updates`: the pipeline's latest, newest first; None when they could not be listed as
     far back as this one.
@@ -44,7 +44,7 @@ class FailureContext:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """`run` as it stands now; `write` when that differs enough to be stored; `stop` when a stop is to be asked for."""
+    """`run` as it is now. `write`: it differs enough to be stored. `stop`: Databricks is to be asked for a stop."""
 
     run: Run
     write: bool
@@ -115,7 +115,7 @@ def _written(run: Run, now: datetime) -> Run:
 
 
 def _with_timeout(run: Run, now: datetime) -> Run:
-    """Past its time a run is to be stopped, once; a stop that somebody asked for before stays theirs."""
+    """Request a stop once the run is past its time-out. An earlier request by a caller is kept as it is."""
     if run.timeout_at is None or now < run.timeout_at or run.cancel_requested_at is not None:
         return run
     limit = run.timeout_at.strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -162,7 +162,7 @@ def _is_waited_enough(
 
 
 def _followed(run: Run, retry: SeenUpdate, now: datetime) -> Run:
-    """The run goes on with Databricks' retry as its next attempt. That it timed out stays said."""
+    """Continue the run with Databricks' retry as its next attempt; a time-out error is kept."""
     attempt = Attempt(update_id=retry.update_id, state=retry.state, cause=retry.cause, created_at=retry.created_at)
     first, *later = run.attempts
     attempts = (first, *later[-(MOST_ATTEMPTS - 2) :], attempt)

@@ -25,7 +25,7 @@ LOOK_UP_PAUSES_SECONDS = (0.0, 1.0, 3.0)
 class NextStep(Enum):
     """What follows a POST that brought no update id."""
 
-    REFUSE = auto()  # definitely not started: release everything, tell the caller
+    REFUSE = auto()  # definitely not started: release everything, answer the caller
     REPEAT = auto()  # Databricks says that it did not accept it (a 503 is looked up before)
     CONFLICT = auto()  # the pipeline has an active update
     LOOK_UP = auto()  # nobody knows

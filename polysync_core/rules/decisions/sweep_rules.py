@@ -67,7 +67,7 @@ def plan_looks(
 ) -> LookPlan:
     """Sort the active runs into those that `listing` settles and those that need a look of their own.
 
-    Singly: those that look finished, are missing in the listing, or have a newer update beside them; and, in rounds of
+    Singly: those that look finished, are missing in the listing, or have a newer update; and, in rounds of
     10 minutes, every other. Without a listing all of them.
     """
     not_seen: Mapping[str, datetime] = {} if last is None else last.not_seen
@@ -105,7 +105,7 @@ def _is_newer(other: SeenUpdate, than: SeenUpdate) -> bool:
 def _continue_round(
     listed: Sequence[str], active: int, last: LastSweep | None, now: datetime
 ) -> tuple[ListingMemory, Sequence[str]]:
-    """The round as it stands after this sweep, and the runs whose turn it is, in order of run id."""
+    """The round after this sweep, and the runs whose turn it is, in order of run id."""
     memory = ListingMemory() if last is None else last.listing
     began_at, cursor = memory.round_began_at or now, memory.round_cursor
     if cursor == _AFTER_ALL_IDS and now - began_at >= ROUND:
@@ -130,7 +130,7 @@ def seen_at(run: Run, last: LastSweep | None) -> datetime:
 
 
 def note_not_seen(run_ids: Iterable[str], last: LastSweep | None) -> Mapping[str, datetime]:
-    """For the runs that a sweep did not see: which sweep saw each last, as far as `last`, the one before, tells.
+    """For each run that a sweep did not see, the last sweep that saw it, as far as the previous sweep `last` knows.
 
     A run that is new since then was seen by none; its own time, which is later, counts for it.
     """

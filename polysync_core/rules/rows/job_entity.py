@@ -91,7 +91,7 @@ def decode_full_refresh(columns: Mapping[str, object]) -> FullRefresh | None:
 
 
 def decode_defaults(columns: Mapping[str, object]) -> JobDefaults:
-    """What a start needs, whatever is wrong with the other columns. RowUnreadable when the user's own are spoilt."""
+    """What a start needs, even when other columns cannot be read. Raises RowUnreadable for the user's own columns."""
     name = columns.get("name")
     return JobDefaults(name=name if isinstance(name, str) else None, full_refresh=decode_full_refresh(columns))
 

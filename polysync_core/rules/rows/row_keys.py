@@ -50,7 +50,7 @@ def id_of_recent(key: str) -> str:
 
 
 def recent_before(instant: datetime) -> str:
-    """A key after which stand the runs that were accepted before `instant`."""
+    """The key after which the runs follow that were accepted before `instant`."""
     return f"{_recent_at(instant)}|~"
 
 

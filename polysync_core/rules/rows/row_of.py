@@ -1,4 +1,4 @@
-"""A kind of row: one list of fields says how a value stands in columns, for both directions.
+"""A kind of row: one list of fields describes how a value is stored in columns, for both directions.
 
 Names and codecs follow from the dataclass: `accepted_at: datetime` is the column acceptedAt. A reader ignores columns
 that it does not know, and a missing column is the field's default. Anything else raises RowUnreadable.
@@ -31,7 +31,7 @@ _D = TypeVar("_D", bound="DataclassInstance")
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How one value stands in one column. `decode` raises ValueError, TypeError or KeyError for what it cannot read."""
+    """How one value is stored in one column. `decode` raises ValueError, TypeError or KeyError for bad content."""
 
     encode: Callable[[Any], object]
     decode: Callable[[Any], Any]

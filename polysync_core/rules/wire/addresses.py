@@ -12,7 +12,7 @@ from polysync_core.values.ids import RunId
 
 PREFIX = "/api"
 POLL_AFTER_SECONDS = 15
-"""What Retry-After tells a waiting caller: one sweep."""
+"""The Retry-After of a waiting caller, in seconds: one sweep."""
 
 
 @dataclass(frozen=True, slots=True)

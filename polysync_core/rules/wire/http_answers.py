@@ -1,4 +1,4 @@
-"""What is answered: JSON, an error as a problem, the health. Pure: no web framework in here."""
+"""What the app answers: JSON documents, errors as problems, the health. Pure: no web framework here."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ProblemMembers(TypedDict):
 
 
 class ProblemDocument(ProblemMembers, total=False):
-    """Problem details (RFC 9457), with Azure's `error` beside them. `code` says for programs what happened."""
+    """Problem details (RFC 9457), with Azure's `error` added. `code` is for programs."""
 
     errors: Annotated[list[FieldErrorDocument], Field(description="Each wrong field of a request that is not valid.")]
     active: ActiveUpdateDocument | None
@@ -101,7 +101,7 @@ class Reply:
 
 
 def problem(error: PolysyncError, instance: str) -> Reply:
-    """RFC 9457 problem details, with Azure's `error` beside them so that Azure's clients show the message."""
+    """RFC 9457 problem details, with Azure's `error` added, so that Azure's clients show the message."""
     headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
     return Reply(
         status=error.http_status,
@@ -123,9 +123,9 @@ def encode_health(checks: Sequence[Check]) -> Reply:
 
 
 def internal_error(reference: str, instance: str) -> Reply:
-    """The answer to what is a bug of ours: nothing but where the log tells more."""
-    told = f"This is a fault of the app; its log holds the details under the reference {reference}."
-    members = problem_members("InternalError", "Something went wrong", 500, told, instance)
+    """The answer to a bug of the app: only the reference under which the log holds the details."""
+    detail = f"This is a fault of the app; its log holds the details under the reference {reference}."
+    members = problem_members("InternalError", "Something went wrong", 500, detail, instance)
     return Reply(status=500, body={**members, "reference": reference}, content_type="application/problem+json")
 
 

@@ -121,7 +121,7 @@ def decode_workspace(
 
 def _check_query(call: Call, names: tuple[str, ...]) -> None:
     for unknown in sorted(call.query.keys() - {*names, *_HOSTS_OWN}):
-        known = f"is no query parameter of this route; there are {', '.join(names)}{_nearest(unknown, names)}"
+        known = f"is not a query parameter of this route; there are {', '.join(names)}{_nearest(unknown, names)}"
         refuse(unknown[:_MAX_SHOWN], known)
 
 
@@ -143,7 +143,7 @@ class WorkspaceBody(BaseModel):
 def decode_workspace_only(call: Call, workspaces: tuple[str, ...]) -> str | None:
     """The workspace that the query or the body of a route without another body names, or None.
 
-    Whatever else stands in the body is let through: callers like Logic Apps send one to every route.
+    Other fields of the body are allowed: callers like Logic Apps send a body to every route.
     """
     return decode_workspace(call, workspaces, decode_body(call, WorkspaceBody, "this call").workspace)
 
@@ -208,7 +208,7 @@ def _field_problem(error: Any, model: type[BaseModel], of: str) -> FieldProblem:
         return FieldProblem(field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters")
     if error["type"] == "extra_forbidden":
         near = _nearest(str(error["loc"][-1]), model.model_fields)
-        allowed = f"is no field of {of}; there are {', '.join(model.model_fields)}{near}"
+        allowed = f"is not a field of {of}; there are {', '.join(model.model_fields)}{near}"
     else:
         allowed = _ALLOWED.get(error["type"]) or error["msg"]
     may_be_credential = "callback" in location.lower()

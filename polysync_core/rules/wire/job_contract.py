@@ -30,7 +30,7 @@ def _need_flag(value: object) -> object:
 
 
 class DiscoverBody(BaseModel):
-    """The body of a discovery. Everything is optional, and may stand in the query instead."""
+    """The body of a discovery. Everything is optional, and may be in the query instead."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

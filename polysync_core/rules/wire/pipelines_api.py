@@ -94,7 +94,7 @@ def list_pipelines(page_token: str | None = None, page_size: int = PAGE_SIZE) ->
 
 
 def get_pipeline(pipeline_id: str) -> ApiRequest:
-    """The one call that tells a pipeline's `spec`."""
+    """The only call that returns a pipeline's `spec`."""
     return ApiRequest(method="GET", route="/pipelines/{pipeline_id}", path=f"{API}/pipelines/{pipeline_id}")
 
 
@@ -150,7 +150,7 @@ def decode_answer(request: ApiRequest, status: int, headers: Mapping[str, str], 
         raise _decode_error(status, headers, body, payload)
     if payload is None:
         raise DatabricksError(
-            f"Databricks answered {status} with something that is no JSON object.", databricks_status=status
+            f"Databricks answered {status} with something that is not a JSON object.", databricks_status=status
         )
     return payload
 
@@ -216,7 +216,7 @@ def decode_pipeline(payload: JsonObject) -> PipelineSpec:
 
 
 def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
-    """Read a page of events; what is no error, or no event, is left out."""
+    """Read a page of events; entries that are not events with an error are left out."""
     events = []
     for entry in _objects(payload.get("events")):
         error, origin = entry.get("error"), entry.get("origin")

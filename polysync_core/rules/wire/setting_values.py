@@ -30,7 +30,7 @@ def parse_whole_number(given: str, least: int, most: int) -> int:
 def parse_address(given: str, *, with_path: bool = False) -> str:
     """Scheme, host and port, without a slash at the end; plain http only to loopback. https is added when left out.
 
-    `with_path` lets a path stand: the storage emulator's endpoint ends in its account's name.
+    `with_path` allows a path: the storage emulator's endpoint ends in its account's name.
     """
     if "://" not in given:
         given = f"https://{given}"

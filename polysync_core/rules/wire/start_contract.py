@@ -69,7 +69,7 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
 
 
 def _ignored_parameters(ignored: JsonObject) -> tuple[str, ...]:
-    """The names beside full_refresh: kept with the run, so together they have to fit into one column of a table."""
+    """The names of ignored parameters. They are kept with the run, so together they must fit into one column."""
     names = tuple(ignored)
     if len(json.dumps(names, ensure_ascii=False).encode("utf-16-le")) > 2 * _MAX_IGNORED:
         refuse("parameters", f"names must be at most {_MAX_IGNORED} characters together")
@@ -90,7 +90,7 @@ def _full_refresh(body: StartBody) -> bool | None:
 
 
 def _callback(call: Call, body: StartBody) -> CallbackAddress | None:
-    """Where the caller wants to be called back, unchecked. Not both fields: who would be called then?"""
+    """Where the caller wants to be called back, unchecked. Both fields together are refused."""
     given = {CallbackKind.DATA_FACTORY: body.callBackUri, CallbackKind.WEBHOOK: body.callbackUrl}
     asked = [(kind, url) for kind, url in given.items() if url is not None]
     if len(asked) > 1:
@@ -102,9 +102,9 @@ def _callback(call: Call, body: StartBody) -> CallbackAddress | None:
 def _fingerprint(request: StartRequest, ignored: JsonObject) -> str:
     """What makes two requests with one key the same: all but the key itself and callback addresses.
 
-    Of the parameters that are never sent the values count too: whoever changed one means another request.
+    The values of ignored parameters count too: a request with another value is another request.
     """
-    said = [
+    parts = [
         request.workspace,
         request.pipeline_id,
         request.full_refresh,
@@ -113,4 +113,4 @@ def _fingerprint(request: StartRequest, ignored: JsonObject) -> str:
         request.timeout_minutes,
         request.follow_retries,
     ]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

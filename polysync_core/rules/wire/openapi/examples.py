@@ -129,7 +129,7 @@ REPORT = encode_report(
 )
 _CHECKS = (
     *(("settings", "valid"), ("storage", "answers")),
-    *(("token", "Entra ID gives one"), ("workspace default", "answers")),
+    *(("token", "Entra ID issues one"), ("workspace default", "answers")),
 )
 _HEALTHY = [{"name": name, "ok": True, "message": message} for name, message in _CHECKS]
 HEALTHY = {"status": "ok", "checks": _HEALTHY}
@@ -176,7 +176,7 @@ SETTINGS = SettingsError(["DATABRICKS_HOST: is missing."])
 UNSET = {"status": "failing", "checks": [{"name": "settings", "ok": False, "message": SETTINGS.detail}]}
 TOO_BUSY = TooBusy(f"Run {RUN_ID} changes all the time, so it was not cancelled; repeat the request.")
 STORAGE = StorageUnavailable("Table Storage did not answer in time.")
-ROW_UNREADABLE = RowUnreadable(f"The row of job {RUN_ID.pipeline_id} cannot be read. Sync Parameters writes it anew.")
+ROW_UNREADABLE = RowUnreadable(f"The row of job {RUN_ID.pipeline_id} cannot be read. Sync Parameters writes it again.")
 START_UNREADABLE = RowUnreadable(
     f"Pipeline {RUN_ID.pipeline_id} cannot be started: the stored row of an earlier start cannot be read. An operator "
     "has to correct or delete that row; the app's log names it."

@@ -13,7 +13,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """An answer that is no problem. `model` None: any JSON object.
+    """An answer that is not a problem. `model` None: any JSON object.
 
     `headers` are always sent, `may_headers` at times.
     """
@@ -37,7 +37,7 @@ class Body:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
-    """One function. `parameters` are names of components; `errors` examples of what it raises, beside settings.
+    """One function. `parameters` are names of components; `errors` are examples of what it raises.
 
     `tells_settings`: one of its `answers` says which settings are wrong, in place of that problem.
     """

@@ -84,7 +84,7 @@ RUN_ROUTES = (
         method="GET",
         path="runs/{run_id}",
         tag="runs",
-        summary="See how a run stands",
+        summary="Read a run",
         description="200 as long as the run is known, however it ended.",
         parameters=("run_id", "workspace"),
         answers=(ok("The run.", RunDocument, running=examples.RUNNING, succeeded=examples.SUCCEEDED),),
@@ -96,7 +96,7 @@ RUN_ROUTES = (
         path="runs/{run_id}/result",
         tag="runs",
         summary="Wait for the end of a run",
-        description="The `Location` of a start. The token in it is the access; no key is needed.",
+        description="The `Location` of a start. The token in the address grants access; no key is needed.",
         parameters=("run_id", "token", "workspace"),
         answers=(
             ok("The update completed.", RunDocument, succeeded=examples.SUCCEEDED),

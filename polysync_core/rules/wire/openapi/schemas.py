@@ -23,8 +23,8 @@ _MEANINGS = {
     "StartBody": {
         "full_refresh": "Reprocess all data. Left out: what the job's stored parameter says, else false.",
         "pipeline_id": "The same as in the path.",
-        "parameters": "full_refresh in it counts as if it stood beside it. The others come back in ignoredParameters; "
-        "none of them is sent, and a repeat with the same Idempotency-Key has to give them the same values.",
+        "parameters": "full_refresh in it counts like the field full_refresh. All others come back in "
+        "ignoredParameters and are never sent. A repeat with the same Idempotency-Key has to send the same values.",
         "callBackUri": "Where Data Factory's WebHook activity is called back. Not together with callbackUrl.",
         "callbackUrl": "Where the run document is posted once the run has finished, with the headers webhook-id (the "
         "same on each repeat), webhook-timestamp and, if the app has a secret, webhook-signature (Standard Webhooks). "
