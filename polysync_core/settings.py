@@ -73,12 +73,14 @@ _T = TypeVar("_T")
 class Settings:
     """All settings, valid. `parameters` are the patterns of names to import (rules/parameters says how they match).
 
-    `notes` are faults that a safe default covers; health shows them.
+    `public_url` is where callers reach the app, with a path where one takes the place of /api; `app_url` is the name
+    that the platform gave the app. `notes` are faults that a safe default covers; health shows them.
     """
 
     workspaces: tuple[Workspace, ...]
     tables: TablesAddress
     public_url: str | None
+    app_url: str | None
     status_max_age_seconds: int
     lost_after_minutes: int
     start_settle_seconds: int
@@ -172,7 +174,8 @@ class _Reader:
         settings = Settings(
             workspaces=workspaces,
             tables=tables or TablesAddress(),
-            public_url=self._public_url() or self._app_url(),
+            public_url=self._public_url(),
+            app_url=self._app_url(),
             status_max_age_seconds=self._number("POLYSYNC_STATUS_MAX_AGE_SECONDS", 30, least=1, most=3600),
             lost_after_minutes=self._number("POLYSYNC_LOST_AFTER_MINUTES", 60, least=1, most=43200),
             start_settle_seconds=self._number("POLYSYNC_START_SETTLE_SECONDS", 120, least=0, most=3600),
@@ -229,7 +232,7 @@ class _Reader:
 
     def _public_url(self) -> str | None:
         given = self._text("POLYSYNC_PUBLIC_URL")
-        return self._read("POLYSYNC_PUBLIC_URL", lambda: parse_address(given)) if given else None
+        return self._read("POLYSYNC_PUBLIC_URL", lambda: parse_address(given, with_path=True)) if given else None
 
     def _app_url(self) -> str | None:
         host = self._text("WEBSITE_HOSTNAME")

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from polysync_core.rules.rows.row_keys import RECENT
 from polysync_core.rules.wire.addresses import Addresses
+from polysync_core.rules.wire.setting_values import is_loopback
 from polysync_core.rules.wire.strict_json import decode_json
 from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, RunNotFound
 from polysync_core.values.ids import RunId, is_id
@@ -54,15 +55,23 @@ class Call:
         found = _PATH.match(self.url)
         return "" if found is None else found[1]
 
-    def addresses(self, public_url: str | None) -> Addresses:
-        """Built from the configured public address; only without one from the request's own host, which may be none."""
+    def addresses(self, public_url: str | None, app_url: str | None) -> Addresses:
+        """Under the configured public address, else the host that the request came to, else the platform's name.
+
+        The platform's name is the last: a slot keeps its own when it is swapped into production. In Azure, where there
+        is such a name, TLS ends before the app, and the request's own scheme may be http.
+        """
         if public_url is not None:
             return Addresses(public_url)
         try:
             parts = urlsplit(self.url)
+            host = parts.hostname
         except ValueError:
-            refuse("Host", "must be a host's name or address")
-        return Addresses(f"{parts.scheme}://{parts.netloc}")
+            host = None
+        if not host:
+            return Addresses(app_url or refuse("Host", "must be a host's name or address"))
+        is_behind_tls = app_url is not None and app_url.startswith("https:") and not is_loopback(host)
+        return Addresses(f"{'https' if is_behind_tls else parts.scheme}://{parts.netloc}")
 
 
 def read_flag(value: object) -> object:
