@@ -33,6 +33,7 @@ NO_SUCH_ROUTE = "ENDPOINT_NOT_FOUND"
 """The error_code of a 404 that is about the route, not about what it names."""
 _MAX_STATE = 64
 _MAX_SAID = 1000
+_MAX_EXCEPTION = 16_000
 _YEARS = range(1601, 9999)
 """Table Storage holds no time before 1601; in 9999 none can be added to."""
 START_HINTS = {
@@ -222,7 +223,7 @@ def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
         error, origin = entry.get("error"), entry.get("origin")
         if isinstance(error, dict):
             failures = tuple(
-                Failure(class_name=_text(failure.get("class_name")), message=_text(failure.get("message")))
+                Failure(class_name=_text(failure.get("class_name")), message=_long_text(failure.get("message")))
                 for failure in _objects(error.get("exceptions"))
             )
             update_id = _text(origin.get("update_id")) if isinstance(origin, dict) else None
@@ -267,6 +268,14 @@ def _instant(value: object) -> datetime | None:
 
 def _text(value: object) -> str | None:
     return value[:_MAX_SAID] if isinstance(value, str) and value else None
+
+
+def _long_text(value: object) -> str | None:
+    """Front and end of a text: an exception's message ends with what matters."""
+    if not isinstance(value, str) or len(value) <= _MAX_EXCEPTION:
+        return value if isinstance(value, str) and value else None
+    half = _MAX_EXCEPTION // 2
+    return f"{value[:half]}\n…\n{value[-half:]}"
 
 
 def _objects(value: object) -> list[JsonObject]:
