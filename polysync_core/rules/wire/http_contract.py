@@ -19,7 +19,7 @@ from polysync_core.rules.wire.addresses import Addresses
 from polysync_core.rules.wire.setting_values import is_loopback
 from polysync_core.rules.wire.strict_json import decode_json
 from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, RunNotFound
-from polysync_core.values.ids import RunId, is_id
+from polysync_core.values.ids import RunId, is_id, normal_id
 from polysync_core.values.run import JsonObject, RunFilter, Status
 
 MAX_BODY_BYTES = 64 * 1024
@@ -102,13 +102,14 @@ def decode_pipeline_id(call: Call) -> str:
     pipeline_id = call.route.get("pipeline_id", "")
     if not is_id(pipeline_id):
         refuse("pipeline_id", _PIPELINE_ID, pipeline_id)
-    return pipeline_id
+    return normal_id(pipeline_id)
 
 
 def decode_run_id(call: Call) -> RunId:
     """The run id of the path. One that is malformed is simply not known: RunNotFound says what a run id looks like."""
+    pipeline_id, _, update_id = call.route.get("run_id", "").partition(":")
     try:
-        return RunId.parse(call.route.get("run_id", ""))
+        return RunId(normal_id(pipeline_id), normal_id(update_id))
     except ValueError as wrong:
         raise RunNotFound(f"There is no such run: {wrong}.") from None
 
@@ -167,6 +168,7 @@ def decode_run_filter(call: Call) -> RunFilter:
     pipeline_id = call.query.get("pipelineId")
     if pipeline_id is not None and not is_id(pipeline_id):
         refuse("pipelineId", _PIPELINE_ID, pipeline_id)
+    pipeline_id = None if pipeline_id is None else normal_id(pipeline_id)
     active = call.query.get("active", "false").lower()
     if active not in {"true", "false"}:
         refuse("active", "must be true or false", active)

@@ -23,7 +23,7 @@ from polysync_core.values.databricks import (
     UpdatesPage,
 )
 from polysync_core.values.errors import DatabricksError, PermissionRefused
-from polysync_core.values.ids import RunId, is_id
+from polysync_core.values.ids import RunId, is_id, normal_id
 from polysync_core.values.run import JsonObject
 
 API = "/api/2.0"
@@ -167,8 +167,8 @@ def refuses_token(status: int, body: bytes) -> bool:
 
 def decode_update_id(payload: JsonObject) -> str:
     """The new update's id. DatabricksError when the answer holds none: then nobody knows what was started."""
-    update_id = payload.get("update_id")
-    if isinstance(update_id, str) and is_id(update_id):
+    update_id = _id(payload.get("update_id"))
+    if update_id is not None:
         return update_id
     raise DatabricksError("Databricks answered the start without a usable update_id.", databricks_status=200)
 
@@ -196,8 +196,8 @@ def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
     """Read a page of GET /pipelines; an entry without a usable id is left out."""
     pipelines = []
     for entry in _objects(payload.get("statuses")):
-        pipeline_id = entry.get("pipeline_id")
-        if isinstance(pipeline_id, str) and is_id(pipeline_id):
+        pipeline_id = _id(entry.get("pipeline_id"))
+        if pipeline_id is not None:
             pipelines.append(
                 ListedPipeline(
                     pipeline_id=pipeline_id,
@@ -226,7 +226,7 @@ def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
                 Failure(class_name=_text(failure.get("class_name")), message=_long_text(failure.get("message")))
                 for failure in _objects(error.get("exceptions"))
             )
-            update_id = _text(origin.get("update_id")) if isinstance(origin, dict) else None
+            update_id = _id(origin.get("update_id")) if isinstance(origin, dict) else None
             events.append(ErrorEvent(update_id=update_id, fatal=error.get("fatal") is True, failures=failures))
     return tuple(events)
 
@@ -238,8 +238,8 @@ def _seen_updates(value: object) -> tuple[SeenUpdate, ...]:
 def _seen_update(value: object) -> SeenUpdate | None:
     if not isinstance(value, dict):
         return None
-    update_id = value.get("update_id")
-    if not (isinstance(update_id, str) and is_id(update_id)):
+    update_id = _id(value.get("update_id"))
+    if update_id is None:
         return None
     full_refresh = value.get("full_refresh")
     return SeenUpdate(
@@ -268,6 +268,10 @@ def _instant(value: object) -> datetime | None:
 
 def _text(value: object) -> str | None:
     return value[:_MAX_SAID] if isinstance(value, str) and value else None
+
+
+def _id(value: object) -> str | None:
+    return normal_id(value) if isinstance(value, str) and is_id(value) else None
 
 
 def _long_text(value: object) -> str | None:

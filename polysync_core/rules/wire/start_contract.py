@@ -24,6 +24,7 @@ from polysync_core.rules.wire.http_contract import (
     refuse,
 )
 from polysync_core.values.callback import CallbackAddress, CallbackKind
+from polysync_core.values.ids import normal_id
 from polysync_core.values.run import JsonObject, OnConflict, StartRequest
 
 _MAX_IGNORED = 30_000
@@ -53,7 +54,7 @@ def decode_start(call: Call, workspaces: tuple[str, ...], app_url: str | None = 
     """
     pipeline_id = decode_pipeline_id(call)
     body = decode_body(call, StartBody, "a start")
-    if body.pipeline_id not in {None, pipeline_id}:
+    if body.pipeline_id is not None and normal_id(body.pipeline_id) != pipeline_id:
         refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
     ignored = {name: value for name, value in (body.parameters or {}).items() if name != "full_refresh"}
     request = StartRequest(
