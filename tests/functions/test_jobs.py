@@ -70,7 +70,14 @@ def test_a_put_full_refresh_is_sent_by_the_next_start_and_survives_a_sync(app: S
     answer = put(app, pipeline_id, {"value": "true"})
     assert (answer.status, parameter(answer, "full_refresh")) == (
         200,
-        {"name": "full_refresh", "value": True, "dataType": "Bool", "direction": "Input", "forwarded": True},
+        {
+            "name": "full_refresh",
+            "value": True,
+            "dataType": "Bool",
+            "direction": "Input",
+            "forwarded": True,
+            "hidden": False,
+        },
     )
     app.databricks.set_spec(pipeline_id, {"photon": False})
     report = app.post(f"/api/jobs/{pipeline_id}/sync")

@@ -20,16 +20,19 @@ from polysync_core.values.job import (
     Discoveries,
     DiscoveryPass,
     FullRefresh,
+    HiddenValue,
+    ImportedValue,
     Job,
     JobDefaults,
     LastDiscovery,
     Tally,
-    Value,
 )
 from polysync_core.values.run import JsonObject
 
 JOB, DISCOVERY_LAST = "job|", "discovery|last"
 DEFAULTS_COLUMNS = ["name", "fullRefresh", "fullRefreshDirection"]
+_HIDDEN = "hidden"
+_WRONG_KIND = "The parameters of a stored job are of the wrong kind."
 MAX_PIECES = 14
 """With its other columns a row stays under 1 MiB at two bytes a character."""
 
@@ -44,7 +47,7 @@ def encode_job(job: Job, pieces_before: int = 0) -> Columns:
 
     Parameters are JSON in ASCII, so that a character is one UTF-16 unit. JobTooLarge when they fit in no row.
     """
-    text = json.dumps(dict(job.parameters), separators=(",", ":"))
+    text = json.dumps(dict(job.parameters), default=_encode_hidden, separators=(",", ":"))
     pieces = [text[begin : begin + PIECE] for begin in range(0, len(text), PIECE)]
     if len(pieces) > MAX_PIECES:
         raise JobTooLarge(
@@ -87,15 +90,27 @@ def decode_job(columns: Mapping[str, object]) -> Job:
     )
 
 
-def _decode_parameters(row: Row) -> dict[str, Value]:
+def _encode_hidden(value: HiddenValue) -> dict[str, str]:
+    return {_HIDDEN: value.digest}
+
+
+def _decode_parameters(row: Row) -> dict[str, ImportedValue]:
     text = "".join(row.need(f"parameters{number}", str) for number in range(row.need("pieces", int)))
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as wrong:
         raise RowUnreadable("The parameters of a stored job are no JSON.") from wrong
-    if not isinstance(found, dict) or not all(isinstance(value, bool | int | float | str) for value in found.values()):
-        raise RowUnreadable("The parameters of a stored job are of the wrong kind.")
-    return found
+    if not isinstance(found, dict):
+        raise RowUnreadable(_WRONG_KIND)
+    return {name: _decode_value(value) for name, value in found.items()}
+
+
+def _decode_value(value: object) -> ImportedValue:
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict) and value.keys() == {_HIDDEN} and isinstance(value[_HIDDEN], str):
+        return HiddenValue(value[_HIDDEN])
+    raise RowUnreadable(_WRONG_KIND)
 
 
 def encode_full_refresh(full_refresh: FullRefresh) -> Columns:

@@ -52,6 +52,7 @@ def _encode_parameter(parameter: Parameter) -> Mapping[str, object]:
         "dataType": parameter.data_type.value,
         "direction": parameter.direction.value,
         "forwarded": parameter.forwarded,
+        "hidden": parameter.hidden,
     }
 
 

@@ -209,11 +209,18 @@ def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
 
 
 def decode_pipeline(payload: JsonObject) -> PipelineSpec:
-    """Read the answer of GET /pipelines/{id}. DatabricksError without a spec: it would pass for an empty one."""
+    """Read the answer of GET /pipelines/{id}. DatabricksError without a spec: it would pass for an empty one.
+
+    The pipeline's own parameters were seen beside `spec`; within it they count too.
+    """
     spec = payload.get("spec")
     if not isinstance(spec, dict):
         raise DatabricksError("Databricks answered without the pipeline's spec.", databricks_status=200)
-    return PipelineSpec(name=_text(payload.get("name")) or _text(spec.get("name")), spec=spec)
+    parameters: dict[str, object] = {}
+    for part in (spec, payload):
+        own = part.get("parameters")
+        parameters |= own if isinstance(own, dict) else {}
+    return PipelineSpec(name=_text(payload.get("name")) or _text(spec.get("name")), spec=spec, parameters=parameters)
 
 
 def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:

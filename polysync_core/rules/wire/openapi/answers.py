@@ -117,11 +117,14 @@ class Parameter(_Document):
     """A parameter of a job."""
 
     name: str
-    value: Value
+    value: Value | None
+    """Null when it is hidden."""
     data_type: DataType
     direction: Direction
     forwarded: bool
     """A start that does not say otherwise sends it."""
+    hidden: bool
+    """The value is a secret: only a change of it is reported. A reference to a secret of Databricks is shown."""
 
 
 class Job(_Document):
