@@ -15,7 +15,7 @@ import urllib3
 from requests.auth import AuthBase
 
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.databricks.entra import MANAGEMENT_SCOPE, EntraTokens
+from polysync_core.adapters.databricks.entra import EntraTokens, management_scope
 from polysync_core.adapters.databricks.http_pool import answers_within
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.wire import pipelines_api
@@ -189,12 +189,12 @@ class BoundedClient:
 
     def _resource_headers(self) -> dict[str, str]:
         """For a principal that is no user of the workspace: sent only where `resourceId` is configured."""
-        resource_id = self._databricks.workspace.resource_id
-        if resource_id is None:
+        workspace = self._databricks.workspace
+        if workspace.resource_id is None:
             return {}
         return {
-            "X-Databricks-Azure-Workspace-Resource-Id": resource_id,
-            "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(MANAGEMENT_SCOPE),
+            "X-Databricks-Azure-Workspace-Resource-Id": workspace.resource_id,
+            "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(management_scope(workspace.url)),
         }
 
 
