@@ -19,6 +19,7 @@ from polysync_core.adapters.databricks.entra import EntraTokens, management_scop
 from polysync_core.adapters.databricks.http_pool import answers_within
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.wire import pipelines_api
+from polysync_core.rules.wire.databricks_errors import NO_SUCH_ROUTE, Refusal, refusal_of
 from polysync_core.rules.wire.pipelines_api import ApiRequest
 from polysync_core.values.databricks import ErrorEvent, PipelinesPage, PipelineSpec, SeenUpdate, UpdatesPage
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable
@@ -119,7 +120,7 @@ class BoundedClient:
             except DatabricksError as error:
                 if not error.route_unknown:
                     raise
-                self._databricks.knows_update_stop = error.error_code != pipelines_api.NO_SUCH_ROUTE
+                self._databricks.knows_update_stop = error.error_code != NO_SUCH_ROUTE
             else:
                 return
         if not is_final(self.fetch_update(run_id).state):
@@ -132,10 +133,11 @@ class BoundedClient:
         databricks, tokens = self._databricks, self._databricks.tokens
         token = tokens.token()
         status, headers, body = self._send_as(token, request, timeout_seconds, latest)
-        if status in {401, 403}:
+        refusal = refusal_of(status, headers, body)
+        if refusal in {Refusal.TOKEN, Refusal.PERMISSION}:
             renewed = tokens.renewed(
                 token,
-                expired=pipelines_api.refuses_token(status, body),
+                expired=refusal is Refusal.TOKEN,
                 worked_before=token == databricks.accepted_token,
             )
             if renewed is not None:

@@ -13,6 +13,8 @@ from polysync_core.values.errors import (
     BodyTooLarge,
     CallbacksNotOwed,
     DatabricksError,
+    DatabricksNetworkRefused,
+    DatabricksSignInPage,
     DatabricksUnreachable,
     FieldProblem,
     InvalidRequest,
@@ -191,6 +193,10 @@ def _refused(status: int, error_code: str, says: str, retry_after_seconds: int |
 DATABRICKS = (
     _refused(400, "INVALID_PARAMETER_VALUE", "The target schema does not exist."),
     PermissionRefused("User does not have permission.", databricks_status=403, error_code="PERMISSION_DENIED"),
+    DatabricksNetworkRefused(
+        "it is reached through a private link only", databricks_status=302, error_code=None, says=""
+    ),
+    DatabricksSignInPage(databricks_status=200),
     _refused(404, "RESOURCE_DOES_NOT_EXIST", "The specified pipeline was not found."),
     _refused(429, "REQUEST_LIMIT_EXCEEDED", "Too many requests.", retry_after_seconds=33),
     _refused(500, "INTERNAL_ERROR", "Something is wrong."),
