@@ -34,7 +34,17 @@ from polysync_core.values.errors import (
     UpdateConflict,
 )
 from polysync_core.values.ids import RunId
-from polysync_core.values.job import Change, ChangeKind, Counts, Direction, DiscoveryReport, FullRefresh, Job, Tally
+from polysync_core.values.job import (
+    Change,
+    ChangeKind,
+    Counts,
+    Direction,
+    DiscoveryReport,
+    FullRefresh,
+    HiddenValue,
+    Job,
+    Tally,
+)
 from polysync_core.values.run import Attempt, Run, RunError
 
 RUN_ID = RunId("8279d543-063c-4d63-9926-dae38e35ce8b", "557aafb1-3ba0-4a2f-9b2c-6f4b2d2a3f10")
@@ -107,7 +117,11 @@ _JOB = Job(
     name="Orders",
     imported_at=_BEGAN - timedelta(days=3),
     synced_at=_BEGAN,
-    parameters={"photon": True, "spark.sql.shuffle.partitions": 200},
+    parameters={
+        "photon": True,
+        "spark.hadoop.fs.azure.account.key.lake.dfs.core.windows.net": HiddenValue("1f0c"),
+        "spark.sql.shuffle.partitions": 200,
+    },
     full_refresh=FullRefresh(value=True, direction=Direction.INPUT),
 )
 JOB = encode_job_document(_JOB, workspace_url=_WORKSPACE_URL, synced_at=_BEGAN)
