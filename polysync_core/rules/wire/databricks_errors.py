@@ -68,16 +68,16 @@ class Refusal(Enum):
 
 def refusal_of(status: int, headers: Mapping[str, str], body: bytes) -> Refusal | None:
     """What the answer refuses, or None. Databricks refuses by 401 and 403; a 400 and a redirect were seen, too."""
+    if not 300 <= status < 400 and status not in {400, 401, 403}:
+        return None
     payload = json_object(body)
     says = _said(body, payload)
-    if (status in {401, 403} or 300 <= status < 400) and _network_trouble(headers, says) is not None:
+    if status != 400 and _network_trouble(headers, says) is not None:
         return Refusal.NETWORK
-    if status == 401:
-        return Refusal.TOKEN
-    if status not in {400, 403}:
-        return None
     is_token = payload is None or _ABOUT_TOKEN.search(_NOT_THAT_TOKEN.sub("", says))
-    return Refusal.TOKEN if is_token else Refusal.PERMISSION if status == 403 else None
+    if status == 401 or (status in {400, 403} and is_token):
+        return Refusal.TOKEN
+    return Refusal.PERMISSION if status == 403 else None
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes, named: Sequence[str]) -> DatabricksError:
