@@ -22,12 +22,12 @@ _KEYS = (
 )
 _SECRET_NAME = re.compile(
     r"password|passwd|passphrase|secret|credential|connection\.?string|authorization"
-    rf"|({_KEYS})\.?key(?![a-z])|(^|\.)(pwd|pass|pat|sas|jwt|bearer|signature|sig)(\.|$)"
+    rf"|({_KEYS})\.?keys?(?![a-z])|(^|\.)(pwd|pass|pat|sas|jwt|bearer|signature|sig)(\.|$)"
 )
 _TOKEN_NAME = re.compile(r"token(?!iz)")
 _ABOUT_SECRETS = re.compile(
     r"\.(provider|type|class|name|enabled|required|endpoint|expiry|ttl|length|scope|policy|interval|timeout|seconds"
-    r"|minutes|hours|days|count|limit|size)$"
+    r"|minutes|hours|days|count|limit|size|file|path|algorithm|format|version)$"
 )
 """A name that ends so tells something about a secret, like the class that fetches it."""
 _SECRET_FORMS = re.compile(
