@@ -64,7 +64,7 @@ def _tick() -> None:
     endpoints_jobs.discover_on_schedule(services.current())
     seconds = time.monotonic() - began_at
     ws = services.current().at(None)
-    complete = ws.jobs.discoveries(ws.workspace.name).under_way is None
+    complete = ws.jobs.discoveries().under_way is None
     print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb(), "at_rest_mb": at_rest_mb, "complete": complete}))
 
 

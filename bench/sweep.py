@@ -32,7 +32,7 @@ def measure(rig: Rig, workspace: SimulatedWorkspace, runs: int) -> tuple[int, fl
     report = rig.sweep()
     swept = time.perf_counter() - began
     assert (report.active, report.changed, report.failed) == (runs, 0, 0), report
-    client = rig.ws.databricks.client(600)
+    client = rig.client(600)
     began = time.perf_counter()
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda run: client.fetch_update(run.run_id), tracked))

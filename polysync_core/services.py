@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import logging
 import os
 import secrets
@@ -18,47 +17,39 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
-from polysync_core.adapters.memory import CachedValue, RefreshTurns
+from polysync_core.adapters.library_logs import quiet_libraries
+from polysync_core.adapters.memory import CachedValue, RefreshTurns, keep_what_is_built
+from polysync_core.adapters.storage.await_secret import AWAIT_SECRET_BYTES, AwaitSecret
+from polysync_core.adapters.storage.callback_store import CallbackStore
 from polysync_core.adapters.storage.job_store import JobStore
 from polysync_core.adapters.storage.run_cleaner import RunCleaner
-from polysync_core.adapters.storage.run_store import AWAIT_SECRET_BYTES, RunStore
-from polysync_core.adapters.storage.tables import Table, within
+from polysync_core.adapters.storage.run_rows import RunRows
+from polysync_core.adapters.storage.run_store import RunStore
+from polysync_core.adapters.storage.tables import Table, storage_deadline
 from polysync_core.adapters.workspace_services import WorkspaceServices
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.hidden_values import hiding_key
 from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.settings import Settings, ignored_names
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.run import Check
+from polysync_core.values.workspace import Workspace
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
-_SECRET_SECONDS = 10.0
 _log = logging.getLogger("polysync.services")
-_HEALTH_SECONDS = 30.0
-_QUIET = {
-    "azure.core": logging.WARNING,
-    "azure.data": logging.WARNING,
-    "azure.identity": logging.WARNING,
-    "msal": logging.WARNING,
-    "urllib3": logging.ERROR,
-}
-"""Below these the libraries write down the addresses of their calls, with the signature of a connection string by SAS.
-
-Set here, since the host's log level is the root logger's. azure.functions, the host's own, keeps its level.
-"""
-for _library, _level in _QUIET.items():
-    logging.getLogger(_library).setLevel(_level)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """What the triggers work with: the settings, and one access for each workspace, the default first."""
+    """What the triggers work with: the settings, and the services of each workspace, the default first."""
 
     settings: Settings
     clock: Clock
     tokens: EntraTokens
-    store: RunStore
     workspaces: Mapping[str, WorkspaceServices]
     sender: CallbackSender
     health: CachedValue[tuple[Check, ...]]
+    stored_secret: AwaitSecret
     _await_secret: CachedValue[bytes]
 
     @property
@@ -82,40 +73,43 @@ class Services:
         return ImportRules(patterns=self.settings.parameters, key=hiding_key(self.await_secret()))
 
     def _find_await_secret(self) -> bytes:
-        with within(_SECRET_SECONDS):
-            return self.store.await_secret(lambda: secrets.token_bytes(AWAIT_SECRET_BYTES))
+        with storage_deadline(Deadline.after(self.clock, budgets.AWAIT_SECRET)):
+            return self.stored_secret.find_or_make(lambda: secrets.token_bytes(AWAIT_SECRET_BYTES))
 
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
     """Wire the adapters to `settings`. Connects to nothing yet."""
+    quiet_libraries()
     tokens = EntraTokens(lambda: build_credential(environ), clock)
     storage = tokens
     if settings.tables.client_id is not None:
         storage = EntraTokens(lambda: build_credential(environ, settings.tables.client_id), clock)
-    table = Table(settings.tables, RUNS_TABLE, lambda: storage.credential)
-    store, cleaner = RunStore(table, new_id), RunCleaner(table)
-    jobs = JobStore(Table(settings.tables, JOBS_TABLE, lambda: storage.credential), new_id)
+    runs_table = Table(settings.tables, RUNS_TABLE, lambda: storage.credential)
+    jobs_table = Table(settings.tables, JOBS_TABLE, lambda: storage.credential)
     session, refresh_turns = new_session(), RefreshTurns(clock)
-    workspaces = {
-        workspace.name: WorkspaceServices(
+
+    def serve(workspace: Workspace) -> WorkspaceServices:
+        rows = runs_table.partition(workspace.name)
+        callbacks = CallbackStore(rows, RunRows(rows, new_id), new_id)
+        return WorkspaceServices(
             databricks=Databricks(workspace, session, tokens, clock),
-            store=store,
-            jobs=jobs,
-            cleaner=cleaner,
+            runs=RunStore(rows, callbacks, new_id),
+            callbacks=callbacks,
+            jobs=JobStore(jobs_table.partition(workspace.name), new_id),
+            cleaner=RunCleaner(rows),
             clock=clock,
             refresh_turns=refresh_turns,
             new_id=new_id,
         )
-        for workspace in settings.workspaces
-    }
+
     return Services(
         settings=settings,
         clock=clock,
         tokens=tokens,
-        store=store,
-        workspaces=workspaces,
+        workspaces={workspace.name: serve(workspace) for workspace in settings.workspaces},
         sender=CallbackSender(settings.callback_hosts, settings.callback_secret),
-        health=CachedValue(clock, _HEALTH_SECONDS),
+        health=CachedValue(clock, budgets.HEALTH_KEPT),
+        stored_secret=AwaitSecret(runs_table),
         _await_secret=CachedValue(clock, inf),
     )
 
@@ -138,18 +132,9 @@ def current() -> Services:
 def _build_once() -> Services:
     built = build(Settings.from_environ(os.environ), os.environ, Clock())
     for name in ignored_names(os.environ):
-        _log.warning("%s is no setting of Polysync and is ignored", name, extra={"action": "settings"})
-    gc.collect()
-    gc.freeze()  # what stands by now stays; `clear_cycles` need not look at it
+        _log.warning("%s is not a setting of Polysync and is ignored", name, extra={"action": "settings"})
+    keep_what_is_built()
     return built
-
-
-def clear_cycles() -> None:
-    """Free what is only held by reference cycles: azure-data-tables leaves the rows of every listing in one.
-
-    Left to Python's own collector, whose full passes are rare, they pile up and scatter over the process's memory.
-    """
-    gc.collect()
 
 
 def forget() -> None:

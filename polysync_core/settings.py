@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from croniter import croniter
@@ -17,6 +17,8 @@ from croniter import croniter
 from polysync_core.rules.decisions import callback_addresses
 from polysync_core.rules.decisions.callback_addresses import HostRule
 from polysync_core.rules.decisions.parameters import DEFAULT_PATTERNS, parse_patterns
+from polysync_core.rules.decisions.run_transitions import TransitionLimits
+from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.rules.wire.setting_values import (
     parse_address,
     parse_host_of_app,
@@ -91,6 +93,18 @@ class Settings:
     callback_secret: str | None = field(repr=False)
     parameters: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def sweep_limits(self) -> SweepLimits:
+        """What these settings say about a sweep, and about every transition of a run."""
+        return SweepLimits(
+            transitions=TransitionLimits(
+                lost_after=timedelta(minutes=self.lost_after_minutes),
+                retry_grace=timedelta(seconds=self.retry_grace_seconds),
+            ),
+            settle_seconds=self.start_settle_seconds,
+            retention=timedelta(days=self.retention_days),
+        )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

@@ -12,7 +12,9 @@ from typing import Any
 from local.workspace import SimulatedWorkspace
 from polysync_core import services
 from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.databricks.client import BoundedClient
 from polysync_core.adapters.workspace_services import WorkspaceServices
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.run_transitions import TransitionLimits
 from polysync_core.rules.wire import start_contract
 from polysync_core.rules.wire.http_contract import Call
@@ -20,6 +22,7 @@ from polysync_core.settings import Settings
 from polysync_core.use_cases import cancelling, reading, starting, sweeping
 from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run, Started, StartRequest, SweepReport
 
@@ -66,10 +69,11 @@ class Rig:
 
     @property
     def limits(self) -> TransitionLimits:
-        return TransitionLimits(
-            lost_after=timedelta(minutes=self.settings.lost_after_minutes),
-            retry_grace=timedelta(seconds=self.settings.retry_grace_seconds),
-        )
+        return self.settings.sweep_limits.transitions
+
+    def client(self, seconds: float = 20) -> BoundedClient:
+        """A client of the default workspace for the next `seconds`."""
+        return self.ws.databricks.client(Deadline.after(self.clock, seconds))
 
     @property
     def name(self) -> str:
@@ -91,7 +95,7 @@ class Rig:
         return starting.start_update(
             self.request(pipeline_id, body, key),
             self.ws,
-            began_at=self.clock.monotonic(),
+            Deadline.after(self.clock, budgets.START),
             default_timeout_minutes=self.settings.run_timeout_minutes,
         )
 
@@ -100,12 +104,7 @@ class Rig:
         return report
 
     def sweep_all(self) -> tuple[SweepReport, ...]:
-        limits = sweeping.SweepLimits(
-            transitions=self.limits,
-            retention=timedelta(days=self.settings.retention_days),
-            settle_seconds=self.settings.start_settle_seconds,
-        )
-        return sweeping.sweep_workspaces([*self.services.workspaces.values()], limits)
+        return sweeping.sweep_workspaces([*self.services.workspaces.values()], self.settings.sweep_limits)
 
     def read(self, run_id: RunId) -> RunView:
         return reading.read_run(
@@ -120,14 +119,14 @@ class Rig:
 
     def stored(self, run_id: RunId) -> Run:
         """The run as storage has it now."""
-        run = self.ws.store.find_run(self.name, run_id)
+        run = self.ws.runs.find(run_id)
         assert run is not None
         return run
 
     def is_reserved(self, pipeline_id: str) -> bool:
         """Whether a start of the pipeline is in flight."""
-        held = self.ws.store.reservations(self.name).held
-        return pipeline_id in {start.reservation.pipeline_id for start in held}
+        held = self.ws.runs.list_reservations().rows
+        return pipeline_id in {start.value.pipeline_id for start in held}
 
     def active_ids(self) -> set[str]:
-        return {str(tracked.run.run_id) for tracked in self.ws.store.active_runs(self.name).runs}
+        return {str(tracked.value.run_id) for tracked in self.ws.runs.list_active().rows}

@@ -14,7 +14,8 @@ from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
 from polysync_core.rules.decisions.run_states import STATUS_OF_STATE
 from polysync_core.settings import SETTING_NAMES, Settings
-from tests.chaos import kinds, table
+from tests.chaos import fault_kinds
+from tests.chaos.figures import read_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -75,23 +76,17 @@ def test_the_readmes_status_table_is_the_codes() -> None:
     assert {state: status for states, status in rows for state in states.split(", ")} == dict(STATUS_OF_STATE)
 
 
-def test_the_reliability_page_has_figures_for_every_fault_and_none_went_wrong() -> None:
-    heads, *rows = [
-        [cell.strip() for cell in line.strip("| ").split("|")]
-        for line in (ROOT / "docs/reliability.md").read_text().partition("## Figures")[2].splitlines()
-        if line.startswith("| ") and not line.startswith("| ---")
-    ]
-    assert heads == list(table.COLUMNS)
-    figures = [dict(zip(table.COLUMNS, row, strict=True)) for row in rows if row != heads]
-    faults = {*kinds.KINDS, *(name for only in kinds.ONLY.values() for name in only), kinds.HELD, kinds.HANG}
-    assert faults - {row["fault"] for row in figures} == set()
-    for row in figures:
-        owed, _, delivered = row["callbacks owed / delivered"].partition(" / ")
-        counts = {name: row[name] for name in WRONG}
-        if row["fault"].startswith("control"):
-            assert int(counts["doubled"]) + int(counts["lost"]) > 0, row
+def test_the_chaos_figures_have_a_row_for_every_fault_and_none_went_wrong() -> None:
+    rows = read_figures(ROOT / "docs" / "chaos-figures.csv")
+    faults = {*fault_kinds.KINDS, *(name for only in fault_kinds.ONLY.values() for name in only)}
+    assert {*faults, fault_kinds.HELD, fault_kinds.HANG} - {row["fault"] for row in rows} == set()
+    for row in rows:
+        assert re.fullmatch(r"[0-9a-f]{7,40}", row["commit"]), "the figures are of one commit, without other changes"
+        if row["part"].startswith("control"):
+            assert int(row["doubled"]) + int(row["lost"]) > 0, row
         else:
-            assert (set(counts.values()), owed) == ({"0"}, delivered), row
+            assert {row[name] for name in WRONG} == {"0"}, row
+            assert row["owed"] == row["delivered"], row
 
 
 def test_what_is_deployed_is_pinned_exactly() -> None:

@@ -13,18 +13,19 @@ import http.client
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import certifi
 from standardwebhooks import Webhook
 
+from polysync_core.adapters.clock import Clock
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_addresses import AddressRefused, HostRule, Target, may_connect, target_of
-from polysync_core.rules.decisions.callback_rules import TRY_SECONDS, TryResult
+from polysync_core.rules.decisions.callback_rules import TryResult
 from polysync_core.values.callback import CallbackKind, Waiter
+from polysync_core.values.deadline import Deadline
 
-_CONNECT_SECONDS = 5.0
 _MAX_READ_BYTES = 16 * 1024
 _USER_AGENT = "Polysync"
 
@@ -57,7 +58,7 @@ class CallbackSender:
         *,
         resolver: Resolver = resolve,
         tls: Callable[[], ssl.SSLContext] = default_tls,
-        try_seconds: float = TRY_SECONDS,
+        try_seconds: float = budgets.CALLBACK_TRY,
     ) -> None:
         self._hosts = hosts
         self._webhook = None if secret is None else Webhook(secret)
@@ -67,7 +68,7 @@ class CallbackSender:
 
     def send(self, waiter: Waiter, body: bytes, now: datetime) -> TryResult:
         """POST `body` to the waiter, once. Never raises for what the receiver or the network does."""
-        ends_at = time.monotonic() + self._try_seconds
+        deadline = Deadline.after(Clock(), self._try_seconds)
         try:
             target = target_of(waiter.address.url, self._hosts)
             addresses = self._resolve(target.host, target.port)
@@ -78,9 +79,9 @@ class CallbackSender:
         if not addresses or not all(may_connect(address, target) for address in addresses):
             return TryResult(status=None, trouble="the host's name leads to an address that may not be called")
         try:
-            return TryResult(status=self._post(target, addresses, body, self._headers(waiter, body, now), ends_at))
+            return TryResult(status=self._post(target, addresses, body, self._headers(waiter, body, now), deadline))
         except (OSError, http.client.HTTPException, ValueError) as wrong:
-            return TryResult(status=None, trouble=_trouble(wrong, is_late=time.monotonic() >= ends_at))
+            return TryResult(status=None, trouble=_trouble(wrong, is_late=deadline.is_over()))
 
     def _headers(self, waiter: Waiter, body: bytes, now: datetime) -> Mapping[str, str]:
         """Our own headers and no others: for a webhook those of https://www.standardwebhooks.com.
@@ -96,16 +97,16 @@ class CallbackSender:
         return headers
 
     def _post(
-        self, target: Target, addresses: Sequence[str], body: bytes, headers: Mapping[str, str], ends_at: float
+        self, target: Target, addresses: Sequence[str], body: bytes, headers: Mapping[str, str], deadline: Deadline
     ) -> int:
-        raw = _connect(addresses, target.port, ends_at)
+        raw = _connect(addresses, target.port, deadline)
         with contextlib.ExitStack() as stack:
             stack.callback(raw.close)
             connected = raw
             if target.is_https:
                 connected = self._tls().wrap_socket(raw, server_hostname=target.host, do_handshake_on_connect=False)
                 stack.callback(connected.close)
-            stack.enter_context(_cut_off(connected, ends_at))
+            stack.enter_context(_cut_off(connected, deadline))
             if isinstance(connected, ssl.SSLSocket):
                 connected.do_handshake()
             connection = http.client.HTTPConnection(target.host, target.port)
@@ -118,11 +119,11 @@ class CallbackSender:
             return response.status
 
 
-def _connect(addresses: Sequence[str], port: int, ends_at: float) -> socket.socket:
+def _connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
     """A connection to the first of `addresses` that takes one. OSError when none does."""
     wrong: OSError = TimeoutError()
     for address in addresses:
-        seconds = min(_CONNECT_SECONDS, ends_at - time.monotonic())
+        seconds = deadline.within(budgets.CALLBACK_CONNECT).seconds_left()
         if seconds <= 0:
             break
         try:
@@ -130,7 +131,7 @@ def _connect(addresses: Sequence[str], port: int, ends_at: float) -> socket.sock
         except OSError as refused:
             wrong = refused
         else:
-            connected.settimeout(TRY_SECONDS)
+            connected.settimeout(budgets.CALLBACK_TRY)
             return connected
     raise _NotConnected from wrong
 
@@ -140,15 +141,15 @@ class _NotConnected(OSError):
 
 
 @contextlib.contextmanager
-def _cut_off(connected: socket.socket, ends_at: float) -> Iterator[None]:
-    """Break the connection at `ends_at`: a time-out of its own begins anew with each byte that comes."""
+def _cut_off(connected: socket.socket, deadline: Deadline) -> Iterator[None]:
+    """Break the connection at the deadline: a socket's own time-out starts again with each byte that comes."""
 
     def cut() -> None:
         with contextlib.suppress(OSError):
             # The plain socket's: SSLSocket.shutdown would take away the TLS state that the reading thread is using.
             socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
-    timer = threading.Timer(max(0.0, ends_at - time.monotonic()), cut)
+    timer = threading.Timer(deadline.seconds_left(), cut)
     timer.daemon = True
     timer.start()
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.memory import RefreshTurns
+from polysync_core.adapters.storage.callback_store import CallbackStore
 from polysync_core.adapters.storage.job_store import JobStore
 from polysync_core.adapters.storage.run_cleaner import RunCleaner
 from polysync_core.adapters.storage.run_store import RunStore
@@ -19,7 +20,8 @@ class WorkspaceServices:
     """One workspace, its runs and jobs in storage, the clock, random ids, and this process's memory of its looks."""
 
     databricks: Databricks
-    store: RunStore
+    runs: RunStore
+    callbacks: CallbackStore
     jobs: JobStore
     cleaner: RunCleaner
     clock: Clock

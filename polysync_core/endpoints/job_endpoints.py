@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from polysync_core.rules.rows.job_entity import JOB
 from polysync_core.rules.wire import http_contract, job_contract
 from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
@@ -29,10 +28,10 @@ def list_jobs(call: Call, services: Services) -> Reply:
     found = jobs.list_jobs(
         services.at(http_contract.decode_workspace(call, services.workspace_names, query=("limit", "continuation"))),
         limit=http_contract.decode_limit(call),
-        continuation=http_contract.decode_continuation(call, JOB),
+        continuation=call.query.get("continuation"),
     )
-    continuation = None if found.continuation is None else http_contract.encode_continuation(found.continuation)
-    return Reply(status=200, body={"items": [_document(view) for view in found.views], "continuation": continuation})
+    items = [_document(view) for view in found.views]
+    return Reply(status=200, body={"items": items, "continuation": found.continuation})
 
 
 def get_job(call: Call, services: Services) -> Reply:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
+from polysync_core.adapters.memory import clear_cycles
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_addresses import check_address
-from polysync_core.rules.decisions.run_transitions import TransitionLimits
 from polysync_core.rules.wire import http_contract, start_contract
 from polysync_core.rules.wire.addresses import Addresses, await_token, is_await_token
 from polysync_core.rules.wire.http_answers import Reply, encode_health
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.run_document import encode_document, encode_outcome
-from polysync_core.services import Services, clear_cycles
+from polysync_core.services import Services
 from polysync_core.use_cases import cancelling, checking, delivering, reading, starting, sweeping
 from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
 from polysync_core.values.callback import CallbackKind
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import RunNotFound, SettingsError
 from polysync_core.values.run import Check
 
 
 def start_update(call: Call, services: Services) -> Reply:
-    began_at = services.clock.monotonic()
+    deadline = Deadline.after(services.clock, budgets.START)
     request = start_contract.decode_start(call, services.workspace_names, services.settings.app_url)
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
     ws, secret = services.at(request.workspace), services.await_secret()
     started = starting.start_update(
-        request, ws, began_at=began_at, default_timeout_minutes=services.settings.run_timeout_minutes
+        request, ws, deadline, default_timeout_minutes=services.settings.run_timeout_minutes
     )
     run, addresses = started.run, _addresses(call, services)
     waiting = addresses.waiting_headers(run.run_id, await_token(secret, run.run_id))
@@ -78,12 +78,11 @@ def list_runs(call: Call, services: Services) -> Reply:
         ws,
         http_contract.decode_run_filter(call),
         limit=http_contract.decode_limit(call),
-        continuation=http_contract.decode_continuation(call),
+        continuation=call.query.get("continuation"),
         max_age_seconds=services.settings.status_max_age_seconds,
     )
     items = [_document(call, services, view) for view in found.views]
-    continuation = None if found.continuation is None else http_contract.encode_continuation(found.continuation)
-    return Reply(status=200, body={"items": items, "continuation": continuation})
+    return Reply(status=200, body={"items": items, "continuation": found.continuation})
 
 
 def redeliver(call: Call, services: Services) -> Reply:
@@ -113,12 +112,7 @@ def openapi(call: Call, services: Services) -> Reply:
 
 
 def sweep(services: Services) -> None:
-    limits = sweeping.SweepLimits(
-        transitions=_limits(services),
-        settle_seconds=services.settings.start_settle_seconds,
-        retention=timedelta(days=services.settings.retention_days),
-    )
-    sweeping.sweep_workspaces([*services.workspaces.values()], limits)
+    sweeping.sweep_workspaces([*services.workspaces.values()], services.settings.sweep_limits)
     clear_cycles()
 
 
@@ -132,19 +126,12 @@ def _read(call: Call, services: Services) -> RunView:
         http_contract.decode_run_id(call),
         services.among(named),
         max_age_seconds=services.settings.status_max_age_seconds,
-        limits=_limits(services),
+        limits=services.settings.sweep_limits.transitions,
     )
 
 
 def _addresses(call: Call, services: Services) -> Addresses:
     return call.addresses(services.settings.public_url, services.settings.app_url)
-
-
-def _limits(services: Services) -> TransitionLimits:
-    return TransitionLimits(
-        lost_after=timedelta(minutes=services.settings.lost_after_minutes),
-        retry_grace=timedelta(seconds=services.settings.retry_grace_seconds),
-    )
 
 
 def _cancelled(call: Call, services: Services, cancelled: Cancelled) -> Reply:

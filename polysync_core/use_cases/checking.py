@@ -8,11 +8,12 @@ from datetime import timedelta
 
 from polysync_core.adapters.databricks.entra import EntraTokens
 from polysync_core.adapters.workspace_services import WorkspaceServices
+from polysync_core.rules.decisions import budgets
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import PERMISSION_HINT, DatabricksError, PermissionRefused, PolysyncError
 from polysync_core.values.run import Check
 
 SWEEP_OVERDUE = timedelta(minutes=5)
-_ASK_SECONDS = 8.0
 
 
 def check_all(workspaces: Sequence[WorkspaceServices], tokens: EntraTokens, notes: Sequence[str]) -> tuple[Check, ...]:
@@ -48,7 +49,7 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 
 
 def _storage(ws: WorkspaceServices) -> str:
-    ws.store.last_sweep(ws.workspace.name)
+    ws.runs.last_sweep()
     return "answers"
 
 
@@ -58,24 +59,23 @@ def _token(tokens: EntraTokens) -> str:
 
 
 def _workspace(ws: WorkspaceServices) -> str:
-    ws.databricks.client(_ASK_SECONDS).fetch_pipelines_page(page_size=1)
+    ws.databricks.client(Deadline.after(ws.clock, budgets.HEALTH_CHECK)).fetch_pipelines_page(page_size=1)
     return "answers"
 
 
 def _last_sweep(ws: WorkspaceServices) -> str:
-    """No sweep yet is fine; an old one is not while runs are active. Rows set aside are told."""
-    last = ws.store.last_sweep(ws.workspace.name)
+    """No sweep yet is fine; an old one is not while runs are active. Unreadable rows are unhealthy."""
+    last = ws.runs.last_sweep()
     if last is None:
         return "none yet"
     age = ws.clock.now() - last.swept_at
     told = f"{int(age.total_seconds())} s ago, {last.report.active} active, {last.report.failed} not seen"
-    if last.unreadable:
-        raise _Unhealthy(
-            f"{told}; {last.report.unreadable} rows cannot be read and are set aside, one is {last.unreadable[0]}"
-        )
+    if last.report.unreadable:
+        pipelines = ", ".join(last.unreadable_pipelines)
+        raise _Unhealthy(f"{told}; {last.report.unreadable} rows cannot be read (pipelines: {pipelines}); see the log")
     if last.blind_since is not None and ws.clock.now() - last.blind_since > SWEEP_OVERDUE:
         raise _Unhealthy(f"{told}; no active run could be looked at for more than 5 minutes")
-    if age > SWEEP_OVERDUE and ws.store.active_runs(ws.workspace.name).runs:
+    if age > SWEEP_OVERDUE and ws.runs.list_active().rows:
         raise _Unhealthy(f"{told}; active runs are waiting for the timer sweep_runs")
     return told
 

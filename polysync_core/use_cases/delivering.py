@@ -15,18 +15,18 @@ from enum import Enum, auto
 
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import callback_rules
+from polysync_core.rules.decisions import budgets, callback_rules
 from polysync_core.rules.decisions.callback_rules import TryResult
 from polysync_core.rules.wire.addresses import Addresses
 from polysync_core.rules.wire.run_document import encode_body, encode_document
-from polysync_core.values.callback import CallbackKind, CallbackState, HeldCallback, Waiter
-from polysync_core.values.errors import CallbacksNotOwed, PolysyncError, RowUnreadable, RunNotFound
+from polysync_core.values.callback import CallbackState, OwedCallback, Waiter
+from polysync_core.values.deadline import Deadline
+from polysync_core.values.errors import CallbacksNotOwed, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
+from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.deliver")
-PASS_SECONDS = 12.0
-"""Less than the timer's 15 s. A delivery that is under way then ends by itself, within 20 s of its beginning."""
 _THREADS, _THREADS_A_HOST = 32, 4
 _BACKLOG_A_HOST = 200
 """So many due callbacks of one host are considered in a pass, so that a dead one hides no other."""
@@ -53,7 +53,7 @@ def deliver_callbacks(
     sender: CallbackSender,
     public_url: str | None,
     *,
-    pass_seconds: float = PASS_SECONDS,
+    pass_seconds: float = budgets.DELIVERY,
 ) -> DeliveryReport:
     """Send what is due in every workspace, in one pass of at most `pass_seconds`.
 
@@ -67,12 +67,24 @@ def redeliver(run_id: RunId, ws: WorkspaceServices) -> Run:
 
     Raises RunNotFound, and CallbacksNotOwed while the run is active.
     """
-    run = ws.store.callbacks.owe_again(ws.workspace.name, run_id, ws.clock.now())
+    run = ws.callbacks.owe_again(run_id, ws.clock.now())
     if run is None:
         raise RunNotFound(f"There is no run {run_id}.")
     if not run.is_finished:
         raise CallbacksNotOwed(f"Run {run_id} is active; its callbacks are sent when it finishes.")
     return run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Delivery:
+    """A callback to send, and the workspace of its run."""
+
+    ws: WorkspaceServices
+    callback: Locked[OwedCallback]
+
+    @property
+    def owed(self) -> OwedCallback:
+        return self.callback.value
 
 
 class _Pass:
@@ -83,12 +95,12 @@ class _Pass:
         public_url: str | None,
         pass_seconds: float,
     ) -> None:
-        self._accesses = {ws.workspace.name: ws for ws in workspaces}
+        self._workspaces = workspaces
         self._sender = sender
         self._public_url = public_url
         self._clock = workspaces[0].clock
-        self._ends_at = self._clock.monotonic() + pass_seconds
-        self._sending_takes_seconds = pass_seconds * 2 / 3
+        self._deadline = Deadline.after(self._clock, pass_seconds)
+        self._gathering = self._deadline.earlier_by(pass_seconds * (1 - budgets.DELIVERY_GATHERING / budgets.DELIVERY))
 
     def run(self) -> DeliveryReport:
         due = self._gather()
@@ -110,50 +122,36 @@ class _Pass:
             )
         return report
 
-    @property
-    def _seconds_left(self) -> float:
-        return self._ends_at - self._clock.monotonic()
-
     # --- gather
 
-    def _gather(self) -> list[HeldCallback]:
-        """What is due, in the order of sending. A row that cannot be read is mended, and due in the next pass."""
-        found: list[HeldCallback] = []
+    def _gather(self) -> list[_Delivery]:
+        """What is due, in the order of sending."""
+        found: list[_Delivery] = []
         of_host: Counter[str] = Counter()
-        for ws in self._accesses.values():
+        for ws in self._workspaces:
             try:
-                for held in ws.store.callbacks.due(ws.workspace.name, self._clock.now()):
-                    if isinstance(held, str):
-                        self._mend(held, ws)
-                        continue
-                    of_host[held.owed.host] += 1
-                    if of_host[held.owed.host] <= _BACKLOG_A_HOST:
-                        found.append(held)
-                    if self._seconds_left < self._sending_takes_seconds:
+                for callback in ws.callbacks.due(self._clock.now()):
+                    of_host[callback.value.host] += 1
+                    if of_host[callback.value.host] <= _BACKLOG_A_HOST:
+                        found.append(_Delivery(ws=ws, callback=callback))
+                    if self._gathering.is_over():
                         break
             except PolysyncError as error:
                 _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
-        return list(callback_rules.take_turns(found))
-
-    def _mend(self, key: str, ws: WorkspaceServices) -> None:
-        _log.error("row %s cannot be read and is written anew", key, extra={"action": "deliver"})
-        try:
-            ws.store.callbacks.restore(ws.workspace.name, key)
-        except PolysyncError as error:
-            _log.warning("row %s could not be written anew: %s", key, error.detail, extra={"action": "deliver"})
+        return list(callback_rules.take_turns(found, lambda delivery: delivery.owed))
 
     # --- send
 
-    def _send_all(self, due: Sequence[HeldCallback]) -> Counter[_Outcome]:
-        """What became of those that ended in time."""
+    def _send_all(self, due: Sequence[_Delivery]) -> Counter[_Outcome]:
+        """Count the outcomes of the deliveries that ended in time."""
         outcomes: Counter[_Outcome] = Counter()
         waiting = list(due)
         sending: dict[Future[_Outcome], str] = {}
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="callback")
         try:
-            while (waiting or sending) and (seconds := self._seconds_left) > 0:
+            while (waiting or sending) and not self._deadline.is_over():
                 waiting = self._begin(waiting, sending, pool)
-                done, _ = wait(sending, timeout=seconds, return_when=FIRST_COMPLETED)
+                done, _ = wait(sending, timeout=self._deadline.seconds_left(), return_when=FIRST_COMPLETED)
                 for future in done:
                     del sending[future]
                     outcomes[future.result()] += 1
@@ -162,94 +160,72 @@ class _Pass:
         return outcomes
 
     def _begin(
-        self, waiting: list[HeldCallback], sending: dict[Future[_Outcome], str], pool: ThreadPoolExecutor
-    ) -> list[HeldCallback]:
-        """Begin as many as there are threads for, and no more of one host than it may hold; gives the rest."""
+        self, waiting: list[_Delivery], sending: dict[Future[_Outcome], str], pool: ThreadPoolExecutor
+    ) -> list[_Delivery]:
+        """Begin as many deliveries as threads and each host's share allow. Returns the rest."""
         of_host = Counter(sending.values())
         rest = []
-        for held in waiting:
-            host = held.owed.host
+        for delivery in waiting:
+            host = delivery.owed.host
             if len(sending) < _THREADS and of_host[host] < _THREADS_A_HOST:
                 of_host[host] += 1
-                sending[pool.submit(self._send, held)] = host
+                sending[pool.submit(self._send, delivery)] = host
             else:
-                rest.append(held)
+                rest.append(delivery)
         return rest
 
-    def _send(self, held: HeldCallback) -> _Outcome:
+    def _send(self, delivery: _Delivery) -> _Outcome:
+        """Claim the callback, send it, and write what came of it."""
+        ws, owed = delivery.ws, delivery.owed
         try:
-            return self._claim_and_send(held)
+            claimed = ws.callbacks.claim(delivery.callback, self._clock.now())
+            if claimed is None:
+                return _Outcome.NOT_OURS
+            run = ws.runs.find(owed.run_id)
+            waiter = ws.callbacks.find_waiter(owed.run_id, owed.callback_id)
+            if run is None or waiter is None:
+                ws.callbacks.drop(claimed)
+                return _Outcome.NOT_OURS
+            result = self._post(run, waiter, ws)
+            after = ws.callbacks.save_try(
+                claimed,
+                lambda callback: callback_rules.decide_after_try(callback, claimed.value, result, self._clock.now()),
+            )
         except PolysyncError as error:
-            self._log_trouble(held, error.detail)
-        except Exception:
-            _log.exception("a callback", extra={"run_id": str(held.owed.run_id), "action": "deliver"})
-        return _Outcome.FAILED
-
-    def _claim_and_send(self, held: HeldCallback) -> _Outcome:
-        ws = self._accesses[held.owed.workspace]
-        claimed = ws.store.callbacks.claim(held, self._clock.now())
-        if claimed is None:
-            return _Outcome.NOT_OURS
-        try:
-            return self._send_claimed(claimed, ws)
-        except RowUnreadable as error:
-            self._put_off(claimed, error, ws)
+            _log_failure(owed, error.detail)
             return _Outcome.FAILED
-
-    def _send_claimed(self, claimed: HeldCallback, ws: WorkspaceServices) -> _Outcome:
-        callbacks, workspace, run_id = ws.store.callbacks, claimed.owed.workspace, claimed.owed.run_id
-        run = ws.store.find_run(workspace, run_id)
-        waiter = callbacks.find_waiter(workspace, run_id, claimed.owed.callback_id)
-        if run is None or waiter is None:
-            callbacks.drop(claimed)
-            return _Outcome.NOT_OURS
-        result = self._try(run, waiter, ws)
-        after = callbacks.save_try(
-            claimed,
-            lambda callback: callback_rules.decide_after_try(callback, claimed.owed, result, self._clock.now()),
-        )
+        except Exception:
+            _log.exception("a callback", extra={"run_id": str(owed.run_id), "action": "deliver"})
+            return _Outcome.FAILED
         if after is None:
             return _Outcome.NOT_OURS
         if after.state is CallbackState.DELIVERED:
             return _Outcome.DELIVERED
-        self._log_trouble(claimed, f"{result.error} -> {after.state}")
+        _log_failure(claimed.value, f"{result.error} -> {after.state}")
         return _Outcome.FAILED
 
-    def _put_off(self, claimed: HeldCallback, error: RowUnreadable, ws: WorkspaceServices) -> None:
-        """A spoilt row holds its callback up as a dead receiver would: tried again for a day, then given up."""
+    def _post(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
+        """Try once. A bug counts as a failed try, so that its callback is given up like any other."""
         now = self._clock.now()
-        next_at = callback_rules.next_try_at(CallbackKind.WEBHOOK, claimed.owed.since or now, now)
-        if next_at is None:
-            ws.store.callbacks.drop(claimed)
-            self._log_trouble(claimed, f"{error.detail} -> {CallbackState.GIVEN_UP}")
-        else:
-            ws.store.callbacks.put_off(claimed, next_at)
-            self._log_trouble(claimed, f"{error.detail} -> {CallbackState.DUE}")
-
-    def _try(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
-        """One try. A bug in here counts as a failed one, so that it ends with the others."""
         try:
-            return self._post(run, waiter, ws)
+            document = encode_document(
+                run,
+                workspace_url=ws.workspace.url,
+                addresses=Addresses(self._public_url or waiter.address.base_url),
+                now=now,
+                stale_since=None,
+            )
+            return self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
         except Exception:
             _log.exception("a callback", extra={"run_id": str(run.run_id), "action": "deliver"})
             return TryResult(status=None, trouble="a fault of the app, whose log holds the details")
 
-    def _post(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
-        now = self._clock.now()
-        document = encode_document(
-            run,
-            workspace_url=ws.workspace.url,
-            addresses=Addresses(self._public_url or waiter.address.base_url),
-            now=now,
-            stale_since=None,
-        )
-        return self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
 
-    def _log_trouble(self, held: HeldCallback, trouble: str) -> None:
-        _log.warning(
-            "callback of run %s to %s: %s",
-            held.owed.run_id,
-            held.owed.host,
-            trouble,
-            extra={"run_id": str(held.owed.run_id), "action": "deliver"},
-        )
+def _log_failure(owed: OwedCallback, trouble: str) -> None:
+    _log.warning(
+        "callback of run %s to %s: %s",
+        owed.run_id,
+        owed.host,
+        trouble,
+        extra={"run_id": str(owed.run_id), "action": "deliver"},
+    )

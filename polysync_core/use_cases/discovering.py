@@ -22,6 +22,7 @@ from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
 from polysync_core.values.databricks import PipelinesPage
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksError, PolysyncError
 from polysync_core.values.job import Change, DiscoveryPass, DiscoveryReport, StoredJob, Tally
 
@@ -47,17 +48,17 @@ def discover(
     rules: ImportRules,
     go_on_from: DiscoveryPass | None = None,
     *,
-    seconds: float,
+    deadline: Deadline,
     connections: int = CONNECTIONS,
     scheduled: bool = False,
 ) -> DiscoveryReport:
-    """Discover a workspace for at most `seconds` of Databricks' time, from the beginning or from `go_on_from`.
+    """Discover a workspace until `deadline`, from the beginning or from `go_on_from`.
 
     One that comes to its end writes one report row; a scheduled one also writes down how far it has come. A pipeline
     that cannot be looked at keeps its job as it is, and is counted. Raises what Databricks and storage raise if nothing
     was done before; else the report says how far it came.
     """
-    return _Discovery(ws, rules, go_on_from, scheduled=scheduled).run(seconds, connections)
+    return _Discovery(ws, rules, go_on_from, scheduled=scheduled).run(deadline, connections)
 
 
 class _Discovery:
@@ -67,7 +68,7 @@ class _Discovery:
         self._ws = ws
         self._name = ws.workspace.name
         self._scheduled = scheduled
-        self._last = ws.jobs.discoveries(self._name).last
+        self._last = ws.jobs.discoveries().last
         self._keeper = JobSyncer(ws, rules, self._last)
         self._pass = go_on_from or DiscoveryPass(began_at=ws.clock.now())
         self._skip_upto = self._pass.after
@@ -75,10 +76,10 @@ class _Discovery:
         self._changes: list[Change] = []
         self._saved_at = ws.clock.monotonic()
 
-    def run(self, seconds: float, connections: int) -> DiscoveryReport:
+    def run(self, deadline: Deadline, connections: int) -> DiscoveryReport:
         clock = self._ws.clock
         began_at = clock.monotonic()
-        client = self._ws.databricks.client(seconds)
+        client = self._ws.databricks.client(deadline)
         with Fetcher(client, clock, connections) as fetcher:
             complete = self._go_as_far_as_possible(fetcher)
         self._write_down(complete)
@@ -142,7 +143,7 @@ class _Discovery:
         """
         names = {listed.pipeline_id: listed.name for listed in page.pipelines if listed.pipeline_id > self._skip_upto}
         after, upto = self._pass.after, None if is_last else max(names, default="")
-        stored = self._ws.jobs.iter_jobs(self._name, after=after, upto=upto) if upto is None or upto > after else ()
+        stored = self._ws.jobs.iter_jobs(after=after, upto=upto) if upto is None or upto > after else ()
         listed: Iterator[tuple[str, StoredJob | None]] = ((pipeline_id, None) for pipeline_id in sorted(names))
         kept: Iterator[tuple[str, StoredJob | None]] = ((row.pipeline_id, row) for row in stored)
         for pipeline_id, pair in groupby(heapq.merge(listed, kept, key=_first), key=_first):
@@ -201,15 +202,15 @@ class _Discovery:
     def _save_now_and_then(self) -> None:
         now = self._ws.clock.monotonic()
         if self._scheduled and now - self._saved_at >= _SAVE_EVERY_SECONDS:
-            self._ws.jobs.save_under_way(self._name, self._so_far)
+            self._ws.jobs.save_under_way(self._so_far)
             self._saved_at = now
 
     def _write_down(self, complete: bool) -> None:
         if complete:
             last = discovery_rules.completed(self._so_far, self._last)
-            self._ws.jobs.save_completed(self._name, last, self._so_far.tally, scheduled=self._scheduled)
+            self._ws.jobs.save_completed(last, self._so_far.tally, scheduled=self._scheduled)
         elif self._scheduled:
-            self._ws.jobs.save_under_way(self._name, self._so_far)
+            self._ws.jobs.save_under_way(self._so_far)
 
     @property
     def _so_far(self) -> DiscoveryPass:

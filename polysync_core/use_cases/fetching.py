@@ -10,12 +10,12 @@ from typing import Self, TypeVar
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import BoundedClient
-from polysync_core.rules.decisions.discovery_rules import Absent, Seen, repeat_pause_seconds
-from polysync_core.values.databricks import PipelinesPage
+from polysync_core.rules.decisions import budgets
+from polysync_core.rules.decisions.discovery_rules import Seen, repeat_pause_seconds
+from polysync_core.use_cases.retrying import retried
+from polysync_core.values.databricks import Absent, PipelinesPage
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
 
-_LEAST_SECONDS = 1.0
-"""With less time than this left, no call is begun."""
 _T = TypeVar("_T")
 
 
@@ -62,7 +62,7 @@ class Fetcher:
         except OutOfTime:
             return None
         except (DatabricksError, DatabricksUnreachable) as error:
-            if isinstance(error, DatabricksError) and error.databricks_status == 401:
+            if isinstance(error, DatabricksError) and error.refuses_identity:
                 raise
             return error
 
@@ -71,7 +71,7 @@ class Fetcher:
         try:
             return self._patiently(lambda: self._client.fetch_pipeline(pipeline_id))
         except PermissionRefused as refused:
-            if refused.databricks_status == 401:
+            if refused.refuses_identity:
                 raise
             return Absent.FORBIDDEN
         except DatabricksError as error:
@@ -80,23 +80,23 @@ class Fetcher:
             return Absent.GONE
 
     def _patiently(self, call: Callable[[], _T]) -> _T:
-        tries = 0
-        while True:
+        def allowed_call() -> _T:
             self._wait_until_allowed()
-            tries += 1
-            try:
-                return call()
-            except (DatabricksError, DatabricksUnreachable) as error:
-                if isinstance(error, DatabricksUnreachable) and self._client.seconds_left < _LEAST_SECONDS:
-                    raise OutOfTime(error) from error
-                pause = repeat_pause_seconds(error, tries)
-                if pause is None:
-                    raise
-                self._check_time_for(pause, error)
-                if isinstance(error, DatabricksError) and error.databricks_status in {429, 503}:
-                    self._hold_everyone(pause)
-                else:
-                    self._clock.sleep(pause)
+            return call()
+
+        return retried(allowed_call, self._pause_after, self._clock)
+
+    def _pause_after(self, error: PolysyncError, tries: int) -> float | None:
+        if isinstance(error, DatabricksUnreachable) and self._client.deadline.seconds_left() < budgets.DISCOVERY_LEAST:
+            raise OutOfTime(error) from error
+        pause = repeat_pause_seconds(error, tries)
+        if pause is None:
+            return None
+        self._check_time_for(pause, error)
+        if isinstance(error, DatabricksError) and error.is_busy:
+            self._hold_everyone(pause)  # a busy workspace is busy for every call, so all of them wait
+            return 0
+        return pause
 
     def _wait_until_allowed(self) -> None:
         while (seconds := self._not_before - self._clock.monotonic()) > 0:
@@ -109,5 +109,5 @@ class Fetcher:
             self._not_before = max(self._not_before, self._clock.monotonic() + seconds)
 
     def _check_time_for(self, seconds: float, because: PolysyncError | None = None) -> None:
-        if self._client.seconds_left - seconds < _LEAST_SECONDS:
+        if self._client.deadline.seconds_left() - seconds < budgets.DISCOVERY_LEAST:
             raise OutOfTime(because)

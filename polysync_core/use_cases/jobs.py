@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import discovery_rules
+from polysync_core.rules.decisions import budgets, discovery_rules
 from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.use_cases.discovering import CONNECTIONS, discover
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksUnreachable,
     JobNotFound,
@@ -24,11 +25,6 @@ from polysync_core.values.errors import (
 )
 from polysync_core.values.job import DiscoveryPass, DiscoveryReport, FullRefresh, Job, LastDiscovery
 
-HTTP_SECONDS = 40.0
-"""For Databricks in a call over HTTP; the rest of the 50 s is for storage."""
-HTTP_ANSWER_SECONDS = 48.0
-TICK_SECONDS = 225.0
-"""For Databricks in one tick of the timer; functionTimeout in host.json is 300 s."""
 _log = logging.getLogger("polysync.discovery")
 
 
@@ -57,8 +53,10 @@ def discover_over_http(ws: WorkspaceServices, rules: ImportRules, go_on_from: Di
     """
     pool = ThreadPoolExecutor(max_workers=1)
     try:
-        running = pool.submit(discover, ws, rules, go_on_from, seconds=HTTP_SECONDS)
-        return running.result(timeout=HTTP_ANSWER_SECONDS)
+        running = pool.submit(
+            discover, ws, rules, go_on_from, deadline=Deadline.after(ws.clock, budgets.DISCOVERY_HTTP)
+        )
+        return running.result(timeout=budgets.DISCOVERY_ANSWER)
     except TookTooLong:
         raise StorageUnavailable("Table Storage was too slow for a discovery to end in time; repeat it.") from None
     finally:
@@ -78,8 +76,15 @@ def discover_on_schedule(workspaces: Sequence[WorkspaceServices], rules: ImportR
 def _discover_in_a_tick(ws: WorkspaceServices, rules: ImportRules, connections: int) -> None:
     name = ws.workspace.name
     try:
-        rest = ws.jobs.discoveries(name).under_way
-        discover(ws, rules, rest, seconds=TICK_SECONDS, connections=connections, scheduled=True)
+        rest = ws.jobs.discoveries().under_way
+        discover(
+            ws,
+            rules,
+            rest,
+            deadline=Deadline.after(ws.clock, budgets.DISCOVERY_SCHEDULED),
+            connections=connections,
+            scheduled=True,
+        )
     except PolysyncError as error:
         _log.error("workspace %s could not be discovered: %s", name, error.detail, extra={"action": "discover"})
     except Exception:
@@ -90,16 +95,16 @@ def sync_parameters(pipeline_id: str, ws: WorkspaceServices, rules: ImportRules)
     """Bring one job into step. JobNotFound when it is not imported; what Databricks raises when it cannot be asked."""
     name, clock = ws.workspace.name, ws.clock
     began_at = clock.monotonic()
-    stored = ws.jobs.find_job(name, pipeline_id)
+    stored = ws.jobs.find(pipeline_id)
     if stored is None:
         raise JobNotFound(pipeline_id, name)
-    client = ws.databricks.client(HTTP_SECONDS)
+    client = ws.databricks.client(Deadline.after(clock, budgets.DISCOVERY_HTTP))
     with Fetcher(client, clock, 1) as fetcher:
         try:
             seen = fetcher.fetch(pipeline_id)
         except OutOfTime as late:
             raise late.because or DatabricksUnreachable("The time for asking ran out.", was_sent=False) from None
-    keeper = JobSyncer(ws, rules, ws.jobs.discoveries(name).last, always_write=True)
+    keeper = JobSyncer(ws, rules, ws.jobs.discoveries().last, always_write=True)
     looked_at = FetchedPipeline(pipeline_id=pipeline_id, seen=seen, listed_name=None, stored=stored)
     outcome = keeper.sync([looked_at])[pipeline_id]
     if isinstance(outcome, PolysyncError):
@@ -118,25 +123,25 @@ def sync_parameters(pipeline_id: str, ws: WorkspaceServices, rules: ImportRules)
 
 
 def find_job(pipeline_id: str, ws: WorkspaceServices) -> JobView:
-    """The job. JobNotFound when it is not imported, RowUnreadable when its row is spoilt."""
-    stored = ws.jobs.find_job(ws.workspace.name, pipeline_id)
+    """The job. JobNotFound when it is not imported, RowUnreadable when its row cannot be read."""
+    stored = ws.jobs.find(pipeline_id)
     if stored is None:
         raise JobNotFound(pipeline_id, ws.workspace.name)
     if stored.job is None:
         raise RowUnreadable(f"The row of job {pipeline_id} cannot be read. Sync Parameters writes it anew.")
-    return _view(stored.job, ws, ws.jobs.discoveries(ws.workspace.name).last)
+    return _view(stored.job, ws, ws.jobs.discoveries().last)
 
 
 def list_jobs(ws: WorkspaceServices, *, limit: int, continuation: str | None) -> JobList:
     """Jobs of one workspace, by pipeline id."""
-    page = ws.jobs.list_jobs(ws.workspace.name, limit=limit, after=continuation)
-    last = ws.jobs.discoveries(ws.workspace.name).last
-    return JobList(views=tuple(_view(job, ws, last) for job in page.jobs), continuation=page.after)
+    page = ws.jobs.list_page(limit=limit, continuation=continuation)
+    last = ws.jobs.discoveries().last
+    return JobList(views=tuple(_view(job, ws, last) for job in page.jobs), continuation=page.continuation)
 
 
 def set_full_refresh(pipeline_id: str, full_refresh: FullRefresh, ws: WorkspaceServices) -> JobView:
     """Store the user's own full_refresh of a job. JobNotFound when it is not imported."""
-    if not ws.jobs.set_full_refresh(ws.workspace.name, pipeline_id, full_refresh):
+    if not ws.jobs.set_full_refresh(pipeline_id, full_refresh):
         raise JobNotFound(pipeline_id, ws.workspace.name)
     return find_job(pipeline_id, ws)
 

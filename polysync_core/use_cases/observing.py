@@ -8,46 +8,45 @@ from datetime import timedelta
 
 from polysync_core.adapters.databricks.client import BoundedClient
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import failure_reasons, retry_rules
+from polysync_core.rules.decisions import budgets, failure_reasons, retry_rules
 from polysync_core.rules.decisions.run_transitions import (
     NO_FAILURE_CONTEXT,
     FailureContext,
-    Missing,
     TransitionLimits,
     decide,
     knows_reason,
     wants_failure_context,
 )
-from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.errors import DatabricksError, PolysyncError, UpdateConflict
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Run, RunError, TrackedRun
+from polysync_core.values.run import Run, RunError
+from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.look")
-_REASON_SECONDS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
     """What was seen, in the form that run_transitions.decide takes."""
 
-    seen: SeenUpdate | Missing
+    seen: SeenUpdate | Gone
     failure_context: FailureContext
 
 
 def observe_run(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Observation:
-    """The run's update; Missing when Databricks says in so many words that it does not exist.
+    """The run's update; Absent.GONE when Databricks says in so many words that it does not exist.
 
     Everything else that is no answer is raised: a look that fails never changes a run. The aftermath of an unhappy end
     is read as far as it can be; what cannot be read of it delays nothing.
     """
-    seen: SeenUpdate | Missing
+    seen: SeenUpdate | Gone
     try:
         seen = client.fetch_update(run.current_id)
     except DatabricksError as error:
         if not error.does_not_exist:
             raise
-        seen = Missing.MISSING
+        seen = Absent.GONE
     failure_context = (
         _fetch_failure_context(run, seen, ws, client) if wants_failure_context(run, seen) else NO_FAILURE_CONTEXT
     )
@@ -55,7 +54,7 @@ def observe_run(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Obser
 
 
 def _fetch_failure_context(
-    run: Run, seen: SeenUpdate | Missing, ws: WorkspaceServices, client: BoundedClient
+    run: Run, seen: SeenUpdate | Gone, ws: WorkspaceServices, client: BoundedClient
 ) -> FailureContext:
     failed = isinstance(seen, SeenUpdate) and seen.state == "FAILED"
     reason = _fetch_reason(run, client) if failed and not knows_reason(run) else None
@@ -69,7 +68,7 @@ def _fetch_failure_context(
     following = retry_rules.next_update(run.attempts[-1], page.updates)
     taken = frozenset[str]()
     if following is not None:
-        holder = ws.store.find_holder(run.workspace, RunId(run.run_id.pipeline_id, following.update_id))
+        holder = ws.runs.find_holder(RunId(run.run_id.pipeline_id, following.update_id))
         if holder is not None and holder != run.run_id:
             taken = frozenset({following.update_id})
     return FailureContext(reason=reason, updates=page.updates, taken=taken)
@@ -77,7 +76,7 @@ def _fetch_failure_context(
 
 def _fetch_reason(run: Run, client: BoundedClient) -> RunError | None:
     try:
-        events = client.fetch_error_events(run.run_id.pipeline_id, timeout_seconds=_REASON_SECONDS)
+        events = client.fetch_error_events(run.run_id.pipeline_id, timeout_seconds=budgets.FAILURE_REASON)
     except PolysyncError as error:
         _log.warning("the reason of run %s could not be read: %s", run.run_id, error.code)
         return None
@@ -97,12 +96,11 @@ def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedCl
 
     UpdateConflict while that cannot be told: a run that was tracked for the retry then would take it from its own.
     """
-    workspace = ws.workspace.name
     try:
         for _ in range(_LOOKS):
-            active = ws.store.active_runs(workspace, retry.pipeline_id).runs
-            followers = [at for at in active if at.run.follow_retries and at.run.missing_since is None]
-            tracked = ws.store.find_run(workspace, retry)
+            active = ws.runs.list_active(retry.pipeline_id).rows
+            followers = [at for at in active if at.value.follow_retries and at.value.missing_since is None]
+            tracked = ws.runs.find(retry)
             if tracked is not None or not followers:
                 return tracked
             for follower in followers:
@@ -116,9 +114,9 @@ def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedCl
     )
 
 
-def _observe_again(tracked: TrackedRun, ws: WorkspaceServices, client: BoundedClient) -> None:
+def _observe_again(follower: Locked[Run], ws: WorkspaceServices, client: BoundedClient) -> None:
     """As the sweep does; a stop that is to be asked for is left to it."""
-    observation = observe_run(tracked.run, ws, client)
-    decision = decide(tracked.run, observation.seen, ws.clock.now(), _NO_LIMITS, observation.failure_context)
+    observation = observe_run(follower.value, ws, client)
+    decision = decide(follower.value, observation.seen, ws.clock.now(), _NO_LIMITS, observation.failure_context)
     if decision.write:
-        ws.store.save_transition(tracked, decision.run)
+        ws.runs.save_transition(follower, decision.run)

@@ -8,22 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import sweep_rules
+from polysync_core.rules.decisions import budgets, sweep_rules
 from polysync_core.rules.decisions.run_transitions import TransitionLimits, decide
 from polysync_core.use_cases.observing import Observation, observe_run
+from polysync_core.use_cases.retrying import retried
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import LastSweep, Run, RunFilter
 
 _log = logging.getLogger("polysync.read")
-_LOOK_SECONDS = 8.0
-"""For Databricks. A caller's own time-out may be 30 s, and a state that is a little old is better than none."""
-_REPEAT_PAUSE_SECONDS = 0.5
-_REPEAT_TAKES_SECONDS = 3.0
-"""A look that failed is repeated, once, while this much time is left."""
-_AWAIT_SECONDS = 2.0
-"""So long a reader waits for the look of another."""
-_TRANSIENT = {429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +38,7 @@ class RunList:
 def find_run(run_id: RunId, workspaces: Sequence[WorkspaceServices]) -> tuple[Run, WorkspaceServices]:
     """Look for a run in every one of `accesses`. RunNotFound when none has it."""
     for ws in workspaces:
-        run = ws.store.find_run(ws.workspace.name, run_id)
+        run = ws.runs.find(run_id)
         if run is not None:
             return run, ws
     raise RunNotFound(f"There is no run {run_id}.")
@@ -58,8 +52,8 @@ def read_run(
     A state that the last sweep or another reader confirmed within that age causes no call.
     """
     for ws in workspaces:
-        last = ws.store.last_sweep(ws.workspace.name)  # before the run: what a later one saw is not in its row
-        run = ws.store.find_run(ws.workspace.name, run_id)
+        last = ws.runs.last_sweep()  # before the run: what a later one saw is not in its row
+        run = ws.runs.find(run_id)
         if run is None:
             continue
         if not sweep_rules.is_fresh(run, last, ws.clock.now(), max_age_seconds):
@@ -70,7 +64,7 @@ def read_run(
 
 def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> RunView:
     """The run as storage has it, without a look."""
-    last = None if run.is_finished else ws.store.last_sweep(ws.workspace.name)
+    last = None if run.is_finished else ws.runs.last_sweep()
     return _shown(run, ws, last, max_age_seconds)
 
 
@@ -78,10 +72,10 @@ def list_runs(
     ws: WorkspaceServices, wanted: RunFilter, *, limit: int, continuation: str | None, max_age_seconds: int
 ) -> RunList:
     """Runs of one workspace, newest first, as storage has them."""
-    last = ws.store.last_sweep(ws.workspace.name)
-    page = ws.store.recent_runs(ws.workspace.name, wanted, limit=limit, after=continuation)
+    last = ws.runs.last_sweep()
+    page = ws.runs.list_recent(wanted, limit=limit, continuation=continuation)
     views = tuple(_shown(run, ws, last, max_age_seconds) for run in page.runs)
-    return RunList(views=views, continuation=page.after)
+    return RunList(views=views, continuation=page.continuation)
 
 
 def _shown(run: Run, ws: WorkspaceServices, last: LastSweep | None, max_age_seconds: int) -> RunView:
@@ -102,8 +96,8 @@ def _read_through(run: Run, ws: WorkspaceServices, max_age_seconds: int, limits:
             seen = _observe_and_save(run, ws, limits)
         else:
             seen = None
-            ws.refresh_turns.await_other(run_id, _AWAIT_SECONDS)
-        return seen or ws.store.find_run(run.workspace, run.run_id) or run
+            ws.refresh_turns.await_other(run_id, budgets.READ_WAIT)
+        return seen or ws.runs.find(run.run_id) or run
     except PolysyncError as error:
         _log.warning("a stale run could not be looked at: %s", error.code, extra={"run_id": run_id})
         return run
@@ -117,24 +111,25 @@ def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits)
 
     An unchanged run is written too, with the time of the look: that is what the next readers go by.
     """
-    tracked = ws.store.find_active(run.workspace, run.run_id)
-    if tracked is None:
+    active = ws.runs.find_active(run.run_id)
+    if active is None:
         return None
-    observation = _observe_with_retry(tracked.run, ws)
+    observation = _observe_with_retry(active.value, ws)
     now = ws.clock.now()
-    decision = decide(tracked.run, observation.seen, now, limits, observation.failure_context)
+    decision = decide(active.value, observation.seen, now, limits, observation.failure_context)
     after = decision.run if decision.write else replace(decision.run, seen_at=now)
-    return after if ws.store.save_transition(tracked, after) else None
+    return after if ws.runs.save_transition(active, after) else None
 
 
 def _observe_with_retry(run: Run, ws: WorkspaceServices) -> Observation:
-    """Look once more after trouble that may have passed, if there is time. Raises as look_at does."""
-    client = ws.databricks.client(_LOOK_SECONDS)
-    try:
-        return observe_run(run, ws, client)
-    except (DatabricksError, DatabricksUnreachable) as error:
-        may_pass = isinstance(error, DatabricksUnreachable) or error.databricks_status in _TRANSIENT
-        if not may_pass or client.seconds_left < _REPEAT_TAKES_SECONDS:
-            raise
-    ws.clock.sleep(_REPEAT_PAUSE_SECONDS)
-    return observe_run(run, ws, client)
+    """Observe the run, once more after an error that may pass, if there is time. Raises what `observe_run` raises."""
+    client = ws.databricks.client(Deadline.after(ws.clock, budgets.READ))
+
+    def pause_after(error: PolysyncError, tries: int) -> float | None:
+        may_pass = isinstance(error, DatabricksUnreachable) or (
+            isinstance(error, DatabricksError) and error.is_transient
+        )
+        has_time = client.deadline.seconds_left() >= budgets.READ_REPEAT
+        return budgets.READ_REPEAT_PAUSE if may_pass and has_time and tries == 1 else None
+
+    return retried(lambda: observe_run(run, ws, client), pause_after, ws.clock)

@@ -6,61 +6,60 @@ import logging
 from datetime import timedelta
 
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.parameters import resolve_full_refresh
-from polysync_core.rules.rows import row_keys
 from polysync_core.values.callback import Waiter
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import KeyInFlight, KeyReused, RowUnreadable, RunNotFound, UpdateConflict
 from polysync_core.values.ids import RunId
 from polysync_core.values.job import JobDefaults
-from polysync_core.values.run import HeldReservation, OnConflict, Reservation, Run, Started, StartRequest, UsedKey
+from polysync_core.values.run import OnConflict, Reservation, Run, Started, StartRequest, UsedKey
+from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.start")
 _POLL_SECONDS = 0.5
 
 
 def reserve(
-    request: StartRequest, ws: WorkspaceServices, began_at: float, timeout: timedelta | None
-) -> HeldReservation | Started:
+    request: StartRequest, ws: WorkspaceServices, deadline: Deadline, timeout: timedelta | None
+) -> Locked[Reservation] | Started:
     """The pipeline's reservation, made for `request`; or what its key came to before.
 
     `timeout`: after which the run is to be stopped. Waits for another start of the pipeline where the request would
     rather join than fail, and for the first request with its key. Raises UpdateConflict, KeyReused, KeyInFlight,
-    RunNotFound when the key's run is no longer kept, StorageUnavailable.
+    RunNotFound when the key's run is no longer kept, RowUnreadable when the row of an earlier start cannot be read,
+    StorageUnavailable.
     """
-    return _Reserver(request, ws, began_at, timeout).reserve()
+    return _Reserver(request, ws, deadline, timeout).reserve()
+
+
+def last_post_of(start: Deadline) -> Deadline:
+    """The moment after which a start with this deadline may not begin a POST any more."""
+    return start.earlier_by(budgets.START - budgets.START_LAST_POST)
 
 
 class _Reserver:
     def __init__(
-        self, request: StartRequest, ws: WorkspaceServices, began_at: float, timeout: timedelta | None
+        self, request: StartRequest, ws: WorkspaceServices, deadline: Deadline, timeout: timedelta | None
     ) -> None:
         self._request = request
         self._timeout = timeout
         self._ws = ws
-        self._store = ws.store
+        self._runs = ws.runs
         self._clock = ws.clock
-        self._began_at = began_at
-        key = request.idempotency_key
-        self._start_row = None if key is None else row_keys.start(request.pipeline_id, key)
+        self._last_post = last_post_of(deadline)
+        self._key_wait = deadline.earlier_by(budgets.START - budgets.START_KEY_WAIT)
         self._defaults = self._find_defaults()
 
-    @property
-    def _seconds_gone(self) -> float:
-        return self._clock.monotonic() - self._began_at
-
-    def reserve(self) -> HeldReservation | Started:
+    def reserve(self) -> Locked[Reservation] | Started:
         """The pipeline's reservation; or what this key came to before."""
-        workspace = self._ws.workspace.name
         while True:
-            if self._start_row is not None:
-                used = self._store.find_used_key(workspace, self._start_row)
-                if used is not None:
-                    return self._repeat(used, self._start_row)
+            used = self._find_used_key()
+            if used is not None:
+                return self._repeat(used)
             now = self._clock.now()
             callback_id, address = self._ws.new_id(), self._request.callback
             reservation = Reservation(
-                workspace=workspace,
                 pipeline_id=self._request.pipeline_id,
                 owner=self._ws.new_id(),
                 reserved_at=now,
@@ -68,12 +67,12 @@ class _Reserver:
                 ignored_parameters=self._request.ignored_parameters,
                 timeout_at=None if self._timeout is None else now + self._timeout,
                 follow_retries=self._request.follow_retries,
-                start_row=self._start_row,
                 waiter=None if address is None else Waiter(callback_id=callback_id, address=address),
                 pipeline_name=self._defaults.name,
             )
-            held = self._store.reserve(
+            held = self._runs.reserve(
                 reservation,
+                self._request.idempotency_key,
                 UsedKey(
                     fingerprint=self._request.fingerprint,
                     owner=reservation.owner,
@@ -85,7 +84,7 @@ class _Reserver:
                 return held
             self._wait_for_the_other_start()
 
-    def _repeat(self, used: UsedKey, start_row: str) -> Started:
+    def _repeat(self, used: UsedKey) -> Started:
         """Answer a repeat of a key as its first request was answered, waiting while that is still in flight."""
         found: UsedKey | None = used
         while found is not None:
@@ -99,30 +98,34 @@ class _Reserver:
                 if run is None:
                     raise RunNotFound(f"The run {found.run_id} that this key started is no longer kept.")
                 return Started(run=run, attached=found.attached)
-            if self._seconds_gone >= start_rules.KEY_WAIT_SECONDS:
+            if self._key_wait.seconds_left() <= 0:
                 raise KeyInFlight(
                     "The first request with this Idempotency-Key is still being handled; repeat it with the same key.",
                     retry_after_seconds=15,
                 )
             self._clock.sleep(_POLL_SECONDS)
-            found = self._store.find_used_key(self._ws.workspace.name, start_row)
+            found = self._find_used_key()
         raise KeyInFlight(
             "The first request with this Idempotency-Key did not start anything; repeat it.", retry_after_seconds=1
         )
 
+    def _find_used_key(self) -> UsedKey | None:
+        key = self._request.idempotency_key
+        return None if key is None else self._runs.find_used_key(self._request.pipeline_id, key)
+
     def _rejoin(self, run_id: RunId, callback_id: str | None) -> Run | None:
         """The run of a used key. A callback address that comes with the repeat replaces the one from before."""
-        workspace, address = self._ws.workspace.name, self._request.callback
+        address = self._request.callback
         if address is None:
-            return self._store.find_run(workspace, run_id)
+            return self._runs.find(run_id)
         waiter = Waiter(callback_id=callback_id or self._ws.new_id(), address=address)
-        return self._store.callbacks.join(workspace, run_id, waiter, self._clock.now())
+        return self._ws.callbacks.join(run_id, waiter, self._clock.now())
 
     def _wait_for_the_other_start(self) -> None:
         """Another start of this pipeline is in flight (or our own key was used this moment)."""
-        if self._start_row is not None and self._store.find_used_key(self._ws.workspace.name, self._start_row):
+        if self._find_used_key() is not None:
             return
-        may_wait = self._seconds_gone + _POLL_SECONDS < start_rules.LAST_POST_BEGINS_SECONDS
+        may_wait = self._last_post.seconds_left() > _POLL_SECONDS
         if self._request.on_conflict is OnConflict.FAIL or not may_wait:
             raise UpdateConflict(
                 f"Another start of pipeline {self._request.pipeline_id} is in flight; its outcome is not known yet.",
@@ -137,7 +140,7 @@ class _Reserver:
         update without a full refresh is the one that destroys nothing.
         """
         try:
-            return self._ws.jobs.find_defaults(self._ws.workspace.name, self._request.pipeline_id)
+            return self._ws.jobs.find_defaults(self._request.pipeline_id)
         except RowUnreadable as error:
             _log.error(
                 "the stored full_refresh of pipeline %s counts as not set: %s",

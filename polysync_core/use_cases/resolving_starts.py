@@ -11,26 +11,27 @@ from polysync_core.rules.decisions.callback_rules import put_waiter
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.errors import DatabricksError
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Attempt, HeldReservation, Reservation, Run
+from polysync_core.values.run import Attempt, Reservation, Run
+from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.settle")
 
 
-def settle(held: HeldReservation, ws: WorkspaceServices, client: BoundedClient, settle_seconds: int) -> None:
+def settle(held: Locked[Reservation], ws: WorkspaceServices, client: BoundedClient, settle_seconds: int) -> None:
     """Track the update that a start left behind, or clear its reservation once none can show up any more.
 
     A start whose call may still be running is left alone. Raises what Databricks or storage raise: then nothing was
     cleared, and the next sweep goes on.
     """
-    reservation, now = held.reservation, ws.clock.now()
+    reservation, now = held.value, ws.clock.now()
     if not start_rules.may_look_up(reservation, now):
         return
     found = find_started(reservation, ws, client)
     if found is not None:
-        run = ws.store.track(new_run(reservation, found, ws), held)
+        run = ws.runs.track(new_run(reservation, found, ws), held)
         _log.warning("a start without an answer is tracked now", extra={"run_id": str(run.run_id), "action": "settle"})
     elif start_rules.may_clear(reservation, now, settle_seconds):
-        ws.store.release(held)
+        ws.runs.release(held)
         _log.warning(
             "a start without an answer never showed; its pipeline %s is free again",
             reservation.pipeline_id,
@@ -59,7 +60,7 @@ def find_started(reservation: Reservation, ws: WorkspaceServices, client: Bounde
             break
     for update in start_rules.started_by(seen, reservation):
         run_id = RunId(reservation.pipeline_id, update.update_id)
-        if ws.store.find_holder(reservation.workspace, run_id) is None:
+        if ws.runs.find_holder(run_id) is None:
             return update
     return None
 
@@ -70,7 +71,7 @@ def new_run(reservation: Reservation, seen: SeenUpdate, ws: WorkspaceServices, *
     attempt = Attempt(update_id=seen.update_id, state=seen.state, cause=seen.cause, created_at=seen.created_at)
     run = Run(
         run_id=RunId(reservation.pipeline_id, seen.update_id),
-        workspace=reservation.workspace,
+        workspace=ws.workspace.name,
         full_refresh=reservation.full_refresh,
         ignored_parameters=reservation.ignored_parameters,
         accepted_at=now,

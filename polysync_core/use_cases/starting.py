@@ -16,82 +16,81 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import NoReturn
 
-from polysync_core.adapters.storage.tables import within
+from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions import budgets, start_rules
 from polysync_core.rules.decisions.retry_rules import SUCCESSOR_CAUSES
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.decisions.start_rules import NextStep
 from polysync_core.rules.wire.addresses import update_url
 from polysync_core.rules.wire.pipelines_api import START_HINTS
 from polysync_core.use_cases.observing import find_run_continued_by
-from polysync_core.use_cases.reserving import reserve
+from polysync_core.use_cases.reserving import last_post_of, reserve
 from polysync_core.use_cases.resolving_starts import find_started, new_run
+from polysync_core.use_cases.retrying import retried
 from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksError,
     PolysyncError,
     StartUnknown,
     StorageUnavailable,
+    TooBusy,
     TooManyCallbacks,
     UpdateConflict,
 )
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import HeldReservation, OnConflict, Run, Started, StartRequest
+from polysync_core.values.run import OnConflict, Reservation, Run, Started, StartRequest
+from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.start")
-_STORAGE_SECONDS = start_rules.ANSWER_WITHIN_SECONDS - 1
 
 
 def start_update(
     request: StartRequest,
     ws: WorkspaceServices,
+    deadline: Deadline,
     *,
-    began_at: float,
     default_timeout_minutes: float | None = None,
 ) -> Started:
-    """Start an update of a pipeline, or give what an earlier request with the same key came to.
+    """Start an update of a pipeline, or return what an earlier request with the same key came to.
 
     full_refresh is what the request says, else what the job has stored if its direction lets it be sent, else false.
-    Answers within 45 s of `began_at`, on the monotonic clock. Raises DatabricksError and its kin when it was refused,
-    UpdateConflict when the pipeline is busy, KeyReused, KeyInFlight, StartUnknown when nobody can say yet,
-    StorageUnavailable.
+    `deadline` is `budgets.START` after the request came in. Raises DatabricksError and its subclasses when Databricks
+    refused the start, UpdateConflict when the pipeline is busy, KeyReused, KeyInFlight, StartUnknown when nobody can
+    say yet, StorageUnavailable.
     """
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
-    with within(began_at + _STORAGE_SECONDS - ws.clock.monotonic()):
-        held = reserve(request, ws, began_at, None if minutes is None else timedelta(minutes=minutes))
-        return held if isinstance(held, Started) else _Start(request, ws, began_at).post(held)
+    with storage_deadline(deadline.earlier_by(budgets.START - budgets.START_STORAGE)):
+        held = reserve(request, ws, deadline, None if minutes is None else timedelta(minutes=minutes))
+        return held if isinstance(held, Started) else _Start(request, ws, deadline).post(held)
 
 
 class _Start:
-    def __init__(self, request: StartRequest, ws: WorkspaceServices, began_at: float) -> None:
+    def __init__(self, request: StartRequest, ws: WorkspaceServices, deadline: Deadline) -> None:
         self._request = request
         self._ws = ws
-        self._store = ws.store
+        self._runs = ws.runs
         self._clock = ws.clock
-        self._began_at = began_at
-        self._client = ws.databricks.client(start_rules.ANSWER_WITHIN_SECONDS - self._seconds_gone)
+        self._last_post = last_post_of(deadline)
+        self._last_try_to_track = deadline.earlier_by(budgets.START - budgets.START_TRACK)
+        self._client = ws.databricks.client(deadline)
 
-    @property
-    def _seconds_gone(self) -> float:
-        return self._clock.monotonic() - self._began_at
-
-    def post(self, held: HeldReservation) -> Started:
+    def post(self, held: Locked[Reservation]) -> Started:
         repeats = conflicts = 0
         may_be_started = False
-        if self._seconds_gone > start_rules.LAST_POST_BEGINS_SECONDS:
+        if self._last_post.is_over():
             self._refuse(held, StorageUnavailable("Table Storage was too slow to begin the start in time."))
         while True:
             try:
                 update_id = self._client.start_update(
-                    self._request.pipeline_id,
-                    held.reservation.full_refresh,
-                    timeout_seconds=start_rules.POST_TIMEOUT_SECONDS,
-                    begins_within=start_rules.LAST_POST_BEGINS_SECONDS - self._seconds_gone,
+                    self._request.pipeline_id, held.value.full_refresh, begins_by=self._last_post
                 )
             except PolysyncError as error:
                 step = start_rules.decide_after_failed_post(error)
                 self._log_failed_post(error, step)
+                # A gateway may answer 503 to a POST that Databricks executed. From then on, each further step is taken
+                # only after a look-up that found nothing: another POST could start the pipeline a second time.
                 may_be_started = may_be_started or start_rules.may_be_executed(error)
                 if step is NextStep.LOOK_UP or may_be_started:
                     found = self._look_up(held, error, believes_empty=step is not NextStep.LOOK_UP)
@@ -103,6 +102,8 @@ class _Start:
                     self._pause_before_repeat(held, error, repeats)
                     repeats += 1
                 else:
+                    # The active update may end between the 409 and our look, so one more POST is fair; two 409s in a
+                    # row without an active update are Databricks' own last word.
                     joined = self._meet_conflict(held, error, last=conflicts > 0)
                     if joined is not None:
                         return joined
@@ -110,17 +111,17 @@ class _Start:
             else:
                 return self._track(held, SeenUpdate(update_id=update_id, state=None))
 
-    def _pause_before_repeat(self, held: HeldReservation, error: PolysyncError, repeats: int) -> None:
+    def _pause_before_repeat(self, held: Locked[Reservation], error: PolysyncError, repeats: int) -> None:
         pause = start_rules.repeat_pause_seconds(error.retry_after_seconds, repeats)
-        if self._seconds_gone + pause > start_rules.LAST_POST_BEGINS_SECONDS:
+        if self._last_post.seconds_left() < pause:
             self._refuse(held, error)
         self._clock.sleep(pause)
 
-    def _refuse(self, held: HeldReservation, error: PolysyncError) -> NoReturn:
+    def _refuse(self, held: Locked[Reservation], error: PolysyncError) -> NoReturn:
         """Nothing was started: release the pipeline and the key, then tell the caller."""
-        self._store.release(held)
+        self._runs.release(held)
         if isinstance(error, DatabricksError) and error.databricks_status in START_HINTS:
-            error.detail = f"{error.detail} {START_HINTS[error.databricks_status]}"
+            raise error.with_hint(START_HINTS[error.databricks_status])
         raise error
 
     def _log_failed_post(self, error: PolysyncError, step: NextStep) -> None:
@@ -134,7 +135,7 @@ class _Start:
 
     # --- an outcome that nobody knows
 
-    def _look_up(self, held: HeldReservation, error: PolysyncError, *, believes_empty: bool) -> SeenUpdate | None:
+    def _look_up(self, held: Locked[Reservation], error: PolysyncError, *, believes_empty: bool) -> SeenUpdate | None:
         """Find what became of a POST without a clear answer; StartUnknown leaves it to the sweep, reservation kept.
 
         `believes_empty`: Databricks said that it did not accept the POST, so a listing without it is the end of it.
@@ -142,7 +143,7 @@ class _Start:
         for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
             self._clock.sleep(pause)
             try:
-                found = find_started(held.reservation, self._ws, self._client)
+                found = find_started(held.value, self._ws, self._client)
             except PolysyncError as trouble:
                 _log.warning("look-up of a start failed: %s", trouble.code, extra={"action": "start"})
                 continue
@@ -157,7 +158,7 @@ class _Start:
 
     # --- an active update in the way
 
-    def _meet_conflict(self, held: HeldReservation, error: PolysyncError, *, last: bool) -> Started | None:
+    def _meet_conflict(self, held: Locked[Reservation], error: PolysyncError, *, last: bool) -> Started | None:
         """Databricks says that an update is active. None: there is none any more, so the POST may be repeated once."""
         active, trouble = self._find_active()
         if active is None and not last:
@@ -168,7 +169,7 @@ class _Start:
         if active is None:
             self._refuse(held, UpdateConflict(error.detail, databricks=said))
         run_id = RunId(self._request.pipeline_id, active.update_id)
-        tracked = self._store.find_run(self._ws.workspace.name, run_id)
+        tracked = self._runs.find(run_id)
         shown = {
             "updateId": active.update_id,
             "state": active.state,
@@ -185,13 +186,13 @@ class _Start:
                     databricks=said,
                 ),
             )
-        if bool(active.full_refresh) != held.reservation.full_refresh:
+        if bool(active.full_refresh) != held.value.full_refresh:
             kind = "a full refresh" if active.full_refresh else "no full refresh"
             refused = UpdateConflict(f"{busy}, but it is {kind}; it cannot be joined.", active=shown, databricks=said)
             self._refuse(held, refused)
         return self._attach(held, active, tracked)
 
-    def _attach(self, held: HeldReservation, active: SeenUpdate, tracked: Run | None) -> Started:
+    def _attach(self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None) -> Started:
         """Join the active update; one that was started elsewhere gets a run now."""
         try:
             if tracked is None and active.cause in SUCCESSOR_CAUSES:
@@ -199,7 +200,7 @@ class _Start:
                 tracked = find_run_continued_by(retry, self._ws, self._client)
             if tracked is None:
                 return self._track(held, active, attached=True)
-            run = self._store.complete(held, tracked.run_id, attached=True)
+            run = self._runs.complete(held, tracked.run_id, attached=True)
         except (TooManyCallbacks, UpdateConflict) as refused:
             self._refuse(held, refused)
         return Started(run=run or tracked, attached=True)
@@ -219,21 +220,24 @@ class _Start:
 
     # --- the run
 
-    def _track(self, held: HeldReservation, seen: SeenUpdate, *, attached: bool = False) -> Started:
-        run = new_run(held.reservation, seen, self._ws, attached=attached)
-        pause = 0.5
-        while True:
-            try:
-                return Started(run=self._store.track(run, held, attached=attached), attached=attached)
-            except StorageUnavailable as error:
-                if self._seconds_gone + pause > start_rules.ANSWER_WITHIN_SECONDS - 5:
-                    raise StartUnknown(
-                        f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "
-                        "The sweep will; repeat the request with the same Idempotency-Key.",
-                        retry_after_seconds=30,
-                    ) from error
-            self._clock.sleep(pause)
-            pause *= 2
+    def _track(self, held: Locked[Reservation], seen: SeenUpdate, *, attached: bool = False) -> Started:
+        run = new_run(held.value, seen, self._ws, attached=attached)
+
+        def pause_after(error: PolysyncError, tries: int) -> float | None:
+            pause = 0.5 * 2 ** (tries - 1)
+            may_pass = isinstance(error, StorageUnavailable | TooBusy)
+            return pause if may_pass and self._last_try_to_track.seconds_left() >= pause else None
+
+        try:
+            tracked = retried(lambda: self._runs.track(run, held, attached=attached), pause_after, self._clock)
+        except (StorageUnavailable, TooBusy) as error:
+            # The update runs, so the reservation stays: the sweep finds the update by it and tracks it then.
+            raise StartUnknown(
+                f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "
+                "The sweep will; repeat the request with the same Idempotency-Key.",
+                retry_after_seconds=30,
+            ) from error
+        return Started(run=tracked, attached=attached)
 
 
 def _said(error: PolysyncError) -> Mapping[str, object] | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from polysync_core.adapters.storage.races import retry_lost_races
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import discovery_rules
 from polysync_core.rules.decisions.discovery_rules import JobDecision, PipelineSeen, Seen
 from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.rules.rows.job_entity import encode_job
-from polysync_core.values.errors import JobTooLarge, StorageUnavailable
+from polysync_core.values.errors import JobTooLarge, TooBusy
 from polysync_core.values.job import JobWrite, LastDiscovery, StoredJob
 
-_RACES = 5
+_MOST_RACES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,19 +63,19 @@ class JobSyncer:
             if plan.write is not None:
                 writes.append(plan.write)
         for refused in self._ws.jobs.save(writes):
-            outcomes[refused.pipeline_id] = self._save_again(by_id[refused.pipeline_id])
+            again = by_id[refused.pipeline_id]
+            outcomes[refused.pipeline_id] = retry_lost_races(partial(self._save_again, again), _MOST_RACES)
         return outcomes
 
     def _save_again(self, pipeline: FetchedPipeline) -> JobDecision:
-        for _ in range(_RACES):
-            stored = self._ws.jobs.find_job(self._ws.workspace.name, pipeline.pipeline_id)
-            plan = self._plan(replace(pipeline, stored=stored))
-            if plan.write is None or not self._ws.jobs.save([plan.write]):
-                return plan.decision
-        raise StorageUnavailable(f"The job {pipeline.pipeline_id} changed again and again while it was to be saved.")
+        stored = self._ws.jobs.find(pipeline.pipeline_id)
+        plan = self._plan(replace(pipeline, stored=stored))
+        if plan.write is not None and self._ws.jobs.save([plan.write]):
+            raise TooBusy(f"Job {pipeline.pipeline_id} changes all the time, so it was not saved; repeat the request.")
+        return plan.decision
 
     def _plan(self, pipeline: FetchedPipeline) -> _Plan:
-        row, workspace = pipeline.stored, self._ws.workspace.name
+        row = pipeline.stored
         job = None if row is None else row.job
         seen = PipelineSeen(
             pipeline_id=pipeline.pipeline_id,
@@ -83,7 +85,7 @@ class JobSyncer:
         )
         decision = discovery_rules.decide_job(
             seen,
-            workspace=workspace,
+            workspace=self._ws.workspace.name,
             rules=self._rules,
             now=self._ws.clock.now(),
             always_write=self._always_write,
@@ -95,5 +97,5 @@ class JobSyncer:
         columns = None if after is None else encode_job(after, pieces_before=0 if row is None else row.pieces)
         return _Plan(
             decision=decision,
-            write=JobWrite(workspace=workspace, pipeline_id=pipeline.pipeline_id, stored=row, columns=columns),
+            write=JobWrite(pipeline_id=pipeline.pipeline_id, stored=row, columns=columns),
         )

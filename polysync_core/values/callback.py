@@ -73,18 +73,9 @@ class Callback:
 class OwedCallback:
     """A callback of a finished run that is to be sent from `due_at` on. `since` is when it was first tried."""
 
-    workspace: str
     run_id: RunId
     callback_id: str
     host: str
     due_at: datetime
     tries: int = 0
     since: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldCallback:
-    """An owed callback with the ETag of its row: whoever sends it or ends it must still hold it."""
-
-    owed: OwedCallback
-    etag: str

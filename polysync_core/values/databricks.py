@@ -5,6 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
+from typing import Literal
+
+
+class Absent(Enum):
+    """An answer of Databricks that brings no update or configuration, and still says something for sure."""
+
+    GONE = auto()
+    """The update, or the pipeline, does not exist."""
+    FORBIDDEN = auto()
+    """This app may not read it."""
+
+
+Gone = Literal[Absent.GONE]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

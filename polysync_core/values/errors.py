@@ -20,14 +20,16 @@ PolysyncError
 │   └── DatabricksSignInPage 503  a page for people came: the address is not of a workspace's API
 ├── DatabricksUnreachable  503  no answer: nothing was sent, or (504) nobody knows what became of it
 ├── TokenUnavailable       503  Entra ID gave no token
+├── TooBusy                503  a change lost one race after another: others changed the same row each time
 └── StorageUnavailable     503  Table Storage did not answer, or not clearly
-    └── RowUnreadable           a row of ours that cannot be read; it is set aside
+    └── RowUnreadable           a stored row that cannot be read; only a person can correct or delete it
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 PERMISSION_HINT = (
     "Add this app's service principal (its managed identity) to the workspace and give it Can Run on the pipeline."
@@ -70,6 +72,14 @@ class PolysyncError(Exception):
     def members(self) -> Mapping[str, object]:
         """Further members of the problem document."""
         return {}
+
+    def with_hint(self, hint: str) -> Self:
+        """A copy of this error whose text goes on with `hint`."""
+        # copy() would call __init__, whose arguments differ from class to class.
+        hinted = self.__class__.__new__(self.__class__, *self.args)
+        hinted.__dict__.update(self.__dict__)
+        hinted.detail = f"{as_sentence(self.detail)} {hint}"
+        return hinted
 
 
 class SettingsError(PolysyncError):
@@ -225,6 +235,21 @@ class DatabricksError(PolysyncError):
         passed_on = databricks_status in {400, 403, 404, 409, 429}
         self.http_status = databricks_status if passed_on else 502
 
+    @property
+    def is_busy(self) -> bool:
+        """Databricks did not accept the call and asks for another try later."""
+        return self.databricks_status in {429, 503}
+
+    @property
+    def is_transient(self) -> bool:
+        """A repeat of a read may succeed."""
+        return self.databricks_status in {408, 429, 500, 502, 503, 504}
+
+    @property
+    def refuses_identity(self) -> bool:
+        """The refusal is of this app as a whole, so no other call would do better."""
+        return self.databricks_status == 401
+
     def members(self) -> Mapping[str, object]:
         return {"databricks": self.as_member()}
 
@@ -296,6 +321,13 @@ class DatabricksUnreachable(PolysyncError):
 
 class TokenUnavailable(PolysyncError):
     code, http_status, title = "TokenUnavailable", 503, "Entra ID gave no token"
+
+
+class TooBusy(PolysyncError):
+    code, http_status, title = "TooBusy", 503, "Too many changes at once"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after_seconds=5)
 
 
 class StorageUnavailable(PolysyncError):

@@ -105,7 +105,6 @@ class StoredJob:
 class JobWrite:
     """One row to bring from `stored` (None: there is none) to `columns`, by merge (None: the row goes)."""
 
-    workspace: str
     pipeline_id: str
     stored: StoredJob | None
     columns: Mapping[str, object] | None
@@ -121,10 +120,10 @@ class JobDefaults:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobPage:
-    """One page of jobs, by pipeline id, and the row key to go on after (None: the end)."""
+    """One page of jobs, by pipeline id, and the opaque continuation of the next one (None: the end)."""
 
     jobs: tuple[Job, ...]
-    after: str | None
+    continuation: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -105,25 +105,6 @@ class Started:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrackedRun:
-    """A run with the ETag of the row that is its lock, which every change has to hold.
-
-    That is the `active` row while the run is active, and its `run` row once it is finished.
-    """
-
-    run: Run
-    etag: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ActiveRows:
-    """A workspace's active runs, and the keys of rows among them that cannot be read."""
-
-    runs: tuple[TrackedRun, ...]
-    unreadable: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class StartRequest:
     """A start as the caller asked for it. `full_refresh` is None when the request does not say."""
 
@@ -141,9 +122,11 @@ class StartRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reservation:
-    """A start in flight, as its `starting` row keeps it. `owner` is the random token of the call that made it."""
+    """A start in flight, as its `starting` row keeps it. `owner` is the random token of the call that made it.
 
-    workspace: str
+    `start_row` names the row of its Idempotency-Key; the store fills it in.
+    """
+
     pipeline_id: str
     owner: str
     reserved_at: datetime
@@ -154,22 +137,6 @@ class Reservation:
     start_row: str | None = None
     waiter: Waiter | None = None
     pipeline_name: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldReservation:
-    """A reservation with the ETag of its row: whoever ends it must still hold it."""
-
-    reservation: Reservation
-    etag: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StartsInFlight:
-    """A workspace's reservations, and the keys of rows among them that cannot be read."""
-
-    held: tuple[HeldReservation, ...]
-    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,31 +174,48 @@ NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LastSweep:
-    """The `sweep|last` row of a workspace.
+class ListingMemory:
+    """What sweeps know about listing a workspace's pipelines.
 
-    `swept_at` is when the sweep began to read; `not_seen` are the run ids it got no answer for, each with the time of
-    the last sweep that saw it; `set_aside` the keys of rows it could not read, `settled_after` and `healed_after` how
-    far the turns through the starts and through those rows came. `pages` is how many pages of 100 the workspace's
-    pipelines took when last listed (None: never listed), `pages_counted_at` when. `round_began_at` and `round_cursor`
-    say how far the single looks beside the listing have come. `blind_since` is the first of an unbroken row of sweeps
-    that saw none of the active runs. `cleaned_at` is when old rows were last deleted, `cleaned_keys_after` how far
-    that came.
+    The pipelines took `pages` pages of 100 when they were last counted (None: never). Beside a listing, each run is
+    also looked at singly once a round: `round_cursor` is the last run id of the round that began at `round_began_at`.
+    """
+
+    pages: int | None = None
+    pages_counted_at: datetime | None = None
+    round_began_at: datetime | None = None
+    round_cursor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpkeepCursor:
+    """How far the upkeep of a workspace has come.
+
+    `settled_after` is the last pipeline id whose start was settled, `cleaned_keys_after` the last used key that was
+    checked for its age. Old rows were last deleted at `cleaned_at` (None: never).
+    """
+
+    settled_after: str = ""
+    cleaned_at: datetime | None = None
+    cleaned_keys_after: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastSweep:
+    """The `sweep|last` row of a workspace: what its last sweep saw, and where the next one continues.
+
+    The sweep began to read at `swept_at`. `not_seen` maps each run id that it got no answer for to the last sweep that
+    saw the run. `unreadable_pipelines` names the pipelines of unreadable rows, at most 20. Since `blind_since`, sweeps
+    have seen none of the active runs (None: the last sweep saw one).
     """
 
     swept_at: datetime
     report: SweepReport
     not_seen: Mapping[str, datetime] = field(default_factory=dict)
-    unreadable: tuple[str, ...] = ()
-    settled_after: str = ""
-    healed_after: str = ""
-    pages: int | None = None
-    pages_counted_at: datetime | None = None
-    round_began_at: datetime | None = None
-    round_cursor: str = ""
+    unreadable_pipelines: tuple[str, ...] = ()
     blind_since: datetime | None = None
-    cleaned_at: datetime | None = None
-    cleaned_keys_after: str = ""
+    listing: ListingMemory = ListingMemory()
+    upkeep: UpkeepCursor = UpkeepCursor()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,10 +229,10 @@ class RunFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPage:
-    """One page of runs, newest first, and the row key to go on after (None: the end)."""
+    """One page of runs, newest first, and the opaque continuation of the next one (None: the end)."""
 
     runs: tuple[Run, ...]
-    after: str | None
+    continuation: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,8 @@
 soak, and the control.
 
     python -m tests.chaos [singles] [pairs] [outages] [races] [kills] [soak] [--seed N] [--only TEXT] [--kills 500] …
+    python -m tests.chaos singles --shard 1/2      beside another process with --shard 2/2
+    python -m tests.chaos singles --resume         goes on where the last one of this commit was stopped
 
 Without a part's name all of them. Exits with 1 when anything is doubled, lost, wrong …, when a fault met no call, when
 memory grew by more than a tenth, and when a control, whose starts reserve nothing, shows nothing.
@@ -20,13 +22,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from tests.chaos import table
+from tests.chaos.figures import CaseLog, write_figures
 from tests.chaos.host_process import ROOT
-from tests.chaos.judging import NOTHING, Verdict
 from tests.chaos.kills import KillRun, run_kills
 from tests.chaos.outages import OUTAGES, play_outage
 from tests.chaos.pairs import all_pairs, play_pair
@@ -34,7 +38,9 @@ from tests.chaos.races import Races, run_races
 from tests.chaos.single import Result, all_cases, control_cases, play_case
 from tests.chaos.soak import MOST_GROWTH, Soak, run_soak
 from tests.chaos.stage import Stage
+from tests.chaos.verdicts import NOTHING, Verdict
 
+CONTROL = "control: no reservation"
 CONTROL_KILLS = 15
 _TELL_EVERY = 100
 _Case = TypeVar("_Case")
@@ -48,6 +54,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no host is left behind
     print(_heading(options.seed), "", sep="\n", flush=True)
     results = [part(options) for part in options.parts or _PARTS.values()]
+    if not options.only:
+        write_figures(options.cases, options.figures)
     return 0 if all(results) else 1
 
 
@@ -58,6 +66,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="of the first three parts the cases whose line holds this"
     )
+    parser.add_argument("--shard", default="1/1", metavar="I/N", help="play the I-th of N shares of the singles")
+    parser.add_argument("--resume", action="store_true", help="skip the singles that this commit has played already")
+    parser.add_argument("--cases", type=Path, default=ROOT / ".chaos", help="the folder of the results case by case")
+    parser.add_argument("--figures", type=Path, default=ROOT / "docs" / "chaos-figures.csv")
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--races", type=int, default=100)
     parser.add_argument("--hours", type=float, default=48.0, help="of simulated time, of the soak")
@@ -74,22 +86,32 @@ def _part(name: str) -> Callable[[argparse.Namespace], bool]:
 
 def _heading(seed: int) -> str:
     """When, on what, and which version of the app."""
-    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
-        f"commit {described.stdout.strip() or 'unknown'}, seed {seed}"
+        f"commit {_commit()}, seed {seed}"
     )
+
+
+def _commit() -> str:
+    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    return described.stdout.strip() or "unknown"
 
 
 def _singles(options: argparse.Namespace) -> bool:
     began = time.monotonic()
     with Stage() as stage:
-        cases = [case for case in all_cases(stage) if options.only in str(case)]
+        share, shares = (int(number) for number in options.shard.split("/"))
+        cases = [case for case in all_cases(stage) if options.only in str(case)][share - 1 :: shares]
         print(f"{len(cases)} cases: every fault on every call that was recorded, one at a time", flush=True)
-        results = _played(play_case, stage, cases)
+        log = CaseLog(options.cases, "singles", _commit(), "" if shares == 1 else options.shard)
+        results = _played(play_case, stage, cases, log, log.begin(resume=options.resume))
         control = [play_case(stage, case, reserving=False) for case in control_cases(cases)]
     good = _print_results(results, began)
+    log = CaseLog(options.cases, "control of the singles", _commit(), "" if shares == 1 else options.shard)
+    log.begin(resume=False)
+    for result in control:
+        log.add(replace(result, fault=CONTROL))
     shown = _print_control(f"the {len(control)} worst of them", _total(control))
     return good and (shown or not control)
 
@@ -98,21 +120,40 @@ def _pairs(options: argparse.Namespace) -> bool:
     began = time.monotonic()
     with Stage() as stage:
         pairs = [pair for pair in all_pairs() if options.only in str(pair)]
-        return _print_results(_played(play_pair, stage, pairs), began)
+        return _print_results(_played(play_pair, stage, pairs, _log_of(options, "pairs")), began)
 
 
 def _outages(options: argparse.Namespace) -> bool:
     began = time.monotonic()
     with Stage() as stage:
         outages = [outage for outage in OUTAGES if options.only in str(outage)]
-        return _print_results(_played(play_outage, stage, outages), began)
+        return _print_results(_played(play_outage, stage, outages, _log_of(options, "outages")), began)
 
 
-def _played(play: Callable[[Stage, _Case], Result], stage: Stage, cases: Sequence[_Case]) -> list[Result]:
+def _log_of(options: argparse.Namespace, part: str, **verdicts: Verdict) -> CaseLog:
+    """A fresh log of a part, with `verdicts` by fault for a part that is not made of cases."""
+    log = CaseLog(options.cases, part, _commit())
+    log.begin(resume=False)
+    for fault, verdict in verdicts.items():
+        log.add(Result(fault=fault, path="any", name=fault, met=True, verdict=verdict))
+    return log
+
+
+def _played(
+    play: Callable[[Stage, _Case], Result],
+    stage: Stage,
+    cases: Sequence[_Case],
+    log: CaseLog,
+    played_before: Mapping[str, Result] = MappingProxyType({}),
+) -> list[Result]:
     results = []
     began = time.monotonic()
     for number, case in enumerate(cases, 1):
+        if (known := played_before.get(str(case))) is not None:
+            results.append(known)
+            continue
         result = play(stage, case)
+        log.add(result)
         results.append(result)
         if not result.verdict.is_good:
             print(case, *result.verdict.findings, sep="\n    ", flush=True)
@@ -136,7 +177,9 @@ def _total(results: Iterable[Result]) -> Verdict:
 def _races(options: argparse.Namespace) -> bool:
     began = time.monotonic()
     verdict = run_races(Races(rounds=options.races, seed=options.seed), _tell)
-    _print_table({(f"all at once, {options.races} times", "any"): verdict}, began)
+    what = f"all at once, {options.races} times"
+    _log_of(options, "races", **{what: verdict})
+    _print_table({(what, "any"): verdict}, began)
     return verdict.is_good
 
 
@@ -145,9 +188,12 @@ def _kills(options: argparse.Namespace) -> bool:
     with tempfile.TemporaryDirectory(prefix="polysync-chaos-") as folder:
         run = KillRun(kills=options.kills, seed=options.seed)
         verdict = run_kills(run, Path(folder, "host.log"), _tell)
-        _print_table({(f"kill -9, {options.kills} times", "any"): verdict}, began)
+        what = f"kill -9, {options.kills} times"
+        _log_of(options, "kills", **{what: verdict})
+        _print_table({(what, "any"): verdict}, began)
         run = KillRun(kills=CONTROL_KILLS, seed=options.seed, reserving=False)
         control = run_kills(run, Path(folder, "control.log"), _tell)
+        _log_of(options, "control of the kills", **{CONTROL: control})
     return _print_control(f"kill -9, {CONTROL_KILLS} times", control) and verdict.is_good
 
 
@@ -155,7 +201,9 @@ def _soak(options: argparse.Namespace) -> bool:
     began = time.monotonic()
     soak = Soak(hours=options.hours, runs=options.runs, rate=options.rate, seed=options.seed)
     result = run_soak(soak, _tell)
-    _print_table({(f"soak, {soak.hours:g} h, {soak.rate:.1%} of the calls", "any"): result.verdict}, began)
+    what = f"soak, {soak.hours:g} h, {soak.rate:.1%} of the calls"
+    _log_of(options, "soak", **{what: result.verdict})
+    _print_table({(what, "any"): result.verdict}, began)
     print(
         f"{result.calls:,} calls, {result.faults:,} faults, {result.tokens:,} tokens; memory after the first "
         f"hour {result.first_bytes / 1e6:.1f} MB, at the end {result.last_bytes / 1e6:.1f} MB ({result.growth:+.1%})"
@@ -181,7 +229,7 @@ def _print_table(sums: Mapping[tuple[str, str], Verdict], began: float) -> None:
 
 def _print_control(what: str, control: Verdict) -> bool:
     """The control is there to go wrong: whether it did."""
-    print(*table.lines({("control: no reservation", what): control}), "", sep="\n", flush=True)
+    print(*table.lines({(CONTROL, what): control}), "", sep="\n", flush=True)
     return control.lost + control.doubled > 0
 
 

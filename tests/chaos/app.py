@@ -18,7 +18,8 @@ from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import RUNS_TABLE, Services
 from polysync_core.settings import Settings
 from polysync_core.values.errors import PolysyncError
-from polysync_core.values.run import HeldReservation, Reservation, UsedKey
+from polysync_core.values.run import Reservation, UsedKey
+from polysync_core.values.stored import Locked
 
 BASE_URL = "http://app.example"
 
@@ -50,11 +51,13 @@ class Door(Protocol):
 class ForgetfulStore(RunStore):
     """The control: a start that reserves nothing, so that nothing remembers it before its run is tracked."""
 
-    def reserve(self, reservation: Reservation, used: UsedKey | None) -> HeldReservation | None:
+    def reserve(
+        self, reservation: Reservation, idempotency_key: str | None = None, used: UsedKey | None = None
+    ) -> Locked[Reservation] | None:
         """Always succeeds, without a row."""
-        del used
+        del idempotency_key, used
         no_row = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
-        return HeldReservation(reservation=replace(reservation, start_row=None), etag=no_row)
+        return Locked(value=reservation, etag=no_row)
 
 
 def wire(environ: Mapping[str, str], clock: Clock, *, reserving: bool = True) -> Services:
@@ -63,9 +66,12 @@ def wire(environ: Mapping[str, str], clock: Clock, *, reserving: bool = True) ->
     built = services.build(settings, environ, clock)
     if reserving:
         return built
-    store = ForgetfulStore(Table(settings.tables, RUNS_TABLE, lambda: built.tokens.credential), services.new_id)
-    workspaces = {name: replace(ws, store=store) for name, ws in built.workspaces.items()}
-    return replace(built, store=store, workspaces=workspaces)
+    table = Table(settings.tables, RUNS_TABLE, lambda: built.tokens.credential)
+    workspaces = {
+        name: replace(ws, runs=ForgetfulStore(table.partition(name), ws.callbacks, services.new_id))
+        for name, ws in built.workspaces.items()
+    }
+    return replace(built, workspaces=workspaces)
 
 
 class App:

@@ -18,11 +18,11 @@ from typing import get_args
 
 from local.faults import Fault
 from local.workspace import script_ending
-from tests.chaos.aftermath import settle_down
 from tests.chaos.host_process import HostProcess, HttpDoor
-from tests.chaos.judging import Verdict
+from tests.chaos.recovery import settle_down
+from tests.chaos.requests import Address, Trial, WantedCancel, WantedStart, call_back
 from tests.chaos.stage import Stage
-from tests.chaos.wishes import Address, CancelWish, Ground, StartWish, call_back
+from tests.chaos.verdicts import Verdict
 from tests.rig import ManualClock
 
 CALLERS = 6
@@ -67,10 +67,10 @@ def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print)
     """Kill the host so many times, then let it settle down, and judge."""
     tell(f"{run.kills} kills, seed {run.seed}")
     with Stage(JumpingClock(), PACE_SECONDS) as stage:
-        ground = Ground(partition="kills")
+        trial = Trial(partition="kills")
         module = "local.host" if run.reserving else "tests.chaos.forgetful_host"
-        host = HostProcess({**stage.environ(ground.partition), **_SETTINGS}, log_file, module)
-        callers = _Callers(stage, ground, host, run.seed)
+        host = HostProcess({**stage.environ(trial.partition), **_SETTINGS}, log_file, module)
+        callers = _Callers(stage, trial, host, run.seed)
         stage.plan.at_random(1 / 3, _SLOW, run.seed)
         lives = random.Random(run.seed)
         try:
@@ -81,12 +81,12 @@ def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print)
                     host.kill()
                     host.start()
                     if number % 50 == 0:
-                        tell(f"{number} kills, {len(ground.starts)} starts")
+                        tell(f"{number} kills, {len(trial.starts)} starts")
         finally:
             host.kill()
         stage.calm()
         stage.bugs += _bugs_in(log_file)
-        return settle_down(stage, stage.new_app(ground.partition, reserving=run.reserving), ground)
+        return settle_down(stage, stage.new_app(trial.partition, reserving=run.reserving), trial)
 
 
 def _bugs_in(log_file: Path) -> list[str]:
@@ -96,10 +96,10 @@ def _bugs_in(log_file: Path) -> list[str]:
 
 
 class _Callers:
-    """A few threads with something to do at every moment of a host's life. Each wish has a pipeline of its own."""
+    """A few threads with something to do at every moment of a host's life. Each request has a pipeline of its own."""
 
-    def __init__(self, stage: Stage, ground: Ground, host: HostProcess, seed: int) -> None:
-        self._stage, self._ground, self._host = stage, ground, host
+    def __init__(self, stage: Stage, trial: Trial, host: HostProcess, seed: int) -> None:
+        self._stage, self._trial, self._host = stage, trial, host
         self._door = HttpDoor(host.url)
         self._keys = itertools.count(1)
         self._lock = threading.Lock()
@@ -131,36 +131,36 @@ class _Callers:
         key = f"key-{next(self._keys)}" if chance.random() < 2 / 3 else None
         script = chance.choice(["COMPLETED", "FAILED"] if key is None else ["COMPLETED", "FAILED", "RUNNING"])
         pipeline_id = self._stage.workspace.add_pipeline(script=script_ending(script), drain_seconds=0.2)
-        wish = StartWish(pipeline_id=pipeline_id, key=key, body={"full_refresh": chance.random() < 0.5})
+        request = WantedStart(pipeline_id=pipeline_id, key=key, body={"full_refresh": chance.random() < 0.5})
         if chance.random() < 0.5:
-            call_back(self._stage, wish)
+            call_back(self._stage, request)
         with self._lock:
-            self._ground.pipeline_ids.append(pipeline_id)
-            self._ground.starts.append(wish)
+            self._trial.pipeline_ids.append(pipeline_id)
+            self._trial.starts.append(request)
             if script == "RUNNING":
-                self._ground.cancels.append(CancelWish(start=wish, by_key=chance.random() < 0.5))
+                self._trial.cancels.append(WantedCancel(start=request, by_key=chance.random() < 0.5))
         if key is not None and chance.random() < 0.3:
-            threading.Thread(target=wish.ask, args=(self._door,), daemon=True).start()
-        wish.ask(self._door)
+            threading.Thread(target=request.ask, args=(self._door,), daemon=True).start()
+        request.ask(self._door)
 
-    def _pick(self, chance: random.Random, wanted: Callable[[StartWish], bool]) -> StartWish | None:
+    def _pick(self, chance: random.Random, wanted: Callable[[WantedStart], bool]) -> WantedStart | None:
         with self._lock:
-            known = [wish for wish in self._ground.starts[-200:] if wanted(wish)]
+            known = [request for request in self._trial.starts[-200:] if wanted(request)]
         return chance.choice(known) if known else None
 
     def _repeat(self, chance: random.Random) -> None:
         """Ask again with the key: without an answer so far, or with one that must not change."""
-        wish = self._pick(chance, lambda wish: wish.key is not None and wish.refusal is None)
-        if wish is not None:
-            wish.ask(self._door)
+        request = self._pick(chance, lambda request: request.key is not None and request.refusal is None)
+        if request is not None:
+            request.ask(self._door)
 
     def _cancel(self, chance: random.Random) -> None:
         with self._lock:
-            wishes = [wish for wish in self._ground.cancels[-50:] if wish.is_open]
-        if wishes:
-            chance.choice(wishes).ask(self._door)
+            requests = [request for request in self._trial.cancels[-50:] if request.is_open]
+        if requests:
+            chance.choice(requests).ask(self._door)
 
     def _read(self, chance: random.Random) -> None:
-        wish = self._pick(chance, lambda wish: bool(wish.told))
-        if wish is not None:
-            self._ground.read(self._stage, self._door, wish, chance.choice(get_args(Address)))
+        request = self._pick(chance, lambda request: bool(request.told))
+        if request is not None:
+            self._trial.read(self._stage, self._door, request, chance.choice(get_args(Address)))

@@ -9,43 +9,43 @@ from dataclasses import dataclass
 from local.faults import Fault
 from local.workspace import script_ending
 from tests.chaos.app import App
-from tests.chaos.kinds import error_fault, page_fault
+from tests.chaos.fault_kinds import error_fault, page_fault
 from tests.chaos.play import play
+from tests.chaos.requests import Trial, WantedCancel, WantedStart, call_back
 from tests.chaos.scenarios import Scenario, begin, new_pipeline
 from tests.chaos.single import Result
 from tests.chaos.stage import RECEIVER, STORAGE, WORKSPACE, Stage
-from tests.chaos.wishes import CancelWish, Ground, StartWish, call_back
 
 _MINUTES = 10
 _SETTINGS = {"POLYSYNC_LOST_AFTER_MINUTES": "1"}
 """So that a run that is taken for gone is given up within the outage."""
 
 
-def _all_kinds_of_work(stage: Stage, app: App, ground: Ground) -> None:
+def _all_kinds_of_work(stage: Stage, app: App, trial: Trial) -> None:
     """A run that goes on, one that will end meanwhile, one to stop, one that owes a callback, and a start to come."""
-    begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=600.0)
-    begin(stage, app, ground, pace_seconds=60.0)
-    stopped = begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
-    ground.cancels.append(CancelWish(start=stopped))
-    owing = begin(stage, app, ground)
+    begin(stage, app, trial, script=script_ending("RUNNING"), pace_seconds=600.0)
+    begin(stage, app, trial, pace_seconds=60.0)
+    stopped = begin(stage, app, trial, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    trial.cancels.append(WantedCancel(start=stopped))
+    owing = begin(stage, app, trial)
     stage.workspace.set_state(owing.pipeline_id, None, "FAILED")
     app.sweep()
-    coming = StartWish(pipeline_id=new_pipeline(stage, ground), key="meanwhile", may_be_refused=frozenset({403, 404}))
-    ground.starts.append(call_back(stage, coming))
+    coming = WantedStart(pipeline_id=new_pipeline(stage, trial), key="meanwhile", may_be_refused=frozenset({403, 404}))
+    trial.starts.append(call_back(stage, coming))
 
 
-def _go_on(stage: Stage, app: App, ground: Ground) -> None:
+def _go_on(stage: Stage, app: App, trial: Trial) -> None:
     """A sweep a minute; callers ask and read all the same. Then the run that went on ends."""
     for _ in range(_MINUTES):
         app.sweep()
         app.deliver()
-        for wish in ground.open_wishes:
-            wish.ask(app)
-        for start in ground.starts:
+        for request in trial.open_request:
+            request.ask(app)
+        for start in trial.starts:
             if start.told:
-                ground.read(stage, app, start, "run")
+                trial.read(stage, app, start, "run")
         stage.clock.pass_time(minutes=1)
-    stage.workspace.set_state(ground.starts[0].pipeline_id, None, "COMPLETED")
+    stage.workspace.set_state(trial.starts[0].pipeline_id, None, "COMPLETED")
 
 
 _SCENARIO = Scenario(path="any", name="of long trouble", prepare=_all_kinds_of_work, act=_go_on, settings=_SETTINGS)

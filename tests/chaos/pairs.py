@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from local.faults import Fault
-from tests.chaos.kinds import error_fault
+from tests.chaos.fault_kinds import error_fault
 from tests.chaos.play import play
 from tests.chaos.scenarios import SCENARIOS, Scenario
 from tests.chaos.single import Result

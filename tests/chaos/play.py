@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from local.faults import Fault, SeenCall
-from tests.chaos.aftermath import settle_down
-from tests.chaos.judging import Verdict
+from tests.chaos.recovery import settle_down
+from tests.chaos.requests import Trial
 from tests.chaos.scenarios import Scenario
 from tests.chaos.stage import RECEIVER, START, STORAGE, Stage
-from tests.chaos.wishes import Ground
+from tests.chaos.verdicts import Verdict
 
 _BELIEVED = frozenset({400, 404})
 """What Databricks says of a start that it did not make, and the app passes on."""
@@ -26,36 +26,36 @@ class Played:
 
 
 def play(stage: Stage, scenario: Scenario, faults: Sequence[Fault], *, reserving: bool = True) -> Played:
-    ground = Ground(partition=stage.new_partition())
+    trial = Trial(partition=stage.new_partition())
     stage.bugs.clear()
-    scenario.prepare(stage, stage.new_app(ground.partition, scenario.settings, reserving=reserving), ground)
-    _expect(ground, scenario, faults)
+    scenario.prepare(stage, stage.new_app(trial.partition, scenario.settings, reserving=reserving), trial)
+    _expect(trial, scenario, faults)
     stage.plan.clear_calls()
     for fault in faults:
         stage.plan.add(fault)
-    app = stage.new_app(ground.partition, scenario.settings, reserving=reserving)
-    scenario.act(stage, app, ground)
+    app = stage.new_app(trial.partition, scenario.settings, reserving=reserving)
+    scenario.act(stage, app, trial)
     calls, was_killed = stage.plan.calls(), stage.plan.is_down
     stage.calm()
     if was_killed:
-        app = stage.new_app(ground.partition, scenario.settings, reserving=reserving)
-    verdict = settle_down(stage, app, ground)
+        app = stage.new_app(trial.partition, scenario.settings, reserving=reserving)
+    verdict = settle_down(stage, app, trial)
     stage.workspace.configure(has_update_stop=True)
-    stage.books.forget_deliveries()
-    for pipeline_id in ground.pipeline_ids:
+    stage.ledger.forget_deliveries()
+    for pipeline_id in trial.pipeline_ids:
         stage.workspace.remove_pipeline(pipeline_id)
     happened = {call.fault for call in calls}
     return Played(verdict=verdict, calls=calls, met=all(fault in happened for fault in faults))
 
 
-def _expect(ground: Ground, scenario: Scenario, faults: Sequence[Fault]) -> None:
+def _expect(trial: Trial, scenario: Scenario, faults: Sequence[Fault]) -> None:
     """What the faults themselves make legitimate: that a start is refused, that a callback is sent again."""
     for fault in faults:
         if fault.label == START and not fault.executes and fault.status in _BELIEVED:
-            for wish in ground.starts:
-                wish.may_be_refused |= {fault.status}
+            for request in trial.starts:
+                request.may_be_refused |= {fault.status}
     if not any(_may_send_again(fault) for fault in faults):
-        ground.most_deliveries = scenario.most_deliveries
+        trial.most_deliveries = scenario.most_deliveries
 
 
 def _may_send_again(fault: Fault) -> bool:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from local.workspace import SimulatedWorkspace
-from tests.chaos.aftermath import settle_down
 from tests.chaos.app import App
-from tests.chaos.judging import NOTHING, Verdict
+from tests.chaos.recovery import settle_down
+from tests.chaos.requests import Address, Trial, WantedCancel, WantedStart, call_back
 from tests.chaos.stage import Stage
-from tests.chaos.wishes import Address, CancelWish, Ground, StartWish, call_back
+from tests.chaos.verdicts import NOTHING, Verdict
 
 End = Literal["by itself", "cancelled", "either"]
 _JOINERS = 3
@@ -49,43 +49,43 @@ def run_races(races: Races, tell: Callable[[str], None] = print) -> Verdict:
 class _Race:
     def __init__(self, stage: Stage, end: End, chance: random.Random) -> None:
         self._stage, self._end, self._chance = stage, end, chance
-        self._ground = Ground(partition=stage.new_partition())
-        self._apps = [stage.new_app(self._ground.partition) for _ in range(2)]
+        self._trial = Trial(partition=stage.new_partition())
+        self._apps = [stage.new_app(self._trial.partition) for _ in range(2)]
         self._redelivered = 0
 
     def run(self) -> Verdict:
-        stage, ground = self._stage, self._ground
+        stage, trial = self._stage, self._trial
         stage.bugs.clear()
         pipeline_id = stage.workspace.add_pipeline(stage.new_pipeline_id(), drain_seconds=0.0)
-        ground.pipeline_ids.append(pipeline_id)
-        first = call_back(stage, StartWish(pipeline_id=pipeline_id, key="first"))
-        ground.starts.append(first)
+        trial.pipeline_ids.append(pipeline_id)
+        first = call_back(stage, WantedStart(pipeline_id=pipeline_id, key="first"))
+        trial.starts.append(first)
         first.ask(self._apps[0])
         stage.workspace.set_state(pipeline_id, None, "RUNNING")
         stage.clock.pass_time(seconds=_STALE_SECONDS)
         self._act(first)
-        ground.most_deliveries = 1 + self._redelivered
-        verdict = settle_down(stage, self._apps[0], ground)
-        stage.books.forget_deliveries()
+        trial.most_deliveries = 1 + self._redelivered
+        verdict = settle_down(stage, self._apps[0], trial)
+        stage.ledger.forget_deliveries()
         stage.workspace.remove_pipeline(pipeline_id)
         return verdict
 
-    def _act(self, first: StartWish) -> None:
+    def _act(self, first: WantedStart) -> None:
         """All at once; what raises is found as a bug."""
         one, other = self._apps
         acts: list[Callable[[], object]] = []
         for app in self._apps:
             acts += [self._sweep_and_deliver(app), self._sweep_and_deliver(app), self._read(app, first)]
         for number in range(_JOINERS):
-            wish = StartWish(pipeline_id=first.pipeline_id, key=f"joiner-{number}", body={"onConflict": "attach"})
-            wish.may_be_refused = frozenset({409})  # its waiting for another start is over at once in simulated time
-            self._ground.starts.append(call_back(self._stage, wish))
-            acts.append(_asking(wish, self._apps[number % 2]))
+            request = WantedStart(pipeline_id=first.pipeline_id, key=f"joiner-{number}", body={"onConflict": "attach"})
+            request.may_be_refused = frozenset({409})  # its waiting for another start is over at once in simulated time
+            self._trial.starts.append(call_back(self._stage, request))
+            acts.append(_asking(request, self._apps[number % 2]))
         acts += [_asking(replace(first), other), self._redeliver(one, first.run_id)]
         if self._end != "by itself":
-            cancels = [CancelWish(start=first, by_key=by_key) for by_key in (True, False)]
+            cancels = [WantedCancel(start=first, by_key=by_key) for by_key in (True, False)]
             if self._end == "cancelled":
-                self._ground.cancels += cancels
+                self._trial.cancels += cancels
             acts += [_asking(cancels[0], one), _asking(cancels[1], other)]
         if self._end != "cancelled":
             acts.append(lambda: _complete(self._stage.workspace, first))
@@ -101,10 +101,10 @@ class _Race:
 
         return act
 
-    def _read(self, app: App, first: StartWish) -> Callable[[], None]:
+    def _read(self, app: App, first: WantedStart) -> Callable[[], None]:
         def act() -> None:
             for address in get_args(Address):
-                self._ground.read(self._stage, app, first, address, in_calm=True)
+                self._trial.read(self._stage, app, first, address, in_calm=True)
 
         return act
 
@@ -118,11 +118,11 @@ class _Race:
         return act
 
 
-def _asking(wish: StartWish | CancelWish, app: App) -> Callable[[], None]:
-    return lambda: wish.ask(app)
+def _asking(request: WantedStart | WantedCancel, app: App) -> Callable[[], None]:
+    return lambda: request.ask(app)
 
 
-def _complete(workspace: SimulatedWorkspace, first: StartWish) -> None:
+def _complete(workspace: SimulatedWorkspace, first: WantedStart) -> None:
     """The update ends by itself, unless a stop was first."""
     update_id = min(first.told)
     if workspace.updates_of(first.pipeline_id)[0].state == "RUNNING":

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from local.workspace import UpdateRecord
-from tests.chaos.books import FINAL_STATES, Entries, StoredRun
-from tests.chaos.wishes import Ground, Reading
+from tests.chaos.ledger import FINAL_STATES, Entries, StoredRun
+from tests.chaos.requests import Reading, Trial
 
 STATUS_OF = {
     "COMPLETED": "Success",
@@ -25,10 +25,10 @@ FRESH_SECONDS = 35.0
 Updates = Mapping[tuple[str, str], UpdateRecord]
 
 
-def untrue_readings(ground: Ground, updates: Updates, entries: Entries) -> list[str]:
+def untrue_readings(trial: Trial, updates: Updates, entries: Entries) -> list[str]:
     """What was said of a run and is not so. A run that nothing tracks is lost, and is not judged here."""
     found = []
-    for reading in ground.readings:
+    for reading in trial.readings:
         run = entries.runs.get(reading.run_id)
         wrong = None if run is None else _wrong(reading, run, updates)
         if wrong is not None:

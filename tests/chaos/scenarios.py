@@ -10,245 +10,245 @@ from typing import get_args
 from local.faults import Fault
 from local.workspace import script_ending
 from tests.chaos.app import App
+from tests.chaos.requests import Address, Trial, WantedCancel, WantedStart, call_back
 from tests.chaos.stage import START, Stage
-from tests.chaos.wishes import Address, CancelWish, Ground, StartWish, call_back
 
 ATTACH = {"onConflict": "attach"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scenario:
-    """`prepare` sets the ground with a calm app; `act` is what meets the faults: its calls are recorded.
+    """`prepare` prepares with a calm app; `act` is what meets the faults: its calls are recorded.
 
     `believed`: the faults of the receiver that are taken for its last word.
     """
 
     path: str
     name: str
-    prepare: Callable[[Stage, App, Ground], None]
-    act: Callable[[Stage, App, Ground], None]
+    prepare: Callable[[Stage, App, Trial], None]
+    act: Callable[[Stage, App, Trial], None]
     settings: Mapping[str, str] = field(default_factory=dict)
     most_deliveries: int = 1
     believed: frozenset[str] = frozenset()
 
 
-def new_pipeline(stage: Stage, ground: Ground, **details: object) -> str:
+def new_pipeline(stage: Stage, trial: Trial, **details: object) -> str:
     pipeline_id = stage.workspace.add_pipeline(stage.new_pipeline_id(), **details)  # type: ignore[arg-type]
-    ground.pipeline_ids.append(pipeline_id)
+    trial.pipeline_ids.append(pipeline_id)
     return pipeline_id
 
 
-def _ask(stage: Stage, app: App, ground: Ground) -> None:
+def _ask(stage: Stage, app: App, trial: Trial) -> None:
     """Every caller asks once; who asks a dying process gets no answer."""
-    for wish in ground.open_wishes:
-        wish.ask(app, lambda: stage.plan.is_down)
+    for request in trial.open_request:
+        request.ask(app, lambda: stage.plan.is_down)
 
 
-def _sweep(stage: Stage, app: App, ground: Ground) -> None:
+def _sweep(stage: Stage, app: App, trial: Trial) -> None:
     app.sweep()
 
 
 def begin(
-    stage: Stage, app: App, ground: Ground, body: Mapping[str, object] | None = None, **details: object
-) -> StartWish:
+    stage: Stage, app: App, trial: Trial, body: Mapping[str, object] | None = None, **details: object
+) -> WantedStart:
     """A start in calm, its update running, its caller waiting to be called back."""
-    wish = StartWish(pipeline_id=new_pipeline(stage, ground, **details), key="first", body=body or {})
-    call_back(stage, wish).ask(app)
-    stage.workspace.set_state(wish.pipeline_id, None, "RUNNING")
-    ground.starts.append(wish)
-    return wish
+    request = WantedStart(pipeline_id=new_pipeline(stage, trial, **details), key="first", body=body or {})
+    call_back(stage, request).ask(app)
+    stage.workspace.set_state(request.pipeline_id, None, "RUNNING")
+    trial.starts.append(request)
+    return request
 
 
-def _pipeline_of_others_too(stage: Stage, ground: Ground, *, full_refresh: bool = False) -> str:
+def _pipeline_of_others_too(stage: Stage, trial: Trial, *, full_refresh: bool = False) -> str:
     """Some minutes ago somebody else had an equal update over the API: nobody may take it for one of ours."""
-    pipeline_id = new_pipeline(stage, ground)
+    pipeline_id = new_pipeline(stage, trial)
     stage.workspace.start_elsewhere(pipeline_id, cause="API_CALL", full_refresh=full_refresh)
     stage.clock.pass_time(minutes=3)
     return pipeline_id
 
 
-def _starts_with_key(stage: Stage, app: App, ground: Ground) -> None:
-    pipeline_id = _pipeline_of_others_too(stage, ground, full_refresh=True)
-    wish = StartWish(pipeline_id=pipeline_id, key="key", body={"full_refresh": "true"})
-    ground.starts.append(call_back(stage, wish))
+def _starts_with_key(stage: Stage, app: App, trial: Trial) -> None:
+    pipeline_id = _pipeline_of_others_too(stage, trial, full_refresh=True)
+    request = WantedStart(pipeline_id=pipeline_id, key="key", body={"full_refresh": "true"})
+    trial.starts.append(call_back(stage, request))
 
 
-def _starts_before_there_is_a_table(stage: Stage, app: App, ground: Ground) -> None:
-    _starts_with_key(stage, app, ground)
-    stage.books.delete_table()
+def _starts_before_there_is_a_table(stage: Stage, app: App, trial: Trial) -> None:
+    _starts_with_key(stage, app, trial)
+    stage.ledger.delete_table()
 
 
-def _starts_without_key(stage: Stage, app: App, ground: Ground) -> None:
-    ground.starts.append(StartWish(pipeline_id=_pipeline_of_others_too(stage, ground)))
+def _starts_without_key(stage: Stage, app: App, trial: Trial) -> None:
+    trial.starts.append(WantedStart(pipeline_id=_pipeline_of_others_too(stage, trial)))
 
 
-def _starts_beside_ours(stage: Stage, app: App, ground: Ground) -> None:
-    first = begin(stage, app, ground)
-    ground.starts.append(StartWish(pipeline_id=first.pipeline_id, key="second", may_be_refused=frozenset({409})))
+def _starts_beside_ours(stage: Stage, app: App, trial: Trial) -> None:
+    first = begin(stage, app, trial)
+    trial.starts.append(WantedStart(pipeline_id=first.pipeline_id, key="second", may_be_refused=frozenset({409})))
 
 
-def _joins_ours(stage: Stage, app: App, ground: Ground) -> None:
-    first = begin(stage, app, ground)
-    ground.starts.append(call_back(stage, StartWish(pipeline_id=first.pipeline_id, key="second", body=ATTACH)))
+def _joins_ours(stage: Stage, app: App, trial: Trial) -> None:
+    first = begin(stage, app, trial)
+    trial.starts.append(call_back(stage, WantedStart(pipeline_id=first.pipeline_id, key="second", body=ATTACH)))
 
 
-def _joins_anothers(stage: Stage, app: App, ground: Ground) -> None:
-    pipeline_id = new_pipeline(stage, ground)
+def _joins_anothers(stage: Stage, app: App, trial: Trial) -> None:
+    pipeline_id = new_pipeline(stage, trial)
     stage.workspace.start_elsewhere(pipeline_id)
-    ground.starts.append(call_back(stage, StartWish(pipeline_id=pipeline_id, key="key", body=ATTACH)))
+    trial.starts.append(call_back(stage, WantedStart(pipeline_id=pipeline_id, key="key", body=ATTACH)))
 
 
-def _is_refused(stage: Stage, app: App, ground: Ground) -> None:
-    pipeline_id = new_pipeline(stage, ground)
+def _is_refused(stage: Stage, app: App, trial: Trial) -> None:
+    pipeline_id = new_pipeline(stage, trial)
     stage.workspace.forbid(pipeline_id)
-    ground.starts.append(StartWish(pipeline_id=pipeline_id, key="key", may_be_refused=frozenset({403})))
+    trial.starts.append(WantedStart(pipeline_id=pipeline_id, key="key", may_be_refused=frozenset({403})))
 
 
-def _ask_and_allow(stage: Stage, app: App, ground: Ground) -> None:
-    _ask(stage, app, ground)
-    for pipeline_id in ground.pipeline_ids:
+def _ask_and_allow(stage: Stage, app: App, trial: Trial) -> None:
+    _ask(stage, app, trial)
+    for pipeline_id in trial.pipeline_ids:
         stage.workspace.allow(pipeline_id)
 
 
-def _sweeps_few(stage: Stage, app: App, ground: Ground) -> None:
+def _sweeps_few(stage: Stage, app: App, trial: Trial) -> None:
     """Too few for a listing: one goes on, one has ended."""
-    begin(stage, app, ground)
-    ended = begin(stage, app, ground, script=script_ending("FAILED"))
+    begin(stage, app, trial)
+    ended = begin(stage, app, trial, script=script_ending("FAILED"))
     app.sweep()
     stage.workspace.set_state(ended.pipeline_id, None, "FAILED")
 
 
-def _sweeps_many(stage: Stage, app: App, ground: Ground) -> None:
+def _sweeps_many(stage: Stage, app: App, trial: Trial) -> None:
     """Enough for a listing, and one of every kind of work: states to write, an end, a stop to repeat."""
-    going = [begin(stage, app, ground, pace_seconds=60.0) for _ in range(4)]
+    going = [begin(stage, app, trial, pace_seconds=60.0) for _ in range(4)]
     app.sweep()
     stage.workspace.set_state(going[0].pipeline_id, None, "COMPLETED")
-    stopped = begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    stopped = begin(stage, app, trial, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
     stage.plan.add(Fault("status", status=503, label="*/stop", times=None))
-    cancel = CancelWish(start=stopped)
+    cancel = WantedCancel(start=stopped)
     cancel.ask(app)
-    ground.cancels.append(cancel)
+    trial.cancels.append(cancel)
     stage.plan.clear()
 
 
-def _sweeps_a_retried_run(stage: Stage, app: App, ground: Ground) -> None:
+def _sweeps_a_retried_run(stage: Stage, app: App, trial: Trial) -> None:
     """Its update failed, and Databricks has begun another in its place."""
-    wish = begin(stage, app, ground, {"followRetries": True}, retries=1, retry_script=script_ending("COMPLETED"))
+    request = begin(stage, app, trial, {"followRetries": True}, retries=1, retry_script=script_ending("COMPLETED"))
     app.sweep()
-    stage.workspace.set_state(wish.pipeline_id, None, "FAILED")
+    stage.workspace.set_state(request.pipeline_id, None, "FAILED")
     stage.clock.pass_time(seconds=5)
 
 
-def _sweeps_a_run_retried_again(stage: Stage, app: App, ground: Ground) -> None:
+def _sweeps_a_run_retried_again(stage: Stage, app: App, trial: Trial) -> None:
     """The retry that it followed has failed too, and there is another."""
-    wish = begin(stage, app, ground, {"followRetries": True}, retries=2, retry_script=script_ending("FAILED"))
+    request = begin(stage, app, trial, {"followRetries": True}, retries=2, retry_script=script_ending("FAILED"))
     app.sweep()
     for _ in range(2):
         app.sweep()
-        stage.workspace.set_state(wish.pipeline_id, None, "FAILED")
+        stage.workspace.set_state(request.pipeline_id, None, "FAILED")
         stage.clock.pass_time(seconds=1)
 
 
-def _sweeps_what_is_old(stage: Stage, app: App, ground: Ground) -> None:
+def _sweeps_what_is_old(stage: Stage, app: App, trial: Trial) -> None:
     """A day after: a run that finished and called back, one that still owes a callback, and one that goes on."""
-    done = begin(stage, app, ground)
+    done = begin(stage, app, trial)
     stage.workspace.set_state(done.pipeline_id, None, "COMPLETED")
     app.sweep()
     app.deliver()
-    owing = begin(stage, app, ground)
+    owing = begin(stage, app, trial)
     stage.workspace.set_state(owing.pipeline_id, None, "FAILED")
     app.sweep()
     done.is_old = owing.is_old = True
-    begin(stage, app, ground, script=script_ending("RUNNING"))
+    begin(stage, app, trial, script=script_ending("RUNNING"))
     stage.clock.pass_time(hours=25)
 
 
-def _sweep_and_end(stage: Stage, app: App, ground: Ground) -> None:
+def _sweep_and_end(stage: Stage, app: App, trial: Trial) -> None:
     """Cleaning has its turns; then the one that went on ends."""
     for _ in range(2):
         app.sweep()
         stage.clock.pass_time(minutes=1)
-    stage.workspace.set_state(ground.starts[-1].pipeline_id, None, "COMPLETED")
+    stage.workspace.set_state(trial.starts[-1].pipeline_id, None, "COMPLETED")
 
 
-def _sweeps_left_starts(stage: Stage, app: App, ground: Ground) -> None:
+def _sweeps_left_starts(stage: Stage, app: App, trial: Trial) -> None:
     """Two starts that died, one before its POST had left and one after it had worked, a minute ago."""
     for kind in ("before", "after"):
-        wish = call_back(stage, StartWish(pipeline_id=new_pipeline(stage, ground), key="key"))
-        ground.starts.append(wish)
+        request = call_back(stage, WantedStart(pipeline_id=new_pipeline(stage, trial), key="key"))
+        trial.starts.append(request)
         stage.plan.add(Fault("reset", when=kind, label=START, then_down=True))
-        wish.ask(stage.new_app(ground.partition), lambda: stage.plan.is_down)
+        request.ask(stage.new_app(trial.partition), lambda: stage.plan.is_down)
         stage.plan.clear()
     stage.clock.pass_time(minutes=1)
 
 
-def _sweeps_starts_that_never_show(stage: Stage, app: App, ground: Ground) -> None:
+def _sweeps_starts_that_never_show(stage: Stage, app: App, trial: Trial) -> None:
     """A start that died before its POST, so long ago that its reservation is to be cleared."""
-    wish = StartWish(pipeline_id=new_pipeline(stage, ground), key="key")
-    ground.starts.append(wish)
+    request = WantedStart(pipeline_id=new_pipeline(stage, trial), key="key")
+    trial.starts.append(request)
     stage.plan.add(Fault("reset", label=START, then_down=True))
-    wish.ask(stage.new_app(ground.partition), lambda: stage.plan.is_down)
+    request.ask(stage.new_app(trial.partition), lambda: stage.plan.is_down)
     stage.plan.clear()
     stage.clock.pass_time(minutes=10)
 
 
-def _cancels(stage: Stage, app: App, ground: Ground) -> None:
-    wish = begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
-    ground.cancels.append(CancelWish(start=wish))
+def _cancels(stage: Stage, app: App, trial: Trial) -> None:
+    request = begin(stage, app, trial, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    trial.cancels.append(WantedCancel(start=request))
 
 
-def _cancels_by_key(stage: Stage, app: App, ground: Ground) -> None:
-    wish = begin(stage, app, ground, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
-    ground.cancels.append(CancelWish(start=wish, by_key=True))
+def _cancels_by_key(stage: Stage, app: App, trial: Trial) -> None:
+    request = begin(stage, app, trial, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
+    trial.cancels.append(WantedCancel(start=request, by_key=True))
 
 
-def _cancels_without_the_route(stage: Stage, app: App, ground: Ground) -> None:
-    _cancels(stage, app, ground)
+def _cancels_without_the_route(stage: Stage, app: App, trial: Trial) -> None:
+    _cancels(stage, app, trial)
     stage.workspace.configure(has_update_stop=False)
 
 
-def _reads_a_stale_run(stage: Stage, app: App, ground: Ground) -> None:
-    wish = begin(stage, app, ground)
-    stage.workspace.set_state(wish.pipeline_id, None, "COMPLETED")
+def _reads_a_stale_run(stage: Stage, app: App, trial: Trial) -> None:
+    request = begin(stage, app, trial)
+    stage.workspace.set_state(request.pipeline_id, None, "COMPLETED")
     stage.clock.pass_time(minutes=2)
 
 
-def _read(stage: Stage, app: App, ground: Ground) -> None:
-    for wish in ground.starts:
+def _read(stage: Stage, app: App, trial: Trial) -> None:
+    for request in trial.starts:
         for address in get_args(Address):
-            ground.read(stage, app, wish, address)
+            trial.read(stage, app, request, address)
 
 
-def _reads_a_run_that_goes_on(stage: Stage, app: App, ground: Ground) -> None:
-    begin(stage, app, ground, pace_seconds=300.0)
+def _reads_a_run_that_goes_on(stage: Stage, app: App, trial: Trial) -> None:
+    begin(stage, app, trial, pace_seconds=300.0)
     stage.clock.pass_time(minutes=2)
 
 
-def _owes_data_factory(stage: Stage, app: App, ground: Ground) -> None:
-    wish = StartWish(pipeline_id=new_pipeline(stage, ground), key="first")
-    call_back(stage, wish, "callBackUri").ask(app)
-    ground.starts.append(wish)
-    stage.workspace.set_state(wish.pipeline_id, None, "FAILED")
+def _owes_data_factory(stage: Stage, app: App, trial: Trial) -> None:
+    request = WantedStart(pipeline_id=new_pipeline(stage, trial), key="first")
+    call_back(stage, request, "callBackUri").ask(app)
+    trial.starts.append(request)
+    stage.workspace.set_state(request.pipeline_id, None, "FAILED")
     app.sweep()
 
 
-def _owes(stage: Stage, app: App, ground: Ground) -> None:
-    wish = begin(stage, app, ground)
-    stage.workspace.set_state(wish.pipeline_id, None, "COMPLETED")
+def _owes(stage: Stage, app: App, trial: Trial) -> None:
+    request = begin(stage, app, trial)
+    stage.workspace.set_state(request.pipeline_id, None, "COMPLETED")
     app.sweep()
 
 
-def _has_delivered(stage: Stage, app: App, ground: Ground) -> None:
-    _owes(stage, app, ground)
+def _has_delivered(stage: Stage, app: App, trial: Trial) -> None:
+    _owes(stage, app, trial)
     app.deliver()
 
 
-def _deliver(stage: Stage, app: App, ground: Ground) -> None:
+def _deliver(stage: Stage, app: App, trial: Trial) -> None:
     app.deliver()
 
 
-def _redeliver(stage: Stage, app: App, ground: Ground) -> None:
-    app.redeliver(ground.starts[0].run_id)
+def _redeliver(stage: Stage, app: App, trial: Trial) -> None:
+    app.redeliver(trial.starts[0].run_id)
     app.deliver()
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from local.workspace.identity import ROUTE as IDENTITY_ROUTE
-from tests.chaos.judging import Verdict
-from tests.chaos.kinds import HANG, aim_of, kinds_of
+from tests.chaos.fault_kinds import HANG, aim_of, kinds_of
 from tests.chaos.play import play
 from tests.chaos.scenarios import SCENARIOS, Scenario
 from tests.chaos.stage import RECEIVER, START, Stage
+from tests.chaos.verdicts import Verdict
 
 _TOKEN = f"GET {IDENTITY_ROUTE}"
 

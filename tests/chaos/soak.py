@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Any, Self, get_args
 
 from local.workspace import script_ending
-from tests.chaos.aftermath import settle_down
 from tests.chaos.app import Answer
+from tests.chaos.fault_kinds import random_faults
 from tests.chaos.host_process import ROOT, bare_environment
-from tests.chaos.judging import Verdict
-from tests.chaos.kinds import random_faults
+from tests.chaos.recovery import settle_down
+from tests.chaos.requests import Address, Trial, WantedCancel, WantedStart, call_back
 from tests.chaos.stage import Stage
-from tests.chaos.wishes import Address, CancelWish, Ground, StartWish, call_back
+from tests.chaos.verdicts import Verdict
 
 MOST_GROWTH = 0.1
 """By how much memory may grow after the first hour."""
@@ -151,25 +151,25 @@ class SoakApp:
 def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
     chance = random.Random(soak.seed)
     with Stage() as stage:
-        ground = Ground(partition="soak")
+        trial = Trial(partition="soak")
         due = sorted(chance.randrange(soak.minutes * 23 // 24) for _ in range(soak.runs))
         first_bytes = calls_before = 0
-        with SoakApp(stage, ground.partition) as app:
+        with SoakApp(stage, trial.partition) as app:
             stage.plan.at_random(soak.rate, random_faults(), soak.seed)
             for minute in range(soak.minutes):
                 stage.clock.pass_time(seconds=max(0.0, minute * 60 - stage.clock.monotonic()))
                 while due and due[0] <= minute:
                     due.pop(0)
-                    _want(stage, ground, chance, soak)
-                _let_callers_act(stage, app, ground, chance)
+                    _want(stage, trial, chance, soak)
+                _let_callers_act(stage, app, trial, chance)
                 app.sweep()
                 app.deliver()
                 if minute == min(60, soak.minutes // 2):
                     first_bytes, calls_before = app.resident_bytes(), stage.plan.counts["calls"]
                 if minute % 240 == 239:
-                    tell(f"{(minute + 1) // 60} h, {len(ground.starts)} starts, {dict(stage.plan.counts)}")
+                    tell(f"{(minute + 1) // 60} h, {len(trial.starts)} starts, {dict(stage.plan.counts)}")
             stage.calm()
-            verdict = settle_down(stage, app, ground)
+            verdict = settle_down(stage, app, trial)
             return SoakResult(
                 verdict=verdict,
                 calls=stage.plan.counts["calls"],
@@ -181,7 +181,7 @@ def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
             )
 
 
-def _want(stage: Stage, ground: Ground, chance: random.Random, soak: Soak) -> None:
+def _want(stage: Stage, trial: Trial, chance: random.Random, soak: Soak) -> None:
     """One more start; its update takes up to 90 minutes, and ends well, badly, or by a cancel."""
     is_stopped = chance.random() < _SHARE_STOPPED
     script = script_ending("RUNNING" if is_stopped else chance.choice(["COMPLETED", "COMPLETED", "FAILED"]))
@@ -189,21 +189,21 @@ def _want(stage: Stage, ground: Ground, chance: random.Random, soak: Soak) -> No
     pipeline_id = stage.workspace.add_pipeline(
         script=script, pace_seconds=seconds / len(script), drain_seconds=chance.uniform(1, 300)
     )
-    ground.pipeline_ids.append(pipeline_id)
-    key = None if not is_stopped and chance.random() < 0.2 else f"key-{len(ground.starts)}"
-    wish = StartWish(pipeline_id=pipeline_id, key=key, body={"full_refresh": chance.random() < 0.5})
-    call_back(stage, wish).may_be_refused = _REFUSED_BY_A_FAULT
-    ground.starts.append(wish)
+    trial.pipeline_ids.append(pipeline_id)
+    key = None if not is_stopped and chance.random() < 0.2 else f"key-{len(trial.starts)}"
+    request = WantedStart(pipeline_id=pipeline_id, key=key, body={"full_refresh": chance.random() < 0.5})
+    call_back(stage, request).may_be_refused = _REFUSED_BY_A_FAULT
+    trial.starts.append(request)
     if is_stopped:
-        ground.cancels.append(CancelWish(start=wish, by_key=chance.random() < 0.5))
+        trial.cancels.append(WantedCancel(start=request, by_key=chance.random() < 0.5))
 
 
-def _let_callers_act(stage: Stage, app: SoakApp, ground: Ground, chance: random.Random) -> None:
+def _let_callers_act(stage: Stage, app: SoakApp, trial: Trial, chance: random.Random) -> None:
     """Every open start is asked for; an open cancel once in ten minutes or so; a few runs are read."""
-    for start in [wish for wish in ground.starts if wish.is_open]:
+    for start in [request for request in trial.starts if request.is_open]:
         start.ask(app)
-    for cancel in [wish for wish in ground.cancels if wish.is_open and chance.random() < 0.1]:
+    for cancel in [request for request in trial.cancels if request.is_open and chance.random() < 0.1]:
         cancel.ask(app)
-    told = [wish for wish in ground.starts[-50:] if wish.told]
-    for wish in chance.sample(told, min(_READS_A_MINUTE, len(told))):
-        ground.read(stage, app, wish, chance.choice(get_args(Address)))
+    told = [request for request in trial.starts[-50:] if request.told]
+    for request in chance.sample(told, min(_READS_A_MINUTE, len(told))):
+        trial.read(stage, app, request, chance.choice(get_args(Address)))

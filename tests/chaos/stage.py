@@ -15,7 +15,7 @@ from local.faults import Fault, FaultPlan, FaultProxy, storage_label, workspace_
 from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
 from tests.chaos.app import App, BugLog, wire
-from tests.chaos.books import Books
+from tests.chaos.ledger import Ledger
 from tests.rig import ManualClock
 
 STORAGE, WORKSPACE, RECEIVER = "storage", "workspace", "receiver"
@@ -60,8 +60,8 @@ class Stage:
             FaultProxy(f"http://{receiver.host}", self.plan, name=RECEIVER, label=_callback_label)
         )
         self.tables = azurite.connection_string
-        self.books = Books(self.tables, self.workspace, receiver)
-        self.books.create_table()
+        self.ledger = Ledger(self.tables, self.workspace, receiver)
+        self.ledger.create_table()
         self._stack.enter_context(BugLog(self.bugs))
         self._stack.enter_context(_environment(self.identity()))
         return self

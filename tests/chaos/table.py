@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tests.chaos.judging import NOTHING, Verdict
 from tests.chaos.single import Result
+from tests.chaos.verdicts import NOTHING, Verdict
 
 COLUMNS = ("fault", "place", "cases", "starts", "updates", "tracked", "doubled", "lost", "twice", "wrong", "untrue",
             "left", "bugs", "callbacks owed / delivered")  # fmt: skip

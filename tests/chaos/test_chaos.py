@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.judging import NOTHING
 from tests.chaos.kills import KillRun, run_kills
 from tests.chaos.outages import OUTAGES, Outage, play_outage
 from tests.chaos.pairs import Pair, all_pairs, play_pair
@@ -20,6 +19,7 @@ from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.single import Case, Result, all_cases, control_cases, play_case, sample_of
 from tests.chaos.soak import Soak, run_soak
 from tests.chaos.stage import Stage
+from tests.chaos.verdicts import NOTHING
 
 SHORT_OUTAGES = {"storage: resets", "workspace: 404 pages"}
 pytestmark = pytest.mark.timeout(400)  # for machines that do other things too

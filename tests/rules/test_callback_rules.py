@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from polysync_core.adapters.storage.tables import CONNECT_SECONDS, READ_SECONDS
-from polysync_core.rules.decisions import callback_rules
+from polysync_core.rules.decisions import budgets, callback_rules
 from polysync_core.rules.decisions.callback_rules import TryResult
 from polysync_core.rules.wire.addresses import Addresses
 from polysync_core.rules.wire.run_document import encode_body, encode_document
@@ -18,7 +17,6 @@ from polysync_core.values.callback import (
     CallbackAddress,
     CallbackKind,
     CallbackState,
-    HeldCallback,
     OwedCallback,
     Waiter,
 )
@@ -48,7 +46,7 @@ def a_callback(kind: CallbackKind) -> Callback:
 
 def owed(host: str = "h", minute: int = 0, tries: int = 0, name: str = "c") -> OwedCallback:
     due_at = BEGAN + timedelta(minutes=minute)
-    return OwedCallback(workspace="w", run_id=RUN_ID, callback_id=name, host=host, due_at=due_at, tries=tries)
+    return OwedCallback(run_id=RUN_ID, callback_id=name, host=host, due_at=due_at, tries=tries)
 
 
 def tries_of(kind: CallbackKind, *, tick_seconds: float) -> list[timedelta]:
@@ -121,9 +119,9 @@ def test_what_an_answer_means(kind: CallbackKind, status: int | None, state: Cal
 
 def test_a_claim_outlasts_the_longest_try() -> None:
     """And the reads of the run and the waiter before it, each repeated once: else two would send at the same time."""
-    reads_seconds = 2 * 2 * (CONNECT_SECONDS + READ_SECONDS)
+    reads_seconds = 2 * 2 * (budgets.STORAGE_CONNECT + budgets.STORAGE_READ)
     claimed = callback_rules.claim(owed(), BEGAN)
-    assert claimed.due_at > BEGAN + timedelta(seconds=callback_rules.TRY_SECONDS + reads_seconds)
+    assert claimed.due_at > BEGAN + timedelta(seconds=budgets.CALLBACK_TRY + reads_seconds)
 
 
 def test_a_finished_run_owes_what_was_waited_for() -> None:
@@ -162,8 +160,8 @@ def test_first_tries_go_before_repeats_and_hosts_take_turns() -> None:
         owed("quiet", 9, name="q1"),
         owed("dead", 0, tries=1, name="d-again"),
     ]
-    order = callback_rules.take_turns([HeldCallback(owed=entry, etag="") for entry in entries])
-    assert [held.owed.callback_id for held in order] == ["b1", "q1", "b2", "b3", "b-again", "d-again"]
+    order = callback_rules.take_turns(entries, lambda entry: entry)
+    assert [entry.callback_id for entry in order] == ["b1", "q1", "b2", "b3", "b-again", "d-again"]
 
 
 @pytest.mark.parametrize(

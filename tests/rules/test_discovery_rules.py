@@ -9,7 +9,6 @@ import pytest
 
 from polysync_core.rules.decisions.discovery_rules import (
     MAX_NOT_SYNCED,
-    Absent,
     JobDecision,
     PipelineSeen,
     Seen,
@@ -20,7 +19,7 @@ from polysync_core.rules.decisions.discovery_rules import (
     tally,
 )
 from polysync_core.rules.decisions.parameters import ImportRules
-from polysync_core.values.databricks import PipelineSpec
+from polysync_core.values.databricks import Absent, PipelineSpec
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
 from polysync_core.values.job import (
     Change,

@@ -30,6 +30,7 @@ from polysync_core.values.errors import (
     StartUnknown,
     StorageUnavailable,
     TokenUnavailable,
+    TooBusy,
     TooManyCallbacks,
     UpdateConflict,
 )
@@ -65,6 +66,7 @@ EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
     (DatabricksSignInPage(databricks_status=200), DatabricksError, "DatabricksSignInPage", 503),
     (DatabricksUnreachable("x", was_sent=False), PolysyncError, "DatabricksUnreachable", 503),
     (TokenUnavailable("x"), PolysyncError, "TokenUnavailable", 503),
+    (TooBusy("x"), PolysyncError, "TooBusy", 503),
     (StorageUnavailable("x"), PolysyncError, "StorageUnavailable", 503),
     (RowUnreadable("x"), StorageUnavailable, "RowUnreadable", 503),
 ]

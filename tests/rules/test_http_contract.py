@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 
@@ -10,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.rules.rows.row_keys import recent
 from polysync_core.rules.wire import http_contract as contract
 from polysync_core.rules.wire import start_contract
 from polysync_core.rules.wire.http_answers import problem
@@ -18,7 +16,7 @@ from polysync_core.rules.wire.http_contract import Call
 from polysync_core.values.errors import FieldProblem, InvalidRequest, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import RunFilter, Status
-from tests.rules.examples import NOW, make_call, run_ids
+from tests.rules.examples import make_call
 
 
 def asked(**query: str) -> Call:
@@ -174,32 +172,12 @@ def test_a_bad_limit_is_refused_by_name(given: str) -> None:
         contract.decode_limit(asked(limit=given))
 
 
-@given(run_ids)
-def test_a_continuation_is_read_back_as_it_was_given(run_id: RunId) -> None:
-    key = recent(run_id, NOW)
-    assert contract.decode_continuation(asked(continuation=contract.encode_continuation(key))) == key
-
-
-@pytest.mark.parametrize(
-    "given",
-    ["", "x", "%%%", "é", *(base64.urlsafe_b64encode(key).decode() for key in (b"run|p:u", b"\xff", b"sweep|last"))],
-)
-def test_a_continuation_that_is_none_of_ours_is_refused(given: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^continuation: "):
-        contract.decode_continuation(asked(continuation=given))
-
-
-def test_without_a_continuation_a_listing_begins_at_its_beginning() -> None:
-    assert contract.decode_continuation(asked()) is None
-
-
 # --- whatever comes
 
 decoders: list[Callable[[Call], object]] = [
     contract.decode_pipeline_id,
     contract.decode_run_id,
     contract.decode_run_filter,
-    contract.decode_continuation,
     contract.decode_limit,
     contract.decode_idempotency_key,
     lambda call: contract.decode_workspace(call, ("default",)),

@@ -100,7 +100,7 @@ def test_an_import_never_writes_the_user_s_columns_nor_a_put_the_imported_ones()
         ("parameters0", '{"x": {}}'),
     ],
 )
-def test_a_unreadable_row_is_unreadable(column: str, value: object) -> None:
+def test_an_unreadable_row_is_unreadable(column: str, value: object) -> None:
     with pytest.raises(RowUnreadable):
         decode_job({**encode_job(JOB), column: value})
 
@@ -157,6 +157,6 @@ def test_the_last_discovery_and_the_one_under_way_come_back_as_they_were() -> No
         ("underWay", "[]"),
     ],
 )
-def test_a_unreadable_row_of_the_last_discovery_is_unreadable(column: str, value: object) -> None:
+def test_an_unreadable_row_of_the_last_discovery_is_unreadable(column: str, value: object) -> None:
     with pytest.raises(RowUnreadable):
         decode_discoveries({**encode_last_discovery(LAST, TALLY), **encode_under_way(PASS), column: value})

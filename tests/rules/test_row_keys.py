@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polysync_core.rules.rows import row_keys
+from polysync_core.values.errors import InvalidRequest
 from polysync_core.values.ids import RunId
 from tests.rules.examples import NOW, ids, instants, run_ids
 
@@ -105,3 +107,31 @@ def test_the_ranges_of_the_kinds_do_not_overlap() -> None:
     kinds = sorted([row_keys.RUN, row_keys.ACTIVE, row_keys.RECENT, row_keys.STARTING, "start|", "sweep|"])
     for kind, following in itertools.pairwise(kinds):
         assert row_keys.end_of(kind) <= following
+
+
+# --- where a listing goes on
+
+
+@given(run_ids)
+def test_a_continuation_is_read_back_as_it_was_given(run_id: RunId) -> None:
+    key = row_keys.recent(run_id, NOW)
+    assert row_keys.decode_continuation(row_keys.encode_continuation(key), row_keys.RECENT) == key
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "x", "%%%", "é", *(base64.urlsafe_b64encode(key).decode() for key in (b"run|p:u", b"\xff", b"sweep|last"))],
+)
+def test_a_continuation_that_is_none_of_ours_is_refused(given: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^continuation: must be the continuation of an earlier answer"):
+        row_keys.decode_continuation(given, row_keys.RECENT)
+
+
+@given(st.text(max_size=12))
+def test_no_text_as_a_continuation_raises_anything_but_an_error_of_ours(given: str) -> None:
+    with pytest.raises(InvalidRequest):
+        row_keys.decode_continuation(given, row_keys.RECENT)
+
+
+def test_without_a_continuation_a_listing_begins_at_its_beginning() -> None:
+    assert row_keys.decode_continuation(None, row_keys.RECENT) == ""

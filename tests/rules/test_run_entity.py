@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from polysync_core.rules.rows import run_entity
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import NEVER, Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
+from polysync_core.values.run import (
+    NEVER,
+    Attempt,
+    LastSweep,
+    ListingMemory,
+    Reservation,
+    Run,
+    RunError,
+    SweepReport,
+    UpkeepCursor,
+    UsedKey,
+)
 from tests.rules.examples import BEFORE, NOW, ids, instants, make_run, run_ids, runs, words
 
 FULL_RUN = make_run(
@@ -29,7 +40,6 @@ FULL_RUN = make_run(
     error=RunError(code="UpdateFailed", message="It failed."),
 )
 RESERVATION = Reservation(
-    workspace="w",
     pipeline_id="p",
     owner="o",
     reserved_at=NOW,
@@ -42,13 +52,9 @@ LAST_SWEEP = LastSweep(
     swept_at=NOW,
     report=SweepReport(workspace="w", active=3, seconds=0.5),
     not_seen={"p:u": BEFORE, "p:v": NEVER},
-    unreadable=("active|x",),
-    pages=4,
-    pages_counted_at=NOW,
-    round_began_at=NOW,
-    round_cursor="p:u",
-    settled_after="p",
-    healed_after="active|x",
+    unreadable_pipelines=("p",),
+    listing=ListingMemory(pages=4, pages_counted_at=NOW, round_began_at=NOW, round_cursor="p:u"),
+    upkeep=UpkeepCursor(settled_after="p"),
 )
 
 
@@ -62,7 +68,6 @@ def test_a_run_is_read_back_as_it_was_written(run: Run) -> None:
 @given(
     st.builds(
         Reservation,
-        workspace=words,
         pipeline_id=ids,
         owner=words,
         reserved_at=instants,
@@ -97,11 +102,15 @@ def test_a_used_key_is_read_back_as_it_was_written(used: UsedKey) -> None:
         swept_at=instants,
         report=st.builds(SweepReport, workspace=words, active=st.integers(0, 999), seconds=st.floats(0, 12)),
         not_seen=st.dictionaries(run_ids.map(str), instants, max_size=5),
-        unreadable=st.lists(words, max_size=5).map(tuple),
-        pages=st.none() | st.integers(0, 120),
-        pages_counted_at=st.none() | instants,
-        round_began_at=st.none() | instants,
-        round_cursor=words,
+        unreadable_pipelines=st.lists(words, max_size=5).map(tuple),
+        listing=st.builds(
+            ListingMemory,
+            pages=st.none() | st.integers(0, 120),
+            pages_counted_at=st.none() | instants,
+            round_began_at=st.none() | instants,
+            round_cursor=words,
+        ),
+        upkeep=st.builds(UpkeepCursor, settled_after=words, cleaned_at=st.none() | instants, cleaned_keys_after=words),
     )
 )
 def test_a_last_sweep_is_read_back_as_it_was_written(last: LastSweep) -> None:
@@ -123,9 +132,7 @@ def test_status_and_is_finished_are_never_read_back() -> None:
 def test_no_column_is_none_since_table_storage_keeps_none() -> None:
     for columns in (
         run_entity.encode_run(make_run(full_refresh=None, started_at=None)),
-        run_entity.encode_reservation(
-            Reservation(workspace="w", pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=False)
-        ),
+        run_entity.encode_reservation(Reservation(pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=False)),
         run_entity.encode_used_key(UsedKey(fingerprint="f", owner="o", used_at=NOW)),
         run_entity.encode_last_sweep(LastSweep(swept_at=NOW, report=SweepReport(workspace="w"))),
     ):
@@ -156,13 +163,13 @@ ROWS = {
     "reservation": (
         run_entity.encode_reservation(RESERVATION),
         run_entity.decode_reservation,
-        ("pipelineId", "workspace", "owner", "reservedAt", "fullRefresh", "ignoredParameters"),
+        ("pipelineId", "owner", "reservedAt", "fullRefresh", "ignoredParameters"),
     ),
     "used key": (run_entity.encode_used_key(USED_KEY), run_entity.decode_used_key, ("fingerprint", "owner")),
     "last sweep": (
         run_entity.encode_last_sweep(LAST_SWEEP),
         run_entity.decode_last_sweep,
-        ("sweptAt", "report", "setAside"),
+        ("sweptAt", "report", "unreadablePipelines"),
     ),
 }
 DERIVED = {"pipelineId", "status", "isFinished"}
@@ -211,7 +218,7 @@ def test_a_column_with_unreadable_content_is_unreadable(name: str, value: str, r
 
 
 @pytest.mark.parametrize(("name", "value"), [("notSeen0", "["), ("notSeen0", "5"), ("report", "{}"), ("pages", True)])
-def test_a_unreadable_last_sweep_is_unreadable(name: str, value: object) -> None:
+def test_an_unreadable_last_sweep_is_unreadable(name: str, value: object) -> None:
     with pytest.raises(RowUnreadable):
         run_entity.decode_last_sweep(run_entity.encode_last_sweep(LAST_SWEEP) | {name: value})
 
@@ -228,14 +235,11 @@ def test_a_thousand_unseen_runs_fit_in_columns_of_32_000_characters() -> None:
     assert run_entity.decode_last_sweep(columns).not_seen == longest
 
 
-def test_ids_alone_as_an_earlier_version_wrote_them_are_read() -> None:
-    columns = run_entity.encode_last_sweep(LAST_SWEEP) | {"notSeen0": '["p:u","p:v"]'}
-    assert run_entity.decode_last_sweep(columns).not_seen == {"p:u": NEVER, "p:v": NEVER}
-
-
-def test_only_the_first_twenty_rows_set_aside_are_kept() -> None:
-    last = LastSweep(swept_at=NOW, report=SweepReport(workspace="w"), unreadable=tuple(map(str, range(150))))
-    assert json.loads(str(run_entity.encode_last_sweep(last)["setAside"])) == [str(number) for number in range(20)]
+def test_only_the_first_twenty_pipelines_with_unreadable_rows_are_kept() -> None:
+    last = LastSweep(swept_at=NOW, report=SweepReport(workspace="w"), unreadable_pipelines=tuple(map(str, range(150))))
+    assert json.loads(str(run_entity.encode_last_sweep(last)["unreadablePipelines"])) == [
+        str(number) for number in range(20)
+    ]
 
 
 GOOD_ATTEMPT: dict[str, object] = {"updateId": "u", "state": None, "cause": None, "createdAt": None}
@@ -267,7 +271,7 @@ def test_a_run_with_unreadable_json_is_unreadable(name: str, value: str) -> None
         ("notSeen0", '"abc"'),
         ("notSeen0", '{"a":1}'),
         ("notSeen0", "[1]"),
-        ("setAside", "[1]"),
+        ("unreadablePipelines", "[1]"),
         ("report", '{"workspace":"w","active":"x"}'),
     ],
 )
@@ -277,7 +281,7 @@ def test_a_last_sweep_with_unreadable_json_is_unreadable(name: str, value: str) 
 
 
 @pytest.mark.parametrize(("name", "value"), [("ignoredParameters", "[1]"), ("pipelineId", "a/b")])
-def test_a_unreadable_reservation_is_unreadable(name: str, value: str) -> None:
+def test_an_unreadable_reservation_is_unreadable(name: str, value: str) -> None:
     with pytest.raises(RowUnreadable):
         run_entity.decode_reservation(run_entity.encode_reservation(RESERVATION) | {name: value})
 
@@ -287,6 +291,6 @@ def test_a_used_key_that_names_no_run_is_unreadable() -> None:
         run_entity.decode_used_key(run_entity.encode_used_key(USED_KEY) | {"runId": "garbage"})
 
 
-def test_keys_of_rows_set_aside_fit_into_their_column() -> None:
-    last = replace(LAST_SWEEP, unreadable=tuple("active|" + "x" * 500 for _ in range(100)))
-    assert len(str(run_entity.encode_last_sweep(last)["setAside"])) <= 32_000
+def test_ids_of_pipelines_with_unreadable_rows_fit_into_their_column() -> None:
+    last = replace(LAST_SWEEP, unreadable_pipelines=tuple("x" * 500 for _ in range(100)))
+    assert len(str(run_entity.encode_last_sweep(last)["unreadablePipelines"])) <= 32_000

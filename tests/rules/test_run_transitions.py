@@ -15,13 +15,12 @@ from polysync_core.rules.decisions.run_transitions import (
     MOST_ATTEMPTS,
     Decision,
     FailureContext,
-    Missing,
     TransitionLimits,
     decide,
 )
 from polysync_core.rules.decisions.sweep_rules import is_fresh, note_not_seen, seen_at
 from polysync_core.rules.rows.run_entity import encode_run
-from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.run import NEVER, Attempt, LastSweep, Run, RunError, Status, SweepReport
 from tests.rules.examples import BEFORE, NOW, make_run
 
@@ -38,7 +37,7 @@ def saw(state: str | None, **fields: Any) -> SeenUpdate:
     return SeenUpdate(update_id="u1", state=state, **fields)
 
 
-def decided(run: Run, seen: SeenUpdate | Missing, now: datetime = NOW) -> Decision:
+def decided(run: Run, seen: SeenUpdate | Gone, now: datetime = NOW) -> Decision:
     return decide(run, seen, now, LIMITS)
 
 
@@ -134,7 +133,7 @@ def test_without_a_cancel_nothing_is_stopped(state: str | None) -> None:
 
 
 def test_a_missing_update_is_not_stopped() -> None:
-    assert not decided(make_run(cancel_requested_at=BEFORE), Missing.MISSING).stop
+    assert not decided(make_run(cancel_requested_at=BEFORE), Absent.GONE).stop
 
 
 # --- an update that does not exist
@@ -142,7 +141,7 @@ def test_a_missing_update_is_not_stopped() -> None:
 
 def test_the_first_such_answer_is_written_down() -> None:
     run = make_run()
-    decision = decided(run, Missing.MISSING)
+    decision = decided(run, Absent.GONE)
     assert decision == Decision(
         run=replace(run, missing_since=NOW, seen_at=NOW, updated_at=NOW), write=True, stop=False
     )
@@ -152,7 +151,7 @@ def test_the_first_such_answer_is_written_down() -> None:
 @pytest.mark.parametrize("minutes", [0, 1, 30, 59.99])
 def test_until_it_is_given_up_the_first_time_is_kept_and_nothing_written(minutes: float) -> None:
     run = make_run(missing_since=NOW)
-    decision = decided(run, Missing.MISSING, NOW + timedelta(minutes=minutes))
+    decision = decided(run, Absent.GONE, NOW + timedelta(minutes=minutes))
     assert decision == Decision(run=run, write=False, stop=False)
 
 
@@ -160,7 +159,7 @@ def test_until_it_is_given_up_the_first_time_is_kept_and_nothing_written(minutes
 @pytest.mark.parametrize("state", ["RUNNING", None])
 def test_after_lost_after_it_is_given_up_as_unknown(minutes: float, state: str | None) -> None:
     now = NOW + timedelta(minutes=minutes)
-    decision = decided(make_run(state=state, missing_since=NOW, cancel_requested_at=NOW), Missing.MISSING, now)
+    decision = decided(make_run(state=state, missing_since=NOW, cancel_requested_at=NOW), Absent.GONE, now)
     assert (decision.run.is_finished, decision.stop) == (True, False)
     run = decision.run
     assert (run.is_finished, run.finished_at, run.missing_since) == (True, now, NOW)
@@ -175,7 +174,7 @@ def test_after_lost_after_it_is_given_up_as_unknown(minutes: float, state: str |
 def test_it_is_given_up_exactly_when_lost_after_has_passed_since_the_first_such_answer(gaps: list[float]) -> None:
     run, now = make_run(), NOW
     for gap in gaps:
-        run = decided(run, Missing.MISSING, now).run
+        run = decided(run, Absent.GONE, now).run
         assert run.is_finished is (now - NOW >= LOST_AFTER)
         if run.is_finished:
             return
@@ -241,8 +240,8 @@ def test_an_end_that_was_seen_stays_when_the_update_is_gone_while_a_retry_is_wai
 ) -> None:
     error = None if code is None else RunError(code=code, message="x")
     run = make_run(**WAITING | {"state": state}, error=error)
-    assert decided(run, Missing.MISSING, NOW + timedelta(seconds=59)) == Decision(run=run, write=False)
-    after = decided(run, Missing.MISSING, NOW + timedelta(seconds=60)).run
+    assert decided(run, Absent.GONE, NOW + timedelta(seconds=59)) == Decision(run=run, write=False)
+    after = decided(run, Absent.GONE, NOW + timedelta(seconds=60)).run
     assert (after.is_finished, after.state, after.error, after.missing_since) == (True, state, error, None)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions import budgets, start_rules
 from polysync_core.rules.decisions.start_rules import NextStep
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.errors import (
@@ -23,7 +23,7 @@ from polysync_core.values.errors import (
 from polysync_core.values.run import Reservation
 from tests.rules.examples import NOW
 
-RESERVATION = Reservation(workspace="default", pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=False)
+RESERVATION = Reservation(pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=False)
 
 
 def answered(status: int) -> DatabricksError:
@@ -84,9 +84,7 @@ def update(name: str, seconds: float | None = 1, **fields: Any) -> SeenUpdate:
 
 
 def started(*updates: SeenUpdate, full_refresh: bool = False) -> list[str]:
-    reservation = Reservation(
-        workspace="default", pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=full_refresh
-    )
+    reservation = Reservation(pipeline_id="p", owner="o", reserved_at=NOW, full_refresh=full_refresh)
     return [seen.update_id for seen in start_rules.started_by(updates, reservation)]
 
 
@@ -177,8 +175,8 @@ def test_a_reservation_is_cleared_only_when_its_update_would_have_shown(
 
 
 def test_the_times_are_the_designs() -> None:
-    assert start_rules.ANSWER_WITHIN_SECONDS == 45
-    assert start_rules.LAST_POST_BEGINS_SECONDS == 15
-    assert start_rules.KEY_WAIT_SECONDS == 20
+    assert budgets.START == 45
+    assert budgets.START_LAST_POST == 15
+    assert budgets.START_KEY_WAIT == 20
     assert timedelta(seconds=60) == start_rules.CLOCK_SKEW
-    assert start_rules.LAST_POST_ENDS_SECONDS + sum(start_rules.LOOK_UP_PAUSES_SECONDS) < 45, "time to look it up"
+    assert budgets.START_LAST_POST_ENDS + sum(start_rules.LOOK_UP_PAUSES_SECONDS) < 45, "time to look it up"

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from polysync_core.rules.decisions.sweep_rules import LookPlan, in_turn, known_pages, plan_looks, should_list
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Attempt, LastSweep, Run, SweepReport
+from polysync_core.values.run import Attempt, LastSweep, ListingMemory, Run, SweepReport
 from tests.rules.examples import BEFORE, NOW, make_run
 
 LAST = LastSweep(swept_at=NOW - timedelta(seconds=15), report=SweepReport(workspace="default"))
-ROUND_DONE = replace(LAST, round_began_at=NOW - timedelta(seconds=15), round_cursor="~")
+ROUND_DONE = replace(LAST, listing=ListingMemory(round_began_at=NOW - timedelta(seconds=15), round_cursor="~"))
 """The round of single looks is over and the next is not due: nobody's turn."""
 
 
@@ -44,17 +44,16 @@ def test_listing_is_chosen_where_it_costs_fewer_calls(
 
 
 @pytest.mark.parametrize(
-    ("last", "expected", "reason"),
+    ("memory", "expected", "reason"),
     [
-        (None, None, "the first sweep"),
-        (LAST, None, "never listed"),
-        (replace(LAST, pages=7, pages_counted_at=NOW), 7, "just counted"),
-        (replace(LAST, pages=7, pages_counted_at=NOW - timedelta(hours=1)), 7, "an hour ago"),
-        (replace(LAST, pages=7, pages_counted_at=NOW - timedelta(hours=1, seconds=1)), None, "too long ago"),
+        (ListingMemory(), None, "never listed"),
+        (ListingMemory(pages=7, pages_counted_at=NOW), 7, "just counted"),
+        (ListingMemory(pages=7, pages_counted_at=NOW - timedelta(hours=1)), 7, "an hour ago"),
+        (ListingMemory(pages=7, pages_counted_at=NOW - timedelta(hours=1, seconds=1)), None, "too long ago"),
     ],
 )
-def test_the_number_of_pages_is_known_for_an_hour(last: LastSweep | None, expected: int | None, reason: str) -> None:
-    assert known_pages(last, NOW) == expected, reason
+def test_the_number_of_pages_is_known_for_an_hour(memory: ListingMemory, expected: int | None, reason: str) -> None:
+    assert known_pages(memory, NOW) == expected, reason
 
 
 def listed(*latest: SeenUpdate | tuple[str, str | None], pipeline_id: str = "p1") -> dict[str, ListedPipeline]:
@@ -142,7 +141,7 @@ def sweep(
     """The sweep number `number`, 15 s after the one before."""
     now = NOW + number * timedelta(seconds=15)
     plan = plan_looks(runs, listing, last, now)
-    return plan, replace(LAST, swept_at=now, round_began_at=plan.round_began_at, round_cursor=plan.round_cursor)
+    return plan, replace(LAST, swept_at=now, listing=plan.memory)
 
 
 @settings(max_examples=8, deadline=None)
@@ -186,7 +185,7 @@ def test_after_a_long_pause_at_most_25_are_caught_up_with_at_once() -> None:
     for count, expected in ((10, 10), (100, 25), (1000, 25), (4000, 100)):
         runs = [run_named(number) for number in range(count)]
         _, last = sweep(runs, all_running(runs), None, 0)
-        plan, _ = sweep(runs, all_running(runs), replace(last, round_cursor=""), 400)
+        plan, _ = sweep(runs, all_running(runs), replace(last, listing=replace(last.listing, round_cursor="")), 400)
         assert len(plan.single) == expected
 
 

@@ -14,6 +14,7 @@ from polysync_core.services import JOBS_TABLE
 from polysync_core.use_cases import jobs
 from polysync_core.use_cases.discovering import discover
 from polysync_core.use_cases.jobs import JobView
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.job import Direction, DiscoveryPass, DiscoveryReport, FullRefresh
 from tests.rig import ManualClock, Rig
 
@@ -42,7 +43,7 @@ class MeddlingClock(ManualClock):
 
 
 def discover_all(rig: Rig, go_on_from: DiscoveryPass | None = None, *, seconds: float = 600.0) -> DiscoveryReport:
-    return discover(rig.ws, rig.services.import_rules(), go_on_from, seconds=seconds)
+    return discover(rig.ws, rig.services.import_rules(), go_on_from, deadline=Deadline.after(rig.clock, seconds))
 
 
 def sync(rig: Rig, pipeline_id: str) -> DiscoveryReport:

@@ -25,16 +25,15 @@ def track_elsewhere(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, u
     """
     update_id = update_id or workspace.start_elsewhere(pipeline_id)
     reservation = Reservation(
-        workspace=rig.name,
         pipeline_id=pipeline_id,
         owner=rig.ws.new_id(),
         reserved_at=rig.clock.now(),
         full_refresh=False,
     )
-    held = rig.ws.store.reserve(reservation, None)
+    held = rig.ws.runs.reserve(reservation, None)
     assert held is not None
     run = new_run(reservation, SeenUpdate(update_id=update_id, state=None), rig.ws, attached=True)
-    return rig.ws.store.track(run, held, attached=True)
+    return rig.ws.runs.track(run, held, attached=True)
 
 
 def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequence[str]) -> list[Run]:
@@ -97,6 +96,12 @@ def put_rows(rig: Rig, rows: Sequence[tuple[str, Mapping[str, object]]]) -> None
                     for key, columns in rows[begin : begin + 100]
                 ]
             )
+
+
+def delete_row(rig: Rig, key: str) -> None:
+    """What a person does with a row that cannot be read."""
+    with _table(rig) as table:
+        table.delete_entity(rig.name, key)
 
 
 def put_row(

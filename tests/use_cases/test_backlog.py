@@ -26,7 +26,6 @@ def owe_often(rig: Rig, run: Run, count: int) -> None:
     assert connection is not None
     owed = [
         OwedCallback(
-            workspace=rig.name,
             run_id=run.run_id,
             callback_id=callback.callback_id,
             host=callback.host,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+
 import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.decisions.run_states import status_of_run
+from polysync_core.rules.wire.http_answers import problem
 from polysync_core.use_cases import cancelling
-from polysync_core.values.errors import PermissionRefused, RunNotFound
+from polysync_core.values.callback import CallbackAddress, CallbackKind, Waiter
+from polysync_core.values.errors import PermissionRefused, RunNotFound, TooBusy
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Status
 from tests.rig import ManualClock, Rig
@@ -125,3 +131,46 @@ def test_a_pipeline_is_cancelled_by_its_active_run_if_that_is_ours(rig: Rig, wor
     run_id = rig.start(pipeline_id).run.run_id
     assert cancelling.cancel_pipeline(pipeline_id, None, rig.ws).run.run_id == run_id
     assert workspace.updates_of(pipeline_id)[1].state == "STOPPING"
+
+
+class BusyClock(ManualClock):
+    """Lets another caller join a run each time that somebody looks at the clock, as often as `changes` says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes = 0
+        self.change: Callable[[str, datetime], object] | None = None
+
+    def now(self) -> datetime:
+        now = super().now()
+        if self.change is not None and self.changes > 0:
+            self.changes -= 1
+            self.change(f"c{self.changes}", now)
+        return now
+
+
+def _rig_with_races(azurite: str, workspace: SimulatedWorkspace, run_changes: int) -> tuple[Rig, RunId]:
+    """A rig with an active run that changes so many times under whoever changes it."""
+    clock = BusyClock()
+    rig = Rig(azurite, {f"test-{uuid.uuid4().hex[:12]}": workspace.url}, workspace, clock)
+    run_id = rig.start(workspace.add_pipeline()).run.run_id
+    address = CallbackAddress(kind=CallbackKind.WEBHOOK, url="https://a.example/x", base_url="https://app.example")
+    clock.change = lambda name, now: rig.ws.callbacks.join(run_id, Waiter(callback_id=name, address=address), now)
+    clock.changes = run_changes
+    return rig, run_id
+
+
+def test_a_cancel_that_loses_four_races_is_attempted_again(azurite: str, workspace: SimulatedWorkspace) -> None:
+    rig, run_id = _rig_with_races(azurite, workspace, 4)
+    assert rig.cancel(run_id).asked
+    assert len(rig.stored(run_id).callbacks) == 4
+
+
+def test_a_cancel_that_loses_five_races_is_answered_as_too_busy(azurite: str, workspace: SimulatedWorkspace) -> None:
+    rig, run_id = _rig_with_races(azurite, workspace, 5)
+    with pytest.raises(TooBusy) as busy:
+        rig.cancel(run_id)
+    reply = problem(busy.value, "/api/x")
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
+    assert rig.stored(run_id).cancel_requested_at is None
+    assert rig.cancel(run_id).asked, "once the others are done"

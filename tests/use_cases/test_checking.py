@@ -38,12 +38,12 @@ def test_an_old_sweep_is_unhealthy_only_beside_active_runs(
     assert _checks(rig)[f"sweep {rig.name}"].ok
 
 
-def test_rows_that_were_set_aside_are_told(rig: Rig) -> None:
+def test_rows_that_cannot_be_read_are_counted_and_their_pipelines_named(rig: Rig) -> None:
     put_row(rig, "active|garbage:row", {})
     rig.sweep()
     check = _checks(rig)[f"sweep {rig.name}"]
     assert not check.ok
-    assert "1 rows cannot be read" in check.message
+    assert check.message.endswith("1 rows cannot be read (pipelines: garbage); see the log")
 
 
 def test_what_databricks_says_stays_out_but_the_remedy_is_told(rig: Rig, workspace: SimulatedWorkspace) -> None:
@@ -80,4 +80,4 @@ def test_the_last_sweep_survives_a_unreadable_row(rig: Rig) -> None:
         table.upsert_entity({"PartitionKey": rig.name, "RowKey": "sweep|last", "sweptAt": "soon"})
     assert _checks(rig)[f"sweep {rig.name}"].message == "none yet"
     rig.sweep()
-    assert rig.ws.store.last_sweep(rig.name) is not None
+    assert rig.ws.runs.last_sweep() is not None

@@ -12,6 +12,7 @@ from requests.adapters import HTTPAdapter
 
 from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import DATABRICKS_SCOPE, EntraTokens, management_scope
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksUnreachable
 from polysync_core.values.workspace import Workspace
 from tests.rig import ManualClock
@@ -61,7 +62,7 @@ def test_a_management_token_is_for_the_cloud_of_the_workspace(host: str, scope: 
     workspace = Workspace(name="w", url=f"https://{host}", resource_id=RESOURCE)
     databricks = Databricks(workspace, session, EntraTokens(NamingCredential, clock), clock)
     with pytest.raises(DatabricksUnreachable):
-        databricks.client(5.0).fetch_pipelines_page()
+        databricks.client(Deadline.after(clock, 5.0)).fetch_pipelines_page()
     (sent,) = adapter.headers
     assert sent["X-Databricks-Azure-SP-Management-Token"] == scope
     assert sent["Authorization"] == f"Bearer {DATABRICKS_SCOPE}"

@@ -19,6 +19,7 @@ from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import DATABRICKS_SCOPE, EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
 from polysync_core.adapters.memory import CachedValue
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksUnreachable, StorageUnavailable
 from polysync_core.values.workspace import Workspace
 from tests.rig import ManualClock
@@ -42,10 +43,10 @@ def test_no_post_begins_when_the_second_token_of_a_resource_took_too_long(
     workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     named = Workspace(name="w", url=workspace.url, resource_id="/subscriptions/s/resourceGroups/g")
-    client = Databricks(named, new_session(), _SlowTokens(clock), clock).client(60)
+    client = Databricks(named, new_session(), _SlowTokens(clock), clock).client(Deadline.after(clock, 60))
     pipeline_id = workspace.add_pipeline()
     with pytest.raises(DatabricksUnreachable, match="nothing was sent"):
-        client.start_update(pipeline_id, False, timeout_seconds=5, begins_within=15)
+        client.start_update(pipeline_id, False, begins_by=Deadline.after(clock, 15))
     assert workspace.updates_of(pipeline_id) == []
 
 
@@ -61,7 +62,7 @@ def test_an_answer_that_comes_byte_by_byte_ends_with_the_time_for_it(
     with _Trickling(trickled) as trickling:
         named = Workspace(name="w", url=f"http://127.0.0.1:{trickling.port}")
         tokens = EntraTokens(lambda: build_credential(os.environ), clock)
-        client = Databricks(named, new_session(), tokens, clock).client(1.0)
+        client = Databricks(named, new_session(), tokens, clock).client(Deadline.after(clock, 1.0))
         began_at = time.monotonic()
         with pytest.raises(DatabricksUnreachable) as unreachable:
             client.fetch_updates_page("p")

@@ -26,7 +26,7 @@ from standardwebhooks import Webhook
 from local.receiver import Receiver
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.clock import Clock
-from polysync_core.rules.decisions.callback_rules import TRY_SECONDS
+from polysync_core.rules.decisions import budgets
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import delivering
 from polysync_core.use_cases.delivering import DeliveryReport
@@ -206,12 +206,11 @@ class TestWhoSends:
         rig = rig_of(receiver)
         run = started(rig, receiver.url())
         finish(rig, run)
-        callbacks = rig.ws.store.callbacks
-        (held,) = callbacks.due(rig.name, clock.now())
-        assert not isinstance(held, str)
+        callbacks = rig.ws.callbacks
+        (held,) = callbacks.due(clock.now())
         assert callbacks.claim(held, clock.now()) is not None
         assert callbacks.claim(held, clock.now()) is None, "nobody claims it twice"
-        clock.pass_time(seconds=TRY_SECONDS + 1)
+        clock.pass_time(seconds=budgets.CALLBACK_TRY + 1)
         assert deliver(rig).due == 0, "for as long as a try may take nobody else sends it"
         clock.pass_time(seconds=60)
         assert deliver(rig).delivered == 1
@@ -301,63 +300,37 @@ class TestReceiversThatDoNotTakeIt:
         assert callback_of(rig, run).last_error == f"HTTP {status}"
 
     @pytest.mark.parametrize(("kind", "column"), [("run", "runId"), ("waiter", "callbackKind")])
-    def test_one_whose_rows_are_unreadable_is_tried_for_a_day_and_then_given_up(
-        self,
-        rig_of: RigOf,
-        receiver: Receiver,
-        clock: ManualClock,
-        caplog: pytest.LogCaptureFixture,
-        kind: str,
-        column: str,
+    def test_one_whose_rows_are_unreadable_fails_once_a_minute_and_is_sent_when_they_are_corrected(
+        self, rig_of: RigOf, receiver: Receiver, clock: ManualClock, kind: str, column: str
     ) -> None:
         rig = rig_of(receiver)
         run = started(rig, receiver.url())
         finish(rig, run)
-        (key,) = (str(row["RowKey"]) for row in rows(rig) if str(row["RowKey"]).startswith(f"{kind}|"))
-        put_row(rig, key, {column: "spoilt"})
+        (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith(f"{kind}|"))
+        put_row(rig, good["RowKey"], {column: "x"})
         failed = 0
-        for _ in range(25 * 12):
+        for _ in range(5 * 4):
             failed += deliver(rig).failed
-            clock.pass_time(minutes=5)
-        assert failed == 8, "as often as a receiver that is never up"
-        assert "givenUp" in caplog.text
-        assert not [row for row in rows(rig) if str(row["RowKey"]).startswith("callback|")]
+            clock.pass_time(seconds=15)
+        assert (failed, receiver.deliveries) == (5, [])
+        put_row(rig, good["RowKey"], good)
+        clock.pass_time(minutes=1)
+        assert deliver(rig).delivered == 1
 
     @pytest.mark.parametrize("columns", [{"tries": "many"}, {"runId": 7}, {"dueAt": "soon"}, {}])
-    def test_one_whose_place_in_the_queue_is_unreadable_is_sent_all_the_same(
-        self, rig_of: RigOf, receiver: Receiver, columns: dict[str, object]
+    def test_one_whose_place_in_the_queue_is_unreadable_is_logged_and_skipped(
+        self, rig_of: RigOf, receiver: Receiver, caplog: pytest.LogCaptureFixture, columns: dict[str, object]
     ) -> None:
         rig = rig_of(receiver)
-        run = started(rig, receiver.url())
+        run = started(rig, receiver.url("/unreadable"))
         finish(rig, run)
         (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith("callback|"))
         put_row(rig, good["RowKey"], {**good, **columns} if columns else {"nothing": "left"}, replace=True)
-        assert deliver(rig).due == 0, "it is mended first"
+        finish(rig, started(rig, receiver.url("/other")))
         assert deliver(rig).delivered == 1
-        assert not [row for row in rows(rig) if str(row["RowKey"]).startswith("callback|")]
-
-    def test_a_unreadable_place_in_the_queue_of_what_was_delivered_is_cleared(
-        self, rig_of: RigOf, receiver: Receiver
-    ) -> None:
-        rig = rig_of(receiver)
-        run = started(rig, receiver.url())
-        finish(rig, run)
-        (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith("callback|"))
-        deliver(rig)
-        put_row(rig, good["RowKey"], {"nothing": "left"})
-        deliver(rig)
-        assert len(receiver.deliveries) == 1
-        assert not [row for row in rows(rig) if str(row["RowKey"]).startswith("callback|")]
-
-    def test_one_whose_row_was_mended_is_sent(self, rig_of: RigOf, receiver: Receiver, clock: ManualClock) -> None:
-        rig = rig_of(receiver)
-        run = started(rig, receiver.url())
-        finish(rig, run)
-        (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith("run|"))
-        put_row(rig, good["RowKey"], {"runId": "spoilt"})
-        assert deliver(rig).failed == 1
+        assert [delivery.path for delivery in receiver.deliveries] == ["/other"]
+        assert f"PartitionKey {rig.name}, RowKey {good['RowKey']}; correct or delete this row" in caplog.text
         put_row(rig, good["RowKey"], good)
-        clock.pass_time(seconds=6)
         assert deliver(rig).delivered == 1
 
     def test_a_redirect_is_a_failure_and_not_followed(self, rig_of: RigOf, receiver: Receiver) -> None:

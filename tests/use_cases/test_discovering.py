@@ -315,7 +315,7 @@ def test_without_a_token_nothing_is_done(rig: Rig, workspace: SimulatedWorkspace
         discover_all(rig)
 
 
-def test_a_unreadable_row_is_written_anew_and_the_user_s_columns_stay(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_an_unreadable_row_is_written_anew_and_the_user_s_columns_stay(rig: Rig, workspace: SimulatedWorkspace) -> None:
     unreadable, gone = workspace.add_pipeline(name="orders"), workspace.add_pipeline()
     discover_all(rig)
     put(rig, unreadable, True)

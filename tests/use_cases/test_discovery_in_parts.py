@@ -130,13 +130,13 @@ def test_the_scheduled_discovery_goes_on_by_itself_across_ticks_and_counts_the_w
     pipeline_ids = workspace.add_pipelines(230)
     interrupt(workspace, after=130)
     on_schedule(rig)
-    under_way = rig.ws.jobs.discoveries(rig.name).under_way
+    under_way = rig.ws.jobs.discoveries().under_way
     assert under_way is not None
     assert under_way.tally.jobs.added >= 100
     workspace.clear_faults()
     clock.pass_time(hours=1)
     on_schedule(rig)
-    found = rig.ws.jobs.discoveries(rig.name)
+    found = rig.ws.jobs.discoveries()
     assert found.under_way is None
     assert found.last is not None
     assert clock.now() - found.last.discovered_at >= timedelta(hours=1), "jobs are in step as of the first tick"
@@ -155,22 +155,22 @@ def test_a_discovery_over_http_does_not_disturb_the_scheduled_one(
     workspace.clear_faults()
     clock.pass_time(minutes=5)
     discover_all(rig)
-    found = rig.ws.jobs.discoveries(rig.name)
+    found = rig.ws.jobs.discoveries()
     assert found.under_way is not None
     assert found.last is not None
     on_schedule(rig)
-    after = rig.ws.jobs.discoveries(rig.name)
+    after = rig.ws.jobs.discoveries()
     assert (after.under_way, after.last) == (None, found.last), "the later discovery's time stays"
 
 
-def test_a_unreadable_row_of_the_last_discovery_is_no_hindrance(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_an_unreadable_row_of_the_last_discovery_is_no_hindrance(rig: Rig, workspace: SimulatedWorkspace) -> None:
     pipeline_id = workspace.add_pipeline()
     on_schedule(rig)
     with table(rig) as rows:
         rows.update_entity({"PartitionKey": rig.name, "RowKey": REPORT, "underWay": "{", "notSynced": 3})
     assert document(rig, pipeline_id)["syncedAt"] is not None
     on_schedule(rig)
-    assert rig.ws.jobs.discoveries(rig.name).last is not None
+    assert rig.ws.jobs.discoveries().last is not None
 
 
 def test_workspaces_are_discovered_side_by_side_and_one_that_is_down_is_logged(
@@ -184,8 +184,8 @@ def test_workspaces_are_discovered_side_by_side_and_one_that_is_down_is_logged(
         with caplog.at_level(logging.ERROR):
             on_schedule(rig)
     assert f"workspace down-{mark} could not be discovered" in caplog.text
-    assert rig.services.at(f"up-{mark}").jobs.discoveries(f"up-{mark}").last is not None
-    assert rig.services.at(f"up-{mark}").jobs.list_jobs(f"up-{mark}", limit=10, after=None).after is None
+    assert rig.services.at(f"up-{mark}").jobs.discoveries().last is not None
+    assert rig.services.at(f"up-{mark}").jobs.list_page(limit=10, continuation=None).continuation is None
 
 
 def test_a_pass_counts_what_it_could_not_look_at(rig: Rig, workspace: SimulatedWorkspace) -> None:
@@ -193,4 +193,4 @@ def test_a_pass_counts_what_it_could_not_look_at(rig: Rig, workspace: SimulatedW
     workspace.add_fault("status", status=400, route=PIPELINE, times=None)
     report = discover_all(rig)
     assert report.tally == Tally(failed=30)
-    assert rig.ws.jobs.discoveries(rig.name).last is None, "nothing was brought into step"
+    assert rig.ws.jobs.discoveries().last is None, "nothing was brought into step"

@@ -1,4 +1,4 @@
-"""Sweeps that are made hard: listings that crawl or fail, rows that are spoilt, reads that fail once."""
+"""Sweeps that are made hard: listings that crawl or fail, rows that cannot be read, reads that fail once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
+from polysync_core.rules.rows.run_entity import encode_run
 from polysync_core.use_cases import checking
-from polysync_core.values.errors import DatabricksUnreachable, UpdateConflict
+from polysync_core.values.deadline import Deadline
+from polysync_core.values.errors import DatabricksUnreachable, RowUnreadable
 from tests.rig import ManualClock, Rig
-from tests.use_cases.seeding import put_row, track_running
+from tests.use_cases.seeding import delete_row, put_row, track_running
 
 
 def _finish(workspace: SimulatedWorkspace, pipeline_ids: list[str]) -> None:
@@ -65,7 +67,7 @@ def test_a_workspace_that_nobody_could_look_at_for_five_minutes_is_unhealthy(
     assert all(check.ok for check in checks)
 
 
-def test_a_unreadable_active_row_is_never_shown_as_fresh_and_is_restored(
+def test_an_unreadable_active_row_is_never_shown_as_fresh_and_is_left_to_a_person(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -75,24 +77,34 @@ def test_a_unreadable_active_row_is_never_shown_as_fresh_and_is_restored(
     clock.pass_time(minutes=1)
     report = rig.sweep()
     assert (report.unreadable, report.finished) == (1, 0)
-    last = rig.ws.store.last_sweep(rig.name)
+    last = rig.ws.runs.last_sweep()
     assert last is not None
     assert str(run_id) in last.not_seen
+    clock.pass_time(days=1)
+    assert rig.sweep().unreadable == 1
+    put_row(rig, f"active|{run_id}", encode_run(rig.stored(run_id)))
     report = rig.sweep()
     assert (report.unreadable, report.finished) == (0, 1)
 
 
-def test_a_unreadable_start_is_counted_and_let_go_after_an_hour(
+def test_an_unreadable_start_is_counted_and_keeps_its_pipeline_closed_until_a_person_deletes_it(
     azurite: str, rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     put_row(rig, f"starting|{pipeline_id}", {"reservedAt": "soon"})
-    with pytest.raises(UpdateConflict):
+    with pytest.raises(RowUnreadable, match="correct or delete that row"):
         rig.start(pipeline_id)
     assert rig.sweep().unreadable == 1
+    with pytest.raises(RowUnreadable, match="correct or delete that row"):
+        rig.start(pipeline_id, {"onConflict": "attach"}, key="k")
     clock.pass_time(days=365)
     rig.sweep()
+    with pytest.raises(RowUnreadable, match="correct or delete that row"):
+        rig.start(pipeline_id)
+    assert workspace.updates_of(pipeline_id) == []
+    delete_row(rig, f"starting|{pipeline_id}")
     rig.start(pipeline_id)
+    assert rig.sweep().unreadable == 0
 
 
 def test_a_read_that_fails_once_is_repeated(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
@@ -109,7 +121,7 @@ def test_no_post_begins_when_the_token_took_too_long(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
-    client = rig.ws.databricks.client(60)
+    client = rig.client(60)
     with pytest.raises(DatabricksUnreachable, match="nothing was sent"):
-        client.start_update(pipeline_id, False, timeout_seconds=5, begins_within=-0.1)
+        client.start_update(pipeline_id, False, begins_by=Deadline.after(rig.clock, -0.1))
     assert workspace.updates_of(pipeline_id) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.rules.rows.job_entity import JOB
 from polysync_core.use_cases import jobs
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, JobNotFound, RowUnreadable
 from polysync_core.values.job import Counts, Direction
@@ -155,6 +154,6 @@ class TestListing:
         put_columns(rig, pipeline_ids[0], {"pieces": "many"})
         first = jobs.list_jobs(rig.ws, limit=50, continuation=None)
         assert [view.job.pipeline_id for view in first.views] == pipeline_ids[1:4]
-        assert first.continuation == f"{JOB}{pipeline_ids[3]}"
+        assert first.continuation is not None
         rest = jobs.list_jobs(rig.ws, limit=50, continuation=first.continuation)
         assert [view.job.pipeline_id for view in rest.views] == pipeline_ids[4:]

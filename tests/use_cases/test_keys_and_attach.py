@@ -7,7 +7,6 @@ import json
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.rules.rows import row_keys
 from polysync_core.use_cases import cancelling
 from polysync_core.values.errors import DatabricksError, KeyInFlight, KeyReused, RunNotFound, UpdateConflict
 from polysync_core.values.run import Reservation, UsedKey
@@ -49,14 +48,13 @@ def test_a_repeat_waits_20_seconds_for_the_first_and_is_then_asked_to_come_again
     pipeline_id = workspace.add_pipeline()
     request = rig.request(pipeline_id, key="k")
     reservation = Reservation(
-        workspace=rig.name,
         pipeline_id=pipeline_id,
         owner="busy",
         reserved_at=clock.now(),
         full_refresh=False,
-        start_row=row_keys.start(pipeline_id, "k"),
     )
-    rig.ws.store.reserve(reservation, UsedKey(fingerprint=request.fingerprint, owner="busy", used_at=clock.now()))
+    used = UsedKey(fingerprint=request.fingerprint, owner="busy", used_at=clock.now())
+    rig.ws.runs.reserve(reservation, "k", used)
     before = clock.monotonic()
     with pytest.raises(KeyInFlight) as busy:
         rig.start(pipeline_id, key="k")
@@ -106,10 +104,8 @@ def test_attach_refuses_an_update_of_the_other_kind_of_refresh(
 
 def test_attach_waits_for_a_start_in_flight(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
     pipeline_id = workspace.add_pipeline()
-    reservation = Reservation(
-        workspace=rig.name, pipeline_id=pipeline_id, owner="busy", reserved_at=clock.now(), full_refresh=False
-    )
-    held = rig.ws.store.reserve(reservation, None)
+    reservation = Reservation(pipeline_id=pipeline_id, owner="busy", reserved_at=clock.now(), full_refresh=False)
+    held = rig.ws.runs.reserve(reservation, None)
     assert held is not None
     before = clock.monotonic()
     with pytest.raises(UpdateConflict, match="in flight"):

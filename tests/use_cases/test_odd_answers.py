@@ -61,7 +61,7 @@ def test_an_answer_that_trickles_ends_by_the_deadline(real_time: Rig, workspace:
     workspace.add_fault("trickle", method="GET", route=UPDATE, seconds=30)
     began_at = time.monotonic()
     with pytest.raises(DatabricksUnreachable):
-        real_time.ws.databricks.client(1.5).fetch_update(run_id)
+        real_time.client(1.5).fetch_update(run_id)
     assert time.monotonic() - began_at < 10
 
 
@@ -72,7 +72,7 @@ def test_an_answer_is_read_up_to_32_mb(
     run_id = _running(workspace)
     told = json.dumps({"update": {"update_id": run_id.update_id}}) + " " * (megabytes << 20)
     workspace.add_fault("garbage", method="GET", route=UPDATE, status=200, body=told)
-    client = real_time.ws.databricks.client(20)
+    client = real_time.client(20)
     if is_read:
         assert client.fetch_update(run_id).update_id == run_id.update_id
     else:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from local.workspace import SimulatedWorkspace
-from polysync_core.adapters.storage.tables import Table, within
+from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.storage.tables import Table, storage_deadline
 from polysync_core.services import RUNS_TABLE
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import StorageUnavailable, TokenUnavailable
 from polysync_core.values.workspace import TablesAddress
 from tests.rig import Rig
@@ -37,6 +39,6 @@ def test_for_databricks_there_is_no_token_then(rig: Rig) -> None:
 @pytest.mark.usefixtures("_odd_answers")
 def test_storage_that_the_identity_opens_is_unavailable_then(rig: Rig) -> None:
     address = TablesAddress(endpoint="https://127.0.0.1:9/nobody")
-    table = Table(address, RUNS_TABLE, lambda: rig.services.tokens.credential)
-    with pytest.raises(StorageUnavailable), within(2):
-        table.get(rig.name, "key")
+    rows = Table(address, RUNS_TABLE, lambda: rig.services.tokens.credential).partition(rig.name)
+    with pytest.raises(StorageUnavailable), storage_deadline(Deadline.after(Clock(), 2)):
+        rows.get("key")

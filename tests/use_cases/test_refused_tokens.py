@@ -9,6 +9,7 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from local.workspace.identity import DATABRICKS_RESOURCE
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksError,
     DatabricksNetworkRefused,
@@ -47,7 +48,7 @@ def tokens_issued(workspace: SimulatedWorkspace) -> int:
 def test_a_token_that_worked_is_renewed_each_time_it_is_refused(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, answer: dict[str, Any]
 ) -> None:
-    client = rig.ws.databricks.client(60)
+    client = rig.ws.databricks.client(Deadline.after(rig.clock, 60))
     client.fetch_updates_page(workspace.add_pipeline())
     for _ in range(3):
         before = tokens_issued(workspace)
@@ -71,7 +72,7 @@ def test_a_start_goes_through_with_a_new_token(rig: Rig, workspace: SimulatedWor
 def test_one_that_is_refused_for_good_costs_one_token_and_says_which_remedy(
     rig: Rig, workspace: SimulatedWorkspace, answer: dict[str, Any]
 ) -> None:
-    client = rig.ws.databricks.client(60)
+    client = rig.ws.databricks.client(Deadline.after(rig.clock, 60))
     refuse(workspace, times=None, **answer)
     for _ in range(3):
         with pytest.raises(PermissionRefused, match="wrong tenant or for the wrong audience"):
@@ -99,7 +100,7 @@ def test_one_that_is_refused_for_good_costs_one_token_and_says_which_remedy(
 def test_what_no_token_mends_costs_none(
     rig: Rig, workspace: SimulatedWorkspace, answer: dict[str, Any], error: type[DatabricksError]
 ) -> None:
-    client = rig.ws.databricks.client(60)
+    client = rig.ws.databricks.client(Deadline.after(rig.clock, 60))
     refuse(workspace, times=None, **answer)
     with pytest.raises(DatabricksError) as caught:
         client.fetch_updates_page("p")

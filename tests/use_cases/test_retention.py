@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +16,7 @@ from polysync_core.rules.rows.run_entity import encode_run
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import reading
 from polysync_core.values.callback import Callback, CallbackKind, CallbackState
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import RunNotFound, StartUnknown
 from polysync_core.values.run import Run, RunFilter
 from tests.rig import ManualClock, Rig
@@ -92,16 +93,12 @@ def test_cleaning_ends_when_its_time_is_up_and_goes_on_from_there(
     rig.sweep()
     cleaner, cutoff = rig.ws.cleaner, clock.now() + timedelta(seconds=1)
 
-    def seconds(*, refresh_turns: int) -> Callable[[], float]:
-        left = iter([*(1.0 for _ in range(refresh_turns)), 0.0])
-        return lambda: next(left)
-
-    assert cleaner.delete_runs_before(rig.name, cutoff, seconds_left=seconds(refresh_turns=2)) == 2
-    assert cleaner.delete_runs_before(rig.name, cutoff) == 4
-    after = cleaner.delete_keys_before(rig.name, cutoff, "", seconds_left=seconds(refresh_turns=4))
+    assert cleaner.delete_runs_before(cutoff, deadline=_over_after(2)) == 2
+    assert cleaner.delete_runs_before(cutoff, deadline=Deadline.after(clock, 60)) == 4
+    after = cleaner.delete_keys_before(cutoff, "", deadline=_over_after(4))
     assert after.startswith("start|")
     assert "start" in _keys(rig)
-    assert cleaner.delete_keys_before(rig.name, cutoff, after) == ""
+    assert cleaner.delete_keys_before(cutoff, after, deadline=Deadline.after(clock, 60)) == ""
     assert "start" not in _keys(rig)
 
 
@@ -138,7 +135,7 @@ def test_a_run_that_cannot_be_deleted_keeps_no_other(rig: Rig, caplog: pytest.Lo
     impossible = encode_run(replace(newest, callbacks=waiters))
     put_row(rig, row_keys.recent(newest.run_id, newest.accepted_at), impossible)
     _clean_after(rig, 91)
-    assert [rig.ws.store.find_run(rig.name, run.run_id) is None for run in runs] == [True, True, False]
+    assert [rig.ws.runs.find(run.run_id) is None for run in runs] == [True, True, False]
     assert "could not be deleted" in caplog.text
 
 
@@ -150,7 +147,9 @@ def test_an_attempt_that_stands_twice_in_a_run_is_deleted_once(rig: Rig) -> None
     assert _keys(rig) == {"sweep"}
 
 
-@pytest.mark.parametrize("spoilt", [("recent",), ("recent", "run"), ("start",), ("recent", "run", "start")], ids=str)
+@pytest.mark.parametrize(
+    "unreadable", [("recent",), ("recent", "run"), ("start",), ("recent", "run", "start")], ids=str
+)
 def test_rows_that_cannot_be_read_go_by_their_age(rig: Rig, unreadable: tuple[str, ...]) -> None:
     (run,) = _finished(rig, 1)
     keys = {
@@ -211,3 +210,17 @@ def test_many_old_runs_go_in_bounded_pieces(rig: Rig, workspace: SimulatedWorksp
     clock.pass_time(minutes=1)
     rig.sweep()
     assert left() == 0
+
+
+class _CountingClock:
+    """One second passes with each look at it."""
+
+    def __init__(self) -> None:
+        self._looks = itertools.count()
+
+    def monotonic(self) -> float:
+        return float(next(self._looks))
+
+
+def _over_after(looks: int) -> Deadline:
+    return Deadline(_CountingClock(), looks - 1)

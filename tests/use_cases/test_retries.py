@@ -199,7 +199,7 @@ def test_every_retry_leads_to_its_run_however_many_there_were(
     clock.pass_time(days=91)
     rig.sweep()
     for update in updates:
-        assert rig.ws.store.find_run(rig.name, RunId(pipeline_id, update.update_id)) is None
+        assert rig.ws.runs.find(RunId(pipeline_id, update.update_id)) is None
 
 
 def test_a_retry_that_begins_after_the_cancel_is_followed_and_stopped(

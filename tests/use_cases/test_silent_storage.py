@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from polysync_core.adapters.storage.tables import Table, create, within
+from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.storage.tables import Partition, Table, create, storage_deadline
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import StorageUnavailable
 from polysync_core.values.workspace import TablesAddress
 
@@ -17,8 +19,8 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 
 
 @pytest.fixture
-def silent() -> Iterator[Table]:
-    """A table whose server takes every connection and never answers."""
+def silent() -> Iterator[Partition]:
+    """A partition whose server takes every connection and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken: list[socket.socket] = []
 
@@ -32,33 +34,31 @@ def silent() -> Iterator[Table]:
         threading.Thread(target=take, daemon=True).start()
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}/devstoreaccount1"
         connection = f"AccountName=devstoreaccount1;AccountKey={KEY};TableEndpoint={endpoint}"
-        yield Table(TablesAddress(connection_string=connection), "Silent", lambda: pytest.fail("no identity here"))
+        table = Table(TablesAddress(connection_string=connection), "Silent", lambda: pytest.fail("no identity here"))
+        yield table.partition("p")
         for one in taken:
             one.close()
-
-
-ROW: dict[str, object] = {"PartitionKey": "p", "RowKey": "k"}
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda table: table.get("p", "k"),
-        lambda table: list(table.scan("p", "k|")),
-        lambda table: table.put(ROW),
-        lambda table: table.commit([create(ROW)], was_written=lambda: table.get("p", "k") is not None),
+        lambda rows: rows.get("k"),
+        lambda rows: list(rows.scan("k|")),
+        lambda rows: rows.put("k", {}),
+        lambda rows: rows.commit([create("k", {})], was_written=lambda: rows.get("k") is not None),
     ],
     ids=["get", "scan", "put", "commit"],
 )
-def test_a_call_ends_within_the_time_it_was_given(silent: Table, call: Callable[[Table], object]) -> None:
+def test_a_call_ends_within_the_time_it_was_given(silent: Partition, call: Callable[[Partition], object]) -> None:
     began = time.monotonic()
-    with pytest.raises(StorageUnavailable), within(1.0):
+    with pytest.raises(StorageUnavailable), storage_deadline(Deadline.after(Clock(), 1.0)):
         call(silent)
     assert time.monotonic() - began < 2.5
 
 
-def test_without_a_limit_a_call_still_ends_by_its_own_time_outs(silent: Table) -> None:
+def test_without_a_limit_a_call_still_ends_by_its_own_time_outs(silent: Partition) -> None:
     began = time.monotonic()
     with pytest.raises(StorageUnavailable):
-        silent.get("p", "k")
+        silent.get("k")
     assert time.monotonic() - began < 13

@@ -10,9 +10,9 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.rules.rows import row_keys
 from polysync_core.use_cases.resolving_starts import new_run
 from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksError,
     DatabricksUnreachable,
@@ -140,7 +140,7 @@ def test_a_crash_between_post_and_tracking_is_settled_by_the_sweep(
     pipeline_id = workspace.add_pipeline()
     request = rig.request(pipeline_id, key="k")
     _reserve(rig, pipeline_id, key="k", fingerprint=request.fingerprint)
-    update_id = rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
+    update_id = rig.client(30).start_update(pipeline_id, False, begins_by=Deadline.after(rig.clock, 15))
 
     rig.sweep()
     assert rig.active_ids() == set(), "the call may still be running"
@@ -156,7 +156,7 @@ def test_a_start_is_never_declared_dead_while_databricks_cannot_be_asked(
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     _reserve(rig, pipeline_id)
-    rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
+    rig.client(30).start_update(pipeline_id, False, begins_by=Deadline.after(rig.clock, 15))
     workspace.down()
     clock.pass_time(hours=5)
     rig.sweep()
@@ -349,19 +349,14 @@ def test_fifty_simultaneous_starts_with_one_key_make_one_update(
 
 def _reserve(rig: Rig, pipeline_id: str, *, key: str | None = None, fingerprint: str = "") -> None:
     """Leave behind what a start leaves whose process dies after its reservation."""
-    start_row = None if key is None else row_keys.start(pipeline_id, key)
     reservation = Reservation(
-        workspace=rig.name,
         pipeline_id=pipeline_id,
         owner="dead",
         reserved_at=rig.clock.now(),
         full_refresh=False,
-        start_row=start_row,
     )
-    assert (
-        rig.ws.store.reserve(reservation, UsedKey(fingerprint=fingerprint, owner="dead", used_at=rig.clock.now()))
-        is not None
-    )
+    used = UsedKey(fingerprint=fingerprint, owner="dead", used_at=rig.clock.now())
+    assert rig.ws.runs.reserve(reservation, key, used) is not None
 
 
 def test_an_update_is_tracked_also_when_its_reservation_and_key_are_gone(
@@ -369,9 +364,9 @@ def test_an_update_is_tracked_also_when_its_reservation_and_key_are_gone(
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     _reserve(rig, pipeline_id, key="k")
-    (held,) = rig.ws.store.reservations(rig.name).held
-    update_id = rig.ws.databricks.client(30).start_update(pipeline_id, False, timeout_seconds=20)
-    rig.ws.store.release(held)
+    (held,) = rig.ws.runs.list_reservations().rows
+    update_id = rig.client(30).start_update(pipeline_id, False, begins_by=Deadline.after(rig.clock, 15))
+    rig.ws.runs.release(held)
     seen = SeenUpdate(update_id=update_id, state=None)
-    run = rig.ws.store.track(new_run(held.reservation, seen, rig.ws), held)
+    run = rig.ws.runs.track(new_run(held.value, seen, rig.ws), held)
     assert rig.active_ids() == {str(run.run_id)}

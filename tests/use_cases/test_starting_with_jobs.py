@@ -51,7 +51,7 @@ def test_a_job_that_is_not_imported_or_has_none_starts_without(rig: Rig, workspa
 @pytest.mark.parametrize(
     "columns", [{"fullRefresh": "true"}, {"fullRefreshDirection": "Sideways"}, {"pieces": "x", "name": 3}]
 )
-def test_a_unreadable_row_stops_no_start(
+def test_an_unreadable_row_stops_no_start(
     rig: Rig,
     workspace: SimulatedWorkspace,
     columns: dict[str, object],

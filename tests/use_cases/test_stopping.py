@@ -38,7 +38,7 @@ def test_a_sweep_that_another_change_overtakes_stops_nothing_and_the_next_one_sa
     with ThreadPoolExecutor(1) as pool:
         sweep = pool.submit(rig.sweep)
         time.sleep(1.5)
-        rig.ws.store.callbacks.join(rig.name, run_id, waiter, clock.now())
+        rig.ws.callbacks.join(run_id, waiter, clock.now())
         sweep.result()
     assert rig.stored(run_id).cancel_requested_at is None
     assert workspace.calls("POST", STOP) == []

@@ -1,4 +1,4 @@
-"""What bounds a sweep: silent storage, slow looks, many starts without an answer, many spoilt rows."""
+"""What bounds a sweep: silent storage, slow looks, many starts without an answer, many unreadable rows."""
 
 from __future__ import annotations
 
@@ -49,13 +49,12 @@ def _leave_behind(rig: Rig, pipeline_ids: Sequence[str]) -> None:
     """A start of each pipeline of which nobody knows what became, an hour ago."""
     for pipeline_id in pipeline_ids:
         reservation = Reservation(
-            workspace=rig.name,
             pipeline_id=pipeline_id,
             owner="o",
             reserved_at=rig.clock.now() - timedelta(hours=1),
             full_refresh=False,
         )
-        assert rig.ws.store.reserve(reservation, None) is not None
+        assert rig.ws.runs.reserve(reservation, None) is not None
 
 
 @pytest.mark.parametrize("label", ["*", "POST $batch*"])
@@ -66,7 +65,7 @@ def test_a_sweep_over_silent_storage_ends_in_time(
     for run in runs:
         workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
     plan.add(Fault("delay", label=label, seconds=60, times=None))
-    limits = sweeping.SweepLimits(transitions=real_time.limits, settle_seconds=120, retention=timedelta(days=90))
+    limits = real_time.settings.sweep_limits
     began = time.monotonic()
     with pytest.raises(StorageUnavailable):
         sweeping.sweep_workspace(real_time.ws, limits)
@@ -86,37 +85,39 @@ def test_starts_that_take_long_to_settle_hold_up_no_look_and_each_has_its_turn(
 ) -> None:
     (run,) = track_running(real_time, workspace, workspace.add_pipelines(1))
     workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
-    store = real_time.ws.store
+    store = real_time.ws.runs
     _leave_behind(real_time, workspace.add_pipelines(60))
     workspace.add_fault("delay", method="GET", route="/pipelines/{id}/updates", seconds=1, times=None)
     assert real_time.sweep().finished == 1
-    left = len(store.reservations(real_time.name).held)
+    left = len(store.list_reservations().rows)
     assert 0 < left < 60
     for _ in range(2):
         real_time.sweep()
-    assert store.reservations(real_time.name).held == ()
+    assert store.list_reservations().rows == ()
 
 
 def test_starts_that_never_settle_leave_the_others_their_turn(real_time: Rig, workspace: SimulatedWorkspace) -> None:
-    store = real_time.ws.store
+    store = real_time.ws.runs
     workspace.add_fault("hang", method="GET", route="/pipelines/{id}/updates", seconds=60, times=4)
     pipeline_ids = sorted(workspace.add_pipelines(12))
     _leave_behind(real_time, pipeline_ids)
     assert _sweep(real_time) < 12
-    assert len(store.reservations(real_time.name).held) == 12
-    last = store.last_sweep(real_time.name)
+    assert len(store.list_reservations().rows) == 12
+    last = store.last_sweep()
     assert last is not None
-    assert last.settled_after == pipeline_ids[3]
+    assert last.upkeep.settled_after == pipeline_ids[3]
 
 
-def test_however_many_rows_are_unreadable_the_sweep_is_written_down_and_each_is_healed_in_its_turn(
-    direct: Rig, workspace: SimulatedWorkspace
+def test_however_many_rows_are_unreadable_the_sweep_is_written_down(
+    direct: Rig, workspace: SimulatedWorkspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     put_rows(direct, [(f"active|garbage:{number:04d}", {"runId": 7}) for number in range(3_000)])
     runs = track_running(direct, workspace, workspace.add_pipelines(1))
     put_rows(direct, [(f"active|{runs[0].run_id}", {"attempts": "x"})])
     report = direct.sweep()
     assert (report.unreadable, report.failed) == (3_001, 0)
-    last = direct.ws.store.last_sweep(direct.name)
+    assert caplog.text.count("correct or delete this row") == 20
+    assert f"PartitionKey {direct.name}, RowKey active|" in caplog.text
+    last = direct.ws.runs.last_sweep()
     assert last is not None
-    assert (last.report, last.healed_after) == (report, "active|garbage:0018")
+    assert (last.report, last.unreadable_pipelines[-1]) == (report, "garbage")

@@ -78,10 +78,10 @@ def test_a_run_is_watched_from_start_to_end(rig: Rig, workspace: SimulatedWorksp
 def test_an_unchanged_run_is_not_written(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
     run_id = rig.start(workspace.add_pipeline()).run.run_id
     rig.sweep()
-    before = rig.ws.store.find_active(rig.name, run_id)
+    before = rig.ws.runs.find_active(run_id)
     clock.pass_time(seconds=15)
     assert rig.sweep().changed == 0
-    assert rig.ws.store.find_active(rig.name, run_id) == before
+    assert rig.ws.runs.find_active(run_id) == before
 
 
 @pytest.mark.parametrize(
@@ -193,9 +193,9 @@ def test_a_garbage_row_is_set_aside_and_counted(rig: Rig, workspace: SimulatedWo
     report = rig.sweep()
     assert (report.active, report.unreadable) == (1, 1)
     assert rig.stored(run_id).state == "CREATED"
-    last = rig.ws.store.last_sweep(rig.name)
+    last = rig.ws.runs.last_sweep()
     assert last is not None
-    assert last.unreadable == ("active|garbage:row",)
+    assert last.unreadable_pipelines == ("garbage",)
 
 
 def test_a_sweep_logs_one_line_with_its_report(

@@ -10,9 +10,11 @@ import pytest
 
 from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_rules import MAX_CALLBACKS
 from polysync_core.use_cases import cancelling, delivering, starting
 from polysync_core.values.callback import CallbackAddress, CallbackKind, CallbackState, Waiter
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import CallbacksNotOwed, RunNotFound, StartUnknown, TooManyCallbacks
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
@@ -63,12 +65,12 @@ class TestJoining:
 
     def test_a_waiter_that_came_between_the_look_and_the_finish_is_not_lost(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url("/starter"))
-        store = rig.ws.store
-        looked_at = store.find_active(rig.name, run.run_id)
+        store = rig.ws.runs
+        looked_at = store.find_active(run.run_id)
         assert looked_at is not None
-        assert store.callbacks.join(rig.name, run.run_id, waiter_for(receiver, "late"), rig.clock.now()) is not None
+        assert rig.ws.callbacks.join(run.run_id, waiter_for(receiver, "late"), rig.clock.now()) is not None
         now = rig.clock.now()
-        assert not store.save_transition(looked_at, replace(looked_at.run, finished_at=now)), "the look is outdated"
+        assert not store.save_transition(looked_at, replace(looked_at.value, finished_at=now)), "the look is outdated"
         finish(rig, run)
         deliver(rig)
         assert paths(receiver) == ["/late", "/starter"]
@@ -76,8 +78,8 @@ class TestJoining:
     def test_who_joins_a_run_that_has_just_finished_is_owed_at_once(self, rig: Rig, receiver: Receiver) -> None:
         run = rig.start(rig.workspace.add_pipeline()).run
         finish(rig, run)
-        callbacks = rig.ws.store.callbacks
-        joined = callbacks.join(rig.name, run.run_id, waiter_for(receiver, "late"), rig.clock.now())
+        callbacks = rig.ws.callbacks
+        joined = callbacks.join(run.run_id, waiter_for(receiver, "late"), rig.clock.now())
         assert joined is not None
         assert joined.callbacks[0].state is CallbackState.DUE
         assert deliver(rig).delivered == 1
@@ -89,7 +91,7 @@ class TestJoining:
 
         def join(name: str) -> None:
             barrier.wait()
-            assert rig.ws.store.callbacks.join(rig.name, run.run_id, waiter_for(receiver, name), rig.clock.now())
+            assert rig.ws.callbacks.join(run.run_id, waiter_for(receiver, name), rig.clock.now())
 
         rig.workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
         with ThreadPoolExecutor(len(names)) as pool:
@@ -144,12 +146,12 @@ class TestRepeatsOfAKey:
     def test_a_repeat_under_another_host_of_ours_calls_nobody_twice(self, rig: Rig, receiver: Receiver) -> None:
         pipeline_id, body = rig.workspace.add_pipeline(), {"callbackUrl": receiver.url("/x")}
         request = rig.request(pipeline_id, body, "k")
-        run = starting.start_update(request, rig.ws, began_at=rig.clock.monotonic()).run
+        run = starting.start_update(request, rig.ws, Deadline.after(rig.clock, budgets.START)).run
         finish(rig, run)
         assert deliver(rig).delivered == 1
         assert request.callback is not None
         address = replace(request.callback, base_url="https://behind-a-gateway.example")
-        starting.start_update(replace(request, callback=address), rig.ws, began_at=rig.clock.monotonic())
+        starting.start_update(replace(request, callback=address), rig.ws, Deadline.after(rig.clock, budgets.START))
         assert callback_of(rig, run).state is CallbackState.DELIVERED
         assert deliver(rig).due == 0
 
@@ -233,9 +235,9 @@ class TestForgetting:
         assert deliver(rig).delivered == 2
         clock.pass_time(days=90, minutes=2)
         rig.sweep()
-        callbacks = rig.ws.store.callbacks
+        callbacks = rig.ws.callbacks
         for callback in run.callbacks:
-            assert callbacks.find_waiter(rig.name, run.run_id, callback.callback_id) is None
+            assert callbacks.find_waiter(run.run_id, callback.callback_id) is None
         assert deliver(rig).due == 0
 
 

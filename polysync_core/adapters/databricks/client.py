@@ -16,18 +16,19 @@ from requests.auth import AuthBase
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.entra import EntraTokens, management_scope
-from polysync_core.adapters.databricks.http_pool import answers_within
+from polysync_core.adapters.databricks.http_pool import response_deadline
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.wire import pipelines_api
 from polysync_core.rules.wire.databricks_errors import NO_SUCH_ROUTE, Refusal, refusal_of
 from polysync_core.rules.wire.pipelines_api import ApiRequest
 from polysync_core.values.databricks import ErrorEvent, PipelinesPage, PipelineSpec, SeenUpdate, UpdatesPage
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import JsonObject
 from polysync_core.values.workspace import Workspace
 
-CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 
@@ -46,9 +47,9 @@ class Databricks:
         self.knows_update_stop = True
         self.accepted_token: str | None = None
 
-    def client(self, seconds: float) -> BoundedClient:
-        """A talk that ends `seconds` from now."""
-        return BoundedClient(self, self.clock.monotonic() + seconds)
+    def client(self, deadline: Deadline) -> BoundedClient:
+        """A client whose calls all end by `deadline`."""
+        return BoundedClient(self, deadline)
 
 
 class BoundedClient:
@@ -57,26 +58,19 @@ class BoundedClient:
     Every call raises DatabricksError (it answered otherwise), DatabricksUnreachable (no answer) or TokenUnavailable.
     """
 
-    def __init__(self, databricks: Databricks, ends_at: float) -> None:
+    def __init__(self, databricks: Databricks, deadline: Deadline) -> None:
         self._databricks = databricks
-        self._ends_at = ends_at
+        self.deadline = deadline
         self._lock = threading.Lock()
         self.calls = 0
 
-    @property
-    def seconds_left(self) -> float:
-        return self._ends_at - self._databricks.clock.monotonic()
+    def start_update(self, pipeline_id: str, full_refresh: bool, *, begins_by: Deadline) -> str:
+        """POST the update and return its id. The POST is never repeated here, except with a new token after a refusal.
 
-    def start_update(
-        self, pipeline_id: str, full_refresh: bool, *, timeout_seconds: float, begins_within: float | None = None
-    ) -> str:
-        """POST the update and give its id. Never repeated here, but for a refused token.
-
-        No POST begins later than `begins_within` seconds from now, however long a token takes: then nothing was sent.
+        No POST begins after `begins_by`, however long a token takes: then nothing was sent.
         """
         request = pipelines_api.start_update(pipeline_id, full_refresh)
-        latest = None if begins_within is None else self._databricks.clock.monotonic() + begins_within
-        return pipelines_api.decode_update_id(self._send(request, timeout_seconds, latest))
+        return pipelines_api.decode_update_id(self._send(request, budgets.START_POST, begins_by))
 
     def fetch_update(self, run_id: RunId) -> SeenUpdate:
         return pipelines_api.decode_update(self._send(pipelines_api.get_update(run_id)), run_id)
@@ -127,12 +121,15 @@ class BoundedClient:
             self._send(pipelines_api.stop_pipeline(run_id.pipeline_id))
 
     def _send(
-        self, request: ApiRequest, timeout_seconds: float = READ_SECONDS, latest: float | None = None
+        self,
+        request: ApiRequest,
+        timeout_seconds: float = budgets.DATABRICKS_READ,
+        begins_by: Deadline | None = None,
     ) -> JsonObject:
-        """`latest`: when the request may begin at the latest, on the monotonic clock."""
+        """Send the request; after a refused token once more, with a new one. None of them begins after `begins_by`."""
         databricks, tokens = self._databricks, self._databricks.tokens
         token = tokens.token()
-        status, headers, body = self._send_as(token, request, timeout_seconds, latest)
+        status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
         refusal = refusal_of(status, headers, body)
         if refusal in {Refusal.TOKEN, Refusal.PERMISSION}:
             renewed = tokens.renewed(
@@ -142,36 +139,36 @@ class BoundedClient:
             )
             if renewed is not None:
                 token = renewed
-                status, headers, body = self._send_as(token, request, timeout_seconds, latest)
+                status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
         if status < 300:
             databricks.accepted_token = token
         return pipelines_api.decode_answer(request, status, headers, body)
 
     def _send_as(
-        self, token: str, request: ApiRequest, timeout_seconds: float, latest: float | None
+        self, token: str, request: ApiRequest, timeout_seconds: float, begins_by: Deadline | None
     ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
         identity = _Identity(token, self._resource_headers())
-        if latest is not None and self._databricks.clock.monotonic() > latest:
+        if begins_by is not None and begins_by.is_over():
             raise DatabricksUnreachable("A token took too long; nothing was sent.", was_sent=False)
         return self._send_once(request, identity, timeout_seconds)
 
     def _send_once(
         self, request: ApiRequest, identity: _Identity, timeout_seconds: float
     ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
-        seconds = min(timeout_seconds, self.seconds_left)
+        seconds = min(timeout_seconds, self.deadline.seconds_left())
         if seconds <= 0.01:
             raise DatabricksUnreachable("The time for asking Databricks ran out.", was_sent=False)
         with self._lock:
             self.calls += 1
         try:
-            with answers_within(seconds):
+            with response_deadline(seconds):
                 response = self._databricks.session.request(
                     request.method,
                     self._databricks.workspace.url + request.path,
                     params=request.query,
                     json=request.body,
                     auth=identity,
-                    timeout=(min(CONNECT_SECONDS, seconds), seconds),
+                    timeout=(min(budgets.DATABRICKS_CONNECT, seconds), seconds),
                     allow_redirects=False,
                     stream=True,
                 )

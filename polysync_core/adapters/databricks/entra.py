@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from polysync_core.adapters.clock import Clock
+from polysync_core.rules.decisions import budgets
 from polysync_core.values.errors import TokenUnavailable
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _PUBLIC_MANAGEMENT = "https://management.core.windows.net/.default"
 """Azure's management, by the domain of its cloud's workspaces; any other host is of the public cloud."""
 _BELIEVED_WHEN_FORBIDDEN_SECONDS, _BELIEVED_WHEN_EXPIRED_SECONDS = 60.0, 5.0
 """A token that a renewal brought so lately is believed: the refusal is not its fault."""
-_CONNECT_SECONDS, _READ_SECONDS = 3, 8
 
 
 def management_scope(workspace_url: str) -> str:
@@ -43,7 +43,11 @@ def build_credential(environ: Mapping[str, str], client_id: str | None = None) -
     """
     from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
-    limits: dict[str, Any] = {"connection_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS, "retry_total": 1}
+    limits: dict[str, Any] = {
+        "connection_timeout": budgets.TOKEN_CONNECT,
+        "read_timeout": budgets.TOKEN_READ,
+        "retry_total": 1,
+    }
     if environ.get("IDENTITY_ENDPOINT"):
         return ManagedIdentityCredential(client_id=client_id or environ.get("AZURE_CLIENT_ID") or None, **limits)
     return DefaultAzureCredential(**limits)

@@ -7,7 +7,6 @@ as it likes. Here the socket's time-out shrinks with what is left, for the head 
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,18 +19,21 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.retry import Retry
 
+from polysync_core.adapters.clock import Clock
+from polysync_core.values.deadline import Deadline
+
 POOL_SIZE = 64
-_ends_at: ContextVar[float | None] = ContextVar("answer_ends_at", default=None)
+_deadline: ContextVar[Deadline | None] = ContextVar("response_deadline", default=None)
 
 
 @contextmanager
-def answers_within(seconds: float) -> Iterator[None]:
-    """An answer that this thread asks for in the block is read within so many seconds from now, or times out."""
-    token = _ends_at.set(time.monotonic() + seconds)
+def response_deadline(seconds: float) -> Iterator[None]:
+    """A response that this thread reads in the block is complete within `seconds` of real time, or times out."""
+    token = _deadline.set(Deadline.after(Clock(), seconds))
     try:
         yield
     finally:
-        _ends_at.reset(token)
+        _deadline.reset(token)
 
 
 def new_session() -> requests.Session:
@@ -45,18 +47,18 @@ def new_session() -> requests.Session:
 
 
 class _Bytes(io.RawIOBase):
-    """What comes from a socket until `ends_at`."""
+    """The bytes that come from a socket until the deadline."""
 
-    def __init__(self, sock: Any, raw: Any, ends_at: float) -> None:
+    def __init__(self, sock: Any, raw: Any, deadline: Deadline) -> None:
         self._sock = sock
         self._raw = raw
-        self._ends_at = ends_at
+        self._deadline = deadline
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._ends_at - time.monotonic()
+        left = self._deadline.seconds_left()
         if left <= 0:
             raise TimeoutError
         self._sock.settimeout(left)
@@ -71,9 +73,9 @@ class _Bytes(io.RawIOBase):
 class _Response(HTTPResponse):
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        ends_at = _ends_at.get()
-        if ends_at is not None:
-            self.fp = io.BufferedReader(_Bytes(sock, self.fp.detach(), ends_at))
+        deadline = _deadline.get()
+        if deadline is not None:
+            self.fp = io.BufferedReader(_Bytes(sock, self.fp.detach(), deadline))
 
 
 class _Connection(HTTPConnection):

@@ -6,73 +6,75 @@ caller who joins a run while it finishes is either among its waiters or finds it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from polysync_core.adapters.storage import tables
-from polysync_core.adapters.storage.run_rows import RunRows, row_of
-from polysync_core.adapters.storage.tables import Operation, Table, etag_of
+from polysync_core.adapters.storage.races import retry_lost_races
+from polysync_core.adapters.storage.run_rows import RunRows
+from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
+from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
 from polysync_core.rules.decisions import callback_rules
 from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.callback_entity import decode_owed, decode_waiter, encode_owed, encode_waiter
-from polysync_core.rules.rows.columns import Columns
-from polysync_core.values.callback import Callback, CallbackState, HeldCallback, OwedCallback, Waiter
-from polysync_core.values.errors import RowUnreadable, StorageUnavailable
+from polysync_core.values.callback import Callback, CallbackState, OwedCallback, Waiter
+from polysync_core.values.errors import RowUnreadable, TooBusy
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
+from polysync_core.values.stored import Locked
 
-_RACES = 30
-"""The most that all callbacks of one run can get in each other's way."""
+_MOST_RACES = 30
+"""At most this many callbacks of one run change at the same time, each of which may be first."""
 
 
 class CallbackStore:
-    """All reads and writes of callbacks. Every method may raise StorageUnavailable."""
+    """All reads and writes of one workspace's callbacks. Every method may raise StorageUnavailable."""
 
-    def __init__(self, table: Table, rows: RunRows, new_id: Callable[[], str]) -> None:
-        self._table = table
+    def __init__(self, partition: Partition, rows: RunRows, new_id: Callable[[], str]) -> None:
+        self._partition = partition
         self._rows = rows
         self._new_id = new_id
 
     # --- who waits
 
-    def find_waiter(self, workspace: str, run_id: RunId, callback_id: str) -> Waiter | None:
-        row = self._table.get(workspace, row_keys.waiter(run_id, callback_id))
+    def find_waiter(self, run_id: RunId, callback_id: str) -> Waiter | None:
+        row = self._partition.get(row_keys.waiter(run_id, callback_id))
         return None if row is None else decode_waiter(row)
 
     def join(
-        self, workspace: str, run_id: RunId, waiter: Waiter, now: datetime, extra_operations: Sequence[Operation] = ()
+        self, run_id: RunId, waiter: Waiter, now: datetime, extra_operations: Sequence[Operation] = ()
     ) -> Run | None:
         """Let a caller wait for a run; one who waits already is called at the new address instead.
 
         A finished run owes the callback at once, also when it was delivered to another address before; the same address
-        as before changes nothing. `beside` are operations for the same batch. None: no such run. Raises
-        TooManyCallbacks: then nothing was written.
+        as before changes nothing. `extra_operations` go into the same batch. None: no such run. Raises
+        TooManyCallbacks and TooBusy: then nothing was written.
         """
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
-            known = self.find_waiter(workspace, run_id, waiter.callback_id)
+            known = self.find_waiter(run_id, waiter.callback_id)
             if known is not None and known.address.leads_where(waiter.address):
                 return run, []
             joined = callback_rules.put_waiter(run, waiter, now)
             queued = self._queue_anew(joined, waiter.callback_id) if run.is_finished else []
-            return joined, [*extra_operations, tables.replace(waiter_row(run, waiter)), *queued]
+            return joined, [*extra_operations, tables.replace(*waiter_row(run_id, waiter)), *queued]
 
-        return self._change(workspace, run_id, change)
+        return self._change(run_id, change)
 
-    def leave(self, workspace: str, run_id: RunId, callback_id: str) -> Run | None:
+    def leave(self, run_id: RunId, callback_id: str) -> Run | None:
         """End a caller's waiting for an active run. A finished run, or one without that waiter, is left as it is."""
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
             key = row_keys.waiter(run_id, callback_id)
-            row = self._table.get(workspace, key)
+            row = self._partition.get(key)
             if run.is_finished or row is None:
                 return run, []
-            return callback_rules.remove_waiter(run, callback_id), [tables.delete(row_of(workspace, key), etag_of(row))]
+            return callback_rules.remove_waiter(run, callback_id), [tables.delete(key, etag_of(row))]
 
-        return self._change(workspace, run_id, change)
+        return self._change(run_id, change)
 
-    def owe_again(self, workspace: str, run_id: RunId, now: datetime) -> Run | None:
+    def owe_again(self, run_id: RunId, now: datetime) -> Run | None:
         """Owe every callback of a finished run once more, due at once. An active run is left as it is."""
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
@@ -81,130 +83,105 @@ class CallbackStore:
             owing = callback_rules.owe_all(run, now)
             return owing, self._queue_anew(owing)
 
-        return self._change(workspace, run_id, change)
+        return self._change(run_id, change)
 
-    def _change(
-        self, workspace: str, run_id: RunId, change: Callable[[Run], tuple[Run, list[Operation]]]
-    ) -> Run | None:
-        """Change the run, and the rows beside it, under its lock; begun anew whenever another change was first."""
-        for _ in range(_RACES):
-            tracked = self._rows.find_locked(workspace, run_id)
-            if tracked is None:
+    def _change(self, run_id: RunId, change: Callable[[Run], tuple[Run, list[Operation]]]) -> Run | None:
+        """Change the run, and the rows beside it, under its lock. Raises TooBusy."""
+
+        def attempt() -> Run | None:
+            locked = self._rows.find_locked(run_id)
+            if locked is None:
                 return None
-            run, extra_operations = change(tracked.run)
-            if run == tracked.run and not extra_operations:
+            run, operations = change(locked.value)
+            if run == locked.value and not operations:
                 return run
-            if self._rows.change(tracked, run, extra_operations):
-                return run
-        raise StorageUnavailable("The run changed again and again while its callbacks were to change; repeat it.")
+            if not self._rows.change(locked, run, operations):
+                raise TooBusy(f"Run {run_id} changes all the time, so its callbacks were not changed; repeat it.")
+            return run
+
+        return retry_lost_races(attempt, _MOST_RACES)
 
     # --- what is owed
 
-    def due(self, workspace: str, now: datetime) -> Iterator[HeldCallback | str]:
-        """What is due at `now`, the longest due first; of a row that cannot be read its key."""
-        rows = self._table.scan(
-            workspace, row_keys.CALLBACK, where="RowKey lt @until", values={"until": row_keys.due_until(now)}
-        )
-        for row in rows:
+    def due(self, now: datetime) -> Iterator[Locked[OwedCallback]]:
+        """What is due at `now`, the longest due first. A row that cannot be read is logged and skipped."""
+        unreadable = 0
+        for row in self._partition.scan(
+            row_keys.CALLBACK, where="RowKey lt @until", values={"until": row_keys.due_until(now)}
+        ):
             try:
-                yield HeldCallback(owed=decode_owed(row), etag=etag_of(row))
+                yield Locked(value=decode_owed(row), etag=etag_of(row))
             except RowUnreadable:
-                yield str(row["RowKey"])
+                unreadable += 1
+                if unreadable <= MOST_LOGGED:
+                    log_unreadable(self._partition.name, str(row["RowKey"]), "deliver")
 
-    def restore(self, workspace: str, key: str) -> None:
-        """Write a spoilt `callback` row anew from what its key and its run say; delete it when its run owes nothing.
-
-        A key that is none of ours is left. RowUnreadable when the run's row is spoilt too.
-        """
-        row = self._table.get(workspace, key)
-        try:
-            run_id, callback_id, due_at = row_keys.parse_callback(key)
-        except ValueError:
-            return
-        if row is None:
-            return
-        tracked = self._rows.find_finished(workspace, run_id)
-        callback = None if tracked is None else _callback_of(tracked.run, callback_id)
-        if callback is None or callback.state is not CallbackState.DUE:
-            operation = tables.delete(row_of(workspace, key), etag_of(row))
-        else:
-            owed = OwedCallback(
-                workspace=workspace,
-                run_id=run_id,
-                callback_id=callback_id,
-                host=callback.host,
-                due_at=due_at,
-                tries=callback.tries,
-            )
-            operation = tables.replace(_owed_row(owed), etag_of(row))
-        self._table.commit([operation], was_written=lambda: False)
-
-    def claim(self, held: HeldCallback, now: datetime) -> HeldCallback | None:
+    def claim(self, locked: Locked[OwedCallback], now: datetime) -> Locked[OwedCallback] | None:
         """Put the callback off for as long as it takes to send it. None when somebody else has it, or it was ended."""
-        claimed, token = callback_rules.claim(held.owed, now), self._new_id()
-        mine = {**_owed_row(claimed), "claimedBy": token}
+        claimed, token = callback_rules.claim(locked.value, now), self._new_id()
+        key = _key_of(claimed)
 
-        def found() -> HeldCallback | None:
-            row = self._table.get(claimed.workspace, str(mine["RowKey"]))
+        def found() -> Locked[OwedCallback] | None:
+            row = self._partition.get(key)
             if row is None or row.get("claimedBy") != token:
                 return None
-            return HeldCallback(owed=claimed, etag=etag_of(row))
+            return Locked(value=claimed, etag=etag_of(row))
 
-        won = self._table.commit([_delete(held), tables.create(mine)], was_written=lambda: found() is not None)
+        mine = tables.create(key, {**encode_owed(claimed), "claimedBy": token})
+        won = self._partition.commit([_delete(locked), mine], was_written=lambda: found() is not None)
         return found() if won else None
 
-    def save_try(self, held: HeldCallback, decide: Callable[[Callback], Callback]) -> Callback | None:
-        """Write down what came of a try: `decide` gets the callback as it stands and gives it as it stands now.
+    def save_try(self, locked: Locked[OwedCallback], decide: Callable[[Callback], Callback]) -> Callback | None:
+        """Save the result of a try: `decide` takes the callback as it is stored and returns it as it is from now on.
 
         None when the callback was ended, moved or owed anew meanwhile, or its run is gone: then nothing was written.
+        Raises TooBusy.
         """
-        owed = held.owed
-        for _ in range(_RACES):
-            tracked = self._rows.find_finished(owed.workspace, owed.run_id)
-            callback = None if tracked is None else _callback_of(tracked.run, owed.callback_id)
-            if tracked is None or callback is None:
-                self.drop(held)
+        owed = locked.value
+
+        def attempt() -> Callback | None:
+            run = self._rows.find_finished(owed.run_id)
+            callback = None if run is None else _callback_of(run.value, owed.callback_id)
+            if run is None or callback is None:
+                self.drop(locked)
                 return None
             after = decide(callback)
-            operations = [_delete(held)]
+            operations = [_delete(locked)]
             if after.state is CallbackState.DUE and after.next_attempt_at is not None:
-                operations = _put_off(held, after.next_attempt_at)
-            if self._rows.change(tracked, callback_rules.put_callback(tracked.run, after), operations):
+                operations = _put_off(locked, after.next_attempt_at)
+            if self._rows.change(run, callback_rules.put_callback(run.value, after), operations):
                 return after
-            row = self._table.get(owed.workspace, _key_of(owed))
-            if row is None or etag_of(row) != held.etag:
+            row = self._partition.get(_key_of(owed))
+            if row is None or etag_of(row) != locked.etag:
                 return None
-        raise StorageUnavailable("The run changed again and again while a delivery was to be written down.")
+            raise TooBusy(f"Run {owed.run_id} changes all the time, so the result of a delivery was not saved.")
 
-    def put_off(self, held: HeldCallback, due_at: datetime) -> None:
-        """Let an owed callback be due later, without a word about it in its run. Nothing if somebody else has it."""
-        self._table.commit(_put_off(held, due_at), was_written=lambda: False)
+        return retry_lost_races(attempt, _MOST_RACES)
 
-    def drop(self, held: HeldCallback) -> None:
+    def drop(self, locked: Locked[OwedCallback]) -> None:
         """Forget an owed callback that nobody waits for any more."""
-        self._table.commit([_delete(held)], was_written=lambda: False)
+        self._partition.commit([_delete(locked)], was_written=lambda: False)
 
     def _queue_anew(self, run: Run, callback_id: str | None = None) -> list[Operation]:
         """Queue the run's due callbacks, or the one of that id, in place of what the queue holds of them."""
-        rows = self._table.scan(
-            run.workspace, row_keys.CALLBACK, where="runId eq @run", values={"run": str(run.run_id)}
-        )
-        held = {str(row["RowKey"]): etag_of(row) for row in rows if callback_id in {None, row.get("callbackId")}}
+        rows = self._partition.scan(row_keys.CALLBACK, where="runId eq @run", values={"run": str(run.run_id)})
+        queued = {str(row["RowKey"]): etag_of(row) for row in rows if callback_id in {None, row.get("callbackId")}}
         owed = {_key_of(entry): entry for entry in callback_rules.owed_of(run, callback_id=callback_id)}
         return [
-            *(tables.delete(row_of(run.workspace, key), etag) for key, etag in held.items() if key not in owed),
-            *(tables.replace(_owed_row(entry), held[key]) for key, entry in owed.items() if key in held),
-            *(tables.create(_owed_row(entry)) for key, entry in owed.items() if key not in held),
+            *(tables.delete(key, etag) for key, etag in queued.items() if key not in owed),
+            *(tables.replace(key, encode_owed(entry), queued[key]) for key, entry in owed.items() if key in queued),
+            *(_create(entry) for key, entry in owed.items() if key not in queued),
         ]
 
 
-def waiter_row(run: Run, waiter: Waiter) -> Columns:
-    return row_of(run.workspace, row_keys.waiter(run.run_id, waiter.callback_id), encode_waiter(waiter))
+def waiter_row(run_id: RunId, waiter: Waiter) -> tuple[str, Mapping[str, object]]:
+    """The key and the columns of a waiter's row."""
+    return row_keys.waiter(run_id, waiter.callback_id), encode_waiter(waiter)
 
 
-def queue(run: Run, callback_id: str | None = None) -> list[Operation]:
-    """Put the run's due callbacks, or the one of that id, into the queue."""
-    return [tables.create(_owed_row(owed)) for owed in callback_rules.owed_of(run, callback_id=callback_id)]
+def queue(run: Run) -> list[Operation]:
+    """Put the run's due callbacks into the queue."""
+    return [_create(owed) for owed in callback_rules.owed_of(run)]
 
 
 def _callback_of(run: Run, callback_id: str) -> Callback | None:
@@ -215,17 +192,17 @@ def _key_of(owed: OwedCallback) -> str:
     return row_keys.callback(owed.run_id, owed.callback_id, owed.due_at)
 
 
-def _owed_row(owed: OwedCallback) -> Columns:
-    return row_of(owed.workspace, _key_of(owed), encode_owed(owed))
+def _create(owed: OwedCallback) -> Operation:
+    return tables.create(_key_of(owed), encode_owed(owed))
 
 
-def _put_off(held: HeldCallback, due_at: datetime) -> list[Operation]:
+def _put_off(locked: Locked[OwedCallback], due_at: datetime) -> list[Operation]:
     """Move the row to another due time. A batch must not name one row twice, so the same time is written over."""
-    later = replace(held.owed, due_at=due_at)
-    if _key_of(later) == _key_of(held.owed):
-        return [tables.replace(_owed_row(later), held.etag)]
-    return [_delete(held), tables.create(_owed_row(later))]
+    later = replace(locked.value, due_at=due_at)
+    if _key_of(later) == _key_of(locked.value):
+        return [tables.replace(_key_of(later), encode_owed(later), locked.etag)]
+    return [_delete(locked), _create(later)]
 
 
-def _delete(held: HeldCallback) -> Operation:
-    return tables.delete(row_of(held.owed.workspace, _key_of(held.owed)), held.etag)
+def _delete(locked: Locked[OwedCallback]) -> Operation:
+    return tables.delete(_key_of(locked.value), locked.etag)

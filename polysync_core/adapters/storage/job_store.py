@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from azure.data.tables import TableEntity
 
 from polysync_core.adapters.storage import tables
-from polysync_core.adapters.storage.tables import Operation, Table, etag_of
-from polysync_core.rules.rows.columns import Columns
+from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
+from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.job_entity import (
     DEFAULTS_COLUMNS,
     DISCOVERY_LAST,
@@ -51,38 +51,42 @@ _log = logging.getLogger("polysync.jobs")
 
 
 class JobStore:
-    """All reads and writes of jobs. Every method may raise StorageUnavailable."""
+    """All reads and writes of one workspace's jobs. Every method may raise StorageUnavailable."""
 
-    def __init__(self, table: Table, new_id: Callable[[], str]) -> None:
-        self._table = table
+    def __init__(self, partition: Partition, new_id: Callable[[], str]) -> None:
+        self._partition = partition
         self._new_id = new_id
 
     # --- reading
 
-    def find_job(self, workspace: str, pipeline_id: str) -> StoredJob | None:
-        row = self._table.get(workspace, job_key(pipeline_id))
+    def find(self, pipeline_id: str) -> StoredJob | None:
+        row = self._partition.get(job_key(pipeline_id))
         return None if row is None else _stored(row)
 
-    def find_defaults(self, workspace: str, pipeline_id: str) -> JobDefaults:
-        """What a start needs of its job; RowUnreadable when the user's own columns are spoilt."""
-        row = self._table.get(workspace, job_key(pipeline_id), DEFAULTS_COLUMNS)
+    def find_defaults(self, pipeline_id: str) -> JobDefaults:
+        """What a start needs of its job; RowUnreadable when the user's own columns are unreadable."""
+        row = self._partition.get(job_key(pipeline_id), DEFAULTS_COLUMNS)
         return JobDefaults() if row is None else decode_defaults(row)
 
-    def iter_jobs(self, workspace: str, *, after: str, upto: str | None) -> Iterator[StoredJob]:
+    def iter_jobs(self, *, after: str, upto: str | None) -> Iterator[StoredJob]:
         """The jobs with ids after `after`, up to `upto` (None: to the end), in order of id; read as they are taken."""
         first, last = (job_key(after) if after else ""), (None if upto is None else job_key(upto))
-        for row in self._table.scan(workspace, JOB, after=first, upto=last):
+        for row in self._partition.scan(JOB, after=first, upto=last):
             stored = _stored(row)
             if is_id(stored.pipeline_id):
                 yield stored
 
-    def list_jobs(self, workspace: str, *, limit: int, after: str | None) -> JobPage:
-        """A page of jobs, by pipeline id; a shorter one where their parameters are large. Spoilt rows are left out."""
+    def list_page(self, *, limit: int, continuation: str | None) -> JobPage:
+        """A page of jobs, by pipeline id; a shorter one where their parameters are large. Unreadable rows are left out.
+
+        InvalidRequest when the continuation is not one of an earlier page.
+        """
+        after = row_keys.decode_continuation(continuation, JOB)
         jobs: list[Job] = []
-        characters, last_key = 0, None
-        for row in self._table.scan(workspace, JOB, after=after or "", page_size=limit + 1):
+        characters, last_key = 0, ""
+        for row in self._partition.scan(JOB, after=after, page_size=limit + 1):
             if len(jobs) >= limit or characters > MAX_PAGE_CHARACTERS:
-                return JobPage(jobs=tuple(jobs), after=last_key)
+                return JobPage(jobs=tuple(jobs), continuation=row_keys.encode_continuation(last_key))
             last_key = str(row["RowKey"])
             stored = _stored(row)
             if stored.job is None:
@@ -90,7 +94,7 @@ class JobStore:
             else:
                 jobs.append(stored.job)
                 characters += sum(len(str(value)) for value in stored.job.parameters.values())
-        return JobPage(jobs=tuple(jobs), after=None)
+        return JobPage(jobs=tuple(jobs), continuation=None)
 
     # --- writing
 
@@ -108,46 +112,46 @@ class JobStore:
     def _commit(self, writes: Sequence[JobWrite]) -> bool:
         write_id = self._new_id()
         operations = [_operation(write, write_id) for write in writes]
-        return self._table.commit(operations, was_written=lambda: self._wrote(writes, write_id))
+        return self._partition.commit(operations, was_written=lambda: self._wrote(writes, write_id))
 
     def _wrote(self, writes: Sequence[JobWrite], write_id: str) -> bool:
         """Whether this very batch is there: a batch is there whole or not at all."""
         write = next((write for write in writes if write.columns is not None), writes[0])
-        row = self._table.get(write.workspace, job_key(write.pipeline_id), ["RowKey", "writeId"])
+        row = self._partition.get(job_key(write.pipeline_id), ["RowKey", "writeId"])
         if write.columns is None:
             return row is None
         return row is not None and row.get("writeId") == write_id
 
-    def set_full_refresh(self, workspace: str, pipeline_id: str, full_refresh: FullRefresh) -> bool:
+    def set_full_refresh(self, pipeline_id: str, full_refresh: FullRefresh) -> bool:
         """Store the user's own value and direction, and touch nothing else. False when there is no such job."""
         columns = encode_full_refresh(full_refresh)
 
         def is_there() -> bool:
-            row = self._table.get(workspace, job_key(pipeline_id), [*columns])
+            row = self._partition.get(job_key(pipeline_id), [*columns])
             return row is not None and all(row.get(name) == value for name, value in columns.items())
 
-        return self._table.commit([tables.merge(_row(workspace, pipeline_id, columns))], was_written=is_there)
+        return self._partition.commit([tables.merge(job_key(pipeline_id), columns)], was_written=is_there)
 
     # --- the last discovery
 
-    def discoveries(self, workspace: str) -> Discoveries:
-        """How the workspace was discovered last; nothing known when the row is spoilt (the next discovery heals it)."""
-        row = self._table.get(workspace, DISCOVERY_LAST)
+    def discoveries(self) -> Discoveries:
+        """How the workspace was discovered last; nothing is known while the row is unreadable."""
+        row = self._partition.get(DISCOVERY_LAST)
         try:
             return Discoveries() if row is None else decode_discoveries(row)
         except RowUnreadable:
             return Discoveries()
 
-    def save_completed(self, workspace: str, last: LastDiscovery | None, tally: Tally, *, scheduled: bool) -> None:
+    def save_completed(self, last: LastDiscovery | None, tally: Tally, *, scheduled: bool) -> None:
         """Write the report of a discovery that came to its end; `scheduled` ends the one under way."""
         columns = encode_last_discovery(last, tally)
         if scheduled:
             columns |= encode_under_way(None)
-        self._table.set_columns({"PartitionKey": workspace, "RowKey": DISCOVERY_LAST, **columns})
+        self._partition.set_columns(DISCOVERY_LAST, columns)
 
-    def save_under_way(self, workspace: str, under_way: DiscoveryPass) -> None:
+    def save_under_way(self, under_way: DiscoveryPass) -> None:
         columns = encode_under_way(under_way)
-        self._table.set_columns({"PartitionKey": workspace, "RowKey": DISCOVERY_LAST, **columns})
+        self._partition.set_columns(DISCOVERY_LAST, columns)
 
 
 def _stored(row: TableEntity) -> StoredJob:
@@ -174,13 +178,8 @@ def _batches(writes: Sequence[JobWrite]) -> Iterator[list[JobWrite]]:
 
 
 def _operation(write: JobWrite, write_id: str) -> Operation:
+    key, stored = job_key(write.pipeline_id), write.stored
     if write.columns is None:
-        return tables.delete(
-            _row(write.workspace, write.pipeline_id), "" if write.stored is None else write.stored.etag
-        )
-    row = _row(write.workspace, write.pipeline_id, {**write.columns, "writeId": write_id})
-    return tables.create(row) if write.stored is None else tables.merge(row, write.stored.etag)
-
-
-def _row(workspace: str, pipeline_id: str, columns: Columns | None = None) -> Columns:
-    return {"PartitionKey": workspace, "RowKey": job_key(pipeline_id), **(columns or {})}
+        return tables.delete(key, "" if stored is None else stored.etag)
+    columns = {**write.columns, "writeId": write_id}
+    return tables.create(key, columns) if stored is None else tables.merge(key, columns, stored.etag)

@@ -8,31 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from polysync_core.adapters.storage import tables
-from polysync_core.adapters.storage.tables import Operation, Table, etag_of
+from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.columns import Columns
 from polysync_core.rules.rows.run_entity import decode_run, encode_run
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Run, TrackedRun
+from polysync_core.values.run import Run
+from polysync_core.values.stored import Locked
 
 
 class RunRows:
-    """Reads and writes of single runs. Every method may raise StorageUnavailable."""
+    """Reads and writes of single runs of one workspace. Every method may raise StorageUnavailable."""
 
-    def __init__(self, table: Table, new_id: Callable[[], str]) -> None:
-        self._table = table
+    def __init__(self, partition: Partition, new_id: Callable[[], str]) -> None:
+        self._partition = partition
         self._new_id = new_id
 
-    def find(self, workspace: str, run_id: RunId) -> Run | None:
+    def find(self, run_id: RunId) -> Run | None:
         """The run; by the id of any of its attempts.
 
-        Where the row of an active run is spoilt, as its lock has it; RowUnreadable for any other.
+        Where the `run` row of an active run is unreadable, its `active` row is read; RowUnreadable for any other.
         """
-        row = self._table.get(workspace, row_keys.run(run_id))
+        row = self._partition.get(row_keys.run(run_id))
         if row is not None and "aliasOf" in row:
             run_id = _decode_alias(row)
-            row = self._table.get(workspace, row_keys.run(run_id))
+            row = self._partition.get(row_keys.run(run_id))
             if row is None:
                 raise RowUnreadable("A stored row leads to a run that is not there.")
         if row is None:
@@ -40,86 +40,71 @@ class RunRows:
         try:
             return decode_run(row)
         except RowUnreadable:
-            tracked = self.find_active(workspace, run_id)
-            if tracked is None:
+            locked = self.find_active(run_id)
+            if locked is None:
                 raise
-            return tracked.run
+            return locked.value
 
-    def find_holder(self, workspace: str, run_id: RunId) -> RunId | None:
+    def find_holder(self, run_id: RunId) -> RunId | None:
         """The id of the run that tracks this update; None when none does.
 
         A row that cannot be read still holds its update: nobody else may track it, and nobody has to wait for it.
         """
         try:
-            run = self.find(workspace, run_id)
+            run = self.find(run_id)
         except RowUnreadable:
             return run_id
         return None if run is None else run.run_id
 
-    def find_active(self, workspace: str, run_id: RunId) -> TrackedRun | None:
+    def find_active(self, run_id: RunId) -> Locked[Run] | None:
         """The run with its lock, or None when it is not active."""
-        row = self._table.get(workspace, row_keys.active(run_id))
-        return None if row is None else TrackedRun(run=decode_run(row), etag=etag_of(row))
+        row = self._partition.get(row_keys.active(run_id))
+        return None if row is None else Locked(value=decode_run(row), etag=etag_of(row))
 
-    def find_locked(self, workspace: str, run_id: RunId) -> TrackedRun | None:
+    def find_locked(self, run_id: RunId) -> Locked[Run] | None:
         """The run with its lock, active or finished; None when it is not known."""
-        return self.find_active(workspace, run_id) or self.find_finished(workspace, run_id)
+        return self.find_active(run_id) or self.find_finished(run_id)
 
-    def find_finished(self, workspace: str, run_id: RunId) -> TrackedRun | None:
+    def find_finished(self, run_id: RunId) -> Locked[Run] | None:
         """The run with its lock, or None when it is not known or not finished."""
-        row = self._table.get(workspace, row_keys.run(run_id))
+        row = self._partition.get(row_keys.run(run_id))
         if row is None:
             return None
         run = decode_run(row)
-        return TrackedRun(run=run, etag=etag_of(row)) if run.is_finished else None
+        return Locked(value=run, etag=etag_of(row)) if run.is_finished else None
 
     def insert(self, run: Run, extra_operations: Sequence[Operation]) -> bool:
-        """Begin to track a run, with the operations `beside` in the same batch. False when it is tracked already."""
+        """Begin to track a run, with `extra_operations` in the same batch. False when it is tracked already."""
         write_id = self._new_id()
-        rows = [_run_row(run, key, write_id) for key in _keys_of(run)]
-        return self._table.commit(
-            [*extra_operations, *(tables.create(row) for row in rows)], was_written=lambda: self._wrote(run, write_id)
-        )
+        rows = [tables.create(key, _columns(run, write_id)) for key in _keys_of(run)]
+        return self._partition.commit([*extra_operations, *rows], was_written=lambda: self._wrote(run, write_id))
 
-    def change(self, tracked: TrackedRun, run: Run, extra_operations: Sequence[Operation] = ()) -> bool:
-        """Replace the run under its lock, with the operations `beside` in the same batch.
+    def change(self, locked: Locked[Run], run: Run, extra_operations: Sequence[Operation] = ()) -> bool:
+        """Replace the run under its lock, with `extra_operations` in the same batch.
 
-        False when another change was first, or a row of `beside` was not as expected: then nothing was written. A run
-        that finishes leaves the active ones; a new attempt gets an alias row, so that nobody else tracks its update.
+        False when another change was first, or another row was not as expected: then nothing was written. A run that
+        finishes leaves the active ones; a new attempt gets an alias row, so that nobody else tracks its update.
         """
-        write_id = self._new_id()
+        write_id, before = self._new_id(), locked.value
+        columns = _columns(run, write_id)
         active_key, run_key, recent_key = _keys_of(run)
-        changed = tables.replace(_run_row(run, run_key, write_id), tracked.etag if tracked.run.is_finished else None)
-        operations = [changed, tables.replace(_run_row(run, recent_key, write_id))]
-        if not tracked.run.is_finished and run.is_finished:
-            operations.append(tables.delete(row_of(run.workspace, active_key), tracked.etag))
+        changed = tables.replace(run_key, columns, locked.etag if before.is_finished else None)
+        operations = [changed, tables.replace(recent_key, columns)]
+        if not before.is_finished and run.is_finished:
+            operations.append(tables.delete(active_key, locked.etag))
         elif not run.is_finished:
-            operations.append(tables.replace(_run_row(run, active_key, write_id), tracked.etag))
-        known = {attempt.update_id for attempt in tracked.run.attempts}
+            operations.append(tables.replace(active_key, columns, locked.etag))
+        known = {attempt.update_id for attempt in before.attempts}
         for attempt in run.attempts:
             if attempt.update_id in known:
                 continue
             alias = row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id))
-            operations.append(tables.create(row_of(run.workspace, alias, {"aliasOf": run_key})))
-        return self._table.commit([*operations, *extra_operations], was_written=lambda: self._wrote(run, write_id))
-
-    def restore(self, run: Run, active_key: str, etag: str) -> bool:
-        """Write the `active` row of a run anew over the spoilt version with this ETag."""
-        write_id = self._new_id()
-        restored = tables.replace(_run_row(run, active_key, write_id), etag)
-        return self._table.commit([restored], was_written=lambda: self._restored(run, active_key, write_id))
-
-    def _restored(self, run: Run, active_key: str, write_id: str) -> bool:
-        row = self._table.get(run.workspace, active_key)
-        return row is not None and row.get("writeId") == write_id
+            operations.append(tables.create(alias, {"aliasOf": run_key}))
+        return self._partition.commit([*operations, *extra_operations], was_written=lambda: self._wrote(run, write_id))
 
     def _wrote(self, run: Run, write_id: str) -> bool:
-        row = self._table.get(run.workspace, row_keys.run(run.run_id))
+        row = self._partition.get(row_keys.run(run.run_id))
         return row is not None and row.get("writeId") == write_id
-
-
-def row_of(partition: str, key: str, columns: Columns | None = None) -> Columns:
-    return {"PartitionKey": partition, "RowKey": key, **(columns or {})}
 
 
 def _decode_alias(row: Mapping[str, object]) -> RunId:
@@ -137,5 +122,5 @@ def _keys_of(run: Run) -> tuple[str, str, str]:
     )
 
 
-def _run_row(run: Run, key: str, write_id: str) -> Columns:
-    return row_of(run.workspace, key, {**encode_run(run), "writeId": write_id})
+def _columns(run: Run, write_id: str) -> Mapping[str, object]:
+    return {**encode_run(run), "writeId": write_id}

@@ -8,10 +8,10 @@ happened: a reset leaves it open, and a repeat after a hidden success comes back
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,9 @@ from azure.data.tables import TableClient, TableEntity, TransactionOperation, Up
 from requests import RequestException, Session
 from requests.adapters import HTTPAdapter
 
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.rows.row_keys import end_of
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import SettingsError, StorageUnavailable
 from polysync_core.values.workspace import TablesAddress
 
@@ -37,9 +39,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 POOL_SIZE = 64
-CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 _RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
-_RETRIED_CALL_SECONDS = 2 * (CONNECT_SECONDS + READ_SECONDS) + 1
 _TROUBLE = (AzureError, DeserializationError, RequestException, HTTPException)
 """What the library raises: its own errors, but for an answer that breaks off or is none, which come as they are."""
 _REMEDIES = {
@@ -52,65 +52,73 @@ _REMEDIES = {
 }
 """By storage's code, https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes."""
 _OTHER_REMEDY = "Give the app's identity the role Storage Table Data Contributor, or check the connection string."
-Operation = tuple[Any, ...]
-_ends_at: ContextVar[float | None] = ContextVar("storage_ends_at", default=None)
+_deadline: ContextVar[Deadline | None] = ContextVar("storage_deadline", default=None)
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Every call to storage that this thread makes in the block ends within so many seconds from now, or fails."""
-    token = _ends_at.set(time.monotonic() + seconds)
+def storage_deadline(deadline: Deadline) -> Iterator[None]:
+    """Every call to storage that this thread makes in the block ends by `deadline`, or fails."""
+    token = _deadline.set(deadline)
     try:
         yield
     finally:
-        _ends_at.reset(token)
+        _deadline.reset(token)
 
 
 def _limits() -> Mapping[str, Any]:
     """Time-outs of one call. The transport's own default is 300 s. A call that has little time left is tried once."""
-    ends_at = _ends_at.get()
-    if ends_at is None:
-        return {"connection_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
-    left = ends_at - time.monotonic()
+    deadline = _deadline.get()
+    if deadline is None:
+        return {"connection_timeout": budgets.STORAGE_CONNECT, "read_timeout": budgets.STORAGE_READ}
+    left = deadline.seconds_left()
     if left <= 0:
         raise StorageUnavailable("The time for asking Table Storage ran out.")
     limits: dict[str, Any] = {
-        "connection_timeout": min(CONNECT_SECONDS, left),
-        "read_timeout": min(READ_SECONDS, left),
+        "connection_timeout": min(budgets.STORAGE_CONNECT, left),
+        "read_timeout": min(budgets.STORAGE_READ, left),
     }
-    return limits if left > _RETRIED_CALL_SECONDS else {**limits, "retry_total": 0}
+    return limits if left > budgets.STORAGE_RETRIED else {**limits, "retry_total": 0}
 
 
-def create(row: Mapping[str, object]) -> Operation:
-    """Insert; the batch fails when the row is there already."""
-    return (TransactionOperation.CREATE, row)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operation:
+    """One change of one row, as a part of a batch; `options` are azure-data-tables' own."""
+
+    kind: TransactionOperation
+    key: str
+    columns: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def replace(row: Mapping[str, object], etag: str | None = None) -> Operation:
+def create(key: str, columns: Mapping[str, object]) -> Operation:
+    """Insert the row; the batch fails when it exists already."""
+    return Operation(kind=TransactionOperation.CREATE, key=key, columns=columns)
+
+
+def replace(key: str, columns: Mapping[str, object], etag: str | None = None) -> Operation:
     """Put the row as it is given; with `etag` only over exactly that version."""
-    if etag is None:
-        return (TransactionOperation.UPSERT, row, {"mode": UpdateMode.REPLACE})
-    return (TransactionOperation.UPDATE, row, {"mode": UpdateMode.REPLACE, **_if_unchanged(etag)})
+    kind = TransactionOperation.UPSERT if etag is None else TransactionOperation.UPDATE
+    return Operation(kind=kind, key=key, columns=columns, options={"mode": UpdateMode.REPLACE, **_if_unchanged(etag)})
 
 
-def merge(row: Mapping[str, object], etag: str | None = None) -> Operation:
+def merge(key: str, columns: Mapping[str, object], etag: str | None = None) -> Operation:
     """Change the named columns of a row that has to exist; with `etag` only of exactly that version."""
-    condition = {} if etag is None else _if_unchanged(etag)
-    return (TransactionOperation.UPDATE, row, {"mode": UpdateMode.MERGE, **condition})
+    options = {"mode": UpdateMode.MERGE, **_if_unchanged(etag)}
+    return Operation(kind=TransactionOperation.UPDATE, key=key, columns=columns, options=options)
 
 
-def insert_or_merge(row: Mapping[str, object]) -> Operation:
-    """Set the named columns, and leave the others of the row if it is there."""
-    return (TransactionOperation.UPSERT, row, {"mode": UpdateMode.MERGE})
+def insert_or_merge(key: str, columns: Mapping[str, object]) -> Operation:
+    """Set the named columns, and leave the others of the row if it exists."""
+    return Operation(kind=TransactionOperation.UPSERT, key=key, columns=columns, options={"mode": UpdateMode.MERGE})
 
 
-def delete(row: Mapping[str, object], etag: str | None = None) -> Operation:
+def delete(key: str, etag: str | None = None) -> Operation:
     """Delete the row; with `etag` only exactly that version."""
-    return (TransactionOperation.DELETE, row, {} if etag is None else _if_unchanged(etag))
+    return Operation(kind=TransactionOperation.DELETE, key=key, options=_if_unchanged(etag))
 
 
-def _if_unchanged(etag: str) -> dict[str, Any]:
-    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+def _if_unchanged(etag: str | None) -> dict[str, Any]:
+    return {} if etag is None else {"etag": etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def etag_of(row: TableEntity) -> str:
@@ -123,20 +131,17 @@ def written_at_of(row: TableEntity) -> datetime | None:
     return written_at if isinstance(written_at, datetime) else None
 
 
-class Table:
-    """One table, created on first use. Safe to use from all threads. Every method raises StorageUnavailable."""
+class Partition:
+    """The rows of one partition, by row key. Safe to use from all threads. Every method raises StorageUnavailable."""
 
-    def __init__(self, address: TablesAddress, name: str, credential: Callable[[], TokenCredential]) -> None:
-        self._address = address
-        self._name = name
-        self._credential = credential
-        self._lock = threading.Lock()
-        self._client: TableClient | None = None
+    def __init__(self, table: Table, name: str) -> None:
+        self._table = table
+        self.name = name
 
-    def get(self, partition: str, key: str, columns: list[str] | None = None) -> TableEntity | None:
+    def get(self, key: str, columns: list[str] | None = None) -> TableEntity | None:
         """The row, or None; of `columns`, where given, those that it has."""
         try:
-            return self._table().get_entity(partition, key, select=columns, **_limits())
+            return self._table.client().get_entity(self.name, key, select=columns, **_limits())
         except ResourceNotFoundError:
             return None
         except _TROUBLE as wrong:
@@ -144,7 +149,6 @@ class Table:
 
     def scan(
         self,
-        partition: str,
         prefix: str,
         *,
         after: str = "",
@@ -153,24 +157,26 @@ class Table:
         values: Mapping[str, object] | None = None,
         page_size: int | None = None,
     ) -> Iterator[TableEntity]:
-        """The partition's rows whose keys begin with `prefix`, in order of key: those after `after`, up to `upto`."""
+        """The rows whose keys begin with `prefix`, in order of key: those after `after`, up to `upto`."""
         ends = "RowKey lt @end" if upto is None else "RowKey le @end"
         query = f"PartitionKey eq @partition and RowKey gt @after and {ends}" + (f" and {where}" if where else "")
-        given = {"partition": partition, "after": after or prefix, "end": upto or end_of(prefix), **(values or {})}
+        given = {"partition": self.name, "after": after or prefix, "end": upto or end_of(prefix), **(values or {})}
         try:
-            yield from self._table().query_entities(query, parameters=given, results_per_page=page_size, **_limits())
+            yield from self._table.client().query_entities(
+                query, parameters=given, results_per_page=page_size, **_limits()
+            )
         except ResourceNotFoundError:
             return
         except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 
-    def put(self, row: Mapping[str, object]) -> None:
-        """Write the row whatever was there."""
-        self._write(replace(row))
+    def put(self, key: str, columns: Mapping[str, object]) -> None:
+        """Write the row, whatever was there."""
+        self._write(replace(key, columns))
 
-    def set_columns(self, row: Mapping[str, object]) -> None:
-        """Set the named columns; the others of the row, if it is there, stay."""
-        self._write(insert_or_merge(row))
+    def set_columns(self, key: str, columns: Mapping[str, object]) -> None:
+        """Set the named columns; the others of the row, if it exists, stay."""
+        self._write(insert_or_merge(key, columns))
 
     def _write(self, operation: Operation) -> None:
         try:
@@ -179,11 +185,11 @@ class Table:
             raise _unavailable(wrong) from wrong
 
     def commit(self, operations: Sequence[Operation], *, was_written: Callable[[], bool]) -> bool:
-        """Do all of `operations` (one partition, at most 100) or none. True when they are done.
+        """Do all of `operations` (at most 100) or none. True when they are done, False when a row was not as expected.
 
-        False when a row was not as expected. `is_ours` reads back whether this very write is there; it is asked after
-        every error, since the library may have repeated a write that had worked. An error that leaves it open and shows
-        no trace is StorageUnavailable: then the write may still come.
+        `was_written` reads back whether this very write exists; it is asked after every error, since the library may
+        have repeated a write that had worked. An error that leaves it open and shows no trace is StorageUnavailable:
+        then the write may still come.
         """
         try:
             self._commit(operations)
@@ -196,22 +202,42 @@ class Table:
         return True
 
     def _commit(self, operations: Sequence[Operation]) -> None:
-        table = self._table()
+        client, batch = self._table.client(), [self._encode(operation) for operation in operations]
         try:
-            table.submit_transaction(operations, **_limits())
+            client.submit_transaction(batch, **_limits())
         except HttpResponseError as wrong:
             if getattr(wrong, "error_code", None) != "TableNotFound":
                 raise
-            self._create(table)
-            table.submit_transaction(operations, **_limits())
+            self._table.create()
+            client.submit_transaction(batch, **_limits())
 
-    def _create(self, table: TableClient) -> None:
+    def _encode(self, operation: Operation) -> tuple[TransactionOperation, dict[str, object], dict[str, Any]]:
+        row = {"PartitionKey": self.name, "RowKey": operation.key, **operation.columns}
+        return operation.kind, row, {**operation.options}
+
+
+class Table:
+    """One table, created on its first write. Safe to use from all threads."""
+
+    def __init__(self, address: TablesAddress, name: str, credential: Callable[[], TokenCredential]) -> None:
+        self._address = address
+        self._name = name
+        self._credential = credential
+        self._lock = threading.Lock()
+        self._client: TableClient | None = None
+
+    def partition(self, name: str) -> Partition:
+        return Partition(self, name)
+
+    def create(self) -> None:
+        """Create the table; nothing happens when it exists already."""
         try:
-            table.create_table(**_limits())
+            self.client().create_table(**_limits())
         except ResourceExistsError:
             return
 
-    def _table(self) -> TableClient:
+    def client(self) -> TableClient:
+        """azure-data-tables' client, made on first use."""
         with self._lock:
             if self._client is None:
                 self._client = self._connect()

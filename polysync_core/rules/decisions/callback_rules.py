@@ -7,20 +7,21 @@ due callbacks    -> the order in which they are sent
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import accumulate, zip_longest
+from typing import TypeVar
 
-from polysync_core.values.callback import Callback, CallbackKind, CallbackState, HeldCallback, OwedCallback, Waiter
+from polysync_core.values.callback import Callback, CallbackKind, CallbackState, OwedCallback, Waiter
 from polysync_core.values.errors import TooManyCallbacks
 from polysync_core.values.run import Run
 
+_T = TypeVar("_T")
 MAX_CALLBACKS = 20
 """A run, so that the batch that finishes it stays under 100 rows."""
 TRIED_FOR = timedelta(hours=24)
 """From the first try."""
-TRY_SECONDS = 20
 """A try takes no longer; Standard Webhooks suggests 15 to 30 s."""
 CLAIMED_FOR = timedelta(seconds=60)
 """For so long nobody else sends a callback that somebody began to send."""
@@ -122,7 +123,6 @@ def owed_of(run: Run, *, callback_id: str | None = None) -> tuple[OwedCallback, 
     """The queue's entries for the run's due callbacks, or for the one of that id; none was tried yet."""
     return tuple(
         OwedCallback(
-            workspace=run.workspace,
             run_id=run.run_id,
             callback_id=entry.callback_id,
             host=entry.host,
@@ -158,16 +158,16 @@ def next_try_at(kind: CallbackKind, since: datetime, now: datetime) -> datetime 
     return next((since + offset for offset in _OFFSETS if since + offset > now), None)
 
 
-def take_turns(held: Iterable[HeldCallback]) -> Iterator[HeldCallback]:
+def take_turns(due: Iterable[_T], owed_of: Callable[[_T], OwedCallback]) -> Iterator[_T]:
     """The order of sending: first tries before repeats, and in each the hosts by turns, the longest due first.
 
     So a host that owes answers to many delays the others by one at most.
     """
-    ordered = sorted(held, key=lambda entry: entry.owed.due_at)
+    ordered = sorted(due, key=lambda entry: owed_of(entry).due_at)
     for repeats in (False, True):
-        by_host: dict[str, list[HeldCallback]] = {}
+        by_host: dict[str, list[_T]] = {}
         for entry in ordered:
-            if (entry.owed.tries > 0) is repeats:
-                by_host.setdefault(entry.owed.host, []).append(entry)
+            if (owed_of(entry).tries > 0) is repeats:
+                by_host.setdefault(owed_of(entry).host, []).append(entry)
         for turn in zip_longest(*by_host.values()):
             yield from (entry for entry in turn if entry is not None)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum, auto
 
 from polysync_core.rules.decisions.parameters import ImportRules, import_parameters, is_same
-from polysync_core.values.databricks import PipelineSpec
+from polysync_core.values.databricks import Absent, PipelineSpec
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
 from polysync_core.values.job import (
     Change,
@@ -27,14 +26,6 @@ MAX_NOT_SYNCED = 20
 """More jobs than this that could not be looked at: the discovery does not count as one that brought all into step."""
 _TRIES, _TRIES_WHEN_BUSY = 3, 6
 _LONGEST_PAUSE_SECONDS = 30.0
-_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-
-
-class Absent(Enum):
-    """Databricks' two answers that are no configuration and yet say something for sure."""
-
-    GONE = auto()  # the pipeline does not exist
-    FORBIDDEN = auto()  # this app may not read it
 
 
 Seen = PipelineSpec | Absent
@@ -194,7 +185,7 @@ def repeat_pause_seconds(error: PolysyncError, tries: int) -> float | None:
     own = min(_LONGEST_PAUSE_SECONDS, float(2 ** min(tries - 1, 10)))
     if isinstance(error, DatabricksUnreachable):
         return own if tries < _TRIES else None
-    if not isinstance(error, DatabricksError) or error.databricks_status not in _TRANSIENT:
+    if not isinstance(error, DatabricksError) or not error.is_transient:
         return None
     wished = own if error.retry_after_seconds is None else max(1.0, float(error.retry_after_seconds))
     if error.databricks_status == 429:

@@ -7,24 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum
 
 from polysync_core.rules.decisions.failure_reasons import UNKNOWN_FAILURE
 from polysync_core.rules.decisions.retry_rules import SUCCESSOR_CAUSES, may_have_successor, next_update
 from polysync_core.rules.decisions.run_states import is_final
-from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.run import Attempt, Run, RunError
 
 MOST_ATTEMPTS = 50
 """So many are kept of a run: its first and its latest. A column of Table Storage holds no more than 32K characters."""
 TIMED_OUT = "RunTimedOut"
 LOST = "RunLost"
-
-
-class Missing(Enum):
-    """Databricks answered that the update (or its whole pipeline) does not exist."""
-
-    MISSING = "missing"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +54,9 @@ class Decision:
 NO_FAILURE_CONTEXT = FailureContext()
 
 
-def wants_failure_context(run: Run, seen: SeenUpdate | Missing) -> bool:
+def wants_failure_context(run: Run, seen: SeenUpdate | Gone) -> bool:
     """Whether the end that was seen raises questions: why it failed, and whether Databricks goes on by itself."""
-    if isinstance(seen, Missing):
+    if seen is Absent.GONE:
         return False
     return seen.state == "FAILED" or may_have_successor(run, seen.state)
 
@@ -75,13 +68,13 @@ def knows_reason(run: Run) -> bool:
 
 def decide(
     run: Run,
-    seen: SeenUpdate | Missing,
+    seen: SeenUpdate | Gone,
     now: datetime,
     limits: TransitionLimits,
     failure_context: FailureContext = NO_FAILURE_CONTEXT,
 ) -> Decision:
     """What follows for an active `run` from one answer of Databricks."""
-    if isinstance(seen, Missing):
+    if seen is Absent.GONE:
         return _decide_missing(run, now, limits)
     after = _with_seen(run, seen, now)
     if is_final(after.state):

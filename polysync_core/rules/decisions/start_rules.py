@@ -10,21 +10,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
 from polysync_core.values.run import Reservation
 
-ANSWER_WITHIN_SECONDS = 45
-"""A start answers within this; Data Factory gives the first response 60 s."""
-LAST_POST_BEGINS_SECONDS = 15
-POST_TIMEOUT_SECONDS = 20
-LAST_POST_ENDS_SECONDS = LAST_POST_BEGINS_SECONDS + POST_TIMEOUT_SECONDS + 3
-"""The last moment to begin, and then the time-outs of connecting and of the answer."""
-KEY_WAIT_SECONDS = 20
-"""How long a repeat waits for the first request with its key."""
 CLOCK_SKEW = timedelta(seconds=60)
-_LAST_POST_ENDS = timedelta(seconds=LAST_POST_ENDS_SECONDS)
+_LAST_POST_ENDS = timedelta(seconds=budgets.START_LAST_POST_ENDS)
 LOOK_UP_PAUSES_SECONDS = (0.0, 1.0, 3.0)
 """Pauses before each look-up of a start whose outcome is unknown."""
 
@@ -47,7 +40,7 @@ def decide_after_failed_post(error: PolysyncError) -> NextStep:
     status = error.databricks_status
     if status == 409:
         return NextStep.CONFLICT
-    if status in {429, 503}:
+    if error.is_busy:
         return NextStep.REPEAT
     if status < 300 or status == 408 or status >= 500:
         return NextStep.LOOK_UP
@@ -90,11 +83,11 @@ def find_active(updates: Iterable[SeenUpdate]) -> SeenUpdate | None:
 
 def may_look_up(reservation: Reservation, now: datetime) -> bool:
     """Whether the call that made the reservation must be over, so that a sweep may settle it."""
-    return now >= reservation.reserved_at + timedelta(seconds=ANSWER_WITHIN_SECONDS)
+    return now >= reservation.reserved_at + timedelta(seconds=budgets.START)
 
 
 def may_clear(reservation: Reservation, now: datetime, settle_seconds: int) -> bool:
     """Whether an update of this start would have shown by now: `settle_seconds` after its POST's last possible end."""
     return now >= reservation.reserved_at + timedelta(
-        seconds=max(ANSWER_WITHIN_SECONDS, LAST_POST_ENDS_SECONDS + settle_seconds)
+        seconds=max(budgets.START, budgets.START_LAST_POST_ENDS + settle_seconds)
     )

@@ -1,8 +1,9 @@
 """The sweep's thinking: which runs to look at and how, and what follows from what was seen. Pure: all times come in.
 
-active runs + the last sweep -> View        how to look: one by one, or through the listing of pipelines
-active runs + listing        -> LookPlan    which runs the listing settles, which need a look of their own
-run + what was seen + now    -> Decision    the run as it stands now, what to write, whether to ask for a stop
+active runs + what is known of listings -> should_list    one by one, or through the listing of pipelines
+active runs + listing                   -> LookPlan       which runs the listing settles, which need their own look
+
+What follows for a run from what was seen is in run_transitions.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from polysync_core.rules.decisions.run_states import is_final
+from polysync_core.rules.decisions.run_transitions import TransitionLimits
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
-from polysync_core.values.run import NEVER, LastSweep, Run
+from polysync_core.values.run import NEVER, LastSweep, ListingMemory, Run
 
-DEADLINE_SECONDS = 12.0
 ROUND = timedelta(minutes=10)
 """Every run is looked at singly this often, even when the listing shows it unchanged."""
 SWEEPS_A_ROUND = 40
@@ -27,20 +28,28 @@ _AFTER_ALL_IDS = "~"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SweepLimits:
+    """What the settings say about a sweep."""
+
+    transitions: TransitionLimits
+    settle_seconds: int
+    retention: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LookPlan:
     """`listed` runs are settled by the listing; `single` run ids need a GET of their own, the longest unseen first."""
 
     listed: Mapping[str, SeenUpdate]
     single: tuple[str, ...]
-    round_began_at: datetime
-    round_cursor: str
+    memory: ListingMemory
 
 
-def known_pages(last: LastSweep | None, now: datetime) -> int | None:
+def known_pages(memory: ListingMemory, now: datetime) -> int | None:
     """How many pages a listing of the workspace's pipelines takes, as far as that is still known."""
-    if last is None or last.pages_counted_at is None or now - last.pages_counted_at > PAGES_KNOWN_FOR:
+    if memory.pages_counted_at is None or now - memory.pages_counted_at > PAGES_KNOWN_FOR:
         return None
-    return last.pages
+    return memory.pages
 
 
 def should_list(active: int, pages: int | None) -> bool:
@@ -69,10 +78,10 @@ def plan_looks(
             single.append(str(run.run_id))
         else:
             listed[str(run.run_id)] = seen
-    began_at, cursor, due = _continue_round(sorted(listed), len(runs), last, now)
+    memory, due = _continue_round(sorted(listed), len(runs), last, now)
     for run_id in due:
         del listed[run_id]
-    return LookPlan(listed=listed, single=(*single, *due), round_began_at=began_at, round_cursor=cursor)
+    return LookPlan(listed=listed, single=(*single, *due), memory=memory)
 
 
 def _settled_by(pipeline: ListedPipeline | None, run: Run) -> SeenUpdate | None:
@@ -93,16 +102,16 @@ def _is_newer(other: SeenUpdate, than: SeenUpdate) -> bool:
 
 def _continue_round(
     listed: Sequence[str], active: int, last: LastSweep | None, now: datetime
-) -> tuple[datetime, str, Sequence[str]]:
-    """The round's begin, its new cursor, and whose turn it is, in order of run id."""
-    began_at, cursor = now, ""
-    if last is not None and last.round_began_at is not None:
-        began_at, cursor = last.round_began_at, last.round_cursor
-        if cursor == _AFTER_ALL_IDS and now - began_at >= ROUND:
-            began_at, cursor = now, ""
+) -> tuple[ListingMemory, Sequence[str]]:
+    """The round as it stands after this sweep, and the runs whose turn it is, in order of run id."""
+    memory = ListingMemory() if last is None else last.listing
+    began_at, cursor = memory.round_began_at or now, memory.round_cursor
+    if cursor == _AFTER_ALL_IDS and now - began_at >= ROUND:
+        began_at, cursor = now, ""
     ahead = [run_id for run_id in listed if run_id > cursor]
     turn = ahead[: _turn_size(active, last, now)]
-    return began_at, turn[-1] if len(turn) < len(ahead) else _AFTER_ALL_IDS, turn
+    cursor = turn[-1] if len(turn) < len(ahead) else _AFTER_ALL_IDS
+    return replace(memory, round_began_at=began_at, round_cursor=cursor), turn
 
 
 def _turn_size(active: int, last: LastSweep | None, now: datetime) -> int:

@@ -45,7 +45,6 @@ def decode_waiter(columns: Mapping[str, object]) -> Waiter | None:
 def encode_owed(owed: OwedCallback) -> Columns:
     return without_nones(
         {
-            "workspace": owed.workspace,
             "runId": str(owed.run_id),
             "callbackId": owed.callback_id,
             "host": owed.host,
@@ -63,7 +62,6 @@ def decode_owed(columns: Mapping[str, object]) -> OwedCallback:
     except ValueError as wrong:
         raise RowUnreadable("A row of an owed callback names no run.") from wrong
     return OwedCallback(
-        workspace=row.need("workspace", str),
         run_id=run_id,
         callback_id=row.need("callbackId", str),
         host=row.need("host", str),

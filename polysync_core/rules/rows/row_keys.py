@@ -6,9 +6,11 @@ Kinds are set apart by their first word; ids hold letters, digits, '-', '_' and 
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
+from polysync_core.values.errors import FieldProblem, InvalidRequest
 from polysync_core.values.ids import RunId
 
 SWEEP_LAST = "sweep|last"
@@ -35,11 +37,6 @@ def run(run_id: RunId) -> str:
 
 def active(run_id: RunId) -> str:
     return f"{ACTIVE}{run_id}"
-
-
-def id_of_active(key: str) -> str:
-    """The run id in the key of an `active` row, as text; whether it is one has to be seen."""
-    return key.removeprefix(ACTIVE)
 
 
 def recent(run_id: RunId, accepted_at: datetime) -> str:
@@ -70,14 +67,6 @@ def callback(run_id: RunId, callback_id: str, due_at: datetime) -> str:
     return f"{due_until(due_at)[:-1]}{run_id}|{callback_id}"
 
 
-def parse_callback(key: str) -> tuple[RunId, str, datetime]:
-    """The run, the callback id and the due time (to the millisecond) that such a key names; ValueError for another."""
-    due_ms, run_id, callback_id = key.removeprefix(CALLBACK).split("|")
-    # half a millisecond more, so that no rounding leads to another key
-    due_at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(due_ms), microseconds=500)
-    return RunId.parse(run_id), callback_id, due_at
-
-
 def due_until(now: datetime) -> str:
     """The first key after those of the callbacks that are due at `now`."""
     return f"{CALLBACK}{int(now.timestamp() * 1000):014d}|~"
@@ -86,3 +75,26 @@ def due_until(now: datetime) -> str:
 def end_of(prefix: str) -> str:
     """The first key after all keys that begin with `prefix`."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+# --- where a listing goes on
+
+
+def encode_continuation(key: str) -> str:
+    """The row key after which a listing goes on, as opaque text for callers."""
+    return base64.urlsafe_b64encode(key.encode("ascii")).decode("ascii")
+
+
+def decode_continuation(given: str | None, prefix: str) -> str:
+    """The row key that a caller brings back ("" for None); InvalidRequest for one that does not begin with `prefix`."""
+    if given is None:
+        return ""
+    try:
+        key = base64.urlsafe_b64decode(given.encode("ascii")).decode("ascii")
+    except ValueError:
+        key = ""
+    if not key.startswith(prefix):
+        raise InvalidRequest(
+            FieldProblem(field="continuation", allowed="must be the continuation of an earlier answer")
+        )
+    return key

@@ -5,26 +5,29 @@ Only facts are read back; what follows from them (status, isFinished) is stored 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, TypeAdapter
 
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.rows.callback_entity import decode_callback, decode_waiter, encode_callback, encode_waiter
-from polysync_core.rules.rows.columns import PIECE as _PIECE
-from polysync_core.rules.rows.columns import Columns
-from polysync_core.rules.rows.columns import Row as _Row
-from polysync_core.rules.rows.columns import dump as _dump
-from polysync_core.rules.rows.columns import without_nones as _without_nones
-from polysync_core.rules.rows.row_keys import START
+from polysync_core.rules.rows.columns import PIECE, Columns, Row, dump, without_nones
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId, is_id
-from polysync_core.values.run import NEVER, Attempt, LastSweep, Reservation, Run, RunError, SweepReport, UsedKey
-
-_T = TypeVar("_T")
+from polysync_core.values.run import (
+    Attempt,
+    LastSweep,
+    ListingMemory,
+    Reservation,
+    Run,
+    RunError,
+    SweepReport,
+    UpkeepCursor,
+    UsedKey,
+)
 
 
 def _checked_id(text: str) -> str:
@@ -51,8 +54,8 @@ class _AttemptColumn(BaseModel):
 _ATTEMPTS = TypeAdapter(tuple[_AttemptColumn, ...])
 _ERROR = TypeAdapter(RunError)
 _NAMES = TypeAdapter(tuple[str, ...])
-_NOT_SEEN = TypeAdapter(dict[AwareDatetime, tuple[str, ...]] | tuple[str, ...])
-"""Ids by when they were last seen; a version before this one wrote ids alone."""
+_NOT_SEEN = TypeAdapter(dict[AwareDatetime, tuple[str, ...]])
+"""Run ids by the time when they were last seen."""
 _REPORT = TypeAdapter(SweepReport)
 
 
@@ -67,28 +70,28 @@ def encode_run(run: Run) -> Columns:
         "seenAt": run.seen_at,
         "updatedAt": run.updated_at,
         "attached": run.attached,
-        "attempts": _dump([_encode_attempt(attempt) for attempt in run.attempts]),
-        "ignoredParameters": _dump(run.ignored_parameters),
+        "attempts": dump([_encode_attempt(attempt) for attempt in run.attempts]),
+        "ignoredParameters": dump(run.ignored_parameters),
         "fullRefresh": run.full_refresh,
         "pipelineName": run.pipeline_name,
         "startedAt": run.started_at,
         "finishedAt": run.finished_at,
         "missingSince": run.missing_since,
         "cancelRequestedAt": run.cancel_requested_at,
-        "error": None if run.error is None else _dump(asdict(run.error)),
-        "callbacks": _dump([encode_callback(callback) for callback in run.callbacks]) if run.callbacks else None,
+        "error": None if run.error is None else dump(asdict(run.error)),
+        "callbacks": dump([encode_callback(callback) for callback in run.callbacks]) if run.callbacks else None,
         "stateSince": run.state_since,
         "timeoutAt": run.timeout_at,
         "followRetries": run.follow_retries,
         "retryAwaitedSince": run.retry_awaited_since,
         "retriedAs": run.retried_as,
     }
-    return _without_nones(columns)
+    return without_nones(columns)
 
 
 def decode_run(columns: Mapping[str, object]) -> Run:
     """Read a row; RowUnreadable names the column that is missing or of the wrong kind."""
-    row = _Row(columns)
+    row = Row(columns)
     try:
         callbacks = row.json("callbacks", list) if "callbacks" in columns else []
         attempts = tuple(entry.value() for entry in row.parse("attempts", _ATTEMPTS))
@@ -122,14 +125,13 @@ def decode_run(columns: Mapping[str, object]) -> Run:
 
 
 def encode_reservation(reservation: Reservation) -> Columns:
-    return _without_nones(
+    return without_nones(
         {
             "pipelineId": reservation.pipeline_id,
-            "workspace": reservation.workspace,
             "owner": reservation.owner,
             "reservedAt": reservation.reserved_at,
             "fullRefresh": reservation.full_refresh,
-            "ignoredParameters": _dump(reservation.ignored_parameters),
+            "ignoredParameters": dump(reservation.ignored_parameters),
             "timeoutAt": reservation.timeout_at,
             "followRetries": reservation.follow_retries,
             "startRow": reservation.start_row,
@@ -140,13 +142,12 @@ def encode_reservation(reservation: Reservation) -> Columns:
 
 
 def decode_reservation(columns: Mapping[str, object]) -> Reservation:
-    row = _Row(columns)
+    row = Row(columns)
     pipeline_id = row.need("pipelineId", str)
     if not is_id(pipeline_id):
         raise RowUnreadable("A row of a start names no pipeline.")
     return Reservation(
         pipeline_id=pipeline_id,
-        workspace=row.need("workspace", str),
         owner=row.need("owner", str),
         reserved_at=row.instant("reservedAt"),
         full_refresh=row.need("fullRefresh", bool),
@@ -159,38 +160,8 @@ def decode_reservation(columns: Mapping[str, object]) -> Reservation:
     )
 
 
-def salvage_reservations(
-    columns: Mapping[str, object], *, workspace: str, pipeline_id: str, written_at: datetime
-) -> tuple[Reservation, ...]:
-    """What a row of a start that cannot be read as a whole still tells; one for each full_refresh it may have had.
-
-    Where it does not tell when it was made, `written_at`, its last writing, stands for that.
-    """
-    row = _Row(columns)
-    full_refresh = _readable(lambda: row.get("fullRefresh", bool))
-    start_row = _readable(lambda: row.get("startRow", str))
-    salvaged = Reservation(
-        workspace=workspace,
-        pipeline_id=pipeline_id,
-        owner=_readable(lambda: row.get("owner", str)) or "",
-        reserved_at=_readable(lambda: row.instant_or_none("reservedAt")) or written_at,
-        full_refresh=full_refresh or False,
-        follow_retries=_readable(lambda: row.get("followRetries", bool)) or False,
-        start_row=start_row if start_row is not None and start_row.startswith(START) else None,
-        waiter=_readable(lambda: decode_waiter(columns)),
-    )
-    return (salvaged,) if full_refresh is not None else (salvaged, replace(salvaged, full_refresh=True))
-
-
-def _readable(read: Callable[[], _T | None]) -> _T | None:
-    try:
-        return read()
-    except RowUnreadable:
-        return None
-
-
 def encode_used_key(used: UsedKey) -> Columns:
-    return _without_nones(
+    return without_nones(
         {
             "fingerprint": used.fingerprint,
             "owner": used.owner,
@@ -203,7 +174,7 @@ def encode_used_key(used: UsedKey) -> Columns:
 
 
 def decode_used_key(columns: Mapping[str, object]) -> UsedKey:
-    row = _Row(columns)
+    row = Row(columns)
     try:
         run_id = None if (text := row.get("runId", str)) is None else RunId.parse(text)
     except ValueError as wrong:
@@ -219,30 +190,29 @@ def decode_used_key(columns: Mapping[str, object]) -> UsedKey:
 
 
 def encode_last_sweep(last: LastSweep) -> Columns:
-    columns = _without_nones(
+    columns = without_nones(
         {
             "sweptAt": last.swept_at,
-            "report": _dump(asdict(last.report)),
-            "setAside": _dump([key[:MAX_SHOWN_KEY] for key in last.unreadable[:MOST_SHOWN_KEYS]]),
-            "settledAfter": last.settled_after,
-            "healedAfter": last.healed_after,
-            "pages": last.pages,
-            "pagesCountedAt": last.pages_counted_at,
-            "roundBeganAt": last.round_began_at,
-            "roundCursor": last.round_cursor,
+            "report": dump(asdict(last.report)),
+            "unreadablePipelines": dump([name[:MAX_SHOWN_KEY] for name in last.unreadable_pipelines[:MOST_SHOWN_KEYS]]),
+            "settledAfter": last.upkeep.settled_after,
+            "pages": last.listing.pages,
+            "pagesCountedAt": last.listing.pages_counted_at,
+            "roundBeganAt": last.listing.round_began_at,
+            "roundCursor": last.listing.round_cursor,
             "blindSince": last.blind_since,
-            "cleanedAt": last.cleaned_at,
-            "cleanedKeysAfter": last.cleaned_keys_after,
+            "cleanedAt": last.upkeep.cleaned_at,
+            "cleanedKeysAfter": last.upkeep.cleaned_keys_after,
         }
     )
-    not_seen = _dump(_encode_not_seen(last.not_seen))
-    for number, begin in enumerate(range(0, len(not_seen), _PIECE)):
-        columns[f"notSeen{number}"] = not_seen[begin : begin + _PIECE]
+    not_seen = dump(_encode_not_seen(last.not_seen))
+    for number, begin in enumerate(range(0, len(not_seen), PIECE)):
+        columns[f"notSeen{number}"] = not_seen[begin : begin + PIECE]
     return columns
 
 
 def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
-    row = _Row(columns)
+    row = Row(columns)
     pieces: list[str] = []
     while (piece := row.get(f"notSeen{len(pieces)}", str)) is not None:
         pieces.append(piece)
@@ -251,16 +221,19 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
             swept_at=row.instant("sweptAt"),
             report=row.parse("report", _REPORT),
             not_seen=_decode_not_seen("".join(pieces)),
-            unreadable=row.parse("setAside", _NAMES),
-            settled_after=row.get("settledAfter", str) or "",
-            healed_after=row.get("healedAfter", str) or "",
-            pages=row.get("pages", int),
-            pages_counted_at=row.instant_or_none("pagesCountedAt"),
-            round_began_at=row.instant_or_none("roundBeganAt"),
-            round_cursor=row.get("roundCursor", str) or "",
+            unreadable_pipelines=row.parse("unreadablePipelines", _NAMES),
             blind_since=row.instant_or_none("blindSince"),
-            cleaned_at=row.instant_or_none("cleanedAt"),
-            cleaned_keys_after=row.get("cleanedKeysAfter", str) or "",
+            listing=ListingMemory(
+                pages=row.get("pages", int),
+                pages_counted_at=row.instant_or_none("pagesCountedAt"),
+                round_began_at=row.instant_or_none("roundBeganAt"),
+                round_cursor=row.get("roundCursor", str) or "",
+            ),
+            upkeep=UpkeepCursor(
+                settled_after=row.get("settledAfter", str) or "",
+                cleaned_at=row.instant_or_none("cleanedAt"),
+                cleaned_keys_after=row.get("cleanedKeysAfter", str) or "",
+            ),
         )
     except (ValueError, TypeError) as wrong:
         raise RowUnreadable(f"The row of the last sweep cannot be read: {type(wrong).__name__}.") from wrong
@@ -276,8 +249,6 @@ def _encode_not_seen(not_seen: Mapping[str, datetime]) -> Mapping[str, list[str]
 
 def _decode_not_seen(text: str) -> Mapping[str, datetime]:
     found = _NOT_SEEN.validate_json(text or "{}", strict=True)
-    if isinstance(found, tuple):
-        return dict.fromkeys(found, NEVER)
     return {run_id: seen_at for seen_at, run_ids in found.items() for run_id in run_ids}
 
 

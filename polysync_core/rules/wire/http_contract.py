@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
 import json
 import re
@@ -14,7 +13,6 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from polysync_core.rules.rows.row_keys import RECENT
 from polysync_core.rules.wire.addresses import Addresses
 from polysync_core.rules.wire.setting_values import is_loopback
 from polysync_core.rules.wire.strict_json import decode_json
@@ -173,24 +171,6 @@ def decode_run_filter(call: Call) -> RunFilter:
     if active not in {"true", "false"}:
         refuse("active", "must be true or false", active)
     return RunFilter(status=Status(status) if status else None, pipeline_id=pipeline_id, active=active == "true")
-
-
-def decode_continuation(call: Call, prefix: str = RECENT) -> str | None:
-    """Where a listing goes on: a row key of its kind, wrapped so that callers take it as it is."""
-    given = call.query.get("continuation")
-    if given is None:
-        return None
-    try:
-        key = base64.urlsafe_b64decode(given.encode("ascii")).decode("ascii")
-    except ValueError:
-        key = ""
-    if not key.startswith(prefix):
-        refuse("continuation", "must be the continuation of an earlier answer")
-    return key
-
-
-def encode_continuation(key: str) -> str:
-    return base64.urlsafe_b64encode(key.encode("ascii")).decode("ascii")
 
 
 def decode_limit(call: Call) -> int:

@@ -30,6 +30,7 @@ from polysync_core.values.errors import (
     StartUnknown,
     StorageUnavailable,
     TokenUnavailable,
+    TooBusy,
     TooManyCallbacks,
     UpdateConflict,
 )
@@ -189,8 +190,13 @@ START_UNKNOWN = StartUnknown(
 )
 SETTINGS = SettingsError(["DATABRICKS_HOST: is missing."])
 UNSET = {"status": "failing", "checks": [{"name": "settings", "ok": False, "message": SETTINGS.detail}]}
+TOO_BUSY = TooBusy(f"Run {RUN_ID} changes all the time, so it was not cancelled; repeat the request.")
 STORAGE = StorageUnavailable("Table Storage did not answer in time.")
 ROW_UNREADABLE = RowUnreadable(f"The row of job {RUN_ID.pipeline_id} cannot be read. Sync Parameters writes it anew.")
+START_UNREADABLE = RowUnreadable(
+    f"Pipeline {RUN_ID.pipeline_id} cannot be started: the stored row of an earlier start cannot be read. An operator "
+    "has to correct or delete that row; the app's log names it."
+)
 NO_TOKEN = TokenUnavailable("Entra ID gave no token.")
 
 

@@ -19,7 +19,7 @@ JOB_ROUTES = (
         parameters=("workspace", "discovery"),
         body=Body(model=DiscoverBody, examples={"from the beginning": {}}),
         answers=(ok("What it came to.", DiscoveryReport, complete=examples.REPORT),),
-        errors=(*BODY_ERRORS, *examples.DATABRICKS, examples.STORAGE, examples.NO_ANSWER),
+        errors=(*BODY_ERRORS, *examples.DATABRICKS, examples.STORAGE, examples.TOO_BUSY, examples.NO_ANSWER),
     ),
     Operation(
         name="sync_parameters",
@@ -30,7 +30,10 @@ JOB_ROUTES = (
         parameters=("pipeline_id", "workspace"),
         body=NOTHING,
         answers=(ok("What it came to.", DiscoveryReport, synced=examples.REPORT),),
-        errors=(*BODY_ERRORS, *_JOB_ERRORS, *examples.DATABRICKS, examples.JOB_TOO_LARGE, examples.NO_ANSWER),
+        errors=(
+            *(*BODY_ERRORS, *_JOB_ERRORS, *examples.DATABRICKS),
+            *(examples.TOO_BUSY, examples.JOB_TOO_LARGE, examples.NO_ANSWER),
+        ),
     ),
     Operation(
         name="list_jobs",

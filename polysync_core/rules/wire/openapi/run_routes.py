@@ -52,7 +52,7 @@ RUN_ROUTES = (
             *BODY_ERRORS,
             *_RUN_ERRORS,
             *(examples.CONFLICT, examples.TOO_MANY_CALLBACKS, examples.KEY_REUSED, examples.KEY_IN_FLIGHT),
-            *(*examples.DATABRICKS, examples.START_UNKNOWN),
+            *(*examples.DATABRICKS, examples.START_UNKNOWN, examples.START_UNREADABLE, examples.TOO_BUSY),
         ),
     ),
     Operation(
@@ -64,7 +64,7 @@ RUN_ROUTES = (
         parameters=("pipeline_id", "workspace", "Idempotency-Key"),
         body=NOTHING,
         answers=_CANCELLED,
-        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.NOT_PERMITTED, examples.KEY_IN_FLIGHT),
+        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.TOO_BUSY, examples.NOT_PERMITTED, examples.KEY_IN_FLIGHT),
     ),
     Operation(
         name="list_runs",
@@ -127,7 +127,7 @@ RUN_ROUTES = (
         parameters=("run_id", "workspace"),
         body=NOTHING,
         answers=_CANCELLED,
-        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.NOT_PERMITTED),
+        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.TOO_BUSY, examples.NOT_PERMITTED),
     ),
     Operation(
         name="redeliver",
@@ -140,6 +140,6 @@ RUN_ROUTES = (
         answers=(
             Answer(status=202, description="They are owed again.", model=Run, examples={"owed": examples.REDELIVERED}),
         ),
-        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.STILL_ACTIVE),
+        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.TOO_BUSY, examples.STILL_ACTIVE),
     ),
 )

@@ -1,8 +1,6 @@
-"""Rows that somebody has spoilt: none of them stops another run, frees an update that it holds, or stays for good."""
+"""Rows that cannot be read: none of them stops another run or frees an update that it holds."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 import pytest
 from azure.data.tables import TableClient
@@ -14,18 +12,12 @@ from polysync_core.rules.rows import row_keys
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import RUNS_TABLE
 from polysync_core.values.errors import RowUnreadable, StartUnknown, StorageUnavailable
-from polysync_core.values.ids import RunId
 from polysync_core.values.run import Status
 from tests.rig import ManualClock, Rig
 from tests.use_cases.seeding import put_row
 
 START = "/pipelines/{id}/updates"
-SPOILT = {"runId": 7}
-
-
-def _catch_up(rig: Rig) -> None:
-    """Storage writes its Timestamps in real time: let the test's own time come up to it."""
-    rig.clock.sleep((datetime.now(UTC) - rig.clock.now()).total_seconds())
+UNREADABLE = {"runId": 7}
 
 
 def _start_unknown(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, *, executed: bool) -> None:
@@ -36,7 +28,7 @@ def _start_unknown(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, *,
     workspace.clear_faults()
 
 
-def test_a_unreadable_row_of_the_next_update_holds_up_no_failed_run(
+def test_an_unreadable_row_of_the_next_update_holds_up_no_failed_run(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -44,19 +36,19 @@ def test_a_unreadable_row_of_the_next_update_holds_up_no_failed_run(
     workspace.set_state(pipeline_id, None, "FAILED")
     clock.pass_time(seconds=5)
     other = workspace.start_elsewhere(pipeline_id, cause="RETRY_ON_FAILURE")
-    put_row(rig, f"run|{pipeline_id}:{other}", SPOILT)
+    put_row(rig, f"run|{pipeline_id}:{other}", UNREADABLE)
     rig.sweep()
     run = rig.stored(run_id)
     assert (status_of_run(run), run.is_finished, len(run.attempts)) == (Status.FAILED, True, 1), "it counts as taken"
 
 
-def test_a_unreadable_row_of_another_update_holds_up_no_settling(
+def test_an_unreadable_row_of_another_update_holds_up_no_settling(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     _start_unknown(rig, workspace, pipeline_id, executed=False)
     other = workspace.start_elsewhere(pipeline_id, cause="API_CALL")
-    put_row(rig, f"run|{pipeline_id}:{other}", SPOILT)
+    put_row(rig, f"run|{pipeline_id}:{other}", UNREADABLE)
     clock.pass_time(minutes=10)
     rig.sweep()
     assert not rig.is_reserved(pipeline_id)
@@ -69,7 +61,7 @@ def test_an_active_run_whose_row_is_unreadable_is_read_cancelled_and_finished_by
     run_id = rig.start(pipeline_id, key="k").run.run_id
     workspace.set_state(pipeline_id, None, "RUNNING")
     rig.sweep()
-    put_row(rig, f"run|{run_id}", SPOILT)
+    put_row(rig, f"run|{run_id}", UNREADABLE)
     assert rig.read(run_id).run.state == "RUNNING"
     assert rig.start(pipeline_id, key="k").run.run_id == run_id
     call = Call(method="POST", url="http://app.example/api/runs/x/cancel", route={"run_id": str(run_id)})
@@ -80,7 +72,7 @@ def test_an_active_run_whose_row_is_unreadable_is_read_cancelled_and_finished_by
     assert status_of_run(rig.stored(run_id)) is Status.CANCELLED, "its rows are whole again"
 
 
-@pytest.mark.parametrize("columns", [{}, SPOILT, {"aliasOf": "x"}, {"aliasOf": "run|gone:gone"}], ids=str)
+@pytest.mark.parametrize("columns", [{}, UNREADABLE, {"aliasOf": "x"}, {"aliasOf": "run|gone:gone"}], ids=str)
 def test_a_finished_run_whose_row_is_unreadable_is_unreadable_never_unknown_and_its_key_stays_used(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, columns: dict[str, object]
 ) -> None:
@@ -100,75 +92,22 @@ def test_a_finished_run_whose_row_is_unreadable_is_unreadable_never_unknown_and_
     assert len(workspace.updates_of(pipeline_id)) == 1
 
 
-@pytest.mark.parametrize("columns", [{"owner": 5}, {"reservedAt": "soon"}, {"fullRefresh": "x"}], ids=str)
-def test_the_update_of_a_unreadable_start_is_tracked_by_its_key(
-    azurite: str, rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, columns: dict[str, object]
-) -> None:
-    _catch_up(rig)
-    pipeline_id = workspace.add_pipeline()
-    _start_unknown(rig, workspace, pipeline_id, executed=True)
-    put_row(rig, f"starting|{pipeline_id}", columns)
-    clock.pass_time(minutes=59)
-    rig.sweep()
-    assert rig.active_ids() == set(), "somebody may look at it"
-    clock.pass_time(minutes=2)
-    rig.sweep()
-    (update,) = workspace.updates_of(pipeline_id)
-    assert rig.active_ids() == {f"{pipeline_id}:{update.update_id}"}
-    assert rig.start(pipeline_id, key="k").run.run_id == RunId(pipeline_id, update.update_id)
-    assert rig.sweep().unreadable == 0
-
-
-@pytest.mark.parametrize("gone", [False, True])
-def test_a_unreadable_start_that_started_nothing_frees_its_key(
-    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, gone: bool
-) -> None:
-    _catch_up(rig)
-    pipeline_id = workspace.add_pipeline()
-    _start_unknown(rig, workspace, pipeline_id, executed=False)
-    put_row(rig, f"starting|{pipeline_id}", {"owner": 5})
-    if gone:
-        workspace.remove_pipeline(pipeline_id)
-    clock.pass_time(minutes=61)
-    rig.sweep()
-    assert _rows(rig) == {"sweep"}
-
-
-def test_the_key_of_another_start_is_not_freed_with_a_unreadable_one(
-    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
-) -> None:
-    _catch_up(rig)
-    pipeline_id = workspace.add_pipeline()
-    run_id = rig.start(pipeline_id, key="k").run.run_id
-    put_row(rig, f"starting|{pipeline_id}", {"owner": 5, "startRow": row_keys.start(pipeline_id, "k")})
-    clock.pass_time(minutes=61)
-    rig.sweep()
-    assert "starting" not in _rows(rig)
-    assert rig.start(pipeline_id, key="k").run.run_id == run_id
-
-
 @pytest.mark.parametrize("value", [None, 5, "", "!!!", "abc", "c2hvcnQ="], ids=str)
-def test_a_unreadable_key_of_the_await_addresses_signs_nothing(rig: Rig, value: object) -> None:
-    whole = rig.services.store.await_secret(lambda: bytes(range(32)))
+def test_an_unreadable_key_of_the_await_addresses_signs_nothing(rig: Rig, value: object) -> None:
+    whole = rig.services.stored_secret.find_or_make(lambda: bytes(range(32)))
     key, partition = row_keys.AWAIT_SECRET, row_keys.SECRETS_PARTITION
     with _table(rig) as table:
         kept = dict(table.get_entity(partition, key))
     try:
         put_row(rig, key, {} if value is None else {"value": value}, workspace=partition, replace=True)
         with pytest.raises(StorageUnavailable):
-            rig.services.store.await_secret(lambda: bytes(32))
+            rig.services.stored_secret.find_or_make(lambda: bytes(32))
     finally:
         put_row(rig, key, kept, workspace=partition, replace=True)
-    assert rig.services.store.await_secret(lambda: bytes(32)) == whole
+    assert rig.services.stored_secret.find_or_make(lambda: bytes(32)) == whole
 
 
 def _table(rig: Rig) -> TableClient:
     connection = rig.settings.tables.connection_string
     assert connection is not None
     return TableClient.from_connection_string(connection, RUNS_TABLE)
-
-
-def _rows(rig: Rig) -> set[str]:
-    with _table(rig) as table:
-        rows = table.query_entities("PartitionKey eq @name", parameters={"name": rig.name}, select=["RowKey"])
-        return {str(row["RowKey"]).split("|")[0] for row in rows}

@@ -130,13 +130,13 @@ def kinds_of(upstream: str, label: str | None) -> dict[str, Aim]:
 
     A read changes nothing: whether the other side has seen it is all the same.
     """
-    kinds = {**KINDS, **ONLY[upstream]}
+    fault_kinds = {**KINDS, **ONLY[upstream]}
     if label is not None and label.startswith("GET"):
-        return {name: aim for name, aim in kinds.items() if " after" not in name}
+        return {name: aim for name, aim in fault_kinds.items() if " after" not in name}
     if label is not None and upstream != RECEIVER:
-        kinds |= _HELD
+        fault_kinds |= _HELD
     left_out = _TAKES_PLACE_OF_A_DELIVERY if upstream == RECEIVER else LIES if label in {None, START} else frozenset()
-    return {name: aim for name, aim in kinds.items() if name not in left_out}
+    return {name: aim for name, aim in fault_kinds.items() if name not in left_out}
 
 
 def aim_of(fault: str, upstream: str) -> Aim:

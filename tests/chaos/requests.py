@@ -16,7 +16,7 @@ def _never() -> bool:
 
 
 @dataclass(kw_only=True)
-class StartWish:
+class WantedStart:
     """One update wanted. With a key it is asked for until there is an answer; without one, once.
 
     `told` are the updates that its caller was told of: never more than one. `callback_id`: it waits to be called back.
@@ -71,18 +71,20 @@ class StartWish:
             self.refusal = answer
 
 
-def call_back(stage: Stage, wish: StartWish, field: Literal["callbackUrl", "callBackUri"] = "callbackUrl") -> StartWish:
-    """The same wish, its caller waiting at the stage's receiver; with callBackUri as Data Factory waits."""
-    wish.callback_id = stage.new_callback_id()
-    wish.body = {**wish.body, field: stage.callback_url(wish.callback_id)}
-    return wish
+def call_back(
+    stage: Stage, request: WantedStart, field: Literal["callbackUrl", "callBackUri"] = "callbackUrl"
+) -> WantedStart:
+    """The same request, its caller waiting at the stage's receiver; with callBackUri as Data Factory waits."""
+    request.callback_id = stage.new_callback_id()
+    request.body = {**request.body, field: stage.callback_url(request.callback_id)}
+    return request
 
 
 @dataclass(kw_only=True)
-class CancelWish:
+class WantedCancel:
     """The update of a start to be stopped: asked for until there is an answer. `by_key`: as its start was asked for."""
 
-    start: StartWish
+    start: WantedStart
     by_key: bool = False
     answer: Answer | None = None
 
@@ -116,7 +118,7 @@ class Reading:
 
 
 @dataclass(kw_only=True)
-class Ground:
+class Trial:
     """A case: its partition, its pipelines, all that was wanted, in preparation too, and all that was read.
 
     `most_deliveries`: how often a callback may have been sent, where nothing can have made it more.
@@ -124,29 +126,29 @@ class Ground:
 
     partition: str
     pipeline_ids: list[str] = field(default_factory=list)
-    starts: list[StartWish] = field(default_factory=list)
-    cancels: list[CancelWish] = field(default_factory=list)
+    starts: list[WantedStart] = field(default_factory=list)
+    cancels: list[WantedCancel] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
     most_deliveries: int | None = None
 
     @property
-    def open_wishes(self) -> list[StartWish | CancelWish]:
-        wishes: list[StartWish | CancelWish] = [*self.starts, *self.cancels]
-        return [wish for wish in wishes if wish.is_open]
+    def open_request(self) -> list[WantedStart | WantedCancel]:
+        requests: list[WantedStart | WantedCancel] = [*self.starts, *self.cancels]
+        return [request for request in requests if request.is_open]
 
-    def read(self, stage: Stage, door: Door, wish: StartWish, address: Address, *, in_calm: bool = False) -> None:
-        """Ask for the run that `wish` was told of, and keep what was said."""
+    def read(self, stage: Stage, door: Door, request: WantedStart, address: Address, *, in_calm: bool = False) -> None:
+        """Ask for the run that `request` started, and keep the answer."""
         began_at = stage.clock.now().timestamp()
         if address == "run":
-            answer = door.read(wish.run_id)
+            answer = door.read(request.run_id)
         elif address == "result":
-            answer = door.await_result(wish.run_id, wish.result_token)
+            answer = door.await_result(request.run_id, request.result_token)
         else:
-            answer = door.list_runs(wish.pipeline_id)
+            answer = door.list_runs(request.pipeline_id)
         self.readings.append(
             Reading(
                 address=address,
-                run_id=wish.run_id,
+                run_id=request.run_id,
                 answer=answer,
                 began_at=began_at,
                 ended_at=stage.clock.now().timestamp(),

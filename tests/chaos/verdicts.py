@@ -1,4 +1,4 @@
-"""wishes + books -> Verdict: the counts of the table, and each fault found in words."""
+"""requests + ledger -> Verdict: the counts of the table, and each finding in words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from local.workspace import UpdateRecord
-from tests.chaos.books import FINAL_STATES, Books, Delivered, Entries, StoredRun
+from tests.chaos.ledger import FINAL_STATES, Delivered, Entries, Ledger, StoredRun
 from tests.chaos.reads import STATUS_OF, Updates, untrue_readings
-from tests.chaos.wishes import CancelWish, Ground, StartWish
+from tests.chaos.requests import Trial, WantedCancel, WantedStart
 
 RETRY_CAUSES = frozenset({"RETRY_ON_FAILURE", "SCHEMA_CHANGE", "SERVICE_UPGRADE", "INFRASTRUCTURE_MAINTENANCE"})
 
@@ -60,14 +60,14 @@ class Verdict:
 NOTHING = Verdict(cases=0)
 
 
-def judge(ground: Ground, books: Books, bugs: list[str]) -> Verdict:
+def judge(trial: Trial, ledger: Ledger, bugs: list[str]) -> Verdict:
     """What became of all that was wanted."""
-    updates, entries = books.updates(ground.pipeline_ids), books.entries(ground.partition)
-    return compare(ground, updates, entries, books.deliveries(), bugs)
+    updates, entries = ledger.updates(trial.pipeline_ids), ledger.entries(trial.partition)
+    return compare(trial, updates, entries, ledger.deliveries(), bugs)
 
 
 def compare(
-    ground: Ground,
+    trial: Trial,
     updates: Mapping[str, list[UpdateRecord]],
     entries: Entries,
     deliveries: Mapping[str, list[Delivered]],
@@ -79,11 +79,11 @@ def compare(
     tracking = Counter(
         (run.run_id.partition(":")[0], update_id) for run in entries.runs.values() for update_id in run.update_ids
     )
-    told = {(wish.pipeline_id, update_id) for wish in ground.starts for update_id in wish.told}
-    old = {(wish.pipeline_id, update_id) for wish in ground.starts if wish.is_old for update_id in wish.told}
+    told = {(request.pipeline_id, update_id) for request in trial.starts for update_id in request.told}
+    old = {(request.pipeline_id, update_id) for request in trial.starts if request.is_old for update_id in request.told}
     retries = _retries_to_follow(entries, updates)
     untold = ours.keys() - told
-    doubled = _doubled(ground, untold)
+    doubled = _doubled(trial, untold)
     lost = [f"no run tracks update {uid} of {pid}"
             for pid, uid in (ours.keys() | (told & all_updates.keys()) | retries) - old
             if not tracking[pid, uid]]  # fmt: skip
@@ -95,9 +95,9 @@ def compare(
     wrong = [found for run in entries.runs.values() if (found := _wrong(run, all_updates)) is not None]
     wrong += [f"run {run.run_id} is of an update that nobody here wanted" for run in entries.runs.values()
               if (named := _name_of(run)) not in ours and named not in told]  # fmt: skip
-    untrue = [found for wish in ground.starts if (found := _untrue(wish, all_updates)) is not None]
-    untrue += [found for wish in ground.cancels if (found := _not_stopped(wish, all_updates)) is not None]
-    untrue += [*_shared(ground), *untrue_readings(ground, all_updates, entries), *_sent_too_often(ground, deliveries)]
+    untrue = [found for request in trial.starts if (found := _untrue(request, all_updates)) is not None]
+    untrue += [found for request in trial.cancels if (found := _not_stopped(request, all_updates)) is not None]
+    untrue += [*_shared(trial), *untrue_readings(trial, all_updates, entries), *_sent_too_often(trial, deliveries)]
     left = [f"a reservation of {pid} is left" for pid in entries.reserved] + ["a key has no outcome"] * (
         entries.open_keys
     )
@@ -105,7 +105,9 @@ def compare(
     left += [f"row {key} is about no run" for key in entries.strays]
     left += [f"run {pid}:{uid} is kept too long" for pid, uid in old if tracking[pid, uid]]
     waiting = {
-        wish.callback_id: ids for wish in ground.starts if wish.callback_id and (ids := _update_ids(wish, untold))
+        request.callback_id: ids
+        for request in trial.starts
+        if request.callback_id and (ids := _update_ids(request, untold))
     }
     ends = _ends(entries) | {
         uid: Delivered(run_id=f"{pid}:{uid}", status=STATUS_OF.get(all_updates[pid, uid].state, "Unknown"))
@@ -116,7 +118,7 @@ def compare(
     return Verdict(
         owed=len(waiting),
         delivered=len(waiting) - len(undelivered),
-        starts=len(ground.starts),
+        starts=len(trial.starts),
         updates=len(ours),
         tracked=sum(tracking[update] > 0 for update in ours),
         doubled=len(doubled),
@@ -130,9 +132,9 @@ def compare(
     )
 
 
-def _doubled(ground: Ground, untold: Collection[tuple[str, str]]) -> list[str]:
+def _doubled(trial: Trial, untold: Collection[tuple[str, str]]) -> list[str]:
     """Updates that no caller was told of, beyond one for each start that may have happened without an answer."""
-    unanswered = Counter(wish.pipeline_id for wish in ground.starts if not wish.is_answered)
+    unanswered = Counter(request.pipeline_id for request in trial.starts if not request.is_answered)
     return [
         f"{count} updates of {pid} that nobody was told of, for {unanswered[pid]} starts without an answer"
         for pid, count in Counter(pid for pid, _ in untold).items()
@@ -168,47 +170,48 @@ def _wrong(run: StoredRun, updates: Updates) -> str | None:
     return None
 
 
-def _untrue(wish: StartWish, updates: Updates) -> str | None:
-    if wish.is_open:
-        return f"the start of {wish.pipeline_id} was never answered, asked {wish.asked} times"
-    if len(wish.told) > 1 or (wish.told and wish.refusal):
-        return f"the start of {wish.pipeline_id} had several answers: {wish.told} {wish.refusal}"
-    if any((wish.pipeline_id, update_id) not in updates for update_id in wish.told):
-        return f"the start of {wish.pipeline_id} was answered with update {wish.told}, which is none"
-    if not wish.joins and any(updates[wish.pipeline_id, update_id].body is None for update_id in wish.told):
-        return f"the start of {wish.pipeline_id} was answered with update {wish.told}, which is somebody else's"
-    if wish.refusal is not None and wish.refusal.status not in wish.may_be_refused:
-        return f"the start of {wish.pipeline_id} was refused: {wish.refusal.status} {wish.refusal.body.get('detail')}"
+def _untrue(request: WantedStart, updates: Updates) -> str | None:
+    if request.is_open:
+        return f"the start of {request.pipeline_id} was never answered, asked {request.asked} times"
+    if len(request.told) > 1 or (request.told and request.refusal):
+        return f"the start of {request.pipeline_id} had several answers: {request.told} {request.refusal}"
+    if any((request.pipeline_id, update_id) not in updates for update_id in request.told):
+        return f"the start of {request.pipeline_id} was answered with update {request.told}, which is none"
+    if not request.joins and any(updates[request.pipeline_id, update_id].body is None for update_id in request.told):
+        return f"the start of {request.pipeline_id} was answered with update {request.told}, which is somebody else's"
+    if request.refusal is not None and request.refusal.status not in request.may_be_refused:
+        refusal = f"{request.refusal.status} {request.refusal.body.get('detail')}"
+        return f"the start of {request.pipeline_id} was refused: {refusal}"
     return None
 
 
-def _shared(ground: Ground) -> list[str]:
+def _shared(trial: Trial) -> list[str]:
     """Two starts that do not join each other have each an update of its own."""
-    own = Counter(update_id for wish in ground.starts if not wish.joins for update_id in wish.told)
+    own = Counter(update_id for request in trial.starts if not request.joins for update_id in request.told)
     return [f"{count} starts were answered with update {update_id}" for update_id, count in own.items() if count > 1]
 
 
-def _not_stopped(wish: CancelWish, updates: Updates) -> str | None:
+def _not_stopped(request: WantedCancel, updates: Updates) -> str | None:
     """An accepted cancel of an update that would not end by itself ends as cancelled."""
-    if wish.is_open:
-        return f"the cancel of {wish.start.run_id} was never answered"
-    if wish.answer is None or wish.answer.status != 202:
+    if request.is_open:
+        return f"the cancel of {request.start.run_id} was never answered"
+    if request.answer is None or request.answer.status != 202:
         return None
-    states = [updates[wish.start.pipeline_id, update_id].state for update_id in wish.start.told]
-    return None if states == ["CANCELED"] else f"update {wish.start.run_id} was to be stopped, it is {states}"
+    states = [updates[request.start.pipeline_id, update_id].state for update_id in request.start.told]
+    return None if states == ["CANCELED"] else f"update {request.start.run_id} was to be stopped, it is {states}"
 
 
-def _update_ids(wish: StartWish, untold: Collection[tuple[str, str]]) -> set[str]:
+def _update_ids(request: WantedStart, untold: Collection[tuple[str, str]]) -> set[str]:
     """The update of a start: the one its caller was told of, else the one that nobody was told of."""
-    if wish.is_answered:
-        return wish.told
-    return {update_id for pipeline_id, update_id in untold if pipeline_id == wish.pipeline_id}
+    if request.is_answered:
+        return request.told
+    return {update_id for pipeline_id, update_id in untold if pipeline_id == request.pipeline_id}
 
 
-def _sent_too_often(ground: Ground, deliveries: Mapping[str, list[Delivered]]) -> Iterator[str]:
+def _sent_too_often(trial: Trial, deliveries: Mapping[str, list[Delivered]]) -> Iterator[str]:
     for callback_id, told in deliveries.items():
-        if ground.most_deliveries is not None and len(told) > ground.most_deliveries:
-            yield f"{callback_id} was sent {len(told)} times, {ground.most_deliveries} at the most were owed"
+        if trial.most_deliveries is not None and len(told) > trial.most_deliveries:
+            yield f"{callback_id} was sent {len(told)} times, {trial.most_deliveries} at the most were owed"
 
 
 def _ends(entries: Entries) -> dict[str, Delivered]:

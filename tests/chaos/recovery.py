@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol, get_args
 
 from tests.chaos.app import Door
-from tests.chaos.judging import Verdict, judge
+from tests.chaos.requests import Address, Trial
 from tests.chaos.stage import LIST_UPDATES, SWEEP_SECONDS, Stage
-from tests.chaos.wishes import Address, Ground
+from tests.chaos.verdicts import Verdict, judge
 
 
 class SweepingDoor(Door, Protocol):
@@ -24,7 +24,7 @@ _HELD_SWEEPS = 3
 """A held call that no sweep looks for is executed after so many."""
 
 
-def settle_down(stage: Stage, app: SweepingDoor, ground: Ground) -> Verdict:
+def settle_down(stage: Stage, app: SweepingDoor, trial: Trial) -> Verdict:
     """`app` is the process that goes on. What is still open after that time is judged as it stands.
 
     A call that is held is executed once a sweep has looked for what it did, in vain.
@@ -36,17 +36,19 @@ def settle_down(stage: Stage, app: SweepingDoor, ground: Ground) -> Verdict:
         if stage.plan.is_holding and (_looks(stage) > refresh_turns or number >= _HELD_SWEEPS):
             stage.release()
         if number % 2:
-            for wish in ground.open_wishes:
-                wish.ask(app)
-        entries = stage.books.entries(ground.partition)
-        is_over = entries.is_quiet and not any(wish.is_old and wish.run_id in entries.runs for wish in ground.starts)
-        if is_over and not ground.open_wishes and not stage.plan.is_holding:
+            for request in trial.open_request:
+                request.ask(app)
+        entries = stage.ledger.entries(trial.partition)
+        is_over = entries.is_quiet and not any(
+            request.is_old and request.run_id in entries.runs for request in trial.starts
+        )
+        if is_over and not trial.open_request and not stage.plan.is_holding:
             break
         stage.clock.pass_time(seconds=SWEEP_SECONDS)
-    for wish in ground.starts:
-        for address in get_args(Address) if wish.told and not wish.is_old else ():
-            ground.read(stage, app, wish, address, in_calm=True)
-    return judge(ground, stage.books, stage.bugs)
+    for request in trial.starts:
+        for address in get_args(Address) if request.told and not request.is_old else ():
+            trial.read(stage, app, request, address, in_calm=True)
+    return judge(trial, stage.ledger, stage.bugs)
 
 
 def _looks(stage: Stage) -> int:

@@ -10,27 +10,27 @@ import pytest
 
 from local.workspace import UpdateRecord
 from tests.chaos.app import Answer
-from tests.chaos.books import Delivered, Entries, StoredRun
-from tests.chaos.judging import Verdict, compare
-from tests.chaos.wishes import Address, CancelWish, Ground, Reading, StartWish
+from tests.chaos.ledger import Delivered, Entries, StoredRun
+from tests.chaos.requests import Address, Reading, Trial, WantedCancel, WantedStart
+from tests.chaos.verdicts import Verdict, compare
 
 
 @dataclass
 class Case:
     """One accepted start that ended well; the tests spoil it."""
 
-    ground: Ground = field(default_factory=lambda: Ground(partition="w", pipeline_ids=["p"]))
+    trial: Trial = field(default_factory=lambda: Trial(partition="w", pipeline_ids=["p"]))
     updates: list[UpdateRecord] = field(default_factory=lambda: [_update("u1")])
     entries: Entries = field(default_factory=lambda: _entries(_run("u1")))
     deliveries: dict[str, list[Delivered]] = field(default_factory=lambda: {"c1": [_told("Success")]})
     bugs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.wish = StartWish(pipeline_id="p", key="k", callback_id="c1", asked=1, told={"u1"})
-        self.ground.starts.append(self.wish)
+        self.request = WantedStart(pipeline_id="p", key="k", callback_id="c1", asked=1, told={"u1"})
+        self.trial.starts.append(self.request)
 
     def verdict(self) -> Verdict:
-        return compare(self.ground, {"p": self.updates}, self.entries, self.deliveries, self.bugs)
+        return compare(self.trial, {"p": self.updates}, self.entries, self.deliveries, self.bugs)
 
 
 def _told(status: str, run_id: str = "p:u1") -> Delivered:
@@ -78,14 +78,14 @@ def _retry_it(case: Case, *, in_a_run: bool) -> None:
 
 
 def _keep_it(case: Case) -> None:
-    case.wish.is_old = True
+    case.request.is_old = True
 
 
 def _refuse(case: Case) -> None:
     """With a reason that there was not."""
-    case.wish.told.clear()
-    case.wish.may_be_refused = frozenset({403})
-    case.wish.refusal = Answer(status=409, body={"detail": "Another start is in flight."})
+    case.request.told.clear()
+    case.request.may_be_refused = frozenset({403})
+    case.request.refusal = Answer(status=409, body={"detail": "Another start is in flight."})
     case.updates.clear()
     case.entries, case.deliveries = _entries(), {}
 
@@ -100,7 +100,7 @@ def _track_a_strangers(case: Case) -> None:
 
 
 def _send_again(case: Case) -> None:
-    case.ground.most_deliveries = 1
+    case.trial.most_deliveries = 1
     case.deliveries["c1"] *= 2
 
 
@@ -111,7 +111,7 @@ def _read(
     if address == "list":
         body = {"items": [body]}
     answer = Answer(status=code, body=body)
-    case.ground.readings.append(
+    case.trial.readings.append(
         Reading(address=address, run_id="p:u1", answer=answer, began_at=at, ended_at=at, in_calm=in_calm)
     )
 
@@ -121,7 +121,7 @@ def _read_active(case: Case, code: int, at: float, address: Address = "run", **d
 
 
 def _cancel_in_vain(case: Case) -> None:
-    case.ground.cancels.append(CancelWish(start=case.wish, answer=Answer(status=202, body={})))
+    case.trial.cancels.append(WantedCancel(start=case.request, answer=Answer(status=202, body={})))
 
 
 SPOILT: list[tuple[str, str, Callable[[Case], object]]] = [
@@ -132,9 +132,9 @@ SPOILT: list[tuple[str, str, Callable[[Case], object]]] = [
     ("wrong", "another status", lambda case: setattr(case, "entries", _entries(_run("u1", status="Failed")))),
     ("wrong", "not finished", lambda case: setattr(case, "entries", _entries(_run("u1", is_finished=False)))),
     ("wrong", "still among the active", lambda case: setattr(case, "entries", _entries(_run("u1", is_active=True)))),
-    ("untrue", "two answers", lambda case: case.wish.told.add("u2")),
-    ("untrue", "no answer", lambda case: case.wish.told.clear()),
-    ("untrue", "a refusal too", lambda case: setattr(case.wish, "refusal", Answer(status=409, body={}))),
+    ("untrue", "two answers", lambda case: case.request.told.add("u2")),
+    ("untrue", "no answer", lambda case: case.request.told.clear()),
+    ("untrue", "a refusal too", lambda case: setattr(case.request, "refusal", Answer(status=409, body={}))),
     ("untrue", "a cancel that had no effect", _cancel_in_vain),
     ("lost", "a retry that is not followed", lambda case: _retry_it(case, in_a_run=False)),
     ("lost", "nothing leads from a retry to its run", lambda case: _retry_it(case, in_a_run=True)),

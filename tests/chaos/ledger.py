@@ -58,7 +58,7 @@ class Entries:
         return not (self.reserved or self.queued or self.strays or is_open)
 
 
-class Books:
+class Ledger:
     """Reads all sides."""
 
     def __init__(self, connection_string: str, workspace: SimulatedWorkspace, receiver: Receiver) -> None:
@@ -92,25 +92,25 @@ class Books:
             rows = [*self._table.query_entities("PartitionKey eq @name", parameters={"name": partition})]
         except ResourceNotFoundError:
             rows = []
-        kinds: dict[str, list[Mapping[str, object]]] = {}
+        fault_kinds: dict[str, list[Mapping[str, object]]] = {}
         for row in rows:
-            kinds.setdefault(str(row["RowKey"]).partition("|")[0], []).append(row)
-        active = Counter(str(row["runId"]) for row in kinds.get("active", ()))
+            fault_kinds.setdefault(str(row["RowKey"]).partition("|")[0], []).append(row)
+        active = Counter(str(row["runId"]) for row in fault_kinds.get("active", ()))
         listed: dict[str, list[str]] = {}
-        for entry in kinds.get("recent", ()):
+        for entry in fault_kinds.get("recent", ()):
             listed.setdefault(str(entry["runId"]), []).append(str(entry["status"]))
-        stored = [_stored_run(row, active, listed) for row in kinds.get("run", ()) if "attempts" in row]
+        stored = [_stored_run(row, active, listed) for row in fault_kinds.get("run", ()) if "attempts" in row]
         runs = {run.run_id: run for run in stored}
         return Entries(
             runs=runs,
             aliases={
                 _after_bar(str(row["RowKey"])): _after_bar(str(row["aliasOf"]))
-                for row in kinds.get("run", ())
+                for row in fault_kinds.get("run", ())
                 if "aliasOf" in row
             },
-            reserved=tuple(str(row["RowKey"]).partition("|")[2] for row in kinds.get("starting", ())),
-            open_keys=sum("runId" not in row for row in kinds.get("start", ())),
-            queued=len(kinds.get("callback", ())),
+            reserved=tuple(str(row["RowKey"]).partition("|")[2] for row in fault_kinds.get("starting", ())),
+            open_keys=sum("runId" not in row for row in fault_kinds.get("start", ())),
+            queued=len(fault_kinds.get("callback", ())),
             strays=tuple(str(row["RowKey"]) for row in rows if (of := _run_of(row)) is not None and of not in runs),
         )
 

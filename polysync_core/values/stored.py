@@ -1,0 +1,40 @@
+"""What storage returns around a value: the ETag that locks it, and the rows that cannot be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Locked(Generic[T]):
+    """A value with the ETag of the row that is its lock: a change succeeds only while that row is unchanged.
+
+    The lock of a run is its `active` row while it is active, and its `run` row once it is finished.
+    """
+
+    value: T
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnreadableRow:
+    """The keys of a row that cannot be read. `subject` is the run id or the pipeline id in its row key."""
+
+    partition: str
+    key: str
+    subject: str
+
+    @property
+    def pipeline_id(self) -> str:
+        return self.subject.partition(":")[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scan(Generic[T]):
+    """The rows of one kind, and those among them that cannot be read."""
+
+    rows: tuple[T, ...]
+    unreadable: tuple[UnreadableRow, ...] = ()
