@@ -232,7 +232,7 @@ class _Reader:
     def _check_names(self) -> None:
         for name in _unknown(self._environ):
             if meant := _meant(name):
-                self._wrong(name, f"is no setting of Polysync; did you mean {meant}")
+                self._wrong(name, f"is not a setting of Polysync; did you mean {meant}")
 
     def _number(self, name: str, default: int, *, least: int, most: int) -> int:
         given = self._text(name)

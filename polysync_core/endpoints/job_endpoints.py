@@ -5,7 +5,7 @@ from __future__ import annotations
 from polysync_core.rules.wire import http_contract, job_contract
 from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
-from polysync_core.rules.wire.job_document import encode_job_document, encode_report
+from polysync_core.rules.wire.job_document import JobDocument, encode_job_document, encode_report
 from polysync_core.services import Services
 from polysync_core.use_cases import jobs
 from polysync_core.use_cases.jobs import JobView
@@ -55,5 +55,5 @@ def _reported(report: DiscoveryReport) -> Reply:
     return Reply(status=200, body=encode_report(report, continuation))
 
 
-def _document(view: JobView) -> dict[str, object]:
+def _document(view: JobView) -> JobDocument:
     return encode_job_document(view.job, workspace_url=view.workspace_url, synced_at=view.synced_at)

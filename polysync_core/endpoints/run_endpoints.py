@@ -9,7 +9,7 @@ from polysync_core.rules.wire import http_contract, start_contract
 from polysync_core.rules.wire.addresses import Addresses, await_token, is_await_token
 from polysync_core.rules.wire.http_answers import Reply, encode_health
 from polysync_core.rules.wire.http_contract import Call
-from polysync_core.rules.wire.run_document import encode_document, encode_outcome
+from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
 from polysync_core.services import Services
 from polysync_core.use_cases import cancelling, checking, delivering, reading, starting, sweeping
 from polysync_core.use_cases.cancelling import Cancelled
@@ -142,7 +142,7 @@ def _cancelled(call: Call, services: Services, cancelled: Cancelled) -> Reply:
     return Reply(status=202 if cancelled.asked else 200, body=_document(call, services, view))
 
 
-def _document(call: Call, services: Services, view: RunView) -> dict[str, object]:
+def _document(call: Call, services: Services, view: RunView) -> RunDocument:
     return encode_document(
         view.run,
         workspace_url=view.workspace_url,

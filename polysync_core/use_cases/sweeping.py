@@ -262,7 +262,7 @@ class _Sweep:
                 swept_at=self._began_at,
                 report=report,
                 not_seen=sweep_rules.note_not_seen([*failed, *overtaken, *not_read], rows.last),
-                unreadable_pipelines=tuple(dict.fromkeys(row.pipeline_id for row in rows.unreadable)),
+                unreadable_pipelines=sweep_rules.name_pipelines(rows.unreadable),
                 blind_since=(blind_since or self._began_at) if is_blind else None,
                 listing=memory,
                 upkeep=cursor,

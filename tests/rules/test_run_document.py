@@ -11,7 +11,13 @@ from hypothesis import given, settings
 
 from polysync_core.rules.decisions.run_states import SENTENCES
 from polysync_core.rules.wire.addresses import Addresses
-from polysync_core.rules.wire.run_document import encode_document, encode_outcome, iso, message_of
+from polysync_core.rules.wire.run_document import (
+    RunDocument,
+    encode_document,
+    encode_outcome,
+    iso_or_none,
+    message_of,
+)
 from polysync_core.values.run import Attempt, Run, RunError
 from tests.rules.examples import BEFORE, NOW, make_run, runs
 
@@ -23,7 +29,7 @@ FIELDS = {
 }
 
 
-def document_of(run: Run, *, now: datetime = NOW, stale_since: datetime | None = None) -> dict[str, Any]:
+def document_of(run: Run, *, now: datetime = NOW, stale_since: datetime | None = None) -> RunDocument:
     return encode_document(
         run,
         workspace_url="https://adb-1.7.azuredatabricks.net",
@@ -43,7 +49,7 @@ def test_every_field_is_always_there_and_json(run: Run) -> None:
 
 def test_a_run_that_just_began_is_shown_with_nulls() -> None:
     document = document_of(make_run(state=None, full_refresh=None, started_at=None))
-    assert document == {
+    assert dict(document) == {
         "runId": "p1:u1",
         "pipelineId": "p1",
         "updateId": "u1",
@@ -211,4 +217,4 @@ def test_success_is_200_and_the_document_alone() -> None:
     ],
 )
 def test_times_are_iso_8601_in_utc(instant: datetime | None, expected: str | None) -> None:
-    assert iso(instant) == expected
+    assert iso_or_none(instant) == expected

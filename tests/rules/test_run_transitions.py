@@ -19,7 +19,7 @@ from polysync_core.rules.decisions.run_transitions import (
     decide,
 )
 from polysync_core.rules.decisions.sweep_rules import is_fresh, note_not_seen, seen_at
-from polysync_core.rules.rows.run_entity import encode_run
+from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.run import NEVER, Attempt, LastSweep, Run, RunError, Status, SweepReport
 from tests.rules.examples import BEFORE, NOW, make_run
@@ -264,7 +264,7 @@ def test_of_many_attempts_the_first_and_the_latest_are_kept() -> None:
         run = decide(run, failed, NOW, LIMITS, FailureContext(updates=(retry, failed))).run
     latest = [f"{number:036d}" for number in range(230 - MOST_ATTEMPTS + 1, 230)]
     assert [attempt.update_id for attempt in run.attempts] == ["u1", *latest]
-    assert len(str(encode_run(run)["attempts"])) < 32 * 1024, "a column of Table Storage"
+    assert len(str(RUN.encode(run)["attempts"])) < 32 * 1024, "a column of Table Storage"
 
 
 # --- how fresh a run is

@@ -76,7 +76,7 @@ def test_an_empty_environment_names_both_that_are_missing() -> None:
     ],
 )
 def test_a_misspelt_name_is_named_with_the_nearest_right_one(name: str, near: str) -> None:
-    assert setting_problem(**{name: "x"}) == f"{name}: is no setting of Polysync; did you mean {near}."
+    assert setting_problem(**{name: "x"}) == f"{name}: is not a setting of Polysync; did you mean {near}."
 
 
 @pytest.mark.parametrize(

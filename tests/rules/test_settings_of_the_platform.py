@@ -249,4 +249,4 @@ def test_an_identity_that_is_named_in_another_way_is_no_silent_other_one(way: st
 
 @pytest.mark.parametrize("name", ["polysync_tables", "Polysync_Public_Url", "POLYSYNC_tables"])
 def test_a_setting_of_ours_in_another_case_is_named(name: str) -> None:
-    assert setting_problem(**{name: "x"}) == f"{name}: is no setting of Polysync; did you mean {name.upper()}."
+    assert setting_problem(**{name: "x"}) == f"{name}: is not a setting of Polysync; did you mean {name.upper()}."

@@ -11,10 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polysync_core.rules.decisions.sweep_rules import LookPlan, in_turn, known_pages, plan_looks, should_list
+from polysync_core.rules.decisions.sweep_rules import (
+    LookPlan,
+    in_turn,
+    known_pages,
+    name_pipelines,
+    plan_looks,
+    should_list,
+)
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Attempt, LastSweep, ListingMemory, Run, SweepReport
+from polysync_core.values.stored import UnreadableRow
 from tests.rules.examples import BEFORE, NOW, make_run
 
 LAST = LastSweep(swept_at=NOW - timedelta(seconds=15), report=SweepReport(workspace="default"))
@@ -211,3 +219,9 @@ def test_a_look_that_is_due_anyway_does_not_take_a_turn_of_the_round() -> None:
     assert len(plan.single) == 40 + 3
     assert len(set(plan.single)) == 43
     assert len(plan.listed) == 57
+
+
+def test_at_most_twenty_pipelines_of_unreadable_rows_are_named_and_long_names_are_cut() -> None:
+    rows = [UnreadableRow(partition="w", key=f"active|{name}:u", subject=f"{name}:u") for name in range(150)]
+    assert name_pipelines([*rows, *rows]) == tuple(map(str, range(20)))
+    assert name_pipelines([UnreadableRow(partition="w", key="k", subject="x" * 500)]) == ("x" * 200,)

@@ -9,7 +9,7 @@ from typing import Any
 from azure.data.tables import TableClient
 
 from polysync_core.rules.rows.job_entity import JOB
-from polysync_core.rules.wire.job_document import encode_job_document
+from polysync_core.rules.wire.job_document import JobDocument, encode_job_document
 from polysync_core.services import JOBS_TABLE
 from polysync_core.use_cases import jobs
 from polysync_core.use_cases.discovering import discover
@@ -54,7 +54,7 @@ def put(rig: Rig, pipeline_id: str, value: bool, direction: Direction = Directio
     return jobs.set_full_refresh(pipeline_id, FullRefresh(value=value, direction=direction), rig.ws)
 
 
-def document(rig: Rig, pipeline_id: str) -> dict[str, Any]:
+def document(rig: Rig, pipeline_id: str) -> JobDocument:
     """The job as a caller sees it."""
     view = jobs.find_job(pipeline_id, rig.ws)
     return encode_job_document(view.job, workspace_url=view.workspace_url, synced_at=view.synced_at)

@@ -9,7 +9,7 @@ from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.run_entity import encode_run
+from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases.resolving_starts import new_run
 from polysync_core.values.databricks import SeenUpdate
@@ -60,7 +60,7 @@ def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequenc
         for batch in batched(runs, 33):
             table.submit_transaction(
                 [
-                    ("create", {"PartitionKey": rig.name, "RowKey": key, **encode_run(run)})
+                    ("create", {"PartitionKey": rig.name, "RowKey": key, **RUN.encode(run)})
                     for run in batch
                     for key in (
                         row_keys.run(run.run_id),

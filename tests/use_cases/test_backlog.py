@@ -10,7 +10,7 @@ from azure.data.tables import TableClient
 from local.receiver import Receiver
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.callback_entity import encode_owed
+from polysync_core.rules.rows.callback_entity import OWED
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import delivering
 from polysync_core.values.callback import CallbackState, OwedCallback
@@ -37,7 +37,7 @@ def owe_often(rig: Rig, run: Run, count: int) -> None:
         {
             "PartitionKey": rig.name,
             "RowKey": row_keys.callback(entry.run_id, entry.callback_id, entry.due_at),
-            **encode_owed(entry),
+            **OWED.encode(entry),
         }
         for entry in owed
     ]

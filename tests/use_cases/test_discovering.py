@@ -46,7 +46,7 @@ def test_every_pipeline_becomes_a_job_by_one_call_a_page_and_one_a_pipeline(
     assert (report.rest, report.calls, len(report.changes)) == (None, 233, 1000)
     assert len(workspace.calls("GET", PIPELINES)) == 3
     assert len(workspace.calls("GET", PIPELINE)) == 230
-    shown = document(rig, pipeline_ids[7])
+    shown: dict[str, Any] = {**document(rig, pipeline_ids[7])}
     parameters = shown.pop("parameters")
     assert shown == {
         "externalId": pipeline_ids[7],

@@ -8,7 +8,7 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.rules.rows.run_entity import encode_run
+from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.use_cases import checking
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksUnreachable, RowUnreadable
@@ -82,7 +82,7 @@ def test_an_unreadable_active_row_is_never_shown_as_fresh_and_is_left_to_a_perso
     assert str(run_id) in last.not_seen
     clock.pass_time(days=1)
     assert rig.sweep().unreadable == 1
-    put_row(rig, f"active|{run_id}", encode_run(rig.stored(run_id)))
+    put_row(rig, f"active|{run_id}", RUN.encode(rig.stored(run_id)))
     report = rig.sweep()
     assert (report.unreadable, report.finished) == (0, 1)
 

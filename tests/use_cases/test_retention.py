@@ -12,7 +12,7 @@ from azure.data.tables import TableClient
 from local.receiver import Receiver
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.run_entity import encode_run
+from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import reading
 from polysync_core.values.callback import Callback, CallbackKind, CallbackState
@@ -132,7 +132,7 @@ def test_a_run_that_cannot_be_deleted_keeps_no_other(rig: Rig, caplog: pytest.Lo
         Callback(callback_id=f"c{number}", kind=CallbackKind.WEBHOOK, host="h", state=CallbackState.DELIVERED)
         for number in range(120)
     )
-    impossible = encode_run(replace(newest, callbacks=waiters))
+    impossible = RUN.encode(replace(newest, callbacks=waiters))
     put_row(rig, row_keys.recent(newest.run_id, newest.accepted_at), impossible)
     _clean_after(rig, 91)
     assert [rig.ws.runs.find(run.run_id) is None for run in runs] == [True, True, False]
@@ -141,7 +141,7 @@ def test_a_run_that_cannot_be_deleted_keeps_no_other(rig: Rig, caplog: pytest.Lo
 
 def test_an_attempt_that_stands_twice_in_a_run_is_deleted_once(rig: Rig) -> None:
     (run,) = _finished(rig, 1)
-    twice = encode_run(replace(run, attempts=run.attempts * 2))
+    twice = RUN.encode(replace(run, attempts=run.attempts * 2))
     put_row(rig, row_keys.recent(run.run_id, run.accepted_at), twice)
     _clean_after(rig, 91)
     assert _keys(rig) == {"sweep"}

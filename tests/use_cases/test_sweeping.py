@@ -16,7 +16,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.run_entity import encode_run
+from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run, Status
 from tests.rig import ManualClock, Rig
@@ -241,4 +241,4 @@ def _copy_run(rig: Rig, run: Run, workspace: str) -> None:
     """The same run as an active row of another workspace, under an id of its own."""
     run_id = RunId(str(uuid.uuid4()), str(uuid.uuid4()))
     copy = replace(run, run_id=run_id, workspace=workspace)
-    put_row(rig, row_keys.active(run_id), encode_run(copy), workspace=workspace)
+    put_row(rig, row_keys.active(run_id), RUN.encode(copy), workspace=workspace)

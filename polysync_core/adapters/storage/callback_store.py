@@ -17,7 +17,7 @@ from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
 from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
 from polysync_core.rules.decisions import callback_rules
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.callback_entity import decode_owed, decode_waiter, encode_owed, encode_waiter
+from polysync_core.rules.rows.callback_entity import OWED, WAITER
 from polysync_core.values.callback import Callback, CallbackState, OwedCallback, Waiter
 from polysync_core.values.errors import RowUnreadable, TooBusy
 from polysync_core.values.ids import RunId
@@ -40,7 +40,7 @@ class CallbackStore:
 
     def find_waiter(self, run_id: RunId, callback_id: str) -> Waiter | None:
         row = self._partition.get(row_keys.waiter(run_id, callback_id))
-        return None if row is None else decode_waiter(row)
+        return None if row is None else WAITER.decode(row)
 
     def join(
         self, run_id: RunId, waiter: Waiter, now: datetime, extra_operations: Sequence[Operation] = ()
@@ -110,7 +110,7 @@ class CallbackStore:
             row_keys.CALLBACK, where="RowKey lt @until", values={"until": row_keys.due_until(now)}
         ):
             try:
-                yield Locked(value=decode_owed(row), etag=etag_of(row))
+                yield Locked(value=OWED.decode(row), etag=etag_of(row))
             except RowUnreadable:
                 unreadable += 1
                 if unreadable <= MOST_LOGGED:
@@ -127,7 +127,7 @@ class CallbackStore:
                 return None
             return Locked(value=claimed, etag=etag_of(row))
 
-        mine = tables.create(key, {**encode_owed(claimed), "claimedBy": token})
+        mine = tables.create(key, {**OWED.encode(claimed), "claimedBy": token})
         won = self._partition.commit([_delete(locked), mine], was_written=lambda: found() is not None)
         return found() if won else None
 
@@ -169,14 +169,14 @@ class CallbackStore:
         owed = {_key_of(entry): entry for entry in callback_rules.owed_of(run, callback_id=callback_id)}
         return [
             *(tables.delete(key, etag) for key, etag in queued.items() if key not in owed),
-            *(tables.replace(key, encode_owed(entry), queued[key]) for key, entry in owed.items() if key in queued),
+            *(tables.replace(key, OWED.encode(entry), queued[key]) for key, entry in owed.items() if key in queued),
             *(_create(entry) for key, entry in owed.items() if key not in queued),
         ]
 
 
 def waiter_row(run_id: RunId, waiter: Waiter) -> tuple[str, Mapping[str, object]]:
     """The key and the columns of a waiter's row."""
-    return row_keys.waiter(run_id, waiter.callback_id), encode_waiter(waiter)
+    return row_keys.waiter(run_id, waiter.callback_id), WAITER.encode(waiter)
 
 
 def queue(run: Run) -> list[Operation]:
@@ -193,14 +193,14 @@ def _key_of(owed: OwedCallback) -> str:
 
 
 def _create(owed: OwedCallback) -> Operation:
-    return tables.create(_key_of(owed), encode_owed(owed))
+    return tables.create(_key_of(owed), OWED.encode(owed))
 
 
 def _put_off(locked: Locked[OwedCallback], due_at: datetime) -> list[Operation]:
     """Move the row to another due time. A batch must not name one row twice, so the same time is written over."""
     later = replace(locked.value, due_at=due_at)
     if _key_of(later) == _key_of(locked.value):
-        return [tables.replace(_key_of(later), encode_owed(later), locked.etag)]
+        return [tables.replace(_key_of(later), OWED.encode(later), locked.etag)]
     return [_delete(locked), _create(later)]
 
 

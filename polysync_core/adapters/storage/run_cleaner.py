@@ -13,7 +13,7 @@ from polysync_core.adapters.storage import tables
 from polysync_core.adapters.storage.tables import Partition, etag_of, written_at_of
 from polysync_core.rules.decisions.run_transitions import MOST_ATTEMPTS
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.run_entity import decode_run, decode_used_key
+from polysync_core.rules.rows.run_entity import RUN, USED_KEY
 from polysync_core.values.callback import CallbackState
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import RowUnreadable, StorageUnavailable
@@ -55,7 +55,7 @@ class RunCleaner:
         """Delete the run of a `recent` row with all its rows, if it is old enough."""
         recent = str(row["RowKey"])
         try:
-            run = decode_run(row)
+            run = RUN.decode(row)
         except RowUnreadable:
             return self._delete_unreadable_run(row, cutoff)
         if run.finished_at is None or run.finished_at >= cutoff or _owes(run):
@@ -116,7 +116,7 @@ class RunCleaner:
 
     def _may_go(self, row: TableEntity, cutoff: datetime) -> bool:
         try:
-            used = decode_used_key(row)
+            used = USED_KEY.decode(row)
         except RowUnreadable:
             return _is_written_before(row, cutoff) and not self._is_reserved(row)
         if used.used_at >= cutoff:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from polysync_core.adapters.storage import tables
 from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.run_entity import decode_run, encode_run
+from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
@@ -38,7 +38,7 @@ class RunRows:
         if row is None:
             return None
         try:
-            return decode_run(row)
+            return RUN.decode(row)
         except RowUnreadable:
             locked = self.find_active(run_id)
             if locked is None:
@@ -59,7 +59,7 @@ class RunRows:
     def find_active(self, run_id: RunId) -> Locked[Run] | None:
         """The run with its lock, or None when it is not active."""
         row = self._partition.get(row_keys.active(run_id))
-        return None if row is None else Locked(value=decode_run(row), etag=etag_of(row))
+        return None if row is None else Locked(value=RUN.decode(row), etag=etag_of(row))
 
     def find_locked(self, run_id: RunId) -> Locked[Run] | None:
         """The run with its lock, active or finished; None when it is not known."""
@@ -70,7 +70,7 @@ class RunRows:
         row = self._partition.get(row_keys.run(run_id))
         if row is None:
             return None
-        run = decode_run(row)
+        run = RUN.decode(row)
         return Locked(value=run, etag=etag_of(row)) if run.is_finished else None
 
     def insert(self, run: Run, extra_operations: Sequence[Operation]) -> bool:
@@ -123,4 +123,4 @@ def _keys_of(run: Run) -> tuple[str, str, str]:
 
 
 def _columns(run: Run, write_id: str) -> Mapping[str, object]:
-    return {**encode_run(run), "writeId": write_id}
+    return {**RUN.encode(run), "writeId": write_id}

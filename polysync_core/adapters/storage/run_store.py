@@ -20,13 +20,11 @@ from polysync_core.rules.decisions.callback_rules import owe_waiting
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.run_entity import (
+    RESERVATION,
+    RUN,
+    USED_KEY,
     decode_last_sweep,
-    decode_reservation,
-    decode_run,
-    decode_used_key,
     encode_last_sweep,
-    encode_reservation,
-    encode_used_key,
 )
 from polysync_core.values.errors import RowUnreadable, StorageUnavailable
 from polysync_core.values.ids import RunId
@@ -57,9 +55,9 @@ class RunStore(RunRows):
         if idempotency_key is not None:
             start_row = row_keys.start(reservation.pipeline_id, idempotency_key)
             reservation = replace(reservation, start_row=start_row)
-        operations = [tables.create(row_keys.starting(reservation.pipeline_id), encode_reservation(reservation))]
+        operations = [tables.create(row_keys.starting(reservation.pipeline_id), RESERVATION.encode(reservation))]
         if reservation.start_row is not None and used is not None:
-            operations.append(tables.create(reservation.start_row, encode_used_key(used)))
+            operations.append(tables.create(reservation.start_row, USED_KEY.encode(used)))
         if self._partition.commit(operations, was_written=lambda: self._locked(reservation) is not None):
             return self._locked(reservation)
         self._check_readable(reservation.pipeline_id)
@@ -69,7 +67,7 @@ class RunStore(RunRows):
         row = self._partition.get(row_keys.starting(pipeline_id))
         try:
             if row is not None:
-                decode_reservation(row)
+                RESERVATION.decode(row)
         except RowUnreadable as wrong:
             raise RowUnreadable(
                 f"Pipeline {pipeline_id} cannot be started: the stored row of an earlier start cannot be read. An "
@@ -84,7 +82,7 @@ class RunStore(RunRows):
 
     def find_used_key(self, pipeline_id: str, idempotency_key: str) -> UsedKey | None:
         row = self._partition.get(row_keys.start(pipeline_id, idempotency_key))
-        return None if row is None else decode_used_key(row)
+        return None if row is None else USED_KEY.decode(row)
 
     def release(self, locked: Locked[Reservation]) -> None:
         """Forget a start that definitely did not happen: its reservation and its key. Harmless when both are gone."""
@@ -136,7 +134,7 @@ class RunStore(RunRows):
     def list_active(self, pipeline_id: str | None = None) -> Scan[Locked[Run]]:
         """All active runs, or those of one pipeline."""
         prefix = row_keys.ACTIVE if pipeline_id is None else f"{row_keys.ACTIVE}{pipeline_id}:"
-        return self._scan(row_keys.ACTIVE, prefix, decode_run)
+        return self._scan(row_keys.ACTIVE, prefix, RUN.decode)
 
     def save_transition(self, locked: Locked[Run], run: Run) -> bool:
         """Replace the run, under its lock. False when another transition was first: then nothing was written.
@@ -167,7 +165,7 @@ class RunStore(RunRows):
         where = " and ".join(f"{column} eq @{column}" for column in filters)
         for row in self._partition.scan(row_keys.RECENT, after=after, where=where, values=filters, page_size=limit + 1):
             try:
-                yield str(row["RowKey"]), decode_run(row)
+                yield str(row["RowKey"]), RUN.decode(row)
             except RowUnreadable:
                 _log.warning("a row of the listing cannot be read", extra={"action": "list_runs"})
 
@@ -184,7 +182,7 @@ class RunStore(RunRows):
 
     def list_reservations(self) -> Scan[Locked[Reservation]]:
         """Every start in flight. A row that cannot be read keeps its pipeline from being started."""
-        return self._scan(row_keys.STARTING, row_keys.STARTING, decode_reservation)
+        return self._scan(row_keys.STARTING, row_keys.STARTING, RESERVATION.decode)
 
     def _scan(self, kind: str, prefix: str, decode: Callable[[Mapping[str, object]], _T]) -> Scan[Locked[_T]]:
         found: list[Locked[_T]] = []

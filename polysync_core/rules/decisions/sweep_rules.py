@@ -17,6 +17,7 @@ from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.decisions.run_transitions import TransitionLimits
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
 from polysync_core.values.run import NEVER, LastSweep, ListingMemory, Run
+from polysync_core.values.stored import UnreadableRow
 
 ROUND = timedelta(minutes=10)
 """Every run is looked at singly this often, even when the listing shows it unchanged."""
@@ -25,6 +26,7 @@ SWEEPS_A_ROUND = 40
 MOST_TO_CATCH_UP = 25
 PAGES_KNOWN_FOR = timedelta(hours=1)
 _AFTER_ALL_IDS = "~"
+MOST_NAMED, MOST_SHOWN_CHARACTERS = 20, 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +137,12 @@ def note_not_seen(run_ids: Iterable[str], last: LastSweep | None) -> Mapping[str
     if last is None:
         return dict.fromkeys(run_ids, NEVER)
     return {run_id: last.not_seen.get(run_id, last.swept_at) for run_id in run_ids}
+
+
+def name_pipelines(unreadable: Iterable[UnreadableRow]) -> tuple[str, ...]:
+    """The pipelines of unreadable rows, for health: at most 20, each cut to 200 characters."""
+    names = dict.fromkeys(row.pipeline_id[:MOST_SHOWN_CHARACTERS] for row in unreadable)
+    return tuple(names)[:MOST_NAMED]
 
 
 def in_turn(keys: Iterable[str], after: str) -> tuple[str, ...]:

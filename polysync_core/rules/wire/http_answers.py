@@ -5,9 +5,85 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from polysync_core.values.errors import PolysyncError
 from polysync_core.values.run import Check, JsonObject
+
+Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""A time in ISO 8601, UTC."""
+
+
+class ErrorDocument(TypedDict):
+    """What went wrong: `code` for programs, `message` for a person."""
+
+    code: str
+    message: str
+
+
+class FieldErrorDocument(TypedDict):
+    """What is wrong with one field of the request; `given` is null where it may be a credential."""
+
+    field: str
+    given: str | None
+    allowed: str
+
+
+class ActiveUpdateDocument(TypedDict):
+    """The update in the way of a start; `runId` is null when it was started elsewhere."""
+
+    updateId: str
+    state: str | None
+    updateUrl: str
+    runId: str | None
+
+
+class FromDatabricksDocument(TypedDict):
+    """What Databricks answered, in its own words."""
+
+    status: int
+    error_code: str | None
+    message: str
+
+
+class ProblemMembers(TypedDict):
+    """The members of every problem."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    error: ErrorDocument
+
+
+class ProblemDocument(ProblemMembers, total=False):
+    """Problem details (RFC 9457), with Azure's `error` beside them. `code` says for programs what happened."""
+
+    errors: Annotated[list[FieldErrorDocument], Field(description="Each wrong field of a request that is not valid.")]
+    active: ActiveUpdateDocument | None
+    databricks: FromDatabricksDocument | None
+    settings: Annotated[list[str], Field(description="Each setting of the app that is wrong.")]
+    reference: Annotated[str | None, Field(description="Find this in the app's log for a fault of the app.")]
+
+
+class CheckDocument(TypedDict):
+    """One thing that the app depends on."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+class HealthDocument(TypedDict):
+    """Everything that the app depends on."""
+
+    status: Literal["ok", "failing"]
+    checks: list[CheckDocument]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,26 +107,29 @@ def problem(error: PolysyncError, instance: str) -> Reply:
         status=error.http_status,
         headers=headers,
         content_type="application/problem+json",
-        body=problem_members(error.code, error.title, error.http_status, error.detail, instance)
-        | dict(error.members()),
+        body={
+            **problem_members(error.code, error.title, error.http_status, error.detail, instance),
+            **error.members(),
+        },
     )
 
 
 def encode_health(checks: Sequence[Check]) -> Reply:
     """A line for each check; 503 when one of them failed."""
     ok = all(check.ok for check in checks)
-    lines = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
-    return Reply(status=200 if ok else 503, body={"status": "ok" if ok else "failing", "checks": lines})
+    lines: list[CheckDocument] = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
+    document: HealthDocument = {"status": "ok" if ok else "failing", "checks": lines}
+    return Reply(status=200 if ok else 503, body=document)
 
 
 def internal_error(reference: str, instance: str) -> Reply:
     """The answer to what is a bug of ours: nothing but where the log tells more."""
     told = f"This is a fault of the app; its log holds the details under the reference {reference}."
     members = problem_members("InternalError", "Something went wrong", 500, told, instance)
-    return Reply(status=500, body=members | {"reference": reference}, content_type="application/problem+json")
+    return Reply(status=500, body={**members, "reference": reference}, content_type="application/problem+json")
 
 
-def problem_members(code: str, title: str, status: int, detail: str, instance: str) -> dict[str, object]:
+def problem_members(code: str, title: str, status: int, detail: str, instance: str) -> ProblemMembers:
     return {
         "type": f"urn:polysync:problem:{code}",
         "title": title,

@@ -2,21 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from polysync_core.rules.decisions.parameters import show_parameters
 from polysync_core.rules.wire.addresses import monitor_url
-from polysync_core.rules.wire.run_document import iso
-from polysync_core.values.job import Change, DiscoveryReport, Job, Parameter, Value
+from polysync_core.rules.wire.http_answers import Instant
+from polysync_core.rules.wire.run_document import iso, iso_or_none
+from polysync_core.values.job import (
+    Change,
+    ChangeKind,
+    Counts,
+    DataType,
+    Direction,
+    DiscoveryReport,
+    Job,
+    Parameter,
+    Value,
+)
 
-JOB_TYPE, PLATFORM = "Databricks Pipeline", "Azure Databricks"
+JOB_TYPE: Literal["Databricks Pipeline"] = "Databricks Pipeline"
+PLATFORM: Literal["Azure Databricks"] = "Azure Databricks"
 _MAX_SHOWN = 500
 """Characters of a value in a list of changes; the job's own document has it whole."""
 
 
-def encode_job_document(job: Job, *, workspace_url: str, synced_at: datetime | None) -> dict[str, object]:
+class ParameterDocument(TypedDict):
+    """A parameter of a job."""
+
+    name: str
+    value: Annotated[Value | None, Field(description="Null when it is hidden.")]
+    dataType: DataType
+    direction: Direction
+    forwarded: Annotated[bool, Field(description="A start that does not say otherwise sends it.")]
+    hidden: Annotated[
+        bool,
+        Field(
+            description="The value is a secret, and only a change of it is reported. "
+            "A reference to a secret of Databricks is shown."
+        ),
+    ]
+
+
+class JobDocument(TypedDict):
+    """A pipeline imported into Polysync."""
+
+    externalId: Annotated[str, Field(description="The pipeline id.")]
+    name: str | None
+    jobType: Literal["Databricks Pipeline"]
+    platform: Literal["Azure Databricks"]
+    workspace: str
+    monitorUrl: str
+    importedAt: Instant
+    syncedAt: Instant | None
+    accessible: Annotated[
+        bool,
+        Field(
+            description="False: Databricks does not let this app read the configuration, and the last known is shown."
+        ),
+    ]
+    parameters: list[ParameterDocument]
+
+
+class JobListDocument(TypedDict):
+    """Jobs, by pipeline id."""
+
+    items: list[JobDocument]
+    continuation: Annotated[str | None, Field(description="For the next page; null at the end.")]
+
+
+class CountsDocument(TypedDict):
+    """How many there were of each kind."""
+
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+
+
+ChangeDocument = TypedDict(
+    "ChangeDocument",
+    {
+        "job": str,
+        "parameter": Annotated[str | None, Field(description="Null: the job itself.")],
+        "change": ChangeKind,
+        "from": Value | None,
+        "to": Value | None,
+    },
+)
+
+
+class DiscoveryReportDocument(TypedDict):
+    """What this call of a discovery, or of Sync Parameters, did."""
+
+    workspace: str
+    jobs: CountsDocument
+    parameters: CountsDocument
+    failed: Annotated[int, Field(description="Jobs that could not be looked at; they are as they were.")]
+    changes: Annotated[list[ChangeDocument], Field(description="At most 1,000.")]
+    complete: bool
+    continuation: Annotated[str | None, Field(description="Send it in the next call to continue; null when complete.")]
+
+
+def encode_job_document(job: Job, *, workspace_url: str, synced_at: datetime | None) -> JobDocument:
     """The document of `job`. `synced_at` is when it was last known to be in step with Databricks."""
     return {
         "externalId": job.pipeline_id,
@@ -26,18 +117,18 @@ def encode_job_document(job: Job, *, workspace_url: str, synced_at: datetime | N
         "workspace": job.workspace,
         "monitorUrl": monitor_url(workspace_url, job.pipeline_id),
         "importedAt": iso(job.imported_at),
-        "syncedAt": iso(synced_at),
+        "syncedAt": iso_or_none(synced_at),
         "accessible": job.accessible,
         "parameters": [_encode_parameter(shown) for shown in show_parameters(job.parameters, job.full_refresh)],
     }
 
 
-def encode_report(report: DiscoveryReport, continuation: str | None) -> dict[str, object]:
+def encode_report(report: DiscoveryReport, continuation: str | None) -> DiscoveryReportDocument:
     """The discovery report: counts and changes of this one call."""
     return {
         "workspace": report.workspace,
-        "jobs": asdict(report.tally.jobs),
-        "parameters": asdict(report.tally.parameters),
+        "jobs": _encode_counts(report.tally.jobs),
+        "parameters": _encode_counts(report.tally.parameters),
         "failed": report.tally.failed,
         "changes": [_encode_change(change) for change in report.changes],
         "complete": report.rest is None,
@@ -45,22 +136,31 @@ def encode_report(report: DiscoveryReport, continuation: str | None) -> dict[str
     }
 
 
-def _encode_parameter(parameter: Parameter) -> Mapping[str, object]:
+def _encode_counts(counts: Counts) -> CountsDocument:
+    return {
+        "added": counts.added,
+        "changed": counts.changed,
+        "removed": counts.removed,
+        "unchanged": counts.unchanged,
+    }
+
+
+def _encode_parameter(parameter: Parameter) -> ParameterDocument:
     return {
         "name": parameter.name,
         "value": parameter.value,
-        "dataType": parameter.data_type.value,
-        "direction": parameter.direction.value,
+        "dataType": parameter.data_type,
+        "direction": parameter.direction,
         "forwarded": parameter.forwarded,
         "hidden": parameter.hidden,
     }
 
 
-def _encode_change(change: Change) -> Mapping[str, object]:
+def _encode_change(change: Change) -> ChangeDocument:
     return {
         "job": change.job,
         "parameter": change.parameter,
-        "change": change.kind.value,
+        "change": change.kind,
         "from": _shown(change.before),
         "to": _shown(change.after),
     }

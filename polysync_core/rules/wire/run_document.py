@@ -3,21 +3,102 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from polysync_core.rules.decisions.run_states import error_code_of, outcome_code, sentence_of, status_of_run
 from polysync_core.rules.wire.addresses import Addresses, monitor_url, update_url
-from polysync_core.rules.wire.http_answers import Reply, problem_members
-from polysync_core.values.callback import Callback, CallbackKind
+from polysync_core.rules.wire.http_answers import ErrorDocument, Instant, Reply, problem_members
+from polysync_core.values.callback import Callback, CallbackKind, CallbackState
 from polysync_core.values.run import Attempt, JsonObject, Run, Status
 
 SLOW_STOP = timedelta(minutes=10)
 
 
+class AttemptDocument(TypedDict):
+    """One update of a run."""
+
+    updateId: str
+    state: str | None
+    cause: str | None
+    createdAt: Instant | None
+
+
+class CallbackDocument(TypedDict):
+    """A callback of a run; nothing of its address."""
+
+    kind: Annotated[CallbackKind, Field(description="The field that asked for it.")]
+    state: CallbackState
+    tries: int
+    lastError: str | None
+    nextAttemptAt: Instant | None
+
+
+class _RunMembers(TypedDict):
+    runId: Annotated[str, Field(description="{pipeline_id}:{update_id}")]
+    pipelineId: str
+    updateId: Annotated[str, Field(description="The update of the first attempt.")]
+    pipelineName: str | None
+    workspace: str
+    state: Annotated[str | None, Field(description="Databricks' own word.")]
+    isFinished: bool
+    message: Annotated[str, Field(description="One line for a person.")]
+    fullRefresh: bool | None
+    ignoredParameters: list[str]
+    monitorUrl: Annotated[str, Field(description="The pipeline's page in Databricks.")]
+    updateUrl: Annotated[str, Field(description="The page of the last attempt.")]
+    statusUrl: str
+    cancelUrl: str
+    startedAt: Instant | None
+    updatedAt: Instant
+    finishedAt: Annotated[Instant | None, Field(description="When the run was first seen finished.")]
+    durationSeconds: float | None
+    attempts: list[AttemptDocument]
+    attached: Annotated[bool, Field(description="This caller, or this app, joined an update that was already active.")]
+    cancelRequestedAt: Instant | None
+    staleSince: Annotated[Instant | None, Field(description="Set while Databricks cannot be asked.")]
+    callbacks: list[CallbackDocument]
+    status: Status
+
+
+class RunDocument(_RunMembers):
+    """A run: one update of a pipeline, with Databricks' automatic retries of it. Null means not known."""
+
+    error: ErrorDocument | None
+
+
+class StartedRunDocument(RunDocument):
+    """A run, for the caller that started it."""
+
+    resultUrl: Annotated[
+        str, Field(description="Where to wait for the end. A credential: whoever has it can read this run.")
+    ]
+
+
+class UnhappyEndDocument(_RunMembers):
+    """A run that did not end well, with the members of a problem; `status` is the run's."""
+
+    type: str
+    title: str
+    detail: str
+    instance: str
+    code: str
+    error: ErrorDocument
+
+
+class RunListDocument(TypedDict):
+    """Runs, newest first."""
+
+    items: list[RunDocument]
+    continuation: Annotated[str | None, Field(description="For the next page; null at the end.")]
+
+
 def encode_document(
     run: Run, *, workspace_url: str, addresses: Addresses, now: datetime, stale_since: datetime | None
-) -> dict[str, object]:
+) -> RunDocument:
     """The document of `run`. `stale_since` is set when its state could not be refreshed lately."""
     return {
         "runId": str(run.run_id),
@@ -25,7 +106,7 @@ def encode_document(
         "updateId": run.run_id.update_id,
         "pipelineName": run.pipeline_name,
         "workspace": run.workspace,
-        "status": status_of_run(run).value,
+        "status": status_of_run(run),
         "state": run.state,
         "isFinished": run.is_finished,
         "message": message_of(run, now, stale_since),
@@ -35,15 +116,15 @@ def encode_document(
         "updateUrl": update_url(workspace_url, run.current_id),
         "statusUrl": addresses.status_url(run.run_id),
         "cancelUrl": addresses.cancel_url(run.run_id),
-        "startedAt": iso(run.started_at),
+        "startedAt": iso_or_none(run.started_at),
         "updatedAt": iso(run.updated_at),
-        "finishedAt": iso(run.finished_at),
+        "finishedAt": iso_or_none(run.finished_at),
         "durationSeconds": _duration_seconds(run, now),
         "error": None if run.error is None else {"code": run.error.code, "message": run.error.message},
         "attempts": [_encode_attempt(attempt) for attempt in run.attempts],
         "attached": run.attached,
-        "cancelRequestedAt": iso(run.cancel_requested_at),
-        "staleSince": iso(stale_since),
+        "cancelRequestedAt": iso_or_none(run.cancel_requested_at),
+        "staleSince": iso_or_none(stale_since),
         "callbacks": [_encode_callback(callback) for callback in run.callbacks],
     }
 
@@ -79,7 +160,7 @@ _TITLES = {
 }
 
 
-def encode_outcome(run: Run, document: dict[str, object], instance: str) -> Reply:
+def encode_outcome(run: Run, document: RunDocument, instance: str) -> Reply:
     """The final answer of the await address: 200 Success, 424 Failed, 409 Cancelled, 410 given up.
 
     All below 500, so that Logic Apps does not repeat; all failures from 400, so that Data Factory's activity fails. A
@@ -89,14 +170,17 @@ def encode_outcome(run: Run, document: dict[str, object], instance: str) -> Repl
     if code == 200:
         return Reply(status=200, body=document)
     title = _TITLES[status_of_run(run)]
-    members = problem_members(error_code_of(run), title, code, str(document["message"]), instance)
+    members = problem_members(error_code_of(run), title, code, document["message"], instance)
+    # Both have a `status` and an `error`: the status is the run's, the error the problem's, which is never null.
     return Reply(status=code, body={**members, **document, "error": members["error"]})
 
 
-def iso(instant: datetime | None) -> str | None:
+def iso_or_none(instant: datetime | None) -> Instant | None:
+    return None if instant is None else iso(instant)
+
+
+def iso(instant: datetime) -> Instant:
     """ISO 8601 in UTC, to the millisecond."""
-    if instant is None:
-        return None
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -107,27 +191,27 @@ def _duration_seconds(run: Run, now: datetime) -> float | None:
     return round(max(0.0, ((run.finished_at or now) - run.started_at).total_seconds()), 3)
 
 
-def _encode_attempt(attempt: Attempt) -> Mapping[str, object]:
+def _encode_attempt(attempt: Attempt) -> AttemptDocument:
     return {
         "updateId": attempt.update_id,
         "state": attempt.state,
         "cause": attempt.cause,
-        "createdAt": iso(attempt.created_at),
+        "createdAt": iso_or_none(attempt.created_at),
     }
 
 
-def _encode_callback(callback: Callback) -> Mapping[str, object]:
+def _encode_callback(callback: Callback) -> CallbackDocument:
     """What callers may see of a callback: nothing of its address."""
     return {
-        "kind": callback.kind.value,
-        "state": callback.state.value,
+        "kind": callback.kind,
+        "state": callback.state,
         "tries": callback.tries,
         "lastError": callback.last_error,
-        "nextAttemptAt": iso(callback.next_attempt_at),
+        "nextAttemptAt": iso_or_none(callback.next_attempt_at),
     }
 
 
-def encode_body(kind: CallbackKind, run: Run, document: JsonObject) -> bytes:
+def encode_body(kind: CallbackKind, run: Run, document: RunDocument) -> bytes:
     """The JSON that is sent: the run document; for Data Factory in the form that `reportStatusOnCallBack` reads.
 
     There StatusCode is a string, from "400" on it fails the activity; Error is left out on success. Source:

@@ -1,7 +1,7 @@
 """The OpenAPI document, imported by its first request only.
 
 document     openapi_document: all of it
-routes       every route, from run_routes and job_routes; operation is what they are made of
-schemas      the bodies' schemas, from the models that check requests, and the answers', from the models in answers
-examples     example values, through the encoders of the real answers
+…_routes     the routes of runs, of jobs and of the app; operation is what they are made of
+schemas      the schemas of bodies, from the models that check requests, and of answers, from their documents
+examples     example values, made by the encoders of the real answers
 """

@@ -9,19 +9,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from polysync_core.rules.wire.addresses import POLL_AFTER_SECONDS, PREFIX
-from polysync_core.rules.wire.http_answers import internal_error, problem
+from polysync_core.rules.wire.http_answers import ProblemDocument, internal_error, problem
 from polysync_core.rules.wire.http_contract import MAX_LIST
 from polysync_core.rules.wire.job_contract import MAX_CONTINUATION
 from polysync_core.rules.wire.openapi import examples
-from polysync_core.rules.wire.openapi.answers import Problem
+from polysync_core.rules.wire.openapi.app_routes import APP_ROUTES
+from polysync_core.rules.wire.openapi.job_routes import JOB_ROUTES
 from polysync_core.rules.wire.openapi.operation import JSON, Answer, Body, Operation
-from polysync_core.rules.wire.openapi.routes import OPERATIONS
+from polysync_core.rules.wire.openapi.run_routes import RUN_ROUTES
 from polysync_core.rules.wire.openapi.schemas import component_schemas, ref
 from polysync_core.values.errors import PolysyncError
 from polysync_core.values.ids import ID_PATTERN
 from polysync_core.values.run import JsonObject, Status
 
 PROBLEM = "application/problem+json"
+OPERATIONS = (*RUN_ROUTES, *JOB_ROUTES, *APP_ROUTES)
 _DESCRIPTION = (
     "Starts updates of Databricks pipelines, follows each one to its true end, and imports pipelines as jobs.\n\n"
     "A function key opens every route that is not open to all, in the header `x-functions-key` or as `?code=`; without "
@@ -144,7 +146,7 @@ def _joined(own: Mapping[str, Any], problems: Mapping[str, Any]) -> dict[str, An
 
 
 def _content(media_type: str, shown: Mapping[str, object]) -> dict[str, object]:
-    return {media_type: {"schema": ref(Problem), "examples": _examples(shown)}}
+    return {media_type: {"schema": ref(ProblemDocument), "examples": _examples(shown)}}
 
 
 def _examples(shown: Mapping[str, object]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from polysync_core.rules.wire.addresses import Addresses, await_token, update_url
 from polysync_core.rules.wire.job_document import encode_job_document, encode_report
-from polysync_core.rules.wire.run_document import encode_document, encode_outcome
+from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
 from polysync_core.values.callback import Callback, CallbackKind, CallbackState
 from polysync_core.values.errors import (
     BodyTooLarge,
@@ -91,7 +91,7 @@ def _ended(state: str | None, error: RunError | None = None) -> Run:
     )
 
 
-def _document(run: Run) -> dict[str, object]:
+def _document(run: Run) -> RunDocument:
     return encode_document(run, workspace_url=_WORKSPACE_URL, addresses=_ADDRESSES, now=_ENDED, stale_since=None)
 
 

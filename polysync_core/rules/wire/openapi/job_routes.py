@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
+from polysync_core.rules.wire.job_document import DiscoveryReportDocument, JobDocument, JobListDocument
 from polysync_core.rules.wire.openapi import examples
-from polysync_core.rules.wire.openapi.answers import DiscoveryReport, Job, JobList
 from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, NOTHING, Body, Operation, ok
 
 _JOB_ERRORS = (examples.JOB_UNKNOWN, examples.STORAGE, examples.ROW_UNREADABLE)
@@ -18,7 +18,7 @@ JOB_ROUTES = (
         description="Answers within 50 s; what is left goes on with the continuation of the report.",
         parameters=("workspace", "discovery"),
         body=Body(model=DiscoverBody, examples={"from the beginning": {}}),
-        answers=(ok("What it came to.", DiscoveryReport, complete=examples.REPORT),),
+        answers=(ok("What it came to.", DiscoveryReportDocument, complete=examples.REPORT),),
         errors=(*BODY_ERRORS, *examples.DATABRICKS, examples.STORAGE, examples.TOO_BUSY, examples.NO_ANSWER),
     ),
     Operation(
@@ -29,7 +29,7 @@ JOB_ROUTES = (
         summary="Sync Parameters of one job",
         parameters=("pipeline_id", "workspace"),
         body=NOTHING,
-        answers=(ok("What it came to.", DiscoveryReport, synced=examples.REPORT),),
+        answers=(ok("What it came to.", DiscoveryReportDocument, synced=examples.REPORT),),
         errors=(
             *(*BODY_ERRORS, *_JOB_ERRORS, *examples.DATABRICKS),
             *(examples.TOO_BUSY, examples.JOB_TOO_LARGE, examples.NO_ANSWER),
@@ -42,7 +42,7 @@ JOB_ROUTES = (
         tag="jobs",
         summary="List jobs, by pipeline id",
         parameters=("limit", "continuation", "workspace"),
-        answers=(ok("Jobs.", JobList, jobs=examples.JOBS),),
+        answers=(ok("Jobs.", JobListDocument, jobs=examples.JOBS),),
         errors=(examples.INVALID, examples.STORAGE),
     ),
     Operation(
@@ -52,7 +52,7 @@ JOB_ROUTES = (
         tag="jobs",
         summary="See a job with its parameters",
         parameters=("pipeline_id", "workspace"),
-        answers=(ok("The job.", Job, job=examples.JOB),),
+        answers=(ok("The job.", JobDocument, job=examples.JOB),),
         errors=(examples.INVALID, *_JOB_ERRORS),
     ),
     Operation(
@@ -68,7 +68,7 @@ JOB_ROUTES = (
             examples={"always reprocess": {"value": True, "direction": "Input"}, "as a string": {"value": "false"}},
             required=True,
         ),
-        answers=(ok("The job.", Job, job=examples.JOB),),
+        answers=(ok("The job.", JobDocument, job=examples.JOB),),
         errors=(*BODY_ERRORS, *_JOB_ERRORS, examples.READ_ONLY),
     ),
 )

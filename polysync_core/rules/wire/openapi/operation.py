@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel
-
 from polysync_core.rules.wire.openapi import examples
 from polysync_core.values.errors import PolysyncError
 
@@ -22,7 +20,7 @@ class Answer:
 
     status: int
     description: str
-    model: type[BaseModel] | None
+    model: type | None
     examples: Mapping[str, object]
     headers: tuple[str, ...] = ()
     may_headers: tuple[str, ...] = ()
@@ -32,7 +30,7 @@ class Answer:
 class Body:
     """A request's body. `model` None: any JSON object, unread."""
 
-    model: type[BaseModel] | None
+    model: type | None
     examples: Mapping[str, object]
     required: bool = False
 
@@ -62,5 +60,5 @@ NOTHING = Body(model=None, examples={"nothing to say": {}})
 BODY_ERRORS = (examples.INVALID, examples.TOO_LARGE)
 
 
-def ok(description: str, model: type[BaseModel], **shown: object) -> Answer:
+def ok(description: str, model: type, **shown: object) -> Answer:
     return Answer(status=200, description=description, model=model, examples=shown)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from polysync_core.rules.wire.http_contract import RUNS_QUERY
 from polysync_core.rules.wire.openapi import examples
-from polysync_core.rules.wire.openapi.answers import Run, RunList, StartedRun, UnhappyEnd
 from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, NOTHING, Answer, Body, Operation, ok
+from polysync_core.rules.wire.run_document import RunDocument, RunListDocument, StartedRunDocument, UnhappyEndDocument
 from polysync_core.rules.wire.start_contract import StartBody
 
 _WAIT = ("Operation-Location", "Retry-After")
 _RUN_ERRORS = (examples.RUN_UNKNOWN, examples.STORAGE)
 _CANCELLED = (
-    Answer(status=202, description="A stop was asked for.", model=Run, examples={"stopping": examples.STOPPING}),
+    Answer(
+        status=202, description="A stop was asked for.", model=RunDocument, examples={"stopping": examples.STOPPING}
+    ),
     ok(
         "The run was finished already; or the key is that of an attached start, whose caller waits no more.",
-        Run,
+        RunDocument,
         finished=examples.SUCCEEDED,
     ),
 )
@@ -42,7 +45,7 @@ RUN_ROUTES = (
             Answer(
                 status=202,
                 description="The update was started, or joined. No `Location` where `callBackUri` was given.",
-                model=StartedRun,
+                model=StartedRunDocument,
                 examples={"accepted": examples.STARTED},
                 headers=_WAIT,
                 may_headers=("Location",),
@@ -72,8 +75,8 @@ RUN_ROUTES = (
         path="runs",
         tag="runs",
         summary="List runs, newest first",
-        parameters=("status", "pipelineId", "active", "limit", "continuation", "workspace"),
-        answers=(ok("Runs.", RunList, runs=examples.RUNS),),
+        parameters=(*RUNS_QUERY, "workspace"),
+        answers=(ok("Runs.", RunListDocument, runs=examples.RUNS),),
         errors=(examples.INVALID, examples.STORAGE),
     ),
     Operation(
@@ -84,7 +87,7 @@ RUN_ROUTES = (
         summary="See how a run stands",
         description="200 as long as the run is known, however it ended.",
         parameters=("run_id", "workspace"),
-        answers=(ok("The run.", Run, running=examples.RUNNING, succeeded=examples.SUCCEEDED),),
+        answers=(ok("The run.", RunDocument, running=examples.RUNNING, succeeded=examples.SUCCEEDED),),
         errors=(examples.INVALID, *_RUN_ERRORS),
     ),
     Operation(
@@ -96,23 +99,28 @@ RUN_ROUTES = (
         description="The `Location` of a start. The token in it is the access; no key is needed.",
         parameters=("run_id", "token", "workspace"),
         answers=(
-            ok("The update completed.", Run, succeeded=examples.SUCCEEDED),
+            ok("The update completed.", RunDocument, succeeded=examples.SUCCEEDED),
             Answer(
                 status=202,
                 description="It goes on; ask again.",
-                model=Run,
+                model=RunDocument,
                 examples={"running": examples.RUNNING},
                 headers=("Location", *_WAIT),
             ),
-            Answer(status=424, description="It failed.", model=UnhappyEnd, examples={"failed": examples.FAILED}),
+            Answer(
+                status=424, description="It failed.", model=UnhappyEndDocument, examples={"failed": examples.FAILED}
+            ),
             Answer(
                 status=409,
                 description="It was cancelled.",
-                model=UnhappyEnd,
+                model=UnhappyEndDocument,
                 examples={"cancelled": examples.CANCELLED},
             ),
             Answer(
-                status=410, description="It was given up.", model=UnhappyEnd, examples={"given up": examples.GIVEN_UP}
+                status=410,
+                description="It was given up.",
+                model=UnhappyEndDocument,
+                examples={"given up": examples.GIVEN_UP},
             ),
         ),
         errors=(examples.INVALID, *_RUN_ERRORS),
@@ -138,7 +146,12 @@ RUN_ROUTES = (
         parameters=("run_id", "workspace"),
         body=NOTHING,
         answers=(
-            Answer(status=202, description="They are owed again.", model=Run, examples={"owed": examples.REDELIVERED}),
+            Answer(
+                status=202,
+                description="They are owed again.",
+                model=RunDocument,
+                examples={"owed": examples.REDELIVERED},
+            ),
         ),
         errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.TOO_BUSY, examples.STILL_ACTIVE),
     ),

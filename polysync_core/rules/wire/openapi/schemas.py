@@ -1,30 +1,22 @@
-"""The schemas of the OpenAPI document: the bodies by the very models that check requests, the answers by theirs."""
+"""The schemas of the OpenAPI document: bodies from the models that check requests, answers from the documents."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
+from polysync_core.rules.wire.http_answers import HealthDocument, ProblemDocument
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
-from polysync_core.rules.wire.openapi.answers import (
-    DiscoveryReport,
-    Health,
-    Job,
-    JobList,
-    Problem,
-    Run,
-    RunList,
-    StartedRun,
-    UnhappyEnd,
-)
+from polysync_core.rules.wire.job_document import DiscoveryReportDocument, JobDocument, JobListDocument
+from polysync_core.rules.wire.run_document import RunDocument, RunListDocument, StartedRunDocument, UnhappyEndDocument
 from polysync_core.rules.wire.start_contract import StartBody
 
-_BODIES: tuple[type[BaseModel], ...] = (StartBody, DiscoverBody, ParameterBody)
-_ANSWERS: tuple[type[BaseModel], ...] = (
-    *(Run, StartedRun, UnhappyEnd, RunList),
-    *(Job, JobList, DiscoveryReport, Health, Problem),
+_BODIES: tuple[type, ...] = (StartBody, DiscoverBody, ParameterBody)
+_ANSWERS: tuple[type, ...] = (
+    *(RunDocument, StartedRunDocument, UnhappyEndDocument, RunListDocument),
+    *(JobDocument, JobListDocument, DiscoveryReportDocument, HealthDocument, ProblemDocument),
 )
 _WORKSPACE = "One of several workspaces, by name. Left out: the default."
 _MEANINGS = {
@@ -65,17 +57,39 @@ class _Untitled(GenerateJsonSchema):
 
 def component_schemas() -> dict[str, Any]:
     """All schemas, by the name under which others refer to them."""
-    _, generated = models_json_schema(
-        [*((model, "validation") for model in _BODIES), *((model, "serialization") for model in _ANSWERS)],
+    _, generated = TypeAdapter.json_schemas(
+        [
+            *((body.__name__, "validation", TypeAdapter(body)) for body in _BODIES),
+            *((answer.__name__, "serialization", TypeAdapter(answer)) for answer in _ANSWERS),
+        ],
         ref_template="#/components/schemas/{model}",
         schema_generator=_Untitled,
     )
-    schemas: dict[str, Any] = generated["$defs"]
+    schemas: dict[str, Any] = {_name(name): _renamed(schema) for name, schema in generated["$defs"].items()}
     for name, meanings in _MEANINGS.items():
         for field, meaning in meanings.items():
             schemas[name]["properties"][field]["description"] = meaning
+    for schema in schemas.values():
+        if "properties" in schema:
+            schema.setdefault("additionalProperties", False)
     return schemas
 
 
-def ref(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+def ref(model: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{_name(model.__name__)}"}
+
+
+def _name(of_class: str) -> str:
+    """Callers see Run where the code says RunDocument."""
+    return of_class.removesuffix("Document")
+
+
+def _renamed(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_renamed(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: _name(value) if name == "$ref" and isinstance(value, str) else _renamed(value)
+        for name, value in schema.items()
+    }

@@ -1,14 +1,12 @@
-"""Every route of the app."""
+"""The routes of the app itself: what each answers."""
 
 from __future__ import annotations
 
+from polysync_core.rules.wire.http_answers import HealthDocument
 from polysync_core.rules.wire.openapi import examples
-from polysync_core.rules.wire.openapi.answers import Health
-from polysync_core.rules.wire.openapi.job_routes import JOB_ROUTES
 from polysync_core.rules.wire.openapi.operation import Answer, Operation, ok
-from polysync_core.rules.wire.openapi.run_routes import RUN_ROUTES
 
-_APP_ROUTES = (
+APP_ROUTES = (
     Operation(
         name="health",
         method="GET",
@@ -16,11 +14,11 @@ _APP_ROUTES = (
         tag="app",
         summary="See whether everything that the app depends on answers",
         answers=(
-            ok("It does.", Health, ok=examples.HEALTHY),
+            ok("It does.", HealthDocument, ok=examples.HEALTHY),
             Answer(
                 status=503,
                 description="It does not. While a setting is wrong, `settings` is the only check.",
-                model=Health,
+                model=HealthDocument,
                 examples={"failing": examples.FAILING, "wrong settings": examples.UNSET},
             ),
         ),
@@ -39,4 +37,3 @@ _APP_ROUTES = (
         is_anonymous=True,
     ),
 )
-OPERATIONS = (*RUN_ROUTES, *JOB_ROUTES, *_APP_ROUTES)

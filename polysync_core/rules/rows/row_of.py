@@ -1,0 +1,209 @@
+"""A kind of row: one list of fields says how a value stands in columns, for both directions.
+
+Names and codecs follow from the dataclass: `accepted_at: datetime` is the column acceptedAt. A reader ignores columns
+that it does not know, and a missing column is the field's default. Anything else raises RowUnreadable.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+from polysync_core.values.errors import RowUnreadable
+from polysync_core.values.ids import RunId, is_id
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Columns = dict[str, object]
+PIECE = 32_000
+"""Characters a column: Table Storage holds 32,768 UTF-16 units, https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
+_T = TypeVar("_T")
+_D = TypeVar("_D", bound="DataclassInstance")
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How one value stands in one column. `decode` raises ValueError, TypeError or KeyError for what it cannot read."""
+
+    encode: Callable[[Any], object]
+    decode: Callable[[Any], Any]
+
+
+def dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def cut(name: str, text: str) -> Columns:
+    """A text of any length as the columns name0, name1 …"""
+    return {f"{name}{number}": text[at : at + PIECE] for number, at in enumerate(range(0, len(text), PIECE))}
+
+
+def uncut(name: str, columns: Mapping[str, object]) -> str:
+    """The text that `cut` cut; "" when there is no such column."""
+    pieces: list[str] = []
+    while (piece := columns.get(f"{name}{len(pieces)}")) is not None:
+        pieces.append(_of_kind(str, piece))
+    return "".join(pieces)
+
+
+class RowOf(Generic[_D]):
+    """Encodes and decodes one dataclass.
+
+    `names`: columns that are not the field's name in camel case. `codecs`: fields whose codec does not follow from
+    their type. `inline`: fields whose own fields are columns of this row. `given`: fields that the caller encodes and
+    decodes itself. `leave_out_empty`: fields that get no column while they are empty. `derived`: columns that are
+    stored for filters and never read. `in_json`: the columns are members of a JSON object, so times are text.
+    """
+
+    def __init__(
+        self,
+        kind: type[_D],
+        *,
+        names: Mapping[str, str] = types.MappingProxyType({}),
+        codecs: Mapping[str, Codec] = types.MappingProxyType({}),
+        inline: Mapping[str, RowOf[Any]] = types.MappingProxyType({}),
+        given: tuple[str, ...] = (),
+        leave_out_empty: tuple[str, ...] = (),
+        derived: Mapping[str, Callable[[_D], object]] = types.MappingProxyType({}),
+        in_json: bool = False,
+    ) -> None:
+        self._kind, self._inline, self._derived, self._in_json = kind, inline, derived, in_json
+        self._leave_out_empty = leave_out_empty
+        hints = get_type_hints(kind)
+        own = [field for field in fields(kind) if field.name not in given]
+        self._parts = [(field, inline[field.name]) for field in own if field.name in inline]
+        self._columns = [
+            (
+                field,
+                names.get(field.name) or _camel(field.name),
+                codecs.get(field.name) or codec_of(hints[field.name], in_json=in_json),
+            )
+            for field in own
+            if field.name not in inline
+        ]
+
+    @property
+    def first_column(self) -> str:
+        """The column that is there exactly when a row holds such a value."""
+        return self._columns[0][1]
+
+    def encode(self, value: _D) -> Columns:
+        columns: Columns = {}
+        for field, name, codec in self._columns:
+            content = getattr(value, field.name)
+            if content is not None and not (field.name in self._leave_out_empty and not content):
+                columns[name] = codec.encode(content)
+            elif self._in_json:
+                columns[name] = None
+        for field, part in self._parts:
+            content = getattr(value, field.name)
+            columns |= {} if content is None else part.encode(content)
+        return columns | {name: derive(value) for name, derive in self._derived.items()}
+
+    def decode(self, columns: Mapping[str, object], **given: object) -> _D:
+        """The value. Raises RowUnreadable, which names the column that is missing or cannot be read."""
+        found = dict(given)
+        for field, name, codec in self._columns:
+            content = columns.get(name)
+            if content is not None:
+                try:
+                    found[field.name] = codec.decode(content)
+                except (ValueError, TypeError, KeyError, RecursionError, RowUnreadable) as wrong:
+                    raise RowUnreadable(f"The column {name} of a stored row cannot be read.") from wrong
+            elif not _has_default(field):
+                if "None" not in str(field.type):
+                    raise RowUnreadable(f"The column {name} of a stored row is missing.")
+                found[field.name] = None
+        for field, part in self._parts:
+            if field.default is not None or columns.get(part.first_column) is not None:
+                found[field.name] = part.decode(columns)
+        return self._kind(**found)
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
+
+
+# --- codecs
+
+
+def codec_of(hint: Any, *, in_json: bool = False) -> Codec:
+    """The codec of a type: text, numbers, times, enums, run ids, dataclasses, and tuples of these as JSON."""
+    if isinstance(hint, types.UnionType):
+        (hint,) = (part for part in get_args(hint) if part is not type(None))
+    if get_origin(hint) is tuple:
+        item = codec_of(get_args(hint)[0], in_json=True)
+        return _as_column(lambda value: [item.encode(one) for one in value], partial(_decode_list, item), in_json)
+    if isinstance(hint, type) and is_dataclass(hint) and hint is not RunId:
+        row: RowOf[Any] = RowOf(hint, in_json=True)
+        return _as_column(row.encode, lambda value: row.decode(_of_kind(dict, value)), in_json)
+    if hint is RunId:
+        return Codec(str, lambda value: RunId.parse(_of_kind(str, value)))
+    if hint is datetime:
+        return Codec(datetime.isoformat, _decode_iso) if in_json else Codec(_same, _decode_instant)
+    if issubclass(hint, Enum):
+        return Codec(lambda value: value.value, lambda value: hint(_of_kind(str, value)))
+    return Codec(_same, partial(_of_kind, hint))
+
+
+def list_of(row: RowOf[Any]) -> Codec:
+    """A tuple of such values, as one column of JSON."""
+    item = Codec(row.encode, lambda value: row.decode(_of_kind(dict, value)))
+    return _as_column(lambda value: [row.encode(one) for one in value], partial(_decode_list, item), in_json=False)
+
+
+def _as_column(encode: Callable[[Any], object], decode: Callable[[Any], Any], in_json: bool) -> Codec:
+    if in_json:
+        return Codec(encode, decode)
+    return Codec(lambda value: dump(encode(value)), lambda text: decode(json.loads(_of_kind(str, text))))
+
+
+def _decode_list(item: Codec, value: object) -> tuple[Any, ...]:
+    return tuple(item.decode(one) for one in _of_kind(list, value))
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _of_kind(kind: type[_T], value: object) -> _T:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(kind.__name__)
+    return value
+
+
+def _decode_instant(value: object) -> datetime:
+    """A plain aware UTC datetime: the table library's own subclass compares by its ticks only."""
+    instant = _of_kind(datetime, value)
+    instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(0, UTC) + (instant - datetime.fromtimestamp(0, UTC))
+
+
+def _decode_iso(value: object) -> datetime:
+    instant = datetime.fromisoformat(_of_kind(str, value))
+    if instant.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return instant
+
+
+def _decode_id(value: object) -> str:
+    text = _of_kind(str, value)
+    if not is_id(text):
+        raise ValueError("not an id")
+    return text
+
+
+ID = Codec(_same, _decode_id)
+"""A pipeline id or an update id."""
