@@ -51,7 +51,7 @@ def discover_on_schedule(services: Services) -> None:
 
 def _reported(report: DiscoveryReport) -> Reply:
     rest = report.rest
-    continuation = None if rest is None else job_contract.encode_continuation(report.workspace, rest)
+    continuation = None if rest is None else job_contract.encode_discovery_continuation(report.workspace, rest)
     return Reply(status=200, body=encode_report(report, continuation))
 
 

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import BoundedClient
 from polysync_core.rules.decisions import budgets
-from polysync_core.rules.decisions.discovery_rules import Seen, repeat_pause_seconds
+from polysync_core.rules.decisions.discovery_rules import Seen, read_pause_seconds
 from polysync_core.use_cases.retrying import retried
 from polysync_core.values.databricks import Absent, PipelinesPage
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
@@ -89,7 +89,7 @@ class Fetcher:
     def _pause_after(self, error: PolysyncError, tries: int) -> float | None:
         if isinstance(error, DatabricksUnreachable) and self._client.deadline.seconds_left() < budgets.DISCOVERY_LEAST:
             raise OutOfTime(error) from error
-        pause = repeat_pause_seconds(error, tries)
+        pause = read_pause_seconds(error, tries)
         if pause is None:
             return None
         self._check_time_for(pause, error)

@@ -112,7 +112,7 @@ class _Start:
                 return self._track(held, SeenUpdate(update_id=update_id, state=None))
 
     def _pause_before_repeat(self, held: Locked[Reservation], error: PolysyncError, repeats: int) -> None:
-        pause = start_rules.repeat_pause_seconds(error.retry_after_seconds, repeats)
+        pause = start_rules.post_pause_seconds(error.retry_after_seconds, repeats)
         if self._last_post.seconds_left() < pause:
             self._refuse(held, error)
         self._clock.sleep(pause)

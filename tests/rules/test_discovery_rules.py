@@ -14,7 +14,7 @@ from polysync_core.rules.decisions.discovery_rules import (
     Seen,
     completed,
     decide_job,
-    repeat_pause_seconds,
+    read_pause_seconds,
     synced_at,
     tally,
 )
@@ -207,4 +207,4 @@ def refused(status: int, retry_after_seconds: int | None = None) -> DatabricksEr
     ],
 )
 def test_a_read_is_repeated_at_databricks_pace(error: PolysyncError, tries: int, pause: float | None) -> None:
-    assert repeat_pause_seconds(error, tries) == pause
+    assert read_pause_seconds(error, tries) == pause

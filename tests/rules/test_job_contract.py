@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from polysync_core.rules.wire.http_contract import Call
-from polysync_core.rules.wire.job_contract import decode_discover, decode_parameter, encode_continuation
+from polysync_core.rules.wire.job_contract import decode_discover, decode_parameter, encode_discovery_continuation
 from polysync_core.rules.wire.job_document import encode_job_document, encode_report
 from polysync_core.values.errors import InvalidRequest, ParameterReadOnly
 from polysync_core.values.job import (
@@ -102,13 +102,13 @@ def test_a_discovery_needs_no_body() -> None:
 
 
 def test_a_continuation_goes_on_where_it_was_made_by_body_or_query() -> None:
-    continuation = encode_continuation("hr", PASS)
+    continuation = encode_discovery_continuation("hr", PASS)
     assert decode_discover(call({"workspace": "hr", "continuation": continuation}), NAMES, NOW) == ("hr", PASS)
     assert decode_discover(call(workspace="hr", continuation=continuation), NAMES, NOW) == ("hr", PASS)
 
 
 def forged(**fields: object) -> str:
-    said = json.loads(base64.urlsafe_b64decode(encode_continuation("sales", PASS)))
+    said = json.loads(base64.urlsafe_b64decode(encode_discovery_continuation("sales", PASS)))
     return base64.urlsafe_b64encode(json.dumps(said | fields).encode()).decode()
 
 
@@ -123,7 +123,7 @@ OF_SALES = "must be the continuation of an earlier discovery of workspace sales"
         "ümlaut",
         base64.urlsafe_b64encode(b"[]").decode(),
         base64.urlsafe_b64encode(b"[" * 10_000).decode(),
-        encode_continuation("hr", PASS),
+        encode_discovery_continuation("hr", PASS),
         forged(after="../../x"),
         forged(after=3),
         forged(pageToken=3),

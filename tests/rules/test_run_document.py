@@ -24,7 +24,7 @@ from tests.rules.examples import BEFORE, NOW, make_run, runs
 FIELDS = {
     *("runId", "pipelineId", "updateId", "pipelineName", "workspace", "status", "state", "isFinished", "message"),
     *("fullRefresh", "ignoredParameters", "monitorUrl", "updateUrl", "statusUrl", "cancelUrl", "startedAt"),
-    *("updatedAt", "finishedAt", "durationSeconds", "error", "attempts", "attached", "cancelRequestedAt"),
+    *("updatedAt", "finishedAt", "durationSeconds", "timeoutAt", "error", "attempts", "attached", "cancelRequestedAt"),
     *("staleSince", "callbacks"),
 }
 
@@ -69,6 +69,7 @@ def test_a_run_that_just_began_is_shown_with_nulls() -> None:
         "updatedAt": "2026-11-22T11:55:00.000Z",
         "finishedAt": None,
         "durationSeconds": None,
+        "timeoutAt": None,
         "error": None,
         "attempts": [{"updateId": "u1", "state": None, "cause": "API_CALL", "createdAt": "2026-11-22T11:55:00.000Z"}],
         "attached": False,
@@ -101,6 +102,7 @@ def test_a_finished_run_is_shown_with_all_it_has() -> None:
         "ignoredParameters": ["a", "b"],
         "finishedAt": "2026-11-22T12:00:00.000Z",
         "durationSeconds": 300.0,
+        "timeoutAt": None,
         "error": {"code": "UpdateFailed", "message": "It failed."},
         "attached": True,
         "cancelRequestedAt": "2026-11-22T12:00:00.000Z",

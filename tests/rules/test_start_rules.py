@@ -73,7 +73,7 @@ def test_only_429_and_503_are_ever_repeated_and_no_5xx_is_ever_refused(status: i
 def test_the_pause_is_databricks_wish_and_at_least_1_s_else_1_s_doubling(
     retry_after: int | None, repeats: int, expected: float
 ) -> None:
-    assert start_rules.repeat_pause_seconds(retry_after, repeats) == expected
+    assert start_rules.post_pause_seconds(retry_after, repeats) == expected
 
 
 def update(name: str, seconds: float | None = 1, **fields: Any) -> SeenUpdate:

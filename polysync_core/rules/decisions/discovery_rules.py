@@ -176,7 +176,7 @@ def completed(done: DiscoveryPass, before: LastDiscovery | None) -> LastDiscover
     return LastDiscovery(discovered_at=done.began_at, not_synced=done.not_synced)
 
 
-def repeat_pause_seconds(error: PolysyncError, tries: int) -> float | None:
+def read_pause_seconds(error: PolysyncError, tries: int) -> float | None:
     """How long to wait before a read is repeated after its `tries`-th try; None: give it up.
 
     Databricks' own wish (Retry-After) goes first, at least 1 s; without one 1 s, doubling, at most 30 s. A 429 is about

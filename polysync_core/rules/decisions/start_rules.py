@@ -52,7 +52,7 @@ def may_be_executed(error: PolysyncError) -> bool:
     return isinstance(error, DatabricksError) and error.databricks_status == 503
 
 
-def repeat_pause_seconds(retry_after_seconds: int | None, repeats: int) -> float:
+def post_pause_seconds(retry_after_seconds: int | None, repeats: int) -> float:
     """Databricks' own wish, at least 1 s; without one 1 s, doubling."""
     return float(max(1, retry_after_seconds)) if retry_after_seconds is not None else float(2**repeats)
 

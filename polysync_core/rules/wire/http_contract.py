@@ -15,13 +15,12 @@ from pydantic_core import PydanticCustomError
 
 from polysync_core.rules.wire.addresses import Addresses
 from polysync_core.rules.wire.setting_values import is_loopback
-from polysync_core.rules.wire.strict_json import decode_json
+from polysync_core.rules.wire.strict_json import MAX_NESTING, decode_json
 from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, RunNotFound
 from polysync_core.values.ids import RunId, is_id, normal_id
 from polysync_core.values.run import JsonObject, RunFilter, Status
 
 MAX_BODY_BYTES = 64 * 1024
-MAX_NESTING = 32
 MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
 MAX_LIST = 200
 RUNS_QUERY = ("status", "pipelineId", "active", "limit", "continuation")
@@ -187,23 +186,15 @@ def _decode_object(body: bytes) -> JsonObject:
         return {}
     try:
         payload = decode_json(body)
-        json.dumps(payload, ensure_ascii=False).encode()
     except RecursionError:
         refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
     except UnicodeError:
         refuse("body", "must be a JSON object in UTF-8, without halves of surrogate pairs")
     except ValueError as wrong:
         refuse("body", f"must be a JSON object ({wrong})")
-    if _is_deeper(payload, MAX_NESTING):
-        refuse("body", f"must not be nested deeper than {MAX_NESTING} levels")
     if not isinstance(payload, dict):
         refuse("body", "must be a JSON object, like {}", payload)
     return payload
-
-
-def _is_deeper(value: object, levels: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_is_deeper(entry, levels - 1) for entry in inner)
 
 
 def decode_idempotency_key(call: Call) -> str | None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import json
 from datetime import datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from polysync_core.rules.rows.job_entity import decode_pass, encode_pass
-from polysync_core.rules.wire.http_contract import Call, FlagWord, decode_body, decode_workspace, read_flag
-from polysync_core.values.errors import FieldProblem, InvalidRequest, ParameterReadOnly
+from polysync_core.rules.wire.http_contract import Call, FlagWord, decode_body, decode_workspace, read_flag, refuse
+from polysync_core.rules.wire.strict_json import decode_json
+from polysync_core.values.errors import ParameterReadOnly
 from polysync_core.values.job import FULL_REFRESH, Direction, DiscoveryPass, FullRefresh
 
 MAX_CONTINUATION = 16_000
@@ -55,9 +56,9 @@ def decode_discover(call: Call, workspaces: tuple[str, ...], now: datetime) -> t
     workspace = decode_workspace(call, workspaces, body.workspace, query=("continuation",)) or workspaces[0]
     in_query = call.query.get("continuation")
     if body.continuation is not None and in_query not in {None, body.continuation}:
-        _refuse("continuation", "differs between query and body; give it once")
+        refuse("continuation", "differs between query and body; give it once")
     given = body.continuation if in_query is None else in_query
-    return workspace, None if given is None else decode_continuation(given, workspace, now)
+    return workspace, None if given is None else decode_discovery_continuation(given, workspace, now)
 
 
 def decode_parameter(call: Call, workspaces: tuple[str, ...]) -> tuple[str | None, FullRefresh]:
@@ -73,24 +74,22 @@ def decode_parameter(call: Call, workspaces: tuple[str, ...]) -> tuple[str | Non
     return workspace, FullRefresh(value=body.value, direction=body.direction)
 
 
-def encode_continuation(workspace: str, rest: DiscoveryPass) -> str:
+def encode_discovery_continuation(workspace: str, rest: DiscoveryPass) -> str:
     """What a caller hands back to go on: opaque, and only good for its workspace."""
-    said = {"workspace": workspace, **encode_pass(rest)}
-    return base64.urlsafe_b64encode(json.dumps(said, separators=(",", ":")).encode()).decode()
+    kept = {"workspace": workspace, **encode_pass(rest)}
+    return base64.urlsafe_b64encode(json.dumps(kept, separators=(",", ":")).encode()).decode()
 
 
-def decode_continuation(given: str, workspace: str, now: datetime) -> DiscoveryPass:
+def decode_discovery_continuation(given: str, workspace: str, now: datetime) -> DiscoveryPass:
     """Read a continuation; InvalidRequest when it is none of ours, or of another workspace."""
     try:
-        said = json.loads(base64.urlsafe_b64decode(given.encode("ascii")))
-        rest = decode_pass(said)
-        was_written = said["workspace"] == workspace and rest.began_at <= now
+        kept = decode_json(base64.urlsafe_b64decode(given.encode("ascii")))
+        if not isinstance(kept, dict):
+            raise TypeError("not an object")
+        rest = decode_pass(kept)
+        was_written = kept["workspace"] == workspace and rest.began_at <= now
     except (ValueError, TypeError, KeyError, RecursionError):
         was_written = False
     if not was_written:
-        _refuse("continuation", f"must be the continuation of an earlier discovery of workspace {workspace}")
+        refuse("continuation", f"must be the continuation of an earlier discovery of workspace {workspace}")
     return rest
-
-
-def _refuse(name: str, allowed: str) -> NoReturn:
-    raise InvalidRequest(FieldProblem(field=name, allowed=allowed))

@@ -56,6 +56,7 @@ class _RunMembers(TypedDict):
     updatedAt: Instant
     finishedAt: Annotated[Instant | None, Field(description="When the run was first seen finished.")]
     durationSeconds: float | None
+    timeoutAt: Annotated[Instant | None, Field(description="When the app asks Databricks to stop the update.")]
     attempts: list[AttemptDocument]
     attached: Annotated[bool, Field(description="This caller, or this app, joined an update that was already active.")]
     cancelRequestedAt: Instant | None
@@ -120,6 +121,7 @@ def encode_document(
         "updatedAt": iso(run.updated_at),
         "finishedAt": iso_or_none(run.finished_at),
         "durationSeconds": _duration_seconds(run, now),
+        "timeoutAt": iso_or_none(run.timeout_at),
         "error": None if run.error is None else {"code": run.error.code, "message": run.error.message},
         "attempts": [_encode_attempt(attempt) for attempt in run.attempts],
         "attached": run.attached,

@@ -1,4 +1,4 @@
-"""JSON as strangers send it: UTF-8, no name twice in one object, no NaN, no endless or infinite numbers. Pure."""
+"""JSON from strangers: UTF-8, no name twice in one object, no NaN, no endless numbers, bounded nesting. Pure."""
 
 from __future__ import annotations
 
@@ -7,28 +7,38 @@ import math
 from collections import Counter
 from typing import NoReturn
 
-MAX_DIGITS = 100
+MAX_DIGITS, MAX_NESTING = 100, 32
 
 
 def decode_json(text: str | bytes) -> object:
-    """Read JSON. ValueError says what is wrong with it; RecursionError when it is nested too deeply to be read.
+    """Read JSON. ValueError says what is wrong with it; RecursionError when it is nested deeper than MAX_NESTING.
 
-    Bytes are UTF-8, with or without its mark (json itself would take UTF-16 and UTF-32 too): else UnicodeError.
+    Bytes are UTF-8, with or without its mark (json itself would take UTF-16 and UTF-32 too). Otherwise, and for an
+    escape that makes half of a surrogate pair, UnicodeError is raised.
     """
-    return json.loads(
+    value: object = json.loads(
         text if isinstance(text, str) else text.decode("utf-8-sig"),
         object_pairs_hook=_object_without_repeats,
         parse_constant=_no_constant,
         parse_int=lambda literal: int(_short(literal)),
         parse_float=_finite,
     )
+    if _is_deeper(value, MAX_NESTING):
+        raise RecursionError
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deeper(entry, levels - 1) for entry in inner)
 
 
 def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"the name {twice[:40]!r} stands in one object twice")
+        raise ValueError(f"the name {twice[:40]!r} occurs twice in one object")
     return found
 
 
@@ -46,4 +56,4 @@ def _short(literal: str) -> str:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
