@@ -28,6 +28,8 @@ from polysync_core.adapters.storage.run_store import RunStore
 from polysync_core.adapters.storage.tables import Table, storage_deadline
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
+from polysync_core.rules.decisions.hidden_values import hiding_key
+from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.settings import Settings, ignored_names
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.run import Check
@@ -65,6 +67,10 @@ class Services:
     def await_secret(self) -> bytes:
         """The key of the await tokens; read (or made) once a process, within 10 s. Raises StorageUnavailable."""
         return self._await_secret.get(self._find_await_secret)
+
+    def import_rules(self) -> ImportRules:
+        """What a discovery keeps of a configuration. Raises StorageUnavailable."""
+        return ImportRules(patterns=self.settings.parameters, key=hiding_key(self.await_secret()))
 
     def _find_await_secret(self) -> bytes:
         with storage_deadline(Deadline.after(self.clock, budgets.AWAIT_SECRET)):

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TypeVar
 
 from croniter import croniter
@@ -22,17 +21,16 @@ from polysync_core.rules.decisions.run_transitions import TransitionLimits
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.rules.wire.setting_values import (
     parse_address,
-    parse_connection_string,
     parse_host_of_app,
     parse_signing_secret,
     parse_whole_number,
-    parse_workspace,
-    parse_workspaces,
+    unresolved_reference,
 )
+from polysync_core.rules.wire.storage_settings import STORAGE, TABLES, is_storage_name, read_tables
+from polysync_core.rules.wire.workspace_settings import HOST, SEVERAL, read_workspaces
 from polysync_core.values.errors import SettingsError
 from polysync_core.values.workspace import TablesAddress, Workspace
 
-DEFAULT_WORKSPACE = "default"
 EVERY_15_SECONDS = "*/15 * * * * *"
 SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
 CALLBACK_SCHEDULE = "POLYSYNC_CALLBACK_SCHEDULE"
@@ -42,9 +40,9 @@ PARAMETERS = "POLYSYNC_PARAMETERS"
 SIGNING_SETTING = "POLYSYNC_CALLBACK_SECRET"
 SETTING_NAMES = frozenset(
     {
-        "DATABRICKS_HOST",
-        "POLYSYNC_WORKSPACES",
-        "POLYSYNC_TABLES",
+        HOST,
+        SEVERAL,
+        TABLES,
         SWEEP_SCHEDULE,
         CALLBACK_SCHEDULE,
         DISCOVERY_SCHEDULE,
@@ -61,6 +59,8 @@ SETTING_NAMES = frozenset(
     }
 )
 _PREFIX = "POLYSYNC_"
+_BESIDE_OURS = frozenset({"AZURE_CLIENT_ID"})
+"""Settings of others that the app works with."""
 _MISSPELT = 0.86
 """Names more similar than this (difflib ratio) count as typos: POLYSYNC_TABEL does, POLYSYNC_CALLBACK_URL does not."""
 _UNIT = re.compile(r"_(SECONDS|MINUTES|HOURS|DAYS)$")
@@ -75,12 +75,14 @@ _T = TypeVar("_T")
 class Settings:
     """All settings, valid. `parameters` are the patterns of names to import (rules/parameters says how they match).
 
-    `notes` are faults that a safe default covers; health shows them.
+    `public_url` is where callers reach the app, with a path where one takes the place of /api; `app_url` is the name
+    that the platform gave the app. `notes` are faults that a safe default covers; health shows them.
     """
 
     workspaces: tuple[Workspace, ...]
     tables: TablesAddress
     public_url: str | None
+    app_url: str | None
     status_max_age_seconds: int
     lost_after_minutes: int
     start_settle_seconds: int
@@ -116,14 +118,14 @@ def ignored_names(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
-    ours = [name for name in environ if name.startswith(_PREFIX) and not name.startswith(f"{_PREFIX}LOCAL_")]
-    return sorted(set(ours) - SETTING_NAMES)
+    ours = [name for name in environ if name.upper().startswith(_PREFIX)]
+    return sorted(name for name in ours if name not in SETTING_NAMES and not name.startswith(f"{_PREFIX}LOCAL_"))
 
 
 def _meant(name: str) -> str | None:
     """The setting that a name is a misspelling of; one with another unit, or none, is close to it too."""
     known = {_UNIT.sub("", setting): setting for setting in SETTING_NAMES}
-    near = difflib.get_close_matches(_UNIT.sub("", name), known, n=1, cutoff=_MISSPELT)
+    near = difflib.get_close_matches(_UNIT.sub("", name.upper()), known, n=1, cutoff=_MISSPELT)
     return known[near[0]] if near else None
 
 
@@ -171,20 +173,23 @@ class _Reader:
     """Collects the problems of one environment while its settings are read."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
         self._problems: list[str] = []
+        self._unresolved: set[str] = set()
+        self._environ = {name: value for name, value in environ.items() if not self._is_unresolved(name, value)}
 
     def settings(self) -> Settings:
         self._check_names()
-        workspaces, tables = self._workspaces(), self._tables()
-        public_url = self._public_url()
+        needs_workspace = not self._unresolved & {HOST, SEVERAL}
+        workspaces = read_workspaces(self._environ, self._wrong, needs_one=needs_workspace)
+        tables = read_tables(self._environ, self._wrong, needs_one=not self._unresolved & {TABLES, STORAGE})
         hosts = self._text(callback_addresses.SETTING) or callback_addresses.DEFAULT_HOSTS
         patterns = self._text(PARAMETERS) or DEFAULT_PATTERNS
         secret = self._text(SIGNING_SETTING)
         settings = Settings(
             workspaces=workspaces,
             tables=tables or TablesAddress(),
-            public_url=public_url,
+            public_url=self._public_url(),
+            app_url=self._app_url(),
             status_max_age_seconds=self._number("POLYSYNC_STATUS_MAX_AGE_SECONDS", 30, least=1, most=3600),
             lost_after_minutes=self._number("POLYSYNC_LOST_AFTER_MINUTES", 60, least=1, most=43200),
             start_settle_seconds=self._number("POLYSYNC_START_SETTLE_SECONDS", 120, least=0, most=3600),
@@ -199,6 +204,16 @@ class _Reader:
         if self._problems:
             raise SettingsError(self._problems)
         return settings
+
+    def _is_unresolved(self, name: str, value: str) -> bool:
+        """Whether the value is a reference that the platform did not resolve: then it counts as not set."""
+        is_read = name in SETTING_NAMES or name in _BESIDE_OURS or is_storage_name(name)
+        remedy = unresolved_reference(value.strip()) if is_read else None
+        if remedy is None:
+            return False
+        self._wrong(name, remedy)
+        self._unresolved.add(STORAGE if is_storage_name(name) else name)
+        return True
 
     def _text(self, name: str) -> str:
         return self._environ.get(name, "").strip()
@@ -229,54 +244,10 @@ class _Reader:
         read = [_schedule(self._environ, name, default) for name, default in (*schedules, (DISCOVERY_SCHEDULE, HOURLY))]
         return tuple(note for _, note in read if note)
 
-    def _workspaces(self) -> tuple[Workspace, ...]:
-        host, listed = self._text("DATABRICKS_HOST"), self._text("POLYSYNC_WORKSPACES")
-        if host and listed:
-            self._wrong("DATABRICKS_HOST and POLYSYNC_WORKSPACES", "set only one of them")
-        elif host:
-            url = self._read("DATABRICKS_HOST", lambda: parse_address(host))
-            return (Workspace(name=DEFAULT_WORKSPACE, url=url),) if url else ()
-        elif listed:
-            entries = self._read("POLYSYNC_WORKSPACES", lambda: parse_workspaces(listed)) or {}
-            read = [
-                self._read(f"POLYSYNC_WORKSPACES['{name}']", partial(parse_workspace, name, entry))
-                for name, entry in entries.items()
-            ]
-            return tuple(workspace for workspace in read if workspace is not None)
-        else:
-            self._wrong(
-                "DATABRICKS_HOST",
-                "is missing; set the workspace's address, like https://adb-1234567890123456.7.azuredatabricks.net "
-                "(or POLYSYNC_WORKSPACES for several)",
-            )
-        return ()
-
     def _public_url(self) -> str | None:
-        given, host = self._text("POLYSYNC_PUBLIC_URL"), self._text("WEBSITE_HOSTNAME")
-        if given:
-            return self._read("POLYSYNC_PUBLIC_URL", lambda: parse_address(given))
-        return self._read("WEBSITE_HOSTNAME", lambda: parse_host_of_app(host)) if host else None
+        given = self._text("POLYSYNC_PUBLIC_URL")
+        return self._read("POLYSYNC_PUBLIC_URL", lambda: parse_address(given, with_path=True)) if given else None
 
-    def _tables(self) -> TablesAddress | None:
-        """POLYSYNC_TABLES, else the host's own storage: a connection string, or identity-based by its address."""
-        account = self._text("AzureWebJobsStorage__accountName")
-        candidates = {
-            "POLYSYNC_TABLES": self._text("POLYSYNC_TABLES"),
-            "AzureWebJobsStorage": self._text("AzureWebJobsStorage"),
-            "AzureWebJobsStorage__tableServiceUri": self._text("AzureWebJobsStorage__tableServiceUri"),
-            "AzureWebJobsStorage__accountName": f"https://{account}.table.core.windows.net" if account else "",
-        }
-        name, given = next(((name, given) for name, given in candidates.items() if given), ("", ""))
-        if not given:
-            self._wrong(
-                "POLYSYNC_TABLES",
-                "is missing; set a connection string or a table endpoint (or the AzureWebJobsStorage settings)",
-            )
-            return None
-        if "=" in given.split("?")[0]:
-            connection = self._read(name, lambda: parse_connection_string(given))
-            return TablesAddress(connection_string=connection) if connection else None
-        endpoint = self._read(name, lambda: parse_address(given, with_path=True))
-        is_hosts_own = name.startswith("AzureWebJobsStorage")
-        client_id = self._text("AzureWebJobsStorage__clientId") if is_hosts_own else ""
-        return TablesAddress(endpoint=endpoint, client_id=client_id or None) if endpoint else None
+    def _app_url(self) -> str | None:
+        host = self._text("WEBSITE_HOSTNAME")
+        return self._read("WEBSITE_HOSTNAME", lambda: parse_host_of_app(host)) if host else None

@@ -128,7 +128,7 @@ class Story:
             (
                 job["name"],
                 parameter["name"],
-                json.dumps(parameter["value"]),
+                "(hidden)" if parameter["hidden"] else json.dumps(parameter["value"]),
                 parameter["dataType"],
                 parameter["direction"],
                 "yes" if parameter["forwarded"] else "no",

@@ -14,14 +14,14 @@ from polysync_core.values.job import DiscoveryReport
 
 def discover_jobs(call: Call, services: Services) -> Reply:
     workspace, go_on_from = job_contract.decode_discover(call, services.workspace_names, services.clock.now())
-    report = jobs.discover_over_http(services.at(workspace), services.settings.parameters, go_on_from)
+    report = jobs.discover_over_http(services.at(workspace), services.import_rules(), go_on_from)
     return _reported(report)
 
 
 def sync_parameters(call: Call, services: Services) -> Reply:
     ws = services.at(http_contract.decode_workspace_only(call, services.workspace_names))
     pipeline_id = http_contract.decode_pipeline_id(call)
-    return _reported(jobs.sync_parameters(pipeline_id, ws, services.settings.parameters))
+    return _reported(jobs.sync_parameters(pipeline_id, ws, services.import_rules()))
 
 
 def list_jobs(call: Call, services: Services) -> Reply:
@@ -46,7 +46,7 @@ def set_parameter(call: Call, services: Services) -> Reply:
 
 
 def discover_on_schedule(services: Services) -> None:
-    jobs.discover_on_schedule([*services.workspaces.values()], services.settings.parameters)
+    jobs.discover_on_schedule([*services.workspaces.values()], services.import_rules())
 
 
 def _reported(report: DiscoveryReport) -> Reply:

@@ -6,7 +6,7 @@ from polysync_core.adapters.memory import clear_cycles
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_addresses import check_address
 from polysync_core.rules.wire import http_contract, start_contract
-from polysync_core.rules.wire.addresses import await_token, is_await_token
+from polysync_core.rules.wire.addresses import Addresses, await_token, is_await_token
 from polysync_core.rules.wire.http_answers import Reply, encode_health
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
@@ -22,14 +22,14 @@ from polysync_core.values.run import Check
 
 def start_update(call: Call, services: Services) -> Reply:
     deadline = Deadline.after(services.clock, budgets.START)
-    request = start_contract.decode_start(call, services.workspace_names)
+    request = start_contract.decode_start(call, services.workspace_names, services.settings.app_url)
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
     ws, secret = services.at(request.workspace), services.await_secret()
     started = starting.start_update(
         request, ws, deadline, default_timeout_minutes=services.settings.run_timeout_minutes
     )
-    run, addresses = started.run, call.addresses(services.settings.public_url)
+    run, addresses = started.run, _addresses(call, services)
     waiting = addresses.waiting_headers(run.run_id, await_token(secret, run.run_id))
     document = _document(call, services, reading.view_of(run, ws, None))
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
@@ -53,8 +53,8 @@ def await_run(call: Call, services: Services) -> Reply:
     view = _read(call, services)
     document = _document(call, services, view)
     if not view.run.is_finished:
-        addresses = call.addresses(services.settings.public_url)
-        return Reply(status=202, body=document, headers=addresses.waiting_headers(run_id, token))
+        waiting = _addresses(call, services).waiting_headers(run_id, token)
+        return Reply(status=202, body=document, headers=waiting)
     return encode_outcome(view.run, document, call.path)
 
 
@@ -108,7 +108,7 @@ def openapi(call: Call, services: Services) -> Reply:
     """The document's modules are imported here, by its first request: no other has to wait for them at a cold start."""
     from polysync_core.rules.wire.openapi.document import openapi_document
 
-    return Reply(status=200, body=openapi_document(call.addresses(services.settings.public_url).base_url))
+    return Reply(status=200, body=openapi_document(_addresses(call, services).base_url))
 
 
 def sweep(services: Services) -> None:
@@ -130,6 +130,10 @@ def _read(call: Call, services: Services) -> RunView:
     )
 
 
+def _addresses(call: Call, services: Services) -> Addresses:
+    return call.addresses(services.settings.public_url, services.settings.app_url)
+
+
 def _cancelled(call: Call, services: Services, cancelled: Cancelled) -> Reply:
     run = cancelled.run
     view = reading.show_stored(
@@ -142,7 +146,7 @@ def _document(call: Call, services: Services, view: RunView) -> RunDocument:
     return encode_document(
         view.run,
         workspace_url=view.workspace_url,
-        addresses=call.addresses(services.settings.public_url),
+        addresses=_addresses(call, services),
         now=services.clock.now(),
         stale_since=view.stale_since,
     )

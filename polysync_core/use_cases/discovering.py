@@ -18,6 +18,7 @@ from itertools import groupby, islice
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import discovery_rules
 from polysync_core.rules.decisions.discovery_rules import MAX_CHANGES, MAX_NOT_SYNCED
+from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
 from polysync_core.values.databricks import PipelinesPage
@@ -44,7 +45,7 @@ class _Candidate:
 
 def discover(
     ws: WorkspaceServices,
-    patterns: Sequence[str],
+    rules: ImportRules,
     go_on_from: DiscoveryPass | None = None,
     *,
     deadline: Deadline,
@@ -57,18 +58,18 @@ def discover(
     that cannot be looked at keeps its job as it is, and is counted. Raises what Databricks and storage raise if nothing
     was done before; else the report says how far it came.
     """
-    return _Discovery(ws, patterns, go_on_from, scheduled=scheduled).run(deadline, connections)
+    return _Discovery(ws, rules, go_on_from, scheduled=scheduled).run(deadline, connections)
 
 
 class _Discovery:
     def __init__(
-        self, ws: WorkspaceServices, patterns: Sequence[str], go_on_from: DiscoveryPass | None, *, scheduled: bool
+        self, ws: WorkspaceServices, rules: ImportRules, go_on_from: DiscoveryPass | None, *, scheduled: bool
     ) -> None:
         self._ws = ws
         self._name = ws.workspace.name
         self._scheduled = scheduled
         self._last = ws.jobs.discoveries().last
-        self._keeper = JobSyncer(ws, patterns, self._last)
+        self._keeper = JobSyncer(ws, rules, self._last)
         self._pass = go_on_from or DiscoveryPass(began_at=ws.clock.now())
         self._skip_upto = self._pass.after
         self._tally = Tally()

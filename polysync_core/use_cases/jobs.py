@@ -11,6 +11,7 @@ from datetime import datetime
 
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, discovery_rules
+from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.use_cases.discovering import CONNECTIONS, discover
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
@@ -45,9 +46,7 @@ class JobList:
 # --- discovery
 
 
-def discover_over_http(
-    ws: WorkspaceServices, patterns: Sequence[str], go_on_from: DiscoveryPass | None
-) -> DiscoveryReport:
+def discover_over_http(ws: WorkspaceServices, rules: ImportRules, go_on_from: DiscoveryPass | None) -> DiscoveryReport:
     """Discover for as long as a caller waits: within 50 s there is an answer, with what is left in its report.
 
     Raises what Databricks and storage raise when nothing could be done.
@@ -55,7 +54,7 @@ def discover_over_http(
     pool = ThreadPoolExecutor(max_workers=1)
     try:
         running = pool.submit(
-            discover, ws, patterns, go_on_from, deadline=Deadline.after(ws.clock, budgets.DISCOVERY_HTTP)
+            discover, ws, rules, go_on_from, deadline=Deadline.after(ws.clock, budgets.DISCOVERY_HTTP)
         )
         return running.result(timeout=budgets.DISCOVERY_ANSWER)
     except TookTooLong:
@@ -64,23 +63,23 @@ def discover_over_http(
         pool.shutdown(wait=False)
 
 
-def discover_on_schedule(workspaces: Sequence[WorkspaceServices], patterns: Sequence[str]) -> None:
+def discover_on_schedule(workspaces: Sequence[WorkspaceServices], rules: ImportRules) -> None:
     """Discover every workspace within one tick, side by side; what is left of one goes on with the next tick."""
     if not workspaces:
         return
     connections = max(1, CONNECTIONS // len(workspaces))
     with ThreadPoolExecutor(max_workers=len(workspaces)) as pool:
         for ws in workspaces:
-            pool.submit(_discover_in_a_tick, ws, patterns, connections)
+            pool.submit(_discover_in_a_tick, ws, rules, connections)
 
 
-def _discover_in_a_tick(ws: WorkspaceServices, patterns: Sequence[str], connections: int) -> None:
+def _discover_in_a_tick(ws: WorkspaceServices, rules: ImportRules, connections: int) -> None:
     name = ws.workspace.name
     try:
         rest = ws.jobs.discoveries().under_way
         discover(
             ws,
-            patterns,
+            rules,
             rest,
             deadline=Deadline.after(ws.clock, budgets.DISCOVERY_SCHEDULED),
             connections=connections,
@@ -92,7 +91,7 @@ def _discover_in_a_tick(ws: WorkspaceServices, patterns: Sequence[str], connecti
         _log.exception("workspace %s could not be discovered", name, extra={"action": "discover"})
 
 
-def sync_parameters(pipeline_id: str, ws: WorkspaceServices, patterns: Sequence[str]) -> DiscoveryReport:
+def sync_parameters(pipeline_id: str, ws: WorkspaceServices, rules: ImportRules) -> DiscoveryReport:
     """Bring one job into step. JobNotFound when it is not imported; what Databricks raises when it cannot be asked."""
     name, clock = ws.workspace.name, ws.clock
     began_at = clock.monotonic()
@@ -105,7 +104,7 @@ def sync_parameters(pipeline_id: str, ws: WorkspaceServices, patterns: Sequence[
             seen = fetcher.fetch(pipeline_id)
         except OutOfTime as late:
             raise late.because or DatabricksUnreachable("The time for asking ran out.", was_sent=False) from None
-    keeper = JobSyncer(ws, patterns, ws.jobs.discoveries().last, always_write=True)
+    keeper = JobSyncer(ws, rules, ws.jobs.discoveries().last, always_write=True)
     looked_at = FetchedPipeline(pipeline_id=pipeline_id, seen=seen, listed_name=None, stored=stored)
     outcome = keeper.sync([looked_at])[pipeline_id]
     if isinstance(outcome, PolysyncError):

@@ -10,6 +10,7 @@ from polysync_core.adapters.storage.races import retry_lost_races
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import discovery_rules
 from polysync_core.rules.decisions.discovery_rules import JobDecision, PipelineSeen, Seen
+from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.rules.rows.job_entity import encode_job
 from polysync_core.values.errors import JobTooLarge, TooBusy
 from polysync_core.values.job import JobWrite, LastDiscovery, StoredJob
@@ -37,10 +38,10 @@ class JobSyncer:
     """Decides and saves. `last` is the discovery that confirmed the jobs last."""
 
     def __init__(
-        self, ws: WorkspaceServices, patterns: Sequence[str], last: LastDiscovery | None, *, always_write: bool = False
+        self, ws: WorkspaceServices, rules: ImportRules, last: LastDiscovery | None, *, always_write: bool = False
     ) -> None:
         self._ws = ws
-        self._patterns = patterns
+        self._rules = rules
         self._last = last
         self._always_write = always_write
 
@@ -85,7 +86,7 @@ class JobSyncer:
         decision = discovery_rules.decide_job(
             seen,
             workspace=self._ws.workspace.name,
-            patterns=self._patterns,
+            rules=self._rules,
             now=self._ws.clock.now(),
             always_write=self._always_write,
         )

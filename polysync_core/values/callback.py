@@ -31,7 +31,7 @@ class CallbackState(StrEnum):
 class CallbackAddress:
     """Where a caller wants to be called back. `url` is a credential: stored to be called, shown nowhere.
 
-    `base_url` is the scheme and host under which the caller reached us, for the addresses in what is delivered.
+    `base_url` is where the caller reached us (Addresses says its form), for the addresses in what is delivered.
     """
 
     kind: CallbackKind

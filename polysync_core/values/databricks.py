@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 from typing import Literal
@@ -56,10 +56,11 @@ class UpdatesPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipelineSpec:
-    """A pipeline's configuration as Databricks answered it; `spec` as its JSON."""
+    """A pipeline's configuration as Databricks answered it; `spec` as its JSON, `parameters` its own, name to value."""
 
     name: str | None
     spec: Mapping[str, object]
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,9 @@ PolysyncError
 ├── KeyInFlight            503  the Idempotency-Key's first request is still being handled
 ├── StartUnknown           504  the outcome of a start is not known yet; never repeated, settled by the sweep
 ├── DatabricksError             Databricks answered, and not with what was asked for
-│   └── PermissionRefused  403  401 or 403, also with a new token
+│   ├── PermissionRefused  403  it refuses the app's identity, or its token, also with a new one
+│   ├── DatabricksNetworkRefused 403  it refuses the place where the app is
+│   └── DatabricksSignInPage 503  a page for people came: the address is not of a workspace's API
 ├── DatabricksUnreachable  503  no answer: nothing was sent, or (504) nobody knows what became of it
 ├── TokenUnavailable       503  Entra ID gave no token
 ├── TooBusy                503  a change lost one race after another: others changed the same row each time
@@ -31,6 +33,19 @@ from typing import Self
 
 PERMISSION_HINT = (
     "Add this app's service principal (its managed identity) to the workspace and give it Can Run on the pipeline."
+)
+
+WRONG_TENANT_HINT = (
+    "The token is of the wrong tenant or for the wrong audience. Check the workspace's address, and that the app's "
+    "identity is of the tenant that the workspace belongs to."
+)
+NETWORK_HINT = (
+    "Connect the app to a virtual network that the workspace lets in (VNet integration), or add the app's outbound "
+    "addresses to the workspace's IP access list."
+)
+SIGN_IN_HINT = (
+    "Set the workspace's own address, like https://adb-1234567890123456.7.azuredatabricks.net; if it is right, a proxy "
+    "or gateway between asks people to sign in."
 )
 
 
@@ -192,11 +207,13 @@ class DatabricksError(PolysyncError):
     """An answer of Databricks that is not a success.
 
     `databricks_status` is its HTTP status, `error_code` its code as text (None when missing), `says` its own message,
-    bounded. `does_not_exist` and `route_unknown` distinguish the two kinds of 404. Source:
-    https://docs.databricks.com/api/azure/workspace/pipelines and the official SDK's error mapping.
+    bounded. `does_not_exist` and `route_unknown` are two kinds of 404; one that is neither is somebody else's, and
+    proves nothing. `hint` is the remedy, where there is one for all errors of the kind. rules/wire/databricks_errors
+    distinguishes the kinds.
     """
 
     code, title = "DatabricksError", "Databricks refused the call"
+    hint = ""
 
     def __init__(
         self,
@@ -242,16 +259,53 @@ class DatabricksError(PolysyncError):
 
 
 class PermissionRefused(DatabricksError):
+    """`refuses_token`: it is about the app's token, and not about what was asked for."""
+
     code, title = "DatabricksPermissionDenied", "Databricks does not let this app do that"
 
-    def __init__(self, says: str, *, databricks_status: int, error_code: str | None) -> None:
+    def __init__(
+        self, says: str, *, databricks_status: int, error_code: str | None, refuses_token: bool = False
+    ) -> None:
+        what, hint = ("token", WRONG_TENANT_HINT) if refuses_token else ("identity", PERMISSION_HINT)
         super().__init__(
-            f"Databricks refused this app's identity: {as_sentence(says or 'no reason given')} {PERMISSION_HINT}",
+            f"Databricks refused this app's {what}: {as_sentence(says or 'no reason given')} {hint}",
+            databricks_status=databricks_status,
+            error_code=error_code,
+            says=says,
+        )
+        self.hint = hint
+        self.refuses_token = refuses_token
+        self.http_status = 403
+
+
+class DatabricksNetworkRefused(DatabricksError):
+    """About the place where the app is, so of every call to the workspace; never about one job or update."""
+
+    code, title = "DatabricksNetworkRefused", "Databricks' network rules do not let this app in"
+    hint = NETWORK_HINT
+
+    def __init__(self, trouble: str, *, databricks_status: int, error_code: str | None, says: str) -> None:
+        super().__init__(
+            f"The workspace refuses the network that the app comes from: {trouble}. {self.hint}",
             databricks_status=databricks_status,
             error_code=error_code,
             says=says,
         )
         self.http_status = 403
+
+
+class DatabricksSignInPage(DatabricksError):
+    code, title = "DatabricksSignInPage", "The workspace's address answers with a sign-in page"
+    hint = SIGN_IN_HINT
+
+    def __init__(self, *, databricks_status: int, says: str = "") -> None:
+        super().__init__(
+            f"The workspace's address answers {databricks_status} with a page to sign in at. {self.hint}",
+            databricks_status=databricks_status,
+            says=says,
+            retry_after_seconds=60,
+        )
+        self.http_status = 503
 
 
 class DatabricksUnreachable(PolysyncError):

@@ -8,6 +8,7 @@ from typing import Self
 
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
 _ID = re.compile(ID_PATTERN)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def is_id(text: str) -> bool:
@@ -16,6 +17,14 @@ def is_id(text: str) -> bool:
     Only such a text ever enters a path or a row key.
     """
     return _ID.fullmatch(text) is not None
+
+
+def normal_id(text: str) -> str:
+    """One spelling of an id: a UUID in small letters, as Databricks writes it. Any other id keeps its letters.
+
+    Databricks takes a UUID in capitals for the same one, so two spellings would be two rows of one pipeline.
+    """
+    return text.lower() if _UUID.fullmatch(text) else text
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,6 +10,16 @@ from enum import StrEnum
 Value = bool | int | float | str
 """A parameter's value. Written as text it is what Databricks holds, to the letter: 200, true, 0.5, "3.10", "007"."""
 
+
+@dataclass(frozen=True, slots=True)
+class HiddenValue:
+    """A secret's place: the keyed hash of its value, by which a change of it shows."""
+
+    digest: str
+
+
+ImportedValue = Value | HiddenValue
+
 FULL_REFRESH = "full_refresh"
 """The one parameter that reaches the update API. The user's own: no import ever makes or changes it."""
 
@@ -47,13 +57,17 @@ class FullRefresh:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parameter:
-    """A parameter as it is shown. `forwarded`: a start that does not say otherwise sends it."""
+    """A parameter as it is shown. `forwarded`: a start that does not say otherwise sends it.
+
+    `hidden`: the value is a secret, and None stands for it.
+    """
 
     name: str
-    value: Value
+    value: Value | None
     data_type: DataType
     direction: Direction
     forwarded: bool
+    hidden: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +84,7 @@ class Job:
     imported_at: datetime
     synced_at: datetime | None
     accessible: bool = True
-    parameters: Mapping[str, Value] = field(default_factory=dict)
+    parameters: Mapping[str, ImportedValue] = field(default_factory=dict)
     full_refresh: FullRefresh | None = None
 
 
@@ -130,7 +144,10 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One difference; `parameter` None means the job itself (its name, or whether it is accessible)."""
+    """One difference; `parameter` None means the job itself (its name, or whether it is accessible).
+
+    Of a hidden value neither `before` nor `after` is known.
+    """
 
     job: str
     parameter: str | None

@@ -167,9 +167,9 @@ class TestWhereAStartSendsItsCaller:
             assert result.headers["location"] == started.headers["location"]
             assert "evil" not in started.body.decode() + result.body.decode() + str(result.headers)
 
-    def test_without_one_to_the_name_that_azure_gave_the_app(self, azurite: str) -> None:
-        with served(azurite, WEBSITE_HOSTNAME="app.azurewebsites.net") as app:
-            started = app.start(app.databricks.add_pipeline(), Host="evil.example")
+    def test_without_one_to_the_host_that_the_request_came_to(self, azurite: str) -> None:
+        with served(azurite, WEBSITE_HOSTNAME="app-staging.azurewebsites.net") as app:
+            started = app.start(app.databricks.add_pipeline(), Host="app.azurewebsites.net")
             self.check_addresses(started, "https://app.azurewebsites.net")
 
     def test_on_a_laptop_to_the_requests_own_host(self, app: ServedApp, pipeline: str) -> None:

@@ -130,27 +130,36 @@ def test_an_address_that_may_not_be_called_is_refused_before_anything_is_started
 
 
 @pytest.mark.parametrize(
-    ("settings", "base_url"),
+    ("settings", "host", "routes_url"),
     [
-        ({"WEBSITE_HOSTNAME": "orders.azurewebsites.net"}, "https://orders.azurewebsites.net"),
-        ({"POLYSYNC_PUBLIC_URL": "https://runs.example", "WEBSITE_HOSTNAME": "x.example"}, "https://runs.example"),
+        (
+            {"WEBSITE_HOSTNAME": "orders-staging.azurewebsites.net"},
+            "orders.azurewebsites.net",
+            "https://orders.azurewebsites.net/api",
+        ),
+        (
+            {"POLYSYNC_PUBLIC_URL": "https://runs.example", "WEBSITE_HOSTNAME": "x.example"},
+            "other.example",
+            "https://runs.example/api",
+        ),
+        ({"POLYSYNC_PUBLIC_URL": "https://apim.example/sync"}, "other.example", "https://apim.example/sync"),
     ],
 )
-def test_a_forged_host_changes_no_address(
-    azurite: str, receiver: Receiver, settings: dict[str, str], base_url: str
+def test_every_address_is_under_the_public_one_else_the_host_that_the_caller_used(
+    azurite: str, receiver: Receiver, settings: dict[str, str], host: str, routes_url: str
 ) -> None:
     with served(azurite, POLYSYNC_CALLBACK_HOSTS=receiver.host, **settings) as app:
         pipeline = app.databricks.add_pipeline()
-        started = app.start(pipeline, {"callbackUrl": receiver.url()}, Host="evil.example")
+        started = app.start(pipeline, {"callbackUrl": receiver.url()}, Host=host)
         app.databricks.set_state(pipeline, None, "COMPLETED")
         app.fire("sweep_runs")
         app.fire("deliver_callbacks")
     for field in ("statusUrl", "cancelUrl", "resultUrl"):
-        assert started.json[field].startswith(f"{base_url}/api/")
+        assert started.json[field].startswith(f"{routes_url}/runs/")
     for name in ("location", "operation-location"):
-        assert started.headers[name].startswith(f"{base_url}/api/")
+        assert started.headers[name].startswith(f"{routes_url}/runs/")
     assert receiver.deliveries[0].json["statusUrl"] == started.json["statusUrl"]
-    assert "evil.example" not in f"{started} {receiver.deliveries[0].body!r}"
+    assert "other.example" not in f"{started} {receiver.deliveries[0].body!r}"
 
 
 def test_a_secret_that_is_none_is_named_by_every_answer_and_not_shown(azurite: str) -> None:

@@ -70,7 +70,14 @@ def test_a_put_full_refresh_is_sent_by_the_next_start_and_survives_a_sync(app: S
     answer = put(app, pipeline_id, {"value": "true"})
     assert (answer.status, parameter(answer, "full_refresh")) == (
         200,
-        {"name": "full_refresh", "value": True, "dataType": "Bool", "direction": "Input", "forwarded": True},
+        {
+            "name": "full_refresh",
+            "value": True,
+            "dataType": "Bool",
+            "direction": "Input",
+            "forwarded": True,
+            "hidden": False,
+        },
     )
     app.databricks.set_spec(pipeline_id, {"photon": False})
     report = app.post(f"/api/jobs/{pipeline_id}/sync")
@@ -176,3 +183,16 @@ def test_a_malformed_pattern_is_named_by_health_and_by_every_answer(azurite: str
         for route, answer in {"health": app.get("/api/health"), "discover": app.post("/api/jobs/discover")}.items():
             told = told_of_settings(answer, route)
             assert "POLYSYNC_PARAMETERS: 'spark.[' opens a '[' that no ']' closes" in told
+
+
+def test_a_pipeline_s_id_in_capitals_is_the_same_pipeline(app: ServedApp) -> None:
+    pipeline = app.databricks.add_pipeline()
+    assert app.post("/api/jobs/discover").status == 200
+    assert app.put(f"/api/jobs/{pipeline.upper()}/parameters/full_refresh", {"value": True}).status == 200
+    started = app.start(pipeline.upper(), {"pipeline_id": pipeline})
+    assert (started.status, started.json["fullRefresh"]) == (202, True)
+    again = app.start(pipeline, {"onConflict": "attach"})
+    assert again.json["runId"] == started.json["runId"]
+    assert app.get(f"/api/runs/{started.json['runId'].upper()}").json["runId"] == started.json["runId"]
+    assert len(app.get(f"/api/runs?pipelineId={pipeline.upper()}").json["items"]) == 1
+    assert app.post(f"/api/pipelines/{pipeline.upper()}/cancel").status == 202

@@ -166,3 +166,10 @@ def test_an_answer_that_is_not_as_described_is_noticed(app: ServedApp, change: s
     check_documented("POST", address, started.status, started.headers, started.body)
     with pytest.raises(AssertionError):
         check_documented("POST", address, unreadable.status, unreadable.headers, unreadable.body)
+
+
+def test_a_path_of_the_configured_address_takes_the_place_of_api(azurite: str) -> None:
+    with served(azurite, POLYSYNC_PUBLIC_URL="https://apim.example/polysync") as app:
+        answer = app.get("/api/openapi.json")
+    assert answer.json["servers"] == [{"url": "https://apim.example/polysync"}]
+    assert {f"/api{path}" for path in answer.json["paths"]} == document()["paths"].keys()

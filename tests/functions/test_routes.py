@@ -118,6 +118,8 @@ WRONG_SETTINGS = {
     "POLYSYNC_PUBLIC_URL": "ftp://public.example",
     "POLYSYNC_STATUS_MAX_AGE": "30",
     "POLYSYNC_LOST_AFTER_MINUTES": "soon",
+    "POLYSYNC_CALLBACK_SECRET": "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/s)",
+    "AzureWebJobsStorage__tableServiceUrl": "https://tables.example",
 }
 NAMED = {*WRONG_SETTINGS, "POLYSYNC_TABLES"}
 
@@ -135,13 +137,46 @@ class TestWrongSettings:
     ) -> None:
         answer = send_to(host)(route.method, f"{route.address}?clientId={QUERY_MARK}&token={'t' * 43}", {}, b"")
         told = told_of_settings(answer, route.name)
-        assert set(re.findall(r"([A-Z_]{10,}): ", told)) == NAMED
+        assert set(re.findall(r"([A-Za-z_]{10,}): ", told)) == NAMED
         check_told(caplog.text, answer)
         assert ".example" not in answer.body.decode() + caplog.text
 
     def test_so_does_the_log_of_the_timer(self, host: LocalHost, caplog: pytest.LogCaptureFixture) -> None:
         host.fire("sweep_runs")
         assert all(name in caplog.text for name in NAMED)
+
+
+VAULT = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/s)"
+ONE = "https://adb-1.7.azuredatabricks.net"
+OF_THE_PLATFORM = [
+    ({"DATABRICKS_HOST": VAULT}, "DATABRICKS_HOST", "was not resolved"),
+    ({"DATABRICKS_HOST": ONE, "AzureWebJobsStorage": VAULT}, "AzureWebJobsStorage", "was not resolved"),
+    ({"DATABRICKS_HOST": "https://northeurope.azuredatabricks.net"}, "DATABRICKS_HOST", "the address of a region"),
+    ({"DATABRICKS_HOST": "https://accounts.azuredatabricks.net"}, "DATABRICKS_HOST", "of an account console"),
+    (
+        {"POLYSYNC_WORKSPACES": f'{{"a": {{"url": "{ONE}"}}, "b": {{"url": "{ONE}:443/"}}}}'},
+        "POLYSYNC_WORKSPACES['b']",
+        "has the same address as 'a'",
+    ),
+    (
+        {"DATABRICKS_HOST": ONE, "AzureWebJobsStorage__tableUri": "https://t.example"},
+        "AzureWebJobsStorage__tableUri",
+        "did you mean AzureWebJobsStorage__tableServiceUri",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "named", "remedy"), OF_THE_PLATFORM, ids=lambda part: str(part)[:60])
+def test_what_a_platform_leaves_in_settings_is_named_by_every_function(
+    settings: dict[str, str], named: str, remedy: str
+) -> None:
+    tables = {"POLYSYNC_TABLES": "https://t.example"}
+    with environment(tables | settings), LocalHost(ROOT, timers=False) as host:
+        for route in ROUTES:
+            told = told_of_settings(send_to(host)(route.method, route.address, {}, b""), route.name)
+            assert told.startswith(f"{named}: "), route.name
+            assert remedy in told, route.name
+            assert ".example" not in told
 
 
 class TestWhatTheAppRefuses:

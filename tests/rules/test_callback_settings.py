@@ -18,22 +18,24 @@ def settings(**more: str) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("environ", "expected"),
+    ("environ", "public_url", "app_url"),
     [
-        ({}, None),
-        ({"WEBSITE_HOSTNAME": "orders.azurewebsites.net"}, "https://orders.azurewebsites.net"),
-        ({"WEBSITE_HOSTNAME": "localhost:7071"}, "http://localhost:7071"),
-        ({"WEBSITE_HOSTNAME": "127.0.0.1:7071"}, "http://127.0.0.1:7071"),
+        ({}, None, None),
+        ({"WEBSITE_HOSTNAME": "orders.azurewebsites.net"}, None, "https://orders.azurewebsites.net"),
+        ({"WEBSITE_HOSTNAME": "localhost:7071"}, None, "http://localhost:7071"),
+        ({"WEBSITE_HOSTNAME": "127.0.0.1:7071"}, None, "http://127.0.0.1:7071"),
         (
             {"WEBSITE_HOSTNAME": "orders.azurewebsites.net", "POLYSYNC_PUBLIC_URL": "https://runs.example"},
             "https://runs.example",
+            "https://orders.azurewebsites.net",
         ),
     ],
 )
-def test_the_public_address_is_the_setting_else_the_platforms_host_name(
-    environ: dict[str, str], expected: str | None
+def test_the_public_address_and_the_platforms_name_are_kept_apart(
+    environ: dict[str, str], public_url: str | None, app_url: str | None
 ) -> None:
-    assert settings(**environ).public_url == expected
+    read = settings(**environ)
+    assert (read.public_url, read.app_url) == (public_url, app_url)
 
 
 @pytest.mark.parametrize("size", [24, 32, 64])

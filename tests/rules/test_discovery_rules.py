@@ -18,6 +18,7 @@ from polysync_core.rules.decisions.discovery_rules import (
     synced_at,
     tally,
 )
+from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.values.databricks import Absent, PipelineSpec
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
 from polysync_core.values.job import (
@@ -43,6 +44,7 @@ JOB = Job(
     parameters={"photon": True, "spark.x": 1},
     full_refresh=FullRefresh(value=True, direction=Direction.BOTH),
 )
+RULES = ImportRules(patterns=("photon", "spark.*"), key=b"key")
 SPEC = PipelineSpec(name="orders", spec={"photon": True, "configuration": {"spark.x": "1"}})
 
 
@@ -50,7 +52,7 @@ def decided(
     seen: Seen, stored: Job | None, listed_name: str | None = None, *, always_write: bool = False
 ) -> JobDecision:
     pipeline = PipelineSeen(pipeline_id="p1", seen=seen, stored=stored, listed_name=listed_name)
-    return decide_job(pipeline, workspace="w", patterns=("photon", "spark.*"), now=NOW, always_write=always_write)
+    return decide_job(pipeline, workspace="w", rules=RULES, now=NOW, always_write=always_write)
 
 
 def spec(**configuration: str) -> PipelineSpec:

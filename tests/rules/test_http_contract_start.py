@@ -149,7 +149,7 @@ def test_on_conflict_is_read() -> None:
         ('{"callBackUri": {"url": "x"}}', "callBackUri", None, "string", "an object"),
         ('{"callBackUri": "x", "callbackUrl": "x"}', "callBackUri", None, "together with callbackUrl", "both"),
         (f'{{"pipeline_id": "{PIPELINE}x"}}', "pipeline_id", f'"{PIPELINE}x"', PIPELINE, "another pipeline"),
-        (f'{{"pipeline_id": "{PIPELINE.upper()}"}}', "pipeline_id", f'"{PIPELINE.upper()}"', PIPELINE, "another case"),
+        (f'{{"pipeline_id": "{PIPELINE[:-1]}c"}}', "pipeline_id", f'"{PIPELINE[:-1]}c"', PIPELINE, "another id"),
         ('{"pipeline_id": ""}', "pipeline_id", '""', PIPELINE, "empty"),
         ('{"pipeline_id": 5}', "pipeline_id", "5", "string", "a number"),
         ('{"parameters": []}', "parameters", "[]", "JSON object", "a list of parameters"),

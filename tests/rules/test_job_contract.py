@@ -20,6 +20,7 @@ from polysync_core.values.job import (
     DiscoveryPass,
     DiscoveryReport,
     FullRefresh,
+    HiddenValue,
     Job,
     Tally,
 )
@@ -160,7 +161,7 @@ def test_the_job_document() -> None:
         name="orders",
         imported_at=NOW,
         synced_at=None,
-        parameters={"spark.n": 7},
+        parameters={"spark.n": 7, "spark.secret": HiddenValue("0a")},
         full_refresh=FullRefresh(value=True, direction=Direction.BOTH),
     )
     assert encode_job_document(job, workspace_url="https://adb.example.net", synced_at=NOW) == {
@@ -180,8 +181,24 @@ def test_the_job_document() -> None:
                 "dataType": "Bool",
                 "direction": "Input&Output",
                 "forwarded": True,
+                "hidden": False,
             },
-            {"name": "spark.n", "value": 7, "dataType": "Int", "direction": "Input", "forwarded": False},
+            {
+                "name": "spark.n",
+                "value": 7,
+                "dataType": "Int",
+                "direction": "Input",
+                "forwarded": False,
+                "hidden": False,
+            },
+            {
+                "name": "spark.secret",
+                "value": None,
+                "dataType": "String",
+                "direction": "Input",
+                "forwarded": False,
+                "hidden": True,
+            },
         ],
     }
 

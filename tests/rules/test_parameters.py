@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from polysync_core.rules.decisions.parameters import (
     DEFAULT_PATTERNS,
+    ImportRules,
     data_type_of,
     import_parameters,
     is_same,
@@ -20,10 +22,20 @@ from polysync_core.rules.decisions.parameters import (
     resolve_full_refresh,
     show_parameters,
 )
-from polysync_core.values.job import DataType, Direction, FullRefresh, Parameter, Value
+from polysync_core.values.databricks import PipelineSpec
+from polysync_core.values.job import DataType, Direction, FullRefresh, ImportedValue, Parameter, Value
 
 DEFAULTS = parse_patterns(DEFAULT_PATTERNS)
 ALL = ("*",)
+FALSE = {"continuous": False, "development": False, "photon": False}
+
+
+def imported_of(
+    spec: Mapping[str, object], patterns: Sequence[str], parameters: Mapping[str, object] | None = None
+) -> dict[str, ImportedValue]:
+    pipeline = PipelineSpec(name=None, spec=spec, parameters=parameters or {})
+    return import_parameters(pipeline, ImportRules(patterns=patterns, key=b"key"))
+
 
 # --- which
 
@@ -40,7 +52,7 @@ def test_the_mission_s_settings_are_imported_and_no_others() -> None:
         "clusters": [{"label": "default"}],
         "configuration": {"spark.sql.shuffle.partitions": "200", "custom.stage": "test", "pipelines.reset": "no"},
     }
-    assert import_parameters(spec, DEFAULTS) == {
+    assert imported_of(spec, DEFAULTS) == {
         "continuous": False,
         "custom.stage": "test",
         "development": True,
@@ -71,13 +83,13 @@ def test_the_mission_s_settings_are_imported_and_no_others() -> None:
     ],
 )
 def test_a_pattern_matches_the_whole_name(pattern: str, name: str, matches: bool) -> None:
-    imported = import_parameters({"configuration": {name: "x"}}, parse_patterns(pattern))
+    imported = imported_of({"configuration": {name: "x"}}, parse_patterns(pattern))
     assert (name in imported) is matches
 
 
 def test_top_level_fields_are_filtered_too_and_others_can_be_asked_for() -> None:
     spec = {"continuous": True, "photon": True, "serverless": True, "clusters": [], "target": None}
-    assert import_parameters(spec, ("photon", "serverless", "clusters", "target")) == {
+    assert imported_of(spec, ("photon", "serverless", "clusters", "target")) == {
         "photon": True,
         "serverless": True,
     }
@@ -85,21 +97,45 @@ def test_top_level_fields_are_filtered_too_and_others_can_be_asked_for() -> None
 
 @pytest.mark.parametrize("name", ["full_refresh", "id", "name"])
 def test_these_are_never_invented_by_an_import(name: str) -> None:
-    assert import_parameters({name: "true", "configuration": {name: "true"}}, ALL) == {}
+    assert imported_of({name: "true", "configuration": {name: "true"}}, ALL) == FALSE
 
 
 def test_the_field_that_acts_goes_before_a_configuration_entry_of_its_name() -> None:
-    assert import_parameters({"photon": False, "configuration": {"photon": "true"}}, ALL) == {"photon": False}
+    for spec in ({"photon": False}, {}):
+        assert imported_of({**spec, "configuration": {"photon": "true"}}, ALL, {"photon": "true"}) == FALSE
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"continuous": True, "development": True, "photon": True}, "there"),
+        ({"development": True}, "two are missing"),
+        ({"continuous": None, "development": True, "photon": None}, "null is missing"),
+        ({}, "all are missing"),
+    ],
+)
+def test_what_databricks_leaves_out_because_it_is_false_is_false(spec: Mapping[str, object], reason: str) -> None:
+    expected = {name: spec.get(name) is True for name in FALSE}
+    assert imported_of(spec, DEFAULTS) == expected, reason
+    assert imported_of(spec, ("photon",)) == {"photon": expected["photon"]}, "a pattern still chooses"
+
+
+def test_a_pipeline_s_own_parameters_are_imported_like_its_configuration() -> None:
+    own = {"custom.day": "2026-11-01", "custom.n": "7", "region": "eu", "custom.none": None, "custom.a": "own"}
+    spec = {"configuration": {"custom.a": "of the configuration", "custom.b": "b"}}
+    expected = {"custom.a": "own", "custom.b": "b", "custom.day": "2026-11-01", "custom.n": 7}
+    assert imported_of(spec, ("custom.*",), own) == expected
+    assert imported_of(spec, ("region",), own) == {"region": "eu"}
 
 
 @pytest.mark.parametrize("configuration", [None, [], "x", 3, {}, {"spark.x": None}])
 def test_a_configuration_that_holds_nothing_gives_nothing(configuration: object) -> None:
-    assert import_parameters({"configuration": configuration}, DEFAULTS) == {}
+    assert imported_of({"configuration": configuration}, DEFAULTS) == FALSE
 
 
 def test_600_keys_and_a_value_of_30000_characters_come_whole_and_in_order() -> None:
     configuration = {f"custom.{number:03}": str(number) for number in reversed(range(600))} | {"spark.x": "x" * 30_000}
-    imported = import_parameters({"configuration": configuration}, DEFAULTS)
+    imported = imported_of({"configuration": configuration}, ("custom.*", "spark.*"))
     assert [*imported] == sorted(configuration)
     assert (imported["custom.599"], imported["spark.x"]) == (599, "x" * 30_000)
 
@@ -129,7 +165,7 @@ def test_every_pattern_that_is_accepted_can_be_matched(text: str) -> None:
         patterns = parse_patterns(text)
     except ValueError:
         return
-    import_parameters({"configuration": {"a": "b"}}, patterns)
+    imported_of({"configuration": {"a": "b"}}, patterns)
 
 
 def test_patterns_may_stand_with_blanks_between_and_twice() -> None:

@@ -253,6 +253,23 @@ def test_halves_of_surrogate_pairs_are_replaced_wherever_they_stand(body: bytes,
 
 @pytest.mark.parametrize("body", [b"", b" ", b"[]", b"null", b"<html>", b"\xff\xfe", b"[" * 100_000])
 def test_a_success_that_is_no_object_is_a_bad_gateway(body: bytes) -> None:
-    with pytest.raises(DatabricksError, match="no JSON object") as caught:
+    with pytest.raises(DatabricksError, match="not a JSON object") as caught:
         api.decode_answer(api.list_updates("p-1"), 200, {}, body)
     assert caught.value.http_status == 502
+
+
+@pytest.mark.parametrize(
+    ("payload", "parameters", "reason"),
+    [
+        ({"spec": {}}, {}, "none"),
+        ({"spec": {}, "parameters": {"a": "1"}}, {"a": "1"}, "beside spec"),
+        ({"spec": {"parameters": {"a": "1"}}}, {"a": "1"}, "within spec"),
+        ({"spec": {"parameters": {"a": "1", "b": "2"}}, "parameters": {"a": "3"}}, {"a": "3", "b": "2"}, "both"),
+        ({"spec": {"parameters": []}, "parameters": "x"}, {}, "of the wrong kind"),
+        ({"spec": {"parameters": None}, "parameters": None}, {}, "null"),
+    ],
+)
+def test_a_pipeline_s_own_parameters_are_read(
+    payload: dict[str, object], parameters: dict[str, str], reason: str
+) -> None:
+    assert api.decode_pipeline(payload).parameters == parameters, reason

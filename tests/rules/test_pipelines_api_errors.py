@@ -61,8 +61,8 @@ def test_what_databricks_says_is_bounded(body: bytes) -> None:
     ("status", "body", "does_not_exist", "route_unknown", "reason"),
     [
         (404, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}', True, False, "the update or pipeline does not exist"),
-        (404, b'{"message": "The specified pipeline x was not found."}', True, False, "seen without a code"),
-        (404, b'{"error_code": 404}', True, False, "an integer code"),
+        (404, b'{"message": "The specified pipeline p was not found."}', True, False, "seen without a code"),
+        (404, b'{"error_code": 404}', False, False, "an integer code proves nothing"),
         (404, b'{"error_code": "ENDPOINT_NOT_FOUND"}', False, True, "the route does not exist"),
         (404, b"<html>not found</html>", False, True, "HTML proves nothing about an update"),
         (404, b"", False, True, "an empty body proves nothing"),

@@ -18,6 +18,7 @@ def test_the_least_settings_and_their_defaults() -> None:
         workspaces=(Workspace(name="default", url=HOST),),
         tables=TablesAddress(connection_string="UseDevelopmentStorage=true"),
         public_url=None,
+        app_url=None,
         status_max_age_seconds=30,
         lost_after_minutes=60,
         start_settle_seconds=120,

@@ -9,6 +9,7 @@ from polysync_core.values.workspace import TablesAddress, Workspace
 from tests.rules.examples import HOST, read_settings, setting_problem
 
 ACCOUNT = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=aHVzaA==;EndpointSuffix=core.windows.net"
+NO_ADDRESS = "must be an address"
 EMULATOR = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=b;TableEndpoint=http://127.0.0.1:10002/a"
 
 
@@ -37,20 +38,48 @@ def test_an_address_is_kept_as_scheme_host_and_port(given: str, url: str) -> Non
         ("http://adb.example.net", "must use https, unless its host is loopback"),
         ("http://localhost.example.net", "must use https, unless its host is loopback"),
         ("http://10.0.0.1", "must use https, unless its host is loopback"),
-        (f"{HOST}/api", "must be an address like https://host, without path or query"),
-        (f"{HOST}/?o=123", "must be an address like https://host, without path or query"),
-        (f"{HOST}/#setting", "must be an address like https://host, without path or query"),
-        ("ftp://adb.example.net", "must be an address like https://host, without path or query"),
-        ("https://", "must be an address like https://host, without path or query"),
-        ("https://:443", "must be an address like https://host, without path or query"),
-        ("https://a:99999", "must be an address like https://host, without path or query"),
-        ("https://[::1", "must be an address like https://host, without path or query"),
+        (f"{HOST}/?o=123", NO_ADDRESS),
+        (f"{HOST}/#setting", NO_ADDRESS),
+        ("ftp://adb.example.net", NO_ADDRESS),
+        ("https://", NO_ADDRESS),
+        ("https://:443", NO_ADDRESS),
+        ("https://a:99999", NO_ADDRESS),
+        ("https://[::1", NO_ADDRESS),
         ("https://user:hush@adb.example.net", "must not hold a user name or password"),
     ],
 )
-@pytest.mark.parametrize("name", ["DATABRICKS_HOST", "POLYSYNC_PUBLIC_URL"])
-def test_a_bad_address_is_named_and_not_repeated(name: str, given: str, remedy: str) -> None:
-    assert setting_problem(**{name: given}) == f"{name}: {remedy}."
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("DATABRICKS_HOST", "must be an address like https://host, without path or query"),
+        ("POLYSYNC_PUBLIC_URL", "must be an address like https://host or https://host/path, without query"),
+    ],
+)
+def test_a_bad_address_is_named_and_not_repeated(name: str, form: str, given: str, remedy: str) -> None:
+    assert setting_problem(**{name: given}) == f"{name}: {form if remedy is NO_ADDRESS else remedy}."
+
+
+def test_a_workspace_has_no_path() -> None:
+    problem = setting_problem(DATABRICKS_HOST=f"{HOST}/api")
+    assert problem == "DATABRICKS_HOST: must be an address like https://host, without path or query."
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("https://apim.example.net/polysync", "https://apim.example.net/polysync"),
+        ("https://apim.example.net/polysync/", "https://apim.example.net/polysync"),
+        ("apim.example.net/team-a/v1.0", "https://apim.example.net/team-a/v1.0"),
+        ("https://a.example.net:443/api", "https://a.example.net/api"),
+    ],
+)
+def test_the_public_address_may_have_a_path(given: str, url: str) -> None:
+    assert read_settings(POLYSYNC_PUBLIC_URL=given).public_url == url
+
+
+@pytest.mark.parametrize("given", ["https://a/b c", "https://a//b", "https://a/b?c", "https://a/ü", "https://a/<b>"])
+def test_a_path_that_is_none_is_refused(given: str) -> None:
+    assert setting_problem(POLYSYNC_PUBLIC_URL=given).startswith("POLYSYNC_PUBLIC_URL: must be an address like ")
 
 
 @pytest.mark.parametrize(

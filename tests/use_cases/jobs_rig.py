@@ -19,6 +19,8 @@ from polysync_core.values.job import Direction, DiscoveryPass, DiscoveryReport, 
 from tests.rig import ManualClock, Rig
 
 PIPELINES, PIPELINE = "/pipelines", "/pipelines/{id}"
+LEFT_OUT = {"continuous": False, "development": False, "photon": False}
+"""What a job has of a pipeline that leaves these out."""
 
 
 class MeddlingClock(ManualClock):
@@ -41,11 +43,11 @@ class MeddlingClock(ManualClock):
 
 
 def discover_all(rig: Rig, go_on_from: DiscoveryPass | None = None, *, seconds: float = 600.0) -> DiscoveryReport:
-    return discover(rig.ws, rig.settings.parameters, go_on_from, deadline=Deadline.after(rig.clock, seconds))
+    return discover(rig.ws, rig.services.import_rules(), go_on_from, deadline=Deadline.after(rig.clock, seconds))
 
 
 def sync(rig: Rig, pipeline_id: str) -> DiscoveryReport:
-    return jobs.sync_parameters(pipeline_id, rig.ws, rig.settings.parameters)
+    return jobs.sync_parameters(pipeline_id, rig.ws, rig.services.import_rules())
 
 
 def put(rig: Rig, pipeline_id: str, value: bool, direction: Direction = Direction.INPUT) -> JobView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,46 @@ def test_an_answer_that_is_a_page_is_storage_trouble(
     plan.add(Fault("status", label="GET PolysyncRuns(start)", **PAGE))  # type: ignore[arg-type]
     with pytest.raises(StorageUnavailable):
         behind_proxy.start(workspace.add_pipeline(), key="k")
+
+
+ROLE = "the role Storage Table Data Contributor"
+JSON_ERROR = '{"odata.error": {"code": "%s", "message": {"lang": "en-US", "value": "https://hush.table/ denied"}}}'
+XML_ERROR = '<?xml version="1.0"?><error><code>%s</code><message>https://hush.table/ denied</message></error>'
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy", "reason"),
+    [
+        ("AuthorizationFailure", "network rules do not let the app in", "the network"),
+        ("AuthorizationPermissionMismatch", f"Give the app's identity {ROLE} on the storage account", "a role"),
+        ("KeyBasedAuthenticationNotPermitted", "Set the address of its tables instead of a connection string", "keys"),
+        ("AuthenticationFailed", f"{ROLE}, or check the connection string", "a wrong key"),
+        ("SomethingNew", f"{ROLE}, or check the connection string", "a code that comes later"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "body"), [("application/json;odata=minimalmetadata", JSON_ERROR), ("application/xml", XML_ERROR)]
+)
+def test_a_refusal_of_storage_has_the_remedy_of_its_code(
+    behind_proxy: Rig,
+    workspace: SimulatedWorkspace,
+    plan: FaultPlan,
+    kind: str,
+    body: str,
+    code: str,
+    remedy: str,
+    reason: str,
+) -> None:
+    headers = {"Content-Type": kind, "x-ms-error-code": code}
+    answer: dict[str, Any] = {"status": 403, "headers": headers, "body": body % code}
+    for label in ("POST $batch starting start", "GET PolysyncRuns(start)"):
+        plan.clear()
+        plan.add(Fault("status", label=label, times=None, **answer))
+        with pytest.raises(StorageUnavailable) as caught:
+            behind_proxy.start(workspace.add_pipeline(), key="k")
+        assert remedy in caught.value.detail, (label, reason)
+        assert ("AuthorizationFailure" in caught.value.detail) is (code == "AuthorizationFailure")
+        assert "hush" not in caught.value.detail
 
 
 def test_a_sweep_that_cannot_read_leaves_all_as_it_is(

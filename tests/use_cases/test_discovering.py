@@ -20,6 +20,7 @@ from polysync_core.values.errors import (
 from polysync_core.values.job import Counts, Tally
 from tests.rig import ManualClock, Rig
 from tests.use_cases.jobs_rig import (
+    LEFT_OUT,
     PIPELINE,
     PIPELINES,
     columns_of,
@@ -174,9 +175,10 @@ def test_a_job_takes_its_pipeline_s_new_name_and_settings_and_keeps_the_user_s_f
         pipeline_id, {"continuous": True, "configuration": {"full_refresh": "false", "custom.environment": "prod"}}
     )
     report = discover_all(rig)
-    assert report.tally == Tally(jobs=Counts(changed=1), parameters=Counts(changed=2, removed=3))
+    assert report.tally == Tally(jobs=Counts(changed=1), parameters=Counts(changed=3, removed=1, unchanged=1))
     assert document(rig, pipeline_id)["name"] == "orders v2"
-    assert values(rig, pipeline_id) == {"continuous": True, "custom.environment": "prod", "full_refresh": True}
+    expected = {"continuous": True, "custom.environment": "prod", "full_refresh": True}
+    assert values(rig, pipeline_id) == LEFT_OUT | expected
 
 
 def test_keys_and_values_of_any_size_and_sign_come_through_and_shrink_again(
@@ -187,7 +189,7 @@ def test_keys_and_values_of_any_size_and_sign_come_through_and_shrink_again(
     pipeline_id = workspace.add_pipeline(spec={"configuration": configuration})
     discover_all(rig)
     shown = values(rig, pipeline_id)
-    assert len(shown) == 602
+    assert len(shown) == 602 + len(LEFT_OUT)
     assert (shown["spark.long"], shown["custom.wide"]) == ("x" * 30_000, "ü😀" * 15_000)
     assert shown["custom.key 599/#?%+\\'\"ü😀"] == 599
     before = etags(rig)
@@ -195,14 +197,14 @@ def test_keys_and_values_of_any_size_and_sign_come_through_and_shrink_again(
     assert written(before, etags(rig)) == {REPORT}
     workspace.set_spec(pipeline_id, {"configuration": {"spark.long": "y"}})
     discover_all(rig)
-    assert values(rig, pipeline_id) == {"spark.long": "y"}
+    assert values(rig, pipeline_id) == LEFT_OUT | {"spark.long": "y"}
 
 
 def test_many_large_jobs_are_written_in_batches_that_storage_takes(rig: Rig, workspace: SimulatedWorkspace) -> None:
     spec: dict[str, Any] = {"configuration": {"custom.x": '"' * 200_000}}
     pipeline_ids = [workspace.add_pipeline(spec=spec) for _ in range(12)]
     discover_all(rig)
-    assert all(values(rig, pipeline_id) == spec["configuration"] for pipeline_id in pipeline_ids)
+    assert all(values(rig, pipeline_id) == LEFT_OUT | spec["configuration"] for pipeline_id in pipeline_ids)
 
 
 def test_a_configuration_that_no_row_can_hold_fails_alone_and_keeps_what_was_known(

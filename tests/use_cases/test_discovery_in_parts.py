@@ -121,7 +121,7 @@ def test_a_call_ends_in_time_however_slowly_databricks_answers(azurite: str, wor
 
 
 def on_schedule(rig: Rig) -> None:
-    jobs.discover_on_schedule([*rig.services.workspaces.values()], rig.settings.parameters)
+    jobs.discover_on_schedule([*rig.services.workspaces.values()], rig.services.import_rules())
 
 
 def test_the_scheduled_discovery_goes_on_by_itself_across_ticks_and_counts_the_whole(

@@ -12,7 +12,7 @@ from polysync_core.rules.rows.job_entity import JOB
 from polysync_core.values.errors import JobNotFound
 from polysync_core.values.job import Counts, Direction
 from tests.rig import Rig
-from tests.use_cases.jobs_rig import PIPELINE, MeddlingClock, discover_all, etags, put, sync, values, written
+from tests.use_cases.jobs_rig import LEFT_OUT, PIPELINE, MeddlingClock, discover_all, etags, put, sync, values, written
 
 Race = Callable[[Callable[[], object]], None]
 
@@ -59,7 +59,7 @@ def test_a_put_during_a_discovery_stands_beside_what_the_discovery_found(
     workspace.set_spec(pipeline_id, {"photon": False})
     race(lambda: put(rig, pipeline_id, True, Direction.BOTH))
     by(rig)
-    assert values(rig, pipeline_id) == {"full_refresh": True, "photon": False}
+    assert values(rig, pipeline_id) == LEFT_OUT | {"full_refresh": True}
 
 
 def test_a_put_that_meets_a_removal_is_before_it_and_leaves_nothing_behind(

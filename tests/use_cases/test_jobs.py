@@ -10,6 +10,7 @@ from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, 
 from polysync_core.values.job import Counts, Direction
 from tests.rig import ManualClock, Rig
 from tests.use_cases.jobs_rig import (
+    LEFT_OUT,
     PIPELINE,
     discover_all,
     document,
@@ -33,9 +34,12 @@ class TestSyncParameters:
         for changed in (pipeline_id, other):
             workspace.set_spec(changed, {"photon": False})
         report = sync(rig, pipeline_id)
-        assert (report.tally.jobs, report.tally.parameters) == (Counts(changed=1), Counts(changed=1, removed=4))
+        assert (report.tally.jobs, report.tally.parameters) == (
+            Counts(changed=1),
+            Counts(changed=1, removed=2, unchanged=2),
+        )
         assert (report.rest, len(workspace.calls())) == (None, 1)
-        assert values(rig, pipeline_id) == {"full_refresh": True, "photon": False}
+        assert values(rig, pipeline_id) == LEFT_OUT | {"full_refresh": True}
         assert len(values(rig, other)) == 5
         assert document(rig, pipeline_id)["syncedAt"] == "2026-11-22T09:00:00.000Z"
 
@@ -111,6 +115,7 @@ class TestSettingFullRefresh:
                 "dataType": "Bool",
                 "direction": direction.value,
                 "forwarded": forwarded,
+                "hidden": False,
             }
         ]
 

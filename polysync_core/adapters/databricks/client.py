@@ -15,11 +15,12 @@ import urllib3
 from requests.auth import AuthBase
 
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.databricks.entra import MANAGEMENT_SCOPE, EntraTokens
+from polysync_core.adapters.databricks.entra import EntraTokens, management_scope
 from polysync_core.adapters.databricks.http_pool import response_deadline
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.wire import pipelines_api
+from polysync_core.rules.wire.databricks_errors import NO_SUCH_ROUTE, Refusal, refusal_of
 from polysync_core.rules.wire.pipelines_api import ApiRequest
 from polysync_core.values.databricks import ErrorEvent, PipelinesPage, PipelineSpec, SeenUpdate, UpdatesPage
 from polysync_core.values.deadline import Deadline
@@ -113,7 +114,7 @@ class BoundedClient:
             except DatabricksError as error:
                 if not error.route_unknown:
                     raise
-                self._databricks.knows_update_stop = error.error_code != pipelines_api.NO_SUCH_ROUTE
+                self._databricks.knows_update_stop = error.error_code != NO_SUCH_ROUTE
             else:
                 return
         if not is_final(self.fetch_update(run_id).state):
@@ -129,10 +130,11 @@ class BoundedClient:
         databricks, tokens = self._databricks, self._databricks.tokens
         token = tokens.token()
         status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
-        if status in {401, 403}:
+        refusal = refusal_of(status, headers, body)
+        if refusal in {Refusal.TOKEN, Refusal.PERMISSION}:
             renewed = tokens.renewed(
                 token,
-                expired=pipelines_api.refuses_token(status, body),
+                expired=refusal is Refusal.TOKEN,
                 worked_before=token == databricks.accepted_token,
             )
             if renewed is not None:
@@ -186,12 +188,12 @@ class BoundedClient:
 
     def _resource_headers(self) -> dict[str, str]:
         """For a principal that has not been added to the workspace: sent only where `resourceId` is configured."""
-        resource_id = self._databricks.workspace.resource_id
-        if resource_id is None:
+        workspace = self._databricks.workspace
+        if workspace.resource_id is None:
             return {}
         return {
-            "X-Databricks-Azure-Workspace-Resource-Id": resource_id,
-            "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(MANAGEMENT_SCOPE),
+            "X-Databricks-Azure-Workspace-Resource-Id": workspace.resource_id,
+            "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(management_scope(workspace.url)),
         }
 
 

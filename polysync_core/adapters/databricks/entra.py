@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions import budgets
@@ -19,9 +20,20 @@ if TYPE_CHECKING:
 
 DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 """Azure Databricks' own application, https://learn.microsoft.com/azure/databricks/dev-tools/auth/"""
-MANAGEMENT_SCOPE = "https://management.core.windows.net/.default"
+_MANAGEMENT = {
+    "databricks.azure.us": "https://management.core.usgovcloudapi.net/.default",
+    "databricks.azure.cn": "https://management.core.chinacloudapi.cn/.default",
+}
+_PUBLIC_MANAGEMENT = "https://management.core.windows.net/.default"
+"""Azure's management, by the domain of its cloud's workspaces; any other host is of the public cloud."""
 _BELIEVED_WHEN_FORBIDDEN_SECONDS, _BELIEVED_WHEN_EXPIRED_SECONDS = 60.0, 5.0
 """A token that was renewed within this time is believed, so the refusal has another cause."""
+
+
+def management_scope(workspace_url: str) -> str:
+    """The scope of a management token for a workspace: each of Azure's clouds has a management of its own."""
+    host = urlsplit(workspace_url).hostname or ""
+    return next((scope for zone, scope in _MANAGEMENT.items() if host.endswith(f".{zone}")), _PUBLIC_MANAGEMENT)
 
 
 def build_credential(environ: Mapping[str, str], client_id: str | None = None) -> TokenCredential:

@@ -42,6 +42,16 @@ POOL_SIZE = 64
 _RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
 _TROUBLE = (AzureError, DeserializationError, RequestException, HTTPException)
 """What azure-data-tables raises: its own errors, and the transport's errors for truncated or malformed responses."""
+_REMEDIES = {
+    "AuthorizationFailure": "The storage account's network rules do not let the app in. Allow the app's network in the "
+    "account's networking, or give the tables a private endpoint in the app's virtual network.",
+    "AuthorizationPermissionMismatch": "Give the app's identity the role Storage Table Data Contributor on the storage "
+    "account. A new role may take ten minutes to be in force.",
+    "KeyBasedAuthenticationNotPermitted": "The storage account refuses keys. Set the address of its tables instead of "
+    "a connection string, so that the app's identity opens them.",
+}
+"""By storage's code, https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes."""
+_OTHER_REMEDY = "Give the app's identity the role Storage Table Data Contributor, or check the connection string."
 _deadline: ContextVar[Deadline | None] = ContextVar("storage_deadline", default=None)
 
 
@@ -251,8 +261,11 @@ class Table:
 def _unavailable(wrong: Exception) -> StorageUnavailable:
     """Says what kind of trouble it is; never the library's own text, which holds addresses."""
     if isinstance(wrong, HttpResponseError) and wrong.status_code is not None:
-        remedy = ""
-        if wrong.status_code in {401, 403}:
-            remedy = " Give the app's identity the role Storage Table Data Contributor, or check the connection string."
+        error_code = getattr(wrong, "error_code", None)
+        code = str(getattr(error_code, "value", error_code))  # the library's own word, or a text that it does not know
+        known = _REMEDIES.get(code)
+        if known is not None:
+            return StorageUnavailable(f"Table Storage answered {wrong.status_code} {code}. {known}")
+        remedy = f" {_OTHER_REMEDY}" if wrong.status_code in {401, 403} else ""
         return StorageUnavailable(f"Table Storage answered {wrong.status_code}.{remedy}")
     return StorageUnavailable(f"Table Storage did not answer ({type(wrong).__name__}).")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from polysync_core.rules.decisions.parameters import import_parameters, is_same
+from polysync_core.rules.decisions.parameters import ImportRules, import_parameters, is_same
 from polysync_core.values.databricks import Absent, PipelineSpec
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
-from polysync_core.values.job import Change, ChangeKind, Counts, DiscoveryPass, Job, LastDiscovery, Tally, Value
+from polysync_core.values.job import (
+    Change,
+    ChangeKind,
+    Counts,
+    DiscoveryPass,
+    HiddenValue,
+    ImportedValue,
+    Job,
+    LastDiscovery,
+    Tally,
+)
 
 MAX_CHANGES = 1000
 MAX_NOT_SYNCED = 20
@@ -41,7 +51,7 @@ class JobDecision:
 
 
 def decide_job(
-    pipeline: PipelineSeen, *, workspace: str, patterns: Sequence[str], now: datetime, always_write: bool = False
+    pipeline: PipelineSeen, *, workspace: str, rules: ImportRules, now: datetime, always_write: bool = False
 ) -> JobDecision:
     """Bring a job into step. Only Absent.GONE removes one; Absent.FORBIDDEN keeps all but marks it.
 
@@ -58,7 +68,7 @@ def decide_job(
             known,
             name=pipeline.seen.name or pipeline.listed_name or known.name,
             accessible=True,
-            parameters=import_parameters(pipeline.seen.spec, patterns),
+            parameters=import_parameters(pipeline.seen, rules),
             synced_at=now,
         )
     else:
@@ -119,7 +129,7 @@ def _own_changes(before: Job | None, after: Job | None) -> list[Change]:
 
 
 def _parameter_changes(
-    job: str, before: Mapping[str, Value], after: Mapping[str, Value]
+    job: str, before: Mapping[str, ImportedValue], after: Mapping[str, ImportedValue]
 ) -> tuple[Counts, tuple[Change, ...]]:
     changes, unchanged = [], 0
     for name in sorted(before.keys() | after.keys()):
@@ -142,7 +152,12 @@ def _parameter_changes(
     return counts, tuple(changes)
 
 
-def _change(job: str, parameter: str | None, kind: ChangeKind, before: Value | None, after: Value | None) -> Change:
+def _change(
+    job: str, parameter: str | None, kind: ChangeKind, before: ImportedValue | None, after: ImportedValue | None
+) -> Change:
+    """Of a value that was or is hidden neither side is shown: it may be the same secret."""
+    if isinstance(before, HiddenValue) or isinstance(after, HiddenValue):
+        return Change(job=job, parameter=parameter, kind=kind, before=None, after=None)
     return Change(job=job, parameter=parameter, kind=kind, before=before, after=after)
 
 

@@ -7,13 +7,31 @@ events of other updates are left out here again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 
 from polysync_core.values.databricks import ErrorEvent
 from polysync_core.values.run import RunError
 
 MAX_MESSAGE, MAX_CODE = 1000, 200
 UNKNOWN_FAILURE = RunError(code="UpdateFailed", message="The update failed; its page in Databricks shows the events.")
+_MAX_INNERMOST = 600
+_ESC = r"(?:\x1b|\\x1b|\\u001b|\\033)"
+_ESCAPES = re.compile(
+    rf"(?:{_ESC}\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    rf"|(?:{_ESC}[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC and its like: titles
+    rf"|{_ESC}[ -/]*[0-~]"  # the short ones
+    r"|\[(?:0|\d{1,3}(?:;\d{1,3})+)m",  # a colour whose escape character was lost on the way
+    re.IGNORECASE,
+)
+"""https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
+_RULE = re.compile(r"([-=_*~#^+─━═—])\1{3,}")
+_TRACEBACK = "Traceback (most recent call last)"
+_NAME = r"(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$][\w$]*"
+_LAST_LINE = re.compile(rf"(?::\s*|Caused by:\s*)?(?P<line>(?P<name>{_NAME})(?::\s.*)?)")
+"""A line that names an exception: the last of a Python traceback, the first of a Java one, and its causes."""
+_NAMES_EXCEPTION = re.compile(r".+\..+|\w*(?:Error|Exception|Warning|Failure|Exit|Interrupt|Throwable|Fault)")
 
 
 def find_reason(events: Iterable[ErrorEvent], update_id: str) -> RunError | None:
@@ -24,13 +42,50 @@ def find_reason(events: Iterable[ErrorEvent], update_id: str) -> RunError | None
     ours = [event for event in events if event.update_id == update_id]
     for event in sorted(ours, key=lambda event: not event.fatal):
         for failure in reversed(event.failures):
-            message = one_line(failure.message or "")
+            message = reason_of(failure.message or "")
             if message:
                 return RunError(code=(failure.class_name or "UpdateFailed")[:MAX_CODE], message=message)
     return None
 
 
-def one_line(text: str) -> str:
-    """`text` without line breaks and runs of blanks, cut to a bounded length."""
-    line = " ".join(text[: MAX_MESSAGE * 4].split())
-    return line if len(line) <= MAX_MESSAGE else f"{line[: MAX_MESSAGE - 1]}…"
+def reason_of(text: str) -> str:
+    """An exception's text in one bounded line that begins with the innermost exception it names.
+
+    Terminal escapes, control characters and rules are left out. What is too long loses its middle.
+    """
+    lines = [*_readable_lines(text)]
+    innermost = _innermost(lines)
+    if innermost is None:
+        return _shortened(" ".join(line.strip() for line in lines), MAX_MESSAGE)
+    first = _shortened(innermost, _MAX_INNERMOST)
+    rest = " ".join(line.strip() for line in lines if not line.endswith(innermost))
+    return f"{first} | {_shortened(rest, MAX_MESSAGE - len(first) - 3)}" if rest else first
+
+
+def _readable_lines(text: str) -> Iterable[str]:
+    """The lines that say something, with their indentation, and without runs of blanks inside."""
+    for line in _ESCAPES.sub("", text).splitlines():
+        shown = "".join(char for char in line if char == "\t" or unicodedata.category(char) not in {"Cc", "Cf"})
+        words = " ".join(_RULE.sub(" ", shown).split())
+        if any(map(str.isalnum, words)):
+            yield f" {words}" if shown[:1].isspace() else words
+
+
+def _innermost(lines: Sequence[str]) -> str | None:
+    """The last line that names an exception; in a traceback its first line that is not a frame names one."""
+    found, is_traceback = None, False
+    for line in lines:
+        named = _LAST_LINE.fullmatch(line)
+        is_exception = named is not None and (is_traceback or _NAMES_EXCEPTION.fullmatch(named["name"]) is not None)
+        if named is not None and is_exception and _TRACEBACK not in line:
+            found, is_traceback = named["line"], False
+        is_traceback = is_traceback or _TRACEBACK in line
+    return found
+
+
+def _shortened(text: str, most: int) -> str:
+    """`text`, or its front and its end: an exception's message ends with what matters."""
+    if len(text) <= most:
+        return text
+    front = (most - 3) // 2
+    return f"{text[:front]} … {text[len(text) - (most - 3 - front) :]}"

@@ -1,8 +1,8 @@
 """A pipeline's configuration -> a job's parameters; what a start sends of them. Pure.
 
-Imported are the plain top-level fields of `spec` (continuous, development, photon …) and the entries of
-`spec.configuration`, those whose names match a pattern of POLYSYNC_PARAMETERS. Source of the shape:
-https://docs.databricks.com/api/azure/workspace/pipelines/get
+Imported are the plain top-level fields of `spec` (continuous, development, photon …), the entries of
+`spec.configuration` and the pipeline's own `parameters`, those whose names match a pattern of POLYSYNC_PARAMETERS.
+Source of the shape: https://docs.databricks.com/api/azure/workspace/pipelines/get
 """
 
 from __future__ import annotations
@@ -12,13 +12,27 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from polysync_core.values.job import FULL_REFRESH, DataType, Direction, FullRefresh, Parameter, Value
+from polysync_core.rules.decisions.hidden_values import hide, is_secret
+from polysync_core.values.databricks import PipelineSpec
+from polysync_core.values.job import (
+    FULL_REFRESH,
+    DataType,
+    Direction,
+    FullRefresh,
+    HiddenValue,
+    ImportedValue,
+    Parameter,
+    Value,
+)
 
 DEFAULT_PATTERNS = "continuous,development,photon,spark.*,custom.*"
 MAX_PATTERNS, MAX_PATTERN = 100, 200
 _NOT_PARAMETERS = frozenset({"id", "name", FULL_REFRESH})
 """The job has its own fields for id and name; full_refresh is the user's."""
+_FALSE_WHEN_MISSING = {"continuous": False, "development": False, "photon": False}
+"""Databricks leaves them out of an answer when they are false."""
 _BOOL = re.compile(r"true|false", re.IGNORECASE)
 _INT = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
@@ -51,22 +65,32 @@ def _without_sets(pattern: str) -> str:
     return re.sub(r"\[!?+\]?+[^\]]*\]", "", pattern)
 
 
-def import_parameters(spec: Mapping[str, object], patterns: Sequence[str]) -> dict[str, Value]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportRules:
+    """What an import keeps: names that match `patterns`; secrets only as a hash by `key`."""
+
+    patterns: Sequence[str]
+    key: bytes = field(repr=False)
+
+
+def import_parameters(pipeline: PipelineSpec, rules: ImportRules) -> dict[str, ImportedValue]:
     """The parameters of a pipeline, in order of name. Lists, objects and nulls at the top of `spec` are not parameters.
 
-    A top-level field goes before a configuration entry of the same name, since it is the one that acts.
+    A top-level field goes before another entry of the same name, since it is the one that acts.
     """
-    wanted = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns))
+    wanted = re.compile("|".join(fnmatch.translate(pattern) for pattern in rules.patterns))
     found: dict[str, object] = {}
-    configuration = spec.get("configuration")
-    if isinstance(configuration, Mapping):
-        found.update((str(name), value) for name, value in configuration.items() if value is not None)
-    found.update((name, value) for name, value in spec.items() if isinstance(value, bool | int | float | str))
-    return {
+    for entries in (pipeline.spec.get("configuration"), pipeline.parameters):
+        if isinstance(entries, Mapping):
+            found.update((str(name), value) for name, value in entries.items() if value is not None)
+    found.update(_FALSE_WHEN_MISSING)
+    found.update((name, value) for name, value in pipeline.spec.items() if isinstance(value, bool | int | float | str))
+    values = {
         well_formed(name): read_value(value)
         for name, value in sorted(found.items())
         if name not in _NOT_PARAMETERS and wanted.match(name)
     }
+    return {name: hide(name, value, rules.key) if is_secret(name, value) else value for name, value in values.items()}
 
 
 def read_value(given: object) -> Value:
@@ -98,7 +122,7 @@ def data_type_of(value: Value) -> DataType:
     return DataType.STRING
 
 
-def is_same(one: Value | None, other: Value | None) -> bool:
+def is_same(one: ImportedValue | None, other: ImportedValue | None) -> bool:
     """Whether two values are equal and of one kind (Python holds True for equal to 1, and 0.0 to -0.0)."""
     return type(one) is type(other) and str(one) == str(other)
 
@@ -123,12 +147,9 @@ def resolve_full_refresh(requested: bool | None, stored: FullRefresh | None) -> 
     return stored is not None and is_forwarded(stored) and stored.value
 
 
-def show_parameters(imported: Mapping[str, Value], full_refresh: FullRefresh | None) -> tuple[Parameter, ...]:
+def show_parameters(imported: Mapping[str, ImportedValue], full_refresh: FullRefresh | None) -> tuple[Parameter, ...]:
     """A job's parameters as they are shown, by name. Imported ones are for reference: Input, never forwarded."""
-    shown = [
-        Parameter(name=name, value=value, data_type=data_type_of(value), direction=Direction.INPUT, forwarded=False)
-        for name, value in imported.items()
-    ]
+    shown = [_show_imported(name, value) for name, value in imported.items()]
     if full_refresh is not None:
         shown.append(
             Parameter(
@@ -140,3 +161,16 @@ def show_parameters(imported: Mapping[str, Value], full_refresh: FullRefresh | N
             )
         )
     return tuple(sorted(shown, key=lambda parameter: parameter.name))
+
+
+def _show_imported(name: str, value: ImportedValue) -> Parameter:
+    hidden = isinstance(value, HiddenValue)
+    shown = None if isinstance(value, HiddenValue) else value
+    return Parameter(
+        name=name,
+        value=shown,
+        data_type=DataType.STRING if shown is None else data_type_of(shown),
+        direction=Direction.INPUT,
+        forwarded=False,
+        hidden=hidden,
+    )

@@ -19,6 +19,8 @@ from polysync_core.values.job import (
     Discoveries,
     DiscoveryPass,
     FullRefresh,
+    HiddenValue,
+    ImportedValue,
     Job,
     JobDefaults,
     LastDiscovery,
@@ -28,6 +30,7 @@ from polysync_core.values.run import JsonObject
 
 JOB, DISCOVERY_LAST = "job|", "discovery|last"
 DEFAULTS_COLUMNS = ["name", "fullRefresh", "fullRefreshDirection"]
+_HIDDEN = "hidden"
 MAX_PIECES = 14
 """With its other columns a row stays under 1 MiB at two bytes a character."""
 _JOB = RowOf(Job, given=("parameters", "full_refresh"))
@@ -43,7 +46,7 @@ def encode_job(job: Job, pieces_before: int = 0) -> Columns:
 
     Parameters are JSON in ASCII, so that a character is one UTF-16 unit. Raises JobTooLarge when no row can hold them.
     """
-    text = json.dumps(dict(job.parameters), separators=(",", ":"))
+    text = json.dumps(dict(job.parameters), default=_encode_hidden, separators=(",", ":"))
     pieces = cut("parameters", text)
     if len(pieces) > MAX_PIECES:
         raise JobTooLarge(
@@ -65,14 +68,26 @@ def decode_job(columns: Mapping[str, object]) -> Job:
         full_refresh = None
     try:
         count = codec_of(int).decode(columns["pieces"])
-        parameters = json.loads("".join(str(columns[f"parameters{number}"]) for number in range(count)))
-        if not isinstance(parameters, dict) or not all(
-            isinstance(value, bool | int | float | str) for value in parameters.values()
-        ):
+        text = "".join(str(columns[f"parameters{number}"]) for number in range(count))
+        found = json.loads(text)
+        if not isinstance(found, dict):
             raise TypeError("not parameters")
+        parameters = {name: _decode_value(value) for name, value in found.items()}
     except (ValueError, TypeError, KeyError, RecursionError) as wrong:
         raise RowUnreadable("The parameters of a stored job cannot be read.") from wrong
     return _JOB.decode(columns, parameters=parameters, full_refresh=full_refresh)
+
+
+def _encode_hidden(value: HiddenValue) -> dict[str, str]:
+    return {_HIDDEN: value.digest}
+
+
+def _decode_value(value: object) -> ImportedValue:
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict) and value.keys() == {_HIDDEN} and isinstance(value[_HIDDEN], str):
+        return HiddenValue(value[_HIDDEN])
+    raise TypeError("not a parameter's value")
 
 
 def encode_full_refresh(full_refresh: FullRefresh) -> Columns:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from polysync_core.values.ids import RunId
 
@@ -17,12 +18,20 @@ POLL_AFTER_SECONDS = 15
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Our addresses under `base_url` (scheme and host, no slash at the end)."""
+    """Our addresses under `base_url`: scheme and host, no slash at the end.
+
+    A path in it takes the place of /api: a gateway may offer the app's routes under a path of its own.
+    """
 
     base_url: str
 
+    @property
+    def routes_url(self) -> str:
+        """What comes before every route."""
+        return self.base_url if urlsplit(self.base_url).path else f"{self.base_url}{PREFIX}"
+
     def status_url(self, run_id: RunId) -> str:
-        return f"{self.base_url}{PREFIX}/runs/{run_id}"
+        return f"{self.routes_url}/runs/{run_id}"
 
     def cancel_url(self, run_id: RunId) -> str:
         return f"{self.status_url(run_id)}/cancel"

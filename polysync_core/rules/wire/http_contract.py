@@ -14,9 +14,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from polysync_core.rules.wire.addresses import Addresses
+from polysync_core.rules.wire.setting_values import is_loopback
 from polysync_core.rules.wire.strict_json import MAX_NESTING, decode_json
 from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, RunNotFound
-from polysync_core.values.ids import RunId, is_id
+from polysync_core.values.ids import RunId, is_id, normal_id
 from polysync_core.values.run import JsonObject, RunFilter, Status
 
 MAX_BODY_BYTES = 64 * 1024
@@ -51,15 +52,23 @@ class Call:
         found = _PATH.match(self.url)
         return "" if found is None else found[1]
 
-    def addresses(self, public_url: str | None) -> Addresses:
-        """Built from the configured public address; only without one from the request's own host, which may be none."""
+    def addresses(self, public_url: str | None, app_url: str | None) -> Addresses:
+        """Under the configured public address, else the host that the request came to, else the platform's name.
+
+        The platform's name is the last: a slot keeps its own when it is swapped into production. In Azure, where there
+        is such a name, TLS ends before the app, and the request's own scheme may be http.
+        """
         if public_url is not None:
             return Addresses(public_url)
         try:
             parts = urlsplit(self.url)
+            host = parts.hostname
         except ValueError:
-            refuse("Host", "must be a host's name or address")
-        return Addresses(f"{parts.scheme}://{parts.netloc}")
+            host = None
+        if not host:
+            return Addresses(app_url or refuse("Host", "must be a host's name or address"))
+        is_behind_tls = app_url is not None and app_url.startswith("https:") and not is_loopback(host)
+        return Addresses(f"{'https' if is_behind_tls else parts.scheme}://{parts.netloc}")
 
 
 def read_flag(value: object) -> object:
@@ -90,13 +99,14 @@ def decode_pipeline_id(call: Call) -> str:
     pipeline_id = call.route.get("pipeline_id", "")
     if not is_id(pipeline_id):
         refuse("pipeline_id", _PIPELINE_ID, pipeline_id)
-    return pipeline_id
+    return normal_id(pipeline_id)
 
 
 def decode_run_id(call: Call) -> RunId:
     """The run id of the path. One that is malformed is simply not known: RunNotFound says what a run id looks like."""
+    pipeline_id, _, update_id = call.route.get("run_id", "").partition(":")
     try:
-        return RunId.parse(call.route.get("run_id", ""))
+        return RunId(normal_id(pipeline_id), normal_id(update_id))
     except ValueError as wrong:
         raise RunNotFound(f"There is no such run: {wrong}.") from None
 
@@ -155,6 +165,7 @@ def decode_run_filter(call: Call) -> RunFilter:
     pipeline_id = call.query.get("pipelineId")
     if pipeline_id is not None and not is_id(pipeline_id):
         refuse("pipelineId", _PIPELINE_ID, pipeline_id)
+    pipeline_id = None if pipeline_id is None else normal_id(pipeline_id)
     active = call.query.get("active", "false").lower()
     if active not in {"true", "false"}:
         refuse("active", "must be true or false", active)

@@ -34,10 +34,17 @@ class ParameterDocument(TypedDict):
     """A parameter of a job."""
 
     name: str
-    value: Value
+    value: Annotated[Value | None, Field(description="Null when it is hidden.")]
     dataType: DataType
     direction: Direction
     forwarded: Annotated[bool, Field(description="A start that does not say otherwise sends it.")]
+    hidden: Annotated[
+        bool,
+        Field(
+            description="The value is a secret, and only a change of it is reported. "
+            "A reference to a secret of Databricks is shown."
+        ),
+    ]
 
 
 class JobDocument(TypedDict):
@@ -145,6 +152,7 @@ def _encode_parameter(parameter: Parameter) -> ParameterDocument:
         "dataType": parameter.data_type,
         "direction": parameter.direction,
         "forwarded": parameter.forwarded,
+        "hidden": parameter.hidden,
     }
 
 

@@ -6,13 +6,11 @@ change (new states, missing fields) and strict where a wrong reading would harm 
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from polysync_core.rules.decisions.parameters import well_formed
+from polysync_core.rules.wire.databricks_errors import decode_error, is_sign_in, json_object
 from polysync_core.values.databricks import (
     ErrorEvent,
     Failure,
@@ -22,17 +20,16 @@ from polysync_core.values.databricks import (
     SeenUpdate,
     UpdatesPage,
 )
-from polysync_core.values.errors import DatabricksError, PermissionRefused
-from polysync_core.values.ids import RunId, is_id
+from polysync_core.values.errors import DatabricksError, DatabricksSignInPage
+from polysync_core.values.ids import RunId, is_id, normal_id
 from polysync_core.values.run import JsonObject
 
 API = "/api/2.0"
 PAGE_SIZE = 100
 EVENTS_PAGE_SIZE = 250
-NO_SUCH_ROUTE = "ENDPOINT_NOT_FOUND"
-"""The error_code of a 404 that is about the route, not about what it names."""
 _MAX_STATE = 64
 _MAX_SAID = 1000
+_MAX_EXCEPTION = 16_000
 _YEARS = range(1601, 9999)
 """Table Storage holds no time before 1601; in 9999 none can be added to."""
 START_HINTS = {
@@ -56,6 +53,12 @@ class ApiRequest:
     query: Mapping[str, str] = field(default_factory=dict)
     body: JsonObject | None = None
     may_be_empty: bool = False
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The ids in its path."""
+        parts = zip(self.path.removeprefix(API).split("/"), self.route.split("/"), strict=True)
+        return tuple(part for part, template in parts if template.startswith("{"))
 
 
 def start_update(pipeline_id: str, full_refresh: bool) -> ApiRequest:
@@ -141,13 +144,14 @@ def _page_query(page_token: str | None, page_size: int = PAGE_SIZE) -> Mapping[s
 def decode_answer(request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes) -> JsonObject:
     """The JSON object of a successful answer; no text in it holds half a surrogate pair.
 
-    Raises DatabricksError for a status of 300 or more and for a success that is anything else (502), PermissionRefused
-    for 401 and 403.
+    Raises DatabricksError for a status of 300 or more (databricks_errors says of which kind), and for a success that is
+    anything else (502).
     """
-    is_empty = request.may_be_empty and status < 300 and not body.strip()
-    payload = {} if is_empty else _json_object(body)
     if status >= 300:
-        raise _decode_error(status, headers, body, payload)
+        raise decode_error(status, headers, body, request.named)
+    if is_sign_in(status, headers, body):
+        raise DatabricksSignInPage(databricks_status=status)
+    payload = {} if request.may_be_empty and not body.strip() else json_object(body)
     if payload is None:
         raise DatabricksError(
             f"Databricks answered {status} with something that is not a JSON object.", databricks_status=status
@@ -155,19 +159,10 @@ def decode_answer(request: ApiRequest, status: int, headers: Mapping[str, str], 
     return payload
 
 
-def refuses_token(status: int, body: bytes) -> bool:
-    """Whether a 401 or 403 is about the token rather than about a permission.
-
-    A refused permission is JSON with an error_code; a token that is no longer valid is answered with 401, or with 403
-    and a page or a line of text (seen: "Invalid access token").
-    """
-    return status == 401 or (status == 403 and "error_code" not in (_json_object(body) or {}))
-
-
 def decode_update_id(payload: JsonObject) -> str:
     """The new update's id. DatabricksError when the answer holds none: then nobody knows what was started."""
-    update_id = payload.get("update_id")
-    if isinstance(update_id, str) and is_id(update_id):
+    update_id = _id(payload.get("update_id"))
+    if update_id is not None:
         return update_id
     raise DatabricksError("Databricks answered the start without a usable update_id.", databricks_status=200)
 
@@ -195,8 +190,8 @@ def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
     """Read a page of GET /pipelines; an entry without a usable id is left out."""
     pipelines = []
     for entry in _objects(payload.get("statuses")):
-        pipeline_id = entry.get("pipeline_id")
-        if isinstance(pipeline_id, str) and is_id(pipeline_id):
+        pipeline_id = _id(entry.get("pipeline_id"))
+        if pipeline_id is not None:
             pipelines.append(
                 ListedPipeline(
                     pipeline_id=pipeline_id,
@@ -208,11 +203,18 @@ def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
 
 
 def decode_pipeline(payload: JsonObject) -> PipelineSpec:
-    """Read the answer of GET /pipelines/{id}. DatabricksError without a spec: it would pass for an empty one."""
+    """Read the answer of GET /pipelines/{id}. DatabricksError without a spec: it would pass for an empty one.
+
+    The pipeline's own parameters were seen beside `spec`; within it they count too.
+    """
     spec = payload.get("spec")
     if not isinstance(spec, dict):
         raise DatabricksError("Databricks answered without the pipeline's spec.", databricks_status=200)
-    return PipelineSpec(name=_text(payload.get("name")) or _text(spec.get("name")), spec=spec)
+    parameters: dict[str, object] = {}
+    for part in (spec, payload):
+        own = part.get("parameters")
+        parameters |= own if isinstance(own, dict) else {}
+    return PipelineSpec(name=_text(payload.get("name")) or _text(spec.get("name")), spec=spec, parameters=parameters)
 
 
 def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
@@ -222,10 +224,10 @@ def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
         error, origin = entry.get("error"), entry.get("origin")
         if isinstance(error, dict):
             failures = tuple(
-                Failure(class_name=_text(failure.get("class_name")), message=_text(failure.get("message")))
+                Failure(class_name=_text(failure.get("class_name")), message=_long_text(failure.get("message")))
                 for failure in _objects(error.get("exceptions"))
             )
-            update_id = _text(origin.get("update_id")) if isinstance(origin, dict) else None
+            update_id = _id(origin.get("update_id")) if isinstance(origin, dict) else None
             events.append(ErrorEvent(update_id=update_id, fatal=error.get("fatal") is True, failures=failures))
     return tuple(events)
 
@@ -237,8 +239,8 @@ def _seen_updates(value: object) -> tuple[SeenUpdate, ...]:
 def _seen_update(value: object) -> SeenUpdate | None:
     if not isinstance(value, dict):
         return None
-    update_id = value.get("update_id")
-    if not (isinstance(update_id, str) and is_id(update_id)):
+    update_id = _id(value.get("update_id"))
+    if update_id is None:
         return None
     full_refresh = value.get("full_refresh")
     return SeenUpdate(
@@ -269,6 +271,18 @@ def _text(value: object) -> str | None:
     return value[:_MAX_SAID] if isinstance(value, str) and value else None
 
 
+def _id(value: object) -> str | None:
+    return normal_id(value) if isinstance(value, str) and is_id(value) else None
+
+
+def _long_text(value: object) -> str | None:
+    """Front and end of a text: an exception's message ends with what matters."""
+    if not isinstance(value, str) or len(value) <= _MAX_EXCEPTION:
+        return value if isinstance(value, str) and value else None
+    half = _MAX_EXCEPTION // 2
+    return f"{value[:half]}\n…\n{value[-half:]}"
+
+
 def _objects(value: object) -> list[JsonObject]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
@@ -277,48 +291,3 @@ def _token(payload: JsonObject) -> str | None:
     """Whole, however long: half a token is none."""
     token = payload.get("next_page_token")
     return token if isinstance(token, str) and token else None
-
-
-def _json_object(body: bytes) -> JsonObject | None:
-    """Read as UTF-8. An escape may still make half a surrogate pair, which no log, row or address takes."""
-    try:
-        payload = json.loads(body.decode("utf-8-sig"))
-        if b"\\ud" in body.lower():
-            payload = json.loads(well_formed(json.dumps(payload, ensure_ascii=False)))
-    except (ValueError, RecursionError):
-        return None
-    return payload if isinstance(payload, dict) else None
-
-
-def _decode_error(status: int, headers: Mapping[str, str], body: bytes, payload: JsonObject | None) -> DatabricksError:
-    raw_code = None if payload is None else payload.get("error_code")
-    is_code = isinstance(raw_code, str | int) and not isinstance(raw_code, bool)
-    error_code = str(raw_code)[:_MAX_STATE] if is_code else None
-    says = _said(body, payload)
-    if status in {401, 403}:
-        return PermissionRefused(says, databricks_status=status, error_code=error_code)
-    return DatabricksError(
-        f"Databricks answered {status}{f' {error_code}' if error_code else ''}: {says or 'no reason given'}",
-        databricks_status=status,
-        error_code=error_code,
-        says=says,
-        does_not_exist=status == 404 and payload is not None and error_code != NO_SUCH_ROUTE,
-        route_unknown=status == 404 and (payload is None or error_code == NO_SUCH_ROUTE),
-        retry_after_seconds=_retry_after_seconds(headers),
-    )
-
-
-def _said(body: bytes, payload: JsonObject | None) -> str:
-    """Databricks' own words in one bounded line; of an HTML page only its text."""
-    if payload is not None:
-        message = payload.get("message")
-        text = message if isinstance(message, str) else ""
-    else:
-        text = re.sub(r"<[^>]*>", " ", body[:4000].decode("utf-8", "replace"))
-    return " ".join(text.split())[:_MAX_SAID]
-
-
-def _retry_after_seconds(headers: Mapping[str, str]) -> int | None:
-    """Whole seconds, as Databricks sends them; anything else counts as missing."""
-    value = headers.get("Retry-After", "").strip()
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 6 else None

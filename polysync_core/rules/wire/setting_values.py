@@ -5,20 +5,17 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from polysync_core.rules.wire.strict_json import decode_json
-from polysync_core.values.workspace import Workspace
-
-_WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,40}")
-_RESOURCE_ID = re.compile(
-    r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.Databricks/workspaces/[^/\s]+", re.IGNORECASE
-)
 _HOST = re.compile(
     r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE
 )
 _SECRET_PREFIX, _SECRET_BYTES = "whsec_", range(24, 65)
 _NEEDS_HTTPS = "must use https, unless its host is loopback"
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_PATH = re.compile(r"(/[\w.~!$&'()*+,;=:@%-]+)*", re.ASCII)
+_REFERENCE = re.compile(r"@Microsoft\.(\w+)\s*\(", re.IGNORECASE)
+_READER_ROLES = {"keyvault": "Key Vault Secrets User", "appconfiguration": "App Configuration Data Reader"}
 
 
 def parse_whole_number(given: str, least: int, most: int) -> int:
@@ -27,27 +24,58 @@ def parse_whole_number(given: str, least: int, most: int) -> int:
     raise ValueError(f"must be a whole number from {least} to {most}")
 
 
-def parse_address(given: str, *, with_path: bool = False) -> str:
-    """Scheme, host and port, without a slash at the end; plain http only to loopback. https is added when left out.
+def unresolved_reference(given: str) -> str | None:
+    """What to do about a reference that the platform did not replace by its value; None when `given` holds none.
 
-    `with_path` allows a path: the storage emulator's endpoint ends in its account's name.
+    The platform leaves a reference that it cannot resolve as it is:
+    https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
     """
-    if "://" not in given:
-        given = f"https://{given}"
+    found = _REFERENCE.search(given)
+    if found is None:
+        return None
+    kind = found[1]
+    if found.start() > 0:
+        return (
+            f"the @Microsoft.{kind} reference in it was not resolved; "
+            "the platform resolves a reference only where it is the whole value"
+        )
+    role = _READER_ROLES.get(kind.lower())
+    may_read = f"has the role {role}" if role else "may read it"
+    return (
+        f"the @Microsoft.{kind} reference was not resolved; check that the app's identity (keyVaultReferenceIdentity) "
+        f"{may_read}, the names in the reference, and that the network lets the app in, then restart the app"
+    )
+
+
+def parse_address(given: str, *, with_path: bool = False) -> str:
+    """Scheme, host and port in their shortest form, without a slash at the end, so that one host has one address.
+
+    Plain http is only for loopback. https is added when the scheme is left out. `with_path` allows a path: the storage
+    emulator's endpoint ends in its account's name, and a gateway may put one before the app's routes.
+    """
     try:
-        parts = urlsplit(given)
-        host, port, path = parts.hostname or "", parts.port, parts.path.rstrip("/")
+        parts = split_address(given)
+        host, port, path = (parts.hostname or "").rstrip("."), parts.port, parts.path.rstrip("/")
+        host = ipaddress.ip_address(host).compressed if ":" in host else host
     except ValueError:
         host, port, path = "", None, ""
-    is_address = _HOST.fullmatch(host) and port != 0 and parts.scheme in {"http", "https"}
-    if not is_address or parts.query or parts.fragment or (path and not with_path):
-        raise ValueError("must be an address like https://host, without path or query")
+    is_address = _HOST.fullmatch(host) and port != 0 and parts.scheme in _DEFAULT_PORTS
+    if not is_address or parts.query or parts.fragment or (path and not with_path) or not _PATH.fullmatch(path):
+        raise ValueError(
+            f"must be an address like https://host{' or https://host/path' if with_path else ''}, "
+            f"without {'' if with_path else 'path or '}query"
+        )
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold a user name or password")
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(_NEEDS_HTTPS)
     shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{path}"
+    return f"{parts.scheme}://{shown}{'' if port in {None, _DEFAULT_PORTS[parts.scheme]} else f':{port}'}{path}"
+
+
+def split_address(given: str) -> SplitResult:
+    """The parts of an address, of https when it names no scheme. Raises ValueError, as reading its parts may."""
+    return urlsplit(given if "://" in given else f"https://{given}")
 
 
 def parse_host_of_app(given: str) -> str:
@@ -85,34 +113,6 @@ def parse_connection_string(given: str) -> str:
     if not (has_key or {"tableendpoint", "sharedaccesssignature"} <= folded.keys()):
         raise ValueError("must hold AccountName and AccountKey, or TableEndpoint and SharedAccessSignature")
     return given
-
-
-def parse_workspaces(given: str) -> dict[str, object]:
-    """The entries of POLYSYNC_WORKSPACES by name; each is read by parse_workspace."""
-    try:
-        entries = decode_json(given)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"must be JSON, name to {{url, resourceId?}} ({error})") from None
-    if not isinstance(entries, dict) or not entries:
-        raise ValueError('must be a JSON object like {"sales": {"url": "https://adb-….azuredatabricks.net"}}')
-    return entries
-
-
-def parse_workspace(name: str, entry: object) -> Workspace:
-    if not _WORKSPACE_NAME.fullmatch(name):
-        raise ValueError("a workspace's name is 1 to 40 of a-z, 0-9 and '-'")
-    if not isinstance(entry, dict) or not isinstance(entry.get("url"), str) or set(entry) - {"url", "resourceId"}:
-        raise ValueError("must be an object with url and, if needed, resourceId")
-    resource_id = entry.get("resourceId")
-    if resource_id is not None and not (isinstance(resource_id, str) and _RESOURCE_ID.fullmatch(resource_id)):
-        raise ValueError(
-            "resourceId must be like /subscriptions/…/resourceGroups/…/providers/Microsoft.Databricks/workspaces/…"
-        )
-    try:
-        url = parse_address(entry["url"])
-    except ValueError as wrong:
-        raise ValueError(f"url {wrong}") from None
-    return Workspace(name=name, url=url, resource_id=resource_id)
 
 
 def parse_signing_secret(given: str) -> str:

@@ -24,6 +24,7 @@ from polysync_core.rules.wire.http_contract import (
     refuse,
 )
 from polysync_core.values.callback import CallbackAddress, CallbackKind
+from polysync_core.values.ids import normal_id
 from polysync_core.values.run import JsonObject, OnConflict, StartRequest
 
 _MAX_IGNORED = 30_000
@@ -46,11 +47,14 @@ class StartBody(BaseModel):
     workspace: str | None = None
 
 
-def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
-    """Read a start. InvalidRequest names the field, what was given and what is allowed; BodyTooLarge over 64 KB."""
+def decode_start(call: Call, workspaces: tuple[str, ...], app_url: str | None = None) -> StartRequest:
+    """Read a start. InvalidRequest names the field, what was given and what is allowed; BodyTooLarge over 64 KB.
+
+    `app_url` is the name that the platform gave the app (Call.addresses says what for).
+    """
     pipeline_id = decode_pipeline_id(call)
     body = decode_body(call, StartBody, "a start")
-    if body.pipeline_id not in {None, pipeline_id}:
+    if body.pipeline_id is not None and normal_id(body.pipeline_id) != pipeline_id:
         refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
     ignored = {name: value for name, value in (body.parameters or {}).items() if name != "full_refresh"}
     request = StartRequest(
@@ -63,7 +67,7 @@ def decode_start(call: Call, workspaces: tuple[str, ...]) -> StartRequest:
         follow_retries=body.followRetries or False,
         idempotency_key=decode_idempotency_key(call),
         fingerprint="",
-        callback=_callback(call, body),
+        callback=_callback(call, body, app_url),
     )
     return replace(request, fingerprint=_fingerprint(request, ignored))
 
@@ -89,13 +93,13 @@ def _full_refresh(body: StartBody) -> bool | None:
     return chosen if isinstance(chosen, bool) else None
 
 
-def _callback(call: Call, body: StartBody) -> CallbackAddress | None:
+def _callback(call: Call, body: StartBody, app_url: str | None) -> CallbackAddress | None:
     """Where the caller wants to be called back, unchecked. Both fields together are refused."""
     given = {CallbackKind.DATA_FACTORY: body.callBackUri, CallbackKind.WEBHOOK: body.callbackUrl}
     asked = [(kind, url) for kind, url in given.items() if url is not None]
     if len(asked) > 1:
         refuse(CallbackKind.DATA_FACTORY, f"cannot be given together with {CallbackKind.WEBHOOK}; give one of them")
-    base_url = call.addresses(None).base_url
+    base_url = call.addresses(None, app_url).base_url
     return next((CallbackAddress(kind=kind, url=url, base_url=base_url) for kind, url in asked), None)
 
 

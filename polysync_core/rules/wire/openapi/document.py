@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from polysync_core.rules.wire.addresses import POLL_AFTER_SECONDS, PREFIX
 from polysync_core.rules.wire.http_answers import ProblemDocument, internal_error, problem
@@ -38,12 +39,16 @@ _TAGS = {
 
 
 def openapi_document(base_url: str) -> JsonObject:
-    """The document of the app at `base_url` (scheme and host, no slash at the end)."""
-    return {**_document(), "servers": [{"url": base_url}]}
+    """The document of the app at `base_url`, no slash at the end; a path in it takes the place of /api."""
+    document = _document()
+    if urlsplit(base_url).path:
+        paths = {path.removeprefix(PREFIX): told for path, told in document["paths"].items()}
+        document = {**document, "paths": paths}
+    return {**document, "servers": [{"url": base_url}]}
 
 
 @functools.cache
-def _document() -> Mapping[str, object]:
+def _document() -> Mapping[str, Any]:
     paths: dict[str, dict[str, object]] = {}
     for operation in OPERATIONS:
         paths.setdefault(f"{PREFIX}/{operation.path}", {})[operation.method.lower()] = _operation(operation)

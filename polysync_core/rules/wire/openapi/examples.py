@@ -13,6 +13,8 @@ from polysync_core.values.errors import (
     BodyTooLarge,
     CallbacksNotOwed,
     DatabricksError,
+    DatabricksNetworkRefused,
+    DatabricksSignInPage,
     DatabricksUnreachable,
     FieldProblem,
     InvalidRequest,
@@ -33,7 +35,17 @@ from polysync_core.values.errors import (
     UpdateConflict,
 )
 from polysync_core.values.ids import RunId
-from polysync_core.values.job import Change, ChangeKind, Counts, Direction, DiscoveryReport, FullRefresh, Job, Tally
+from polysync_core.values.job import (
+    Change,
+    ChangeKind,
+    Counts,
+    Direction,
+    DiscoveryReport,
+    FullRefresh,
+    HiddenValue,
+    Job,
+    Tally,
+)
 from polysync_core.values.run import Attempt, Run, RunError
 
 RUN_ID = RunId("8279d543-063c-4d63-9926-dae38e35ce8b", "557aafb1-3ba0-4a2f-9b2c-6f4b2d2a3f10")
@@ -106,7 +118,11 @@ _JOB = Job(
     name="Orders",
     imported_at=_BEGAN - timedelta(days=3),
     synced_at=_BEGAN,
-    parameters={"photon": True, "spark.sql.shuffle.partitions": 200},
+    parameters={
+        "photon": True,
+        "spark.hadoop.fs.azure.account.key.lake.dfs.core.windows.net": HiddenValue("1f0c"),
+        "spark.sql.shuffle.partitions": 200,
+    },
     full_refresh=FullRefresh(value=True, direction=Direction.INPUT),
 )
 JOB = encode_job_document(_JOB, workspace_url=_WORKSPACE_URL, synced_at=_BEGAN)
@@ -197,6 +213,10 @@ def _refused(status: int, error_code: str, says: str, retry_after_seconds: int |
 DATABRICKS = (
     _refused(400, "INVALID_PARAMETER_VALUE", "The target schema does not exist."),
     PermissionRefused("User does not have permission.", databricks_status=403, error_code="PERMISSION_DENIED"),
+    DatabricksNetworkRefused(
+        "it is reached through a private link only", databricks_status=302, error_code=None, says=""
+    ),
+    DatabricksSignInPage(databricks_status=200),
     _refused(404, "RESOURCE_DOES_NOT_EXIST", "The specified pipeline was not found."),
     _refused(429, "REQUEST_LIMIT_EXCEEDED", "Too many requests.", retry_after_seconds=33),
     _refused(500, "INTERNAL_ERROR", "Something is wrong."),

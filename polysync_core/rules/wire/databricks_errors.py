@@ -1,0 +1,164 @@
+"""What an answer of Databricks means that is no success: whose 404 it is, and what a refusal is about. Pure.
+
+The HTTP status decides, then the error_code. The exceptions, where a text has to be read, are in the tables here. An
+unknown text keeps the cautious reading: nothing is removed, given up or repeated because of it. Source of the codes:
+https://docs.databricks.com/api/azure/workspace/pipelines and the official SDK's error mapping.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+
+from polysync_core.rules.decisions.parameters import well_formed
+from polysync_core.values.errors import (
+    DatabricksError,
+    DatabricksNetworkRefused,
+    DatabricksSignInPage,
+    PermissionRefused,
+)
+from polysync_core.values.run import JsonObject
+
+NO_SUCH_ROUTE = "ENDPOINT_NOT_FOUND"
+"""The error_code of a 404 that is about the route, not about what it names."""
+_NO_SUCH_THING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
+_IS_MISSING = r"(?:(?:was |is )?not found|does not exist|doesn't exist|could not be found|no longer exists)\b"
+_OTHER_THINGS = re.compile(
+    r"\b(workspaces?|tenants?|subscriptions?|resource groups?|endpoints?|routes?|paths?|urls?|features?|apis?"
+    r"|metastores?|catalogs?|schemas?|clusters?|deployments?|orgs?|organizations?|accounts?|hosts?|services?)\b",
+    re.IGNORECASE,
+)
+_ANY_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UNKNOWN_ROUTE = re.compile(r"bad target|no api found", re.IGNORECASE)
+_ABOUT_TOKEN = re.compile(
+    r"(?<![\w.-])token\b(?!\s*=)|\b(jwt|jsonwebtoken|tenant|issuer|audience|(iss|aud) claim|aadsts\d+)\b", re.IGNORECASE
+)
+_NOT_THAT_TOKEN = re.compile(
+    r"\b(page|next|next page|continuation|idempotency|unexpected|unrecognized)[ _-]token", re.IGNORECASE
+)
+"""A listing's token, and what a parser calls a word."""
+_NETWORK = {
+    re.compile(r"private[ _-]?link|private endpoint|public (network )?access", re.IGNORECASE): (
+        "it is reached through a private link only"
+    ),
+    re.compile(r"\bip acl|ip access list|source ip|ip address\b.*\bblocked", re.IGNORECASE): (
+        "its IP access list does not hold the address that the app comes from"
+    ),
+    re.compile(r"invalid access to org|unauthorized network access|network polic|ingress", re.IGNORECASE): (
+        "its network rules do not let the app in"
+    ),
+}
+"""What a network's refusal says, and how it is told."""
+_SIGN_IN_ADDRESS = re.compile(r"/(login|log-in|signin|sign-in|sso|oidc|oauth2|saml)\b|login\.", re.IGNORECASE)
+_SIGN_IN_PAGE = re.compile(
+    rb"<title[^>]*>[^<]{0,200}?(sign[ -]?in|log[ -]?in|login)\b|login\.microsoftonline\.|/login\.html", re.IGNORECASE
+)
+_MAX_CODE, _MAX_SAID, _MAX_PAGE = 64, 1000, 20_000
+
+
+class Refusal(Enum):
+    """What an answer refuses. Only a refused token is worth a new one, and a permission that may hide one."""
+
+    NETWORK = auto()  # the place where the app is
+    TOKEN = auto()  # the app's token: no longer valid, of another tenant, for another audience
+    PERMISSION = auto()  # what was asked for
+
+
+def refusal_of(status: int, headers: Mapping[str, str], body: bytes) -> Refusal | None:
+    """What the answer refuses, or None. Databricks refuses by 401 and 403; a 400 and a redirect were seen, too."""
+    if not 300 <= status < 400 and status not in {400, 401, 403}:
+        return None
+    payload = json_object(body)
+    says = _said(body, payload)
+    if status != 400 and _network_trouble(headers, says) is not None:
+        return Refusal.NETWORK
+    is_token = payload is None or _ABOUT_TOKEN.search(_NOT_THAT_TOKEN.sub("", says))
+    if status == 401 or (status in {400, 403} and is_token):
+        return Refusal.TOKEN
+    return Refusal.PERMISSION if status == 403 else None
+
+
+def decode_error(status: int, headers: Mapping[str, str], body: bytes, named: Sequence[str]) -> DatabricksError:
+    """The error of an answer of 300 or more. `named` are the ids in the request's path."""
+    payload = json_object(body)
+    raw_code = None if payload is None else payload.get("error_code")
+    is_code = isinstance(raw_code, str | int) and not isinstance(raw_code, bool)
+    error_code = str(raw_code)[:_MAX_CODE] if is_code else None
+    says = _said(body, payload)
+    refusal = refusal_of(status, headers, body)
+    if refusal is Refusal.NETWORK:
+        trouble = _network_trouble(headers, says)
+        return DatabricksNetworkRefused(str(trouble), databricks_status=status, error_code=error_code, says=says)
+    if refusal is not None:
+        return PermissionRefused(
+            says, databricks_status=status, error_code=error_code, refuses_token=refusal is Refusal.TOKEN
+        )
+    if is_sign_in(status, headers, body):
+        return DatabricksSignInPage(databricks_status=status, says=says)
+    is_route = payload is None or error_code == NO_SUCH_ROUTE or bool(_UNKNOWN_ROUTE.search(says))
+    return DatabricksError(
+        f"Databricks answered {status}{f' {error_code}' if error_code else ''}: {says or 'no reason given'}",
+        databricks_status=status,
+        error_code=error_code,
+        says=says,
+        does_not_exist=status == 404 and not is_route and _is_about(named, error_code, says),
+        route_unknown=status == 404 and is_route,
+        retry_after_seconds=_retry_after_seconds(headers),
+    )
+
+
+def is_sign_in(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether the answer is a page for people, or sends to one: then what answered is not a workspace's API."""
+    if 300 <= status < 400:
+        return bool(_SIGN_IN_ADDRESS.search(headers.get("Location", "")))
+    page = body[:_MAX_PAGE].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return status < 300 and page.startswith(b"<") and bool(_SIGN_IN_PAGE.search(page))
+
+
+def json_object(body: bytes) -> JsonObject | None:
+    """Read as UTF-8. An escape may still make half a surrogate pair, which no log, row or address takes."""
+    try:
+        payload = json.loads(body.decode("utf-8-sig"))
+        if b"\\ud" in body.lower():
+            payload = json.loads(well_formed(json.dumps(payload, ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def _is_about(named: Sequence[str], error_code: str | None, says: str) -> bool:
+    """Whether a 404 says that what was asked for does not exist, and not something on the way to it.
+
+    With the code of a missing resource a text may leave the id out, but it may not speak of another thing. Without
+    the code only the known text with the id in it counts.
+    """
+    ids = "|".join(re.escape(name) for name in named) or "(?!)"
+    known = rf"(?:the )?(?:specified )?(?:pipeline|update)\W+(?:{ids})\W+{_IS_MISSING}"
+    is_known = re.match(known, says, re.IGNORECASE)
+    if is_known or error_code not in _NO_SUCH_THING:
+        return bool(is_known)
+    is_named = re.search(rf"(?<![\w-])(?:{ids})(?![\w-])", says, re.IGNORECASE)
+    return not _OTHER_THINGS.search(says) and (bool(is_named) or not _ANY_UUID.search(says))
+
+
+def _network_trouble(headers: Mapping[str, str], says: str) -> str | None:
+    text = f"{headers.get('Location', '')} {says}"
+    return next((trouble for pattern, trouble in _NETWORK.items() if pattern.search(text)), None)
+
+
+def _said(body: bytes, payload: JsonObject | None) -> str:
+    """Databricks' own words in one bounded line; of an HTML page only its text."""
+    if payload is not None:
+        texts = [payload.get(name) for name in ("message", "error")]
+        text = next((text for text in texts if isinstance(text, str)), "")
+    else:
+        text = re.sub(r"<[^>]*>", " ", body[:4000].decode("utf-8", "replace"))
+    return " ".join(text.split())[:_MAX_SAID]
+
+
+def _retry_after_seconds(headers: Mapping[str, str]) -> int | None:
+    """Whole seconds, as Databricks sends them; anything else counts as missing."""
+    value = headers.get("Retry-After", "").strip()
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 6 else None
