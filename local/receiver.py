@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import socketserver
 import ssl
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """One request that came: header names in lower case."""
-
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.body)
-        return content
+from local.loopback import LoopbackServer, Reply, Request
 
 
 @dataclass(kw_only=True)
@@ -39,79 +23,28 @@ class Receiver:
     tls: ssl.SSLContext | None = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    before: Callable[[Delivery], object] = lambda _: None
+    before: Callable[[Request], object] = lambda _: None
     answer: Callable[[socket.socket], None] | None = None
-    deliveries: list[Delivery] = field(default_factory=list)
+    deliveries: list[Request] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self._server = _Server(self)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        self._server = LoopbackServer(self._respond, port=self.port, tls=self.tls).start()
+        self.port = self._server.port
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.close()
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return self._server.authority
 
     def url(self, rest: str = "/hook?sig=a-credential") -> str:
-        return f"{'http' if self.tls is None else 'https'}://{self.host}{rest}"
+        return f"{self._server.url}{rest}"
 
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, receiver: Receiver) -> None:
-        self.receiver = receiver
-        super().__init__(("127.0.0.1", receiver.port), _Handler)
-
-    def server_bind(self) -> None:
-        """Without HTTPServer's look-up of the host's name."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that breaks off, or refuses our certificate, is part of the tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def setup(self) -> None:
-        tls = self.server.receiver.tls
-        if tls is not None:
-            self.request = tls.wrap_socket(self.request, server_side=True)
-        super().setup()
-
-    def finish(self) -> None:
-        super().finish()
-        self.request.close()
-
-    def do_POST(self) -> None:
-        receiver = self.server.receiver
-        delivery = Delivery(
-            path=self.path,
-            headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(int(self.headers.get("Content-Length", "0"))),
-        )
-        receiver.deliveries.append(delivery)
-        receiver.before(delivery)
-        if receiver.answer is not None:
-            receiver.answer(self.connection)
-            return
-        self.send_response(receiver.status)
-        for name, value in receiver.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: `deliveries` has it."""
+    def _respond(self, request: Request) -> Reply:
+        self.deliveries.append(request)
+        self.before(request)
+        return Reply(status=self.status, headers=self.headers, play=self.answer)

@@ -15,12 +15,11 @@ From a shell, until SIGINT or SIGTERM:
 Path, query, headers (Host too) and body go on exactly as they came: Table Storage signs the path and the date, and the
 emulator's path holds the account's name, so a signature made for the proxy's address is valid behind it.
 
-fault   what can happen to a call, and which call it happens to
 labels  a call's name without its ids, as `POST $batch active run recent` or `POST /pipelines/{id}/updates`
 proxy   the server
 """
 
-from local.faults.fault import Fault, FaultPlan, SeenCall
+from local.fault import Fault, FaultPlan, SeenCall
 from local.faults.labels import plain_label, storage_label, workspace_label
 from local.faults.proxy import FaultProxy
 

@@ -1,16 +1,17 @@
-"""Request -> an HTTP function's parameter, and its answer -> Response, through the Python worker's own converters.
+"""Request -> an HTTP function's parameter, and its answer -> Reply, through the Python worker's own converters.
 
 The Datums are those the worker makes of the host's messages: bodies are always bytes (the worker's capability
 RawHttpBodyBytes), empty query values are missing (azure-functions-host, GrpcMessageConversionExtensions.ToRpcHttp).
 """
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import azure.functions as func
 from azure.functions.meta import Datum
 
-from local.host.wire import Request, Response
+from local.loopback import Reply, Request
 
 _CONNECTION_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})
 _TIMER_INFO = '{"Schedule": {"AdjustForDST": true}, "ScheduleStatus": null, "IsPastDue": false}'
@@ -42,14 +43,12 @@ def decode_http(request: Request, route_parameters: dict[str, str]) -> func.Http
     return decoded
 
 
-def encode_http(answer: Any) -> Response:
+def encode_http(answer: Any) -> Reply:
     """What the host sends for a function's answer. Raises for answers that are neither HttpResponse nor str, and for
     header text that cannot be sent."""
     encoded = _converter("http").encode(answer, expected_type=None)
     if encoded.type == "string":
-        return Response(
-            status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=encoded.value.encode()
-        )
+        return Reply(status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=encoded.value.encode())
     http = encoded.value
     headers = [(name, value.value) for name, value in http["headers"].items()]
     for cookies in http["cookies"] or ():
@@ -57,7 +56,7 @@ def encode_http(answer: Any) -> Response:
     for name, value in headers:
         if not (name.isascii() and value.isascii() and (name + value).replace("\t", " ").isprintable()):
             raise ValueError(f"the response header {name!a} holds text that no header can carry")
-    return Response(
+    return Reply(
         status=int(http["status_code"].value),
         headers=tuple((name, value) for name, value in headers if name.lower() not in _CONNECTION_HEADERS),
         body=http["body"].value,
@@ -75,5 +74,5 @@ def _converter(binding: str) -> Any:
     return untyped_registry().get(binding)
 
 
-def _texts(values: dict[str, str]) -> dict[str, Datum]:
+def _texts(values: Mapping[str, str]) -> dict[str, Datum]:
     return {name: Datum(value, "string") for name, value in values.items()}

@@ -17,13 +17,10 @@ import azure.functions as func
 from local.host.config import load_app, read_route_prefix
 from local.host.conversion import decode_http, decode_timer, encode_http
 from local.host.functions import ALL_METHODS, Functions, HostedFunction, HostStartError, TimerTrigger, load_functions
-from local.host.in_flight import InFlight
 from local.host.routes import Route, build_routes, match
 from local.host.runner import Runner
 from local.host.schedules import ScheduledTimer, resolve_schedule
-from local.host.wire import Request, Response, WireServer
-
-_STOP_POLL_SECONDS = 0.02
+from local.loopback import LoopbackServer, Reply, Request
 
 _logger = logging.getLogger("local.host")
 
@@ -60,18 +57,15 @@ class LocalHost:
         self._key = key
         self._port = port
         self._fires_timers = timers
-        self._in_flight = InFlight()
 
     def start(self) -> Self:
         try:
-            self._wire = WireServer(self._port, self._answer, self._in_flight)
+            self._server = LoopbackServer(self._answer, port=self._port)
         except OSError as error:
             raise HostStartError(f"port {self._port} of 127.0.0.1 cannot be used: {error.strerror}") from error
+        self._in_flight = self._server.in_flight
         self._runner = Runner()
-        self._accepting = threading.Thread(
-            target=self._wire.serve_forever, args=(_STOP_POLL_SECONDS,), name="local-host", daemon=True
-        )
-        self._accepting.start()
+        self._server.start()
         self._timers = [
             ScheduledTimer(name, schedule, partial(self._run_timer, self._timer(name)))
             for name, schedule in self._schedules.items()
@@ -85,10 +79,9 @@ class LocalHost:
         """Accept nothing more, wait for what runs. False when something still ran after the time given."""
         for timer in self._timers:
             timer.stop()
-        self._wire.stop_accepting()
-        self._accepting.join()
+        self._server.stop_accepting()
         is_idle = self._in_flight.wait_until_idle(grace_seconds)
-        self._wire.close_connections()
+        self._server.end_connections()
         self._runner.close()
         return is_idle
 
@@ -103,7 +96,7 @@ class LocalHost:
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`, without the route prefix."""
-        return f"http://127.0.0.1:{self._wire.server_port}"
+        return self._server.url
 
     def fire(self, name: str) -> None:
         """Run a timer function by hand and wait for its end; its exception is raised here. KeyError: no such timer."""
@@ -126,56 +119,56 @@ class LocalHost:
             raise KeyError(f"{name} is not a timer function")
         return function
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, request: Request) -> Reply:
         started = time.perf_counter()
         if request.path == "/":
-            name, response = "/", Response(status=HTTPStatus.NO_CONTENT)
+            name, response = "/", Reply(status=HTTPStatus.NO_CONTENT)
         elif request.path.lower().startswith("/admin/"):
             name, response = "/admin", self._answer_admin(request)
         elif found := match(self._routes, request.method, request.path):
             route, parameters = found
             name, response = route.function.name, self._answer_function(route, parameters, request)
         else:
-            name, response = "(no such route)", Response(status=HTTPStatus.NOT_FOUND)
+            name, response = "(no such route)", Reply(status=HTTPStatus.NOT_FOUND)
         _log(name, str(int(response.status)), started)
         return response
 
-    def _answer_function(self, route: Route, parameters: dict[str, str], request: Request) -> Response:
+    def _answer_function(self, route: Route, parameters: dict[str, str], request: Request) -> Reply:
         if route.trigger.auth_level != "anonymous" and not self._is_let_in(request):
-            return Response(status=HTTPStatus.UNAUTHORIZED)
+            return Reply(status=HTTPStatus.UNAUTHORIZED)
         try:
             return encode_http(self._runner.run(route.function, decode_http(request, parameters)))
         except Exception:
             _logger.exception("%s failed", route.function.name)
-            return Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
+            return Reply(status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    def _answer_admin(self, request: Request) -> Response:
+    def _answer_admin(self, request: Request) -> Reply:
         """GET /admin/functions lists, POST /admin/functions/{name} with {"input": ""} fires a timer function."""
         if not self._is_let_in(request):
-            return Response(status=HTTPStatus.UNAUTHORIZED)
+            return Reply(status=HTTPStatus.UNAUTHORIZED)
         folder, _, name = request.path.rstrip("/").lower().removeprefix("/admin/").partition("/")
         if folder != "functions" or request.method != ("POST" if name else "GET"):
-            return Response(status=HTTPStatus.NOT_FOUND)
+            return Reply(status=HTTPStatus.NOT_FOUND)
         if not name:
             return self._list_functions()
         if name not in self._functions or self._functions[name].name not in self._schedules:
-            return Response(status=HTTPStatus.NOT_FOUND)
+            return Reply(status=HTTPStatus.NOT_FOUND)
         if "json" not in request.headers.get("content-type", "").lower():
-            return Response(status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+            return Reply(status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         if not _is_json_object(request.body):
-            return Response(status=HTTPStatus.BAD_REQUEST)
+            return Reply(status=HTTPStatus.BAD_REQUEST)
         self._in_flight.begin()
         threading.Thread(target=self._run_by_hand, args=(self._functions[name],), daemon=True).start()
-        return Response(status=HTTPStatus.ACCEPTED)
+        return Reply(status=HTTPStatus.ACCEPTED)
 
-    def _list_functions(self) -> Response:
+    def _list_functions(self) -> Reply:
         addresses = {route.function.name: self.url + route.path for route in self._routes}
         listing = [
             {"name": function.name, "invoke_url_template": addresses.get(function.name), "isDisabled": False}
             for function in self._functions.values()
         ]
         body = json.dumps(listing).encode()
-        return Response(status=HTTPStatus.OK, headers=(("Content-Type", "application/json"),), body=body)
+        return Reply(status=HTTPStatus.OK, headers=(("Content-Type", "application/json"),), body=body)
 
     def _run_by_hand(self, function: HostedFunction) -> None:
         try:

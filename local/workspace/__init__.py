@@ -28,7 +28,7 @@ Control routes, for other processes: `POST /_sim/{method}` with a JSON object of
     advance           pipeline_id, update_id?, steps? -> state
     forget_update     pipeline_id, update_id
     add_event         pipeline_id, message, level?, event_type?, update_id?, exceptions? -> event id
-    add_fault         kind, when?, method?, route?, times?, after?, status?, … (faults.Fault)
+    add_fault         kind, when?, method?, route?, times?, after?, status?, … (fault.Fault)
     clear_faults, down, up
     issue_token       seconds?, resource? -> token
     revoke_tokens     as_html_403?
@@ -39,7 +39,6 @@ Control routes, for other processes: `POST /_sim/{method}` with a JSON object of
 """
 
 from local.workspace.control import UpdateRecord
-from local.workspace.faults import Fault
 from local.workspace.identity import DATABRICKS_RESOURCE, MANAGEMENT_RESOURCE
 from local.workspace.journal import Call, IdentityCall
 from local.workspace.simulated import SimulatedWorkspace
@@ -50,7 +49,6 @@ __all__ = [
     "DEFAULT_SCRIPT",
     "MANAGEMENT_RESOURCE",
     "Call",
-    "Fault",
     "IdentityCall",
     "SimulatedWorkspace",
     "UpdateRecord",

@@ -9,11 +9,12 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from local.loopback import Reply, Request, json_reply
 from local.workspace import encoding, pipelines, queries, states
 from local.workspace.pipelines import CAUSES, Pipeline, PipelineRegistry
 from local.workspace.settings import WorkspaceSettings
 from local.workspace.states import Update
-from local.workspace.wire import Refusal, Reply, Request, bad_parameter, json_object, json_reply
+from local.workspace.wire import Refusal, bad_parameter, json_object
 
 PREFIX = "/api/2.0"
 UPDATE_STOP_ROUTE = "/pipelines/{id}/updates/{uid}/stop"
@@ -192,7 +193,7 @@ class PipelinesApi:
         token_text = request.query_value("page_token")
         after = None
         if token_text:
-            if filter_text is not None or "order_by" in request.query:
+            if filter_text is not None or "order_by" in request.values:
                 raise bad_parameter("page_token excludes filter and order_by.")
             token = queries.decode_page_token(token_text, of=f"events of {pipeline_id}")
             filter_text, descending, after = token["filter"], token["descending"], token["after"]

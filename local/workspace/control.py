@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from local.fault import Fault, Kind
 from local.workspace import encoding, identity, pipelines, states
-from local.workspace.faults import Fault, Kind
+from local.workspace.api import ROUTES
+from local.workspace.dispatch import WORKSPACE
 from local.workspace.journal import Call, IdentityCall
 from local.workspace.pipeline_control import PipelineControl, check_cause
 from local.workspace.states import Update
+
+FAULT_KINDS: Mapping[str, Kind] = {
+    "status": "status",
+    "reset": "reset",
+    "hang": "hang",
+    "delay": "delay",
+    "trickle": "trickle",
+    "half": "half",
+    "garbage": "status",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,15 +113,44 @@ class Control(PipelineControl):
             pipeline.extra_events.append(event)
             return str(event["id"])
 
-    def add_fault(self, kind: Kind, **details: Any) -> None:
-        """See faults.Fault for what there is. Faults count from the next call on."""
-        fault = Fault(kind=kind, **details)
-        with self._parts.lock:
-            self._parts.faults.add(fault)
+    def add_fault(
+        self,
+        kind: str,
+        *,
+        method: str | None = None,
+        route: str | None = None,
+        error_code: str | int = "INTERNAL_ERROR",
+        message: str = "A fault that was asked for.",
+        body: str | None = None,
+        content_type: str = "application/json",
+        status: int = 500,
+        **details: Any,
+    ) -> None:
+        """Add a fault (fault.Fault) for the calls of a method and a route, or for all; it counts from the next call on.
+
+        status: the body is `body`, or else Databricks' JSON of `error_code` (a string or a number) and `message`.
+        garbage: the same, for any text. The identity endpoint is matched by its route only, "/msi/token".
+        """
+        if kind not in FAULT_KINDS:
+            raise ValueError(f"kind is one of {', '.join(FAULT_KINDS)}, not {kind!r}")
+        if details.get("when", "before") not in {"before", "after"}:
+            raise ValueError(f"when is one of before, after, not {details['when']!r}")
+        if route is not None and route not in (*ROUTES, identity.ROUTE):
+            raise ValueError(f"route is one of {', '.join((*ROUTES, identity.ROUTE))}, not {route!r}")
+        self._parts.faults.add(
+            Fault(
+                FAULT_KINDS[kind],
+                upstream=identity.ROUTE if route == identity.ROUTE else WORKSPACE,
+                label=f"{method or '*'} {route or '*'}",
+                body=json.dumps({"error_code": error_code, "message": message}) if body is None else body,
+                content_type=content_type,
+                status=status,
+                **details,
+            )
+        )
 
     def clear_faults(self) -> None:
-        with self._parts.lock:
-            self._parts.faults.clear()
+        self._parts.faults.clear()
 
     def down(self) -> None:
         """Every call of the API finds its connection reset, until up(). The identity endpoint stays."""

@@ -6,8 +6,9 @@ import dataclasses
 import json
 from typing import Any
 
+from local.loopback import Reply, Request, json_reply
 from local.workspace.control import Control
-from local.workspace.wire import Refusal, Reply, Request, json_object, json_reply
+from local.workspace.wire import Refusal, json_object
 
 PREFIX = "/_sim/"
 METHODS = (
@@ -49,7 +50,9 @@ def answer(control: Control, request: Request) -> Reply:
         result = getattr(control, method)(**json_object(request.body or b"{}"))
     except (TypeError, ValueError, Refusal) as error:
         return json_reply({"error": str(error)}, status=400)
-    return Reply(status=200, body=json.dumps({"result": result}, default=_plain).encode())
+    return Reply(
+        status=200, body=json.dumps({"result": result}, default=_plain).encode(), content_type="application/json"
+    )
 
 
 def _plain(value: Any) -> Any:

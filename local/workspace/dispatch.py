@@ -7,27 +7,21 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from local.fault import FaultPlan
+from local.loopback import RESET, Reply, Request, json_reply
 from local.workspace.api import PipelinesApi, match_route
-from local.workspace.faults import Fault, Faults
 from local.workspace.identity import ROUTE as IDENTITY_ROUTE
 from local.workspace.identity import TokenIssuer
 from local.workspace.journal import Call, IdentityCall, Journal
 from local.workspace.pipelines import PipelineRegistry
 from local.workspace.settings import WorkspaceSettings
-from local.workspace.wire import Refusal, Reply, Request, json_reply
+from local.workspace.wire import Refusal
 
+WORKSPACE = "workspace"
+"""The name of the API's calls in the plan of faults; those of the identity endpoint are named after its route."""
 METADATA_PATH = "/.well-known/databricks-config"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What goes over the connection: `reply` whole, dripping over `seconds`, or half of it; None: a reset."""
-
-    reply: Reply | None
-    manner: Literal["whole", "trickle", "half"] = "whole"
-    seconds: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -38,7 +32,7 @@ class WorkspaceParts:
     settings: WorkspaceSettings
     issuer: TokenIssuer
     registry: PipelineRegistry = field(default_factory=PipelineRegistry)
-    faults: Faults = field(default_factory=Faults)
+    faults: FaultPlan = field(default_factory=lambda: FaultPlan(keep=0))
     calls: Journal[Call] = field(default_factory=Journal)
     identity_calls: Journal[IdentityCall] = field(default_factory=Journal)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -53,34 +47,36 @@ class Dispatcher:
         self._parts = parts
         self._api = PipelinesApi(parts.registry, parts.settings, parts.now)
 
-    def respond(self, request: Request) -> Outcome:
+    def respond(self, request: Request) -> Reply:
         if request.path == METADATA_PATH:
-            return Outcome(reply=_host_metadata(request))
+            return _host_metadata(request)
         arrival = _Arrival(request=request, at=self._parts.now(), monotonic=time.monotonic())
         if request.path == IDENTITY_ROUTE:
-            return self._respond(arrival, IDENTITY_ROUTE, self._answer_identity, self._note_identity_call)
+            return self._respond(
+                arrival, IDENTITY_ROUTE, IDENTITY_ROUTE, self._answer_identity, self._note_identity_call
+            )
+        route = match_route(request.path)[0]
         if self._parts.is_down:
-            self._note_call(arrival, match_route(request.path)[0], None, executed=False)
-            return Outcome(reply=None)
+            self._note_call(arrival, route, None, executed=False)
+            return RESET
         self._parts.closing.wait(self._parts.settings.latency_seconds)
-        return self._respond(arrival, match_route(request.path)[0], self._answer_api, self._note_call)
+        return self._respond(arrival, WORKSPACE, route, self._answer_api, self._note_call)
 
     def _respond(
-        self, arrival: _Arrival, route: str, answer: Callable[[Request], Reply], note: Callable[..., None]
-    ) -> Outcome:
-        request = arrival.request
-        with self._parts.lock:
-            fault = self._parts.faults.meet(request.method, route)
-        if fault is not None and fault.kind == "delay" and fault.when == "before":
-            self._parts.closing.wait(fault.seconds)
+        self, arrival: _Arrival, name: str, route: str, answer: Callable[[Request], Reply], note: Callable[..., None]
+    ) -> Reply:
+        request, closing = arrival.request, self._parts.closing
+        fault = self._parts.faults.meet(name, f"{request.method} {route}")
+        if fault is not None:
+            fault.wait_before(closing)
         with self._parts.lock:
             executed = fault is None or fault.executes
             true_reply = answer(request) if executed else None
-            outcome = Outcome(reply=true_reply) if fault is None else _outcome(fault, true_reply)
-            note(arrival, route, outcome.reply.status if outcome.reply else None, executed=executed)
-        if fault is not None and (fault.kind == "hang" or (fault.kind == "delay" and fault.when == "after")):
-            self._parts.closing.wait(fault.seconds)
-        return outcome
+            reply = true_reply or RESET if fault is None else fault.reply(true_reply)
+            note(arrival, route, None if reply.manner == "reset" else reply.status, executed=executed)
+        if fault is not None:
+            fault.wait_after(request, closing)
+        return reply
 
     def _answer_api(self, request: Request) -> Reply:
         rejection = self._parts.issuer.rejection(
@@ -102,7 +98,7 @@ class Dispatcher:
             method=request.method,
             route=route,
             path=request.path,
-            query={name: values if len(values) > 1 else values[0] for name, values in request.query.items()},
+            query={name: values if len(values) > 1 else values[0] for name, values in request.values.items()},
             status=status,
             executed=executed,
             at=arrival.at,
@@ -128,22 +124,6 @@ class _Arrival:
     request: Request
     at: float
     monotonic: float
-
-
-def _outcome(fault: Fault, true_reply: Reply | None) -> Outcome:
-    match fault.kind:
-        case "status":
-            return Outcome(reply=fault.reply())
-        case "garbage":
-            return Outcome(reply=fault.reply())
-        case "trickle":
-            return Outcome(reply=true_reply, manner="trickle", seconds=fault.seconds)
-        case "half":
-            return Outcome(reply=true_reply, manner="half")
-        case "delay":
-            return Outcome(reply=true_reply)
-        case "reset" | "hang":
-            return Outcome(reply=None)
 
 
 def _body_value(request: Request) -> Any:

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from local.workspace.wire import Refusal, Reply, Request, json_reply
+from local.loopback import Reply, Request, json_reply
+from local.workspace.wire import Refusal
 
 ROUTE = "/msi/token"
 DATABRICKS_RESOURCE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"

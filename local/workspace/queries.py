@@ -15,7 +15,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from local.workspace.wire import Request, bad_parameter
+from local.loopback import Request
+from local.workspace.wire import bad_parameter
 
 Event = dict[str, Any]
 
@@ -62,7 +63,7 @@ def decode_page_token(text: str, *, of: str) -> dict[str, Any]:
 
 def order(request: Request, *, fields: tuple[str, ...], default: str) -> tuple[str, bool]:
     """`order_by`: (field, whether descending)."""
-    values = request.query.get("order_by") or [default]
+    values = request.values.get("order_by") or [default]
     words = values[0].lower().split()
     if (
         len(values) > 1

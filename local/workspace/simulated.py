@@ -7,12 +7,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from local.loopback import LoopbackServer, Reply, Request
 from local.workspace import control_routes, identity
 from local.workspace.control import Control
-from local.workspace.dispatch import Dispatcher, Outcome, WorkspaceParts
-from local.workspace.server import LoopbackServer
+from local.workspace.dispatch import Dispatcher, WorkspaceParts
 from local.workspace.settings import WorkspaceSettings
-from local.workspace.wire import Request
 
 
 class SimulatedWorkspace(Control):
@@ -23,7 +22,8 @@ class SimulatedWorkspace(Control):
             requests.get(f"{workspace.url}/api/2.0/pipelines/{pipeline_id}",
                          headers={"Authorization": f"Bearer {workspace.issue_token()}"})
 
-    pace_seconds: see WorkspaceSettings; the others of them through `settings` or configure(). port 0: a free one.
+    pace_seconds: see WorkspaceSettings; the others of them through `settings` or configure(). host: a loopback
+    address. port 0: a free one.
     now: epoch seconds for updates, events and the journal, for tests with a time of their own; token_now: the same for
     the age of tokens. Waits follow the real clock.
     """
@@ -32,6 +32,7 @@ class SimulatedWorkspace(Control):
         self,
         pace_seconds: float | None = None,
         *,
+        host: str = "127.0.0.1",
         port: int = 0,
         now: Callable[[], float] = time.time,
         token_now: Callable[[], float] = time.time,
@@ -39,11 +40,13 @@ class SimulatedWorkspace(Control):
         settings = WorkspaceSettings(pace_seconds=pace_seconds)
         super().__init__(WorkspaceParts(now=now, settings=settings, issuer=identity.TokenIssuer(token_now)))
         self._dispatcher = Dispatcher(self._parts)
-        self._port = port
+        self._host, self._port = host, port
         self._server: LoopbackServer | None = None
 
     def __enter__(self) -> Self:
-        self._server = LoopbackServer(self._respond, self._parts.closing, port=self._port)
+        self._server = LoopbackServer(
+            self._respond, host=self._host, port=self._port, closing=self._parts.closing
+        ).start()
         self._port = self._server.port
         return self
 
@@ -56,7 +59,7 @@ class SimulatedWorkspace(Control):
     @property
     def url(self) -> str:
         """DATABRICKS_HOST: no slash at its end."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self._host}:{self._port}"
 
     @property
     def identity_endpoint(self) -> str:
@@ -74,7 +77,7 @@ class SimulatedWorkspace(Control):
             "IDENTITY_HEADER": self.identity_header,
         }
 
-    def _respond(self, request: Request) -> Outcome:
+    def _respond(self, request: Request) -> Reply:
         if request.path.startswith(control_routes.PREFIX):
-            return Outcome(reply=control_routes.answer(self, request))
+            return control_routes.answer(self, request)
         return self._dispatcher.respond(request)

@@ -81,7 +81,7 @@ class Ledger:
         """What the receiver got, by callback id."""
         told: dict[str, list[Delivered]] = {}
         for delivery in list(self._receiver.deliveries):
-            told.setdefault(delivery.path.lstrip("/"), []).append(_delivered(delivery.json))
+            told.setdefault(delivery.target.lstrip("/"), []).append(_delivered(delivery.json))
         return told
 
     def forget_deliveries(self) -> None:

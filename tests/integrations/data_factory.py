@@ -159,7 +159,7 @@ class DataFactory:
         callback = self._callback_host.next_at(address, within_seconds=PATIENCE_SECONDS)
         if callback is None:
             return _failed(name, "TimedOut", f"not called back within {properties['timeout']}")
-        report = callback.json()
+        report = callback.json
         assert isinstance(report["StatusCode"], str)
         if int(report["StatusCode"]) >= 400:
             return _failed(name, report["Error"]["ErrorCode"], report["Error"]["Message"])

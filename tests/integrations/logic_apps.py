@@ -13,7 +13,8 @@ from typing import Any
 
 import requests
 
-from tests.integrations.loopback import CallbackHost, Received, identity_token
+from local.loopback import Request
+from tests.integrations.loopback import CallbackHost, identity_token
 from tests.integrations.stack import PATIENCE_SECONDS
 from tests.integrations.workflow_expressions import Scope, evaluate
 
@@ -30,7 +31,7 @@ class WorkflowRun:
     actions: dict[str, str] = field(default_factory=dict)
     error: Mapping[str, str] | None = None
     unsubscribed: list[int] = field(default_factory=list)
-    callback: Received | None = None
+    callback: Request | None = None
     is_terminated: bool = False
 
 
@@ -106,7 +107,7 @@ class LogicApp:
         if answer.ok:
             run.callback = self._callback_host.next_at(scope.callback_url, within_seconds=patience)
         if run.callback is not None:
-            scope.bodies[name] = run.callback.json()
+            scope.bodies[name] = run.callback.json
         run.unsubscribed.append(_send(evaluate(inputs["unsubscribe"], scope)).status_code)
         if answer.ok and run.callback is None:
             run.is_terminated, run.status = True, CANCELLED

@@ -78,7 +78,7 @@ class TestWhatIsSent:
         assert deliver(rig) == DeliveryReport(due=1, delivered=1, failed=0, left=0)
         assert deliver(rig).due == 0
         (delivery,) = receiver.deliveries
-        assert delivery.path == "/Hook/a%2Fb?sig=a-credential&x=%20"
+        assert delivery.target == "/Hook/a%2Fb?sig=a-credential&x=%20"
         assert delivery.json["runId"] == str(run.run_id)
         assert (delivery.json["status"], delivery.json["isFinished"]) == ("Success", True)
         assert delivery.json["statusUrl"] == f"http://app.example/api/runs/{run.run_id}"
@@ -174,7 +174,7 @@ class TestWhatIsSent:
         deliver(rig)
         holding = {str(row["RowKey"]).partition("|")[0] for row in rows(rig) if CREDENTIAL in str(row)}
         assert holding == {"waiter"}
-        assert CREDENTIAL in receiver.deliveries[0].path
+        assert CREDENTIAL in receiver.deliveries[0].target
         assert "callback of run" in caplog.text
         assert CREDENTIAL not in caplog.text
 
@@ -196,7 +196,7 @@ class TestWhoSends:
 
         with ThreadPoolExecutor(2) as pool:
             reports = list(pool.map(tick, (rig, other)))
-        assert sorted(delivery.path for delivery in receiver.deliveries) == sorted(f"/{n}" for n in range(12))
+        assert sorted(delivery.target for delivery in receiver.deliveries) == sorted(f"/{n}" for n in range(12))
         assert sum(report.delivered for report in reports) == 12
         assert {callback_of(rig, run).state for run in runs} == {CallbackState.DELIVERED}
 
@@ -328,7 +328,7 @@ class TestReceiversThatDoNotTakeIt:
         put_row(rig, good["RowKey"], {**good, **columns} if columns else {"nothing": "left"}, replace=True)
         finish(rig, started(rig, receiver.url("/other")))
         assert deliver(rig).delivered == 1
-        assert [delivery.path for delivery in receiver.deliveries] == ["/other"]
+        assert [delivery.target for delivery in receiver.deliveries] == ["/other"]
         assert f"PartitionKey {rig.name}, RowKey {good['RowKey']}; correct or delete this row" in caplog.text
         put_row(rig, good["RowKey"], good)
         assert deliver(rig).delivered == 1

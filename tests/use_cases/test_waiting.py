@@ -31,7 +31,7 @@ def rig(rig_of: RigOf, receiver: Receiver) -> Rig:
 
 
 def paths(receiver: Receiver) -> list[str]:
-    return sorted(delivery.path for delivery in receiver.deliveries)
+    return sorted(delivery.target for delivery in receiver.deliveries)
 
 
 def attach(rig: Rig, run: Run, url: str | None, key: str | None = None) -> Run:

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote
 
 from local.host.conversion import decode_http
-from local.host.wire import Request
+from local.loopback import Request
 from tests.functions.app import ROOT, Answer
 
 PYTHON = ROOT / ".venv-runtime" / "bin" / "python"
@@ -69,11 +68,10 @@ class MicrosoftRuntime:
 
         The host's message is made by local.host's code, so that only what the library makes of it can differ.
         """
-        path, _, query = address.partition("?")
-        path = unquote(path)
-        name, params = self._match(method, path)
-        named = {"host": self.base_url.partition("//")[2]} | {name.lower(): value for name, value in headers.items()}
-        seen = decode_http(Request(method=method, path=path, query=query, headers=named, body=body), params)
+        pairs = (("host", self.base_url.partition("//")[2]), *headers.items())
+        request = Request(method=method, target=address, pairs=pairs, body=body)
+        name, params = self._match(method, request.path)
+        seen = decode_http(request, params)
         http = {
             "method": seen.method,
             "url": seen.url,

@@ -1,15 +1,17 @@
-"""What can happen to a call, and which call it happens to. No network. Safe to use from all threads."""
+"""What can happen to a call, and which call it happens to. Safe to use from all threads."""
 
 from __future__ import annotations
 
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-Kind = Literal["delay", "reset", "late", "held", "hang", "half", "status"]
+from local.loopback import RESET, Reply, Request
+
+Kind = Literal["delay", "reset", "late", "held", "hang", "half", "trickle", "status"]
 When = Literal["before", "after"]
 
 
@@ -24,11 +26,12 @@ class Fault:
         held: reset at once, and the upstream executes the call at the plan's release(), if that ever comes.
         hang: no answer; the connection stays open until the caller gives up, `seconds` at the most.
         half: half of the true answer, then the connection is closed.
+        trickle: the true answer, its body dripping over `seconds`.
         status: an answer of `status`, `headers` and `body`.
     when: "before" the upstream has seen the call (reset, hang, status: it never does), or "after" it has executed it.
-    upstream, label: None matches all; a label may hold `*`. after: so many matching calls pass first. times: so many
-        then meet the fault; None: all.
-    then_down: with this call the caller dies: nothing of it gets through any more, until the plan's up().
+    upstream, label: None matches all; a label may hold `*`. after: this many matching calls pass first. times: this
+        many then meet the fault; None: all.
+    then_down: with this call the caller dies. Nothing of it gets through any more, until the plan's up().
     """
 
     kind: Kind
@@ -41,6 +44,7 @@ class Fault:
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     body: str = ""
+    content_type: str | None = None
     then_down: bool = False
 
     def __post_init__(self) -> None:
@@ -50,7 +54,37 @@ class Fault:
     @property
     def executes(self) -> bool:
         """Whether the upstream gets the call, sooner or later."""
-        return self.when == "after" or self.kind in {"delay", "late", "held", "half"}
+        return self.when == "after" or self.kind in {"delay", "late", "held", "half", "trickle"}
+
+    def wait_before(self, closing: threading.Event) -> None:
+        """Wait as long as the upstream is to get the call later."""
+        if self.kind == "delay" and self.when == "before":
+            closing.wait(self.seconds)
+
+    def wait_after(self, request: Request, closing: threading.Event) -> None:
+        """Wait as long as the answer is to come later, or until the caller gives up."""
+        if self.kind == "delay" and self.when == "after":
+            closing.wait(self.seconds)
+        elif self.kind == "hang":
+            request.wait_for_the_caller_to_leave(self.seconds, closing)
+
+    def reply(self, true_reply: Reply | None) -> Reply:
+        """What the caller gets in place of the true reply, which is None where the upstream gave none."""
+        if self.kind == "status":
+            return Reply(
+                status=self.status,
+                headers=self.headers,
+                body=self.body.encode(),
+                content_type=self.content_type,
+                reason="Fault",
+            )
+        if true_reply is None or self.kind in {"reset", "late", "held", "hang"}:
+            return RESET
+        if self.kind == "half":
+            return replace(true_reply, manner="half")
+        if self.kind == "trickle":
+            return replace(true_reply, manner="trickle", seconds=self.seconds)
+        return true_reply
 
 
 @dataclass(frozen=True, slots=True)

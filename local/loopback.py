@@ -1,0 +1,391 @@
+"""One HTTP/1.1 server on a loopback address, for every stand-in and test.
+
+Written on http.server: werkzeug's server can neither reset a connection nor send half an answer, which faults need.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import select
+import socket
+import socketserver
+import ssl
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import parse_qs, unquote
+
+BODY_LIMIT_BYTES = 100 * 1024 * 1024
+TRICKLE_PIECES = 20
+_DISCARD_SECONDS, _LOOK_SECONDS = 2.0, 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request. `target` and `pairs` (the header lines) are as they were sent."""
+
+    method: str
+    target: str
+    pairs: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    connection: socket.socket | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case; repeated headers are joined with commas."""
+        joined: dict[str, str] = {}
+        for name, value in self.pairs:
+            key = name.lower()
+            joined[key] = f"{joined[key]},{value}" if key in joined else value
+        return joined
+
+    @cached_property
+    def path(self) -> str:
+        """The path, percent-decoded except for %2F, as the Functions host decodes it."""
+        raw = re.sub(r"^https?://[^/]*", "", self.target.partition("#")[0].partition("?")[0], flags=re.IGNORECASE)
+        return unquote(re.sub("%2[fF]", lambda slash: "%25" + slash[0][1:], raw))
+
+    @property
+    def query(self) -> str:
+        """The query string as sent, without its question mark."""
+        return self.target.partition("#")[0].partition("?")[2]
+
+    @cached_property
+    def values(self) -> Mapping[str, list[str]]:
+        """The query's values by name, in order."""
+        return parse_qs(self.query, keep_blank_values=True)
+
+    def query_value(self, name: str) -> str | None:
+        """The last value of a query parameter, or None."""
+        return self.values[name][-1] if name in self.values else None
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def _has_left(self) -> bool:
+        """Whether the caller has closed its side of the connection."""
+        if self.connection is None or not select.select([self.connection], [], [], 0)[0]:
+            return False
+        return not self.connection.recv(1, socket.MSG_PEEK)
+
+    def wait_for_the_caller_to_leave(self, seconds: float, closing: threading.Event) -> None:
+        """Wait until the caller has closed its side, the server closes, or `seconds` are over."""
+        for _ in range(int(seconds / _LOOK_SECONDS)):
+            if self._has_left():
+                return
+            if closing.wait(_LOOK_SECONDS):
+                return
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """One answer. `manner` says how it is sent: whole, half of it, dripping over `seconds`, or a reset instead of it.
+
+    `play`, where given, writes to the connection itself. The server adds the length.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str | None = None
+    headers: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
+    reason: str | None = None
+    manner: Literal["whole", "half", "trickle", "reset"] = "whole"
+    seconds: float = 0.0
+    play: Callable[[socket.socket], object] | None = None
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        own = () if self.content_type is None else (("Content-Type", self.content_type),)
+        return (*own, *(self.headers.items() if isinstance(self.headers, Mapping) else self.headers))
+
+
+RESET = Reply(manner="reset")
+
+
+def json_reply(value: object, *, status: int = 200) -> Reply:
+    return Reply(status=status, body=json.dumps(value).encode(), content_type="application/json")
+
+
+class LoopbackServer:
+    """Answers every request with `respond(request)`, each connection on a thread of its own, inside the `with` block.
+
+    `host` is any loopback address. `port` 0 is any free one. Raises OSError for a port that is taken.
+    """
+
+    def __init__(
+        self,
+        respond: Callable[[Request], Reply],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        closing: threading.Event | None = None,
+    ) -> None:
+        self.closing = closing or threading.Event()
+        self.in_flight = InFlight()
+        self._server = _Server(self, respond, (host, port), tls)
+        self.host, self.port = host, int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def authority(self) -> str:
+        """host:port."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._server.tls else 'http'}://{self.authority}"
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def stop_accepting(self) -> None:
+        """No new connection, and no further request on an open one."""
+        self._server.is_stopping = True
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def end_connections(self) -> None:
+        self._server.end_connections()
+
+    def close(self) -> None:
+        """Stop accepting, wake all waits for `closing`, and end the open connections."""
+        self.closing.set()
+        self.stop_accepting()
+        self.end_connections()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class InFlight:
+    """Counts pieces of work from begin to end, across threads."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._changed = threading.Condition()
+
+    def begin(self) -> None:
+        with self._changed:
+            self.count += 1
+
+    def end(self) -> None:
+        with self._changed:
+            self.count -= 1
+            self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def work(self) -> Iterator[None]:
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
+    def wait_until_idle(self, timeout_seconds: float) -> bool:
+        """Whether nothing is left running within the time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.count == 0, timeout_seconds)
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+    def __init__(
+        self,
+        owner: LoopbackServer,
+        respond: Callable[[Request], Reply],
+        address: tuple[str, int],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.owner, self.respond, self.tls = owner, respond, tls
+        self.is_stopping = False
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without HTTPServer's look-up of the host's name, which asks DNS."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def end_connections(self) -> None:
+        with self._lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has gone is not an error. Anything else is a bug, which the base class prints."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class _Refused(Exception):
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "loopback", ""
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def setup(self) -> None:
+        if self.server.tls is not None:
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+    def finish(self) -> None:
+        super().finish()
+        if self.server.tls is not None:
+            self.request.close()
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        """http.server asks for do_GET, do_MERGE …: every method is served."""
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
+
+    def _serve(self) -> None:
+        with self.server.owner.in_flight.work():
+            try:
+                request = self._read_request()
+            except _Refused as refused:
+                self.close_connection = True
+                self._write(Reply(status=refused.status))
+                self._discard_the_rest()
+                return
+            self._write(self.server.respond(request))
+
+    def handle_expect_100(self) -> bool:
+        super().handle_expect_100()
+        self.wfile.flush()  # the client waits for it before it sends the body
+        return True
+
+    def send_error(self, code: int, *_: str | None, **__: str | None) -> None:
+        """Requests that http.server refuses by itself get an empty body."""
+        self.close_connection = True
+        self._write(Reply(status=code))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Silent: http.server would log the query string."""
+
+    def _read_request(self) -> Request:
+        try:
+            pairs = tuple((name, value.encode("latin-1").decode()) for name, value in self.headers.items())
+        except UnicodeError:
+            raise _Refused(400) from None
+        return Request(
+            method=self.command, target=self.path, pairs=pairs, body=self._read_body(), connection=self.connection
+        )
+
+    def _read_body(self) -> bytes:
+        length, encoding = self.headers.get("content-length", "0"), self.headers.get("transfer-encoding")
+        if encoding is not None and encoding.strip().lower() == "chunked":
+            return b"".join(self._read_chunks())
+        if encoding is not None or not (length.isascii() and length.isdigit()):
+            raise _Refused(400)
+        if int(length) > BODY_LIMIT_BYTES:
+            raise _Refused(413)
+        return self._read_exactly(int(length))
+
+    def _read_chunks(self) -> Iterator[bytes]:
+        while True:
+            size = self.rfile.readline(1024).split(b";")[0].strip()
+            if not re.fullmatch(rb"[0-9A-Fa-f]{1,7}", size):
+                raise _Refused(400)
+            if int(size, 16) == 0:
+                self.rfile.readline()
+                return
+            yield self._read_exactly(int(size, 16))
+            self.rfile.readline()
+
+    def _read_exactly(self, size: int) -> bytes:
+        content = self.rfile.read(size)
+        if len(content) < size:
+            raise ConnectionAbortedError  # the caller has gone in the middle of it
+        return content
+
+    def _discard_the_rest(self) -> None:
+        """Read on for a moment: closing at once would reset the connection before the client has read the answer."""
+        self.wfile.flush()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_DISCARD_SECONDS)
+            while self.connection.recv(1 << 20):
+                pass
+
+    def _write(self, reply: Reply) -> None:
+        self.close_connection = self.close_connection or self.server.is_stopping or reply.manner != "whole"
+        if reply.play is not None:
+            self.close_connection = True
+            reply.play(self.connection)
+        elif reply.manner == "reset":
+            self._reset()
+        else:
+            head, body = self._head(reply), b"" if self.command == "HEAD" or _is_bare(reply) else reply.body
+            if reply.manner == "half":
+                self.wfile.write(head + body[: len(body) // 2] if body else head[: len(head) // 2])
+            elif reply.manner == "trickle":
+                self._trickle(head, body, reply.seconds)
+            else:
+                self.wfile.write(head + body)
+            self.wfile.flush()
+
+    def _head(self, reply: Reply) -> bytes:
+        reason = reply.reason if reply.reason is not None else self.responses.get(reply.status, ("",))[0]
+        pairs = [*reply.pairs, *(() if _is_bare(reply) else (("Content-Length", str(len(reply.body))),))]
+        if self.close_connection and reply.manner != "trickle":
+            pairs.append(("Connection", "close"))
+        lines = [f"HTTP/1.1 {int(reply.status)} {reason}", *(f"{name}: {value}" for name, value in pairs), "", ""]
+        return "\r\n".join(lines).encode("latin-1")
+
+    def _trickle(self, head: bytes, body: bytes, seconds: float) -> None:
+        self.wfile.write(head)
+        size = max(len(body) // TRICKLE_PIECES, 1)
+        pieces = [body[at : at + size] for at in range(0, len(body), size)]
+        for piece in pieces:
+            self.wfile.flush()
+            self.server.owner.closing.wait(seconds / len(pieces))
+            self.wfile.write(piece)
+
+    def _reset(self) -> None:
+        """SO_LINGER of 0 s: the kernel answers with RST as soon as the last file of the socket is closed."""
+        with contextlib.suppress(OSError):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+
+def _is_bare(reply: Reply) -> bool:
+    """Whether the status allows neither body nor length."""
+    return reply.status in {204, 304}
