@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from local.azurite import Azurite
+from local.rig import Rig
+from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from tests.rig import Rig
-from tests.use_cases.seeding import track_running
 
 LATENCY_SECONDS = 0.05
 THREADS = 16

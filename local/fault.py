@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-from local.loopback import RESET, Reply, Request
+from local.messages import RESET, Reply, Request
 
 Kind = Literal["delay", "reset", "late", "held", "hang", "half", "trickle", "status"]
 When = Literal["before", "after"]

@@ -6,113 +6,24 @@ Written on http.server: werkzeug's server can neither reset a connection nor sen
 from __future__ import annotations
 
 import contextlib
-import json
 import re
-import select
 import socket
 import socketserver
 import ssl
 import struct
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Literal, Self
-from urllib.parse import parse_qs, unquote
+from typing import Any, Self
+
+from local.in_flight import InFlight
+from local.messages import Reply, Request
 
 BODY_LIMIT_BYTES = 100 * 1024 * 1024
 TRICKLE_PIECES = 20
-_DISCARD_SECONDS, _LOOK_SECONDS = 2.0, 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One request. `target` and `pairs` (the header lines) are as they were sent."""
-
-    method: str
-    target: str
-    pairs: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    connection: socket.socket | None = field(default=None, repr=False, compare=False)
-
-    @cached_property
-    def headers(self) -> Mapping[str, str]:
-        """Names in lower case; repeated headers are joined with commas."""
-        joined: dict[str, str] = {}
-        for name, value in self.pairs:
-            key = name.lower()
-            joined[key] = f"{joined[key]},{value}" if key in joined else value
-        return joined
-
-    @cached_property
-    def path(self) -> str:
-        """The path, percent-decoded except for %2F, as the Functions host decodes it."""
-        raw = re.sub(r"^https?://[^/]*", "", self.target.partition("#")[0].partition("?")[0], flags=re.IGNORECASE)
-        return unquote(re.sub("%2[fF]", lambda slash: "%25" + slash[0][1:], raw))
-
-    @property
-    def query(self) -> str:
-        """The query string as sent, without its question mark."""
-        return self.target.partition("#")[0].partition("?")[2]
-
-    @cached_property
-    def values(self) -> Mapping[str, list[str]]:
-        """The query's values by name, in order."""
-        return parse_qs(self.query, keep_blank_values=True)
-
-    def query_value(self, name: str) -> str | None:
-        """The last value of a query parameter, or None."""
-        return self.values[name][-1] if name in self.values else None
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    def _has_left(self) -> bool:
-        """Whether the caller has closed its side of the connection."""
-        if self.connection is None or not select.select([self.connection], [], [], 0)[0]:
-            return False
-        return not self.connection.recv(1, socket.MSG_PEEK)
-
-    def wait_for_the_caller_to_leave(self, seconds: float, closing: threading.Event) -> None:
-        """Wait until the caller has closed its side, the server closes, or `seconds` are over."""
-        for _ in range(int(seconds / _LOOK_SECONDS)):
-            if self._has_left():
-                return
-            if closing.wait(_LOOK_SECONDS):
-                return
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """One answer. `manner` says how it is sent: whole, half of it, dripping over `seconds`, or a reset instead of it.
-
-    `play`, where given, writes to the connection itself. The server adds the length.
-    """
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str | None = None
-    headers: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
-    reason: str | None = None
-    manner: Literal["whole", "half", "trickle", "reset"] = "whole"
-    seconds: float = 0.0
-    play: Callable[[socket.socket], object] | None = None
-
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        own = () if self.content_type is None else (("Content-Type", self.content_type),)
-        return (*own, *(self.headers.items() if isinstance(self.headers, Mapping) else self.headers))
-
-
-RESET = Reply(manner="reset")
-
-
-def json_reply(value: object, *, status: int = 200) -> Reply:
-    return Reply(status=status, body=json.dumps(value).encode(), content_type="application/json")
+_DISCARD_SECONDS = 2.0
 
 
 class LoopbackServer:
@@ -172,36 +83,6 @@ class LoopbackServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-class InFlight:
-    """Counts pieces of work from begin to end, across threads."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._changed = threading.Condition()
-
-    def begin(self) -> None:
-        with self._changed:
-            self.count += 1
-
-    def end(self) -> None:
-        with self._changed:
-            self.count -= 1
-            self._changed.notify_all()
-
-    @contextlib.contextmanager
-    def work(self) -> Iterator[None]:
-        self.begin()
-        try:
-            yield
-        finally:
-            self.end()
-
-    def wait_until_idle(self, timeout_seconds: float) -> bool:
-        """Whether nothing is left running within the time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.count == 0, timeout_seconds)
 
 
 class _Server(ThreadingHTTPServer):
@@ -312,23 +193,29 @@ class _Handler(BaseHTTPRequestHandler):
     def _read_body(self) -> bytes:
         length, encoding = self.headers.get("content-length", "0"), self.headers.get("transfer-encoding")
         if encoding is not None and encoding.strip().lower() == "chunked":
-            return b"".join(self._read_chunks())
+            return self._read_chunks()
         if encoding is not None or not (length.isascii() and length.isdigit()):
             raise _Refused(400)
         if int(length) > BODY_LIMIT_BYTES:
             raise _Refused(413)
         return self._read_exactly(int(length))
 
-    def _read_chunks(self) -> Iterator[bytes]:
+    def _read_chunks(self) -> bytes:
+        body = bytearray()
         while True:
             size = self.rfile.readline(1024).split(b";")[0].strip()
-            if not re.fullmatch(rb"[0-9A-Fa-f]{1,7}", size):
+            if not re.fullmatch(rb"[0-9A-Fa-f]{1,15}", size):
                 raise _Refused(400)
+            if len(body) + int(size, 16) > BODY_LIMIT_BYTES:
+                raise _Refused(413)
             if int(size, 16) == 0:
-                self.rfile.readline()
-                return
-            yield self._read_exactly(int(size, 16))
-            self.rfile.readline()
+                break
+            body += self._read_exactly(int(size, 16))
+            if self.rfile.readline(3).strip():
+                raise _Refused(400)
+        while self.rfile.readline(65_536).strip():
+            pass  # trailers
+        return bytes(body)
 
     def _read_exactly(self, size: int) -> bytes:
         content = self.rfile.read(size)
@@ -364,7 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, reply: Reply) -> bytes:
         reason = reply.reason if reply.reason is not None else self.responses.get(reply.status, ("",))[0]
-        pairs = [*reply.pairs, *(() if _is_bare(reply) else (("Content-Length", str(len(reply.body))),))]
+        own = (("Server", self.server_version), ("Date", self.date_time_string()))
+        pairs = [*own, *reply.pairs, *(() if _is_bare(reply) else (("Content-Length", str(len(reply.body))),))]
         if self.close_connection and reply.manner != "trickle":
             pairs.append(("Connection", "close"))
         lines = [f"HTTP/1.1 {int(reply.status)} {reason}", *(f"{name}: {value}" for name, value in pairs), "", ""]

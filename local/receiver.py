@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from local.loopback import LoopbackServer, Reply, Request
+from local.loopback import LoopbackServer
+from local.messages import Reply, Request
 
 
 @dataclass(kw_only=True)

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from local.fault import FaultPlan
 from local.faults.labels import plain_label
-from local.loopback import RESET, LoopbackServer, Reply, Request
+from local.loopback import LoopbackServer
+from local.messages import RESET, Reply, Request
 
 Label = Callable[[str, str, bytes], str]
 _UPSTREAM_SECONDS = 120.0

@@ -4,11 +4,9 @@ functions   an app object -> the functions it declares, checked as the host and 
 routes      method and path -> function, by the host's rules
 schedules   NCRONTAB -> the next moment, and the thread that fires a timer function then
 config      host.json, local.settings.json and function_app.py of a folder
-wire        HTTP/1.1 over loopback: bytes <-> Request and Response
-conversion  Request -> the function's parameter -> Response, through the worker's own converters
+conversion  Request -> the function's parameter -> Reply, through the worker's own converters
 runner      a thread pool for sync functions, one asyncio loop for async ones
-in_flight   what is running now
-server      LocalHost, which joins them
+server      LocalHost, which joins them, over local.loopback
 """
 
 from local.host.config import load_app

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote
 import azure.functions as func
 from azure.functions.meta import Datum
 
-from local.loopback import Reply, Request
+from local.messages import Reply, Request
 
 _CONNECTION_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})
 _TIMER_INFO = '{"Schedule": {"AdjustForDST": true}, "ScheduleStatus": null, "IsPastDue": false}'

@@ -20,7 +20,8 @@ from local.host.functions import ALL_METHODS, Functions, HostedFunction, HostSta
 from local.host.routes import Route, build_routes, match
 from local.host.runner import Runner
 from local.host.schedules import ScheduledTimer, resolve_schedule
-from local.loopback import LoopbackServer, Reply, Request
+from local.loopback import LoopbackServer
+from local.messages import Reply, Request
 
 _logger = logging.getLogger("local.host")
 

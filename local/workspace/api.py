@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from local.loopback import Reply, Request, json_reply
+from local.messages import Reply, Request, json_reply
 from local.workspace import encoding, pipelines, queries, states
 from local.workspace.pipelines import CAUSES, Pipeline, PipelineRegistry
 from local.workspace.settings import WorkspaceSettings

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from local.loopback import Reply, Request, json_reply
+from local.messages import Reply, Request, json_reply
 from local.workspace.control import Control
 from local.workspace.wire import Refusal, json_object
 

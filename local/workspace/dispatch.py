@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.fault import FaultPlan
-from local.loopback import RESET, Reply, Request, json_reply
+from local.messages import RESET, Reply, Request, json_reply
 from local.workspace.api import PipelinesApi, match_route
 from local.workspace.identity import ROUTE as IDENTITY_ROUTE
 from local.workspace.identity import TokenIssuer

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from local.loopback import Reply, Request, json_reply
+from local.messages import Reply, Request, json_reply
 from local.workspace.wire import Refusal
 
 ROUTE = "/msi/token"

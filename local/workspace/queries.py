@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from local.loopback import Request
+from local.messages import Request
 from local.workspace.wire import bad_parameter
 
 Event = dict[str, Any]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from local.loopback import LoopbackServer, Reply, Request
+from local.loopback import LoopbackServer
+from local.messages import Reply, Request
 from local.workspace import control_routes, identity
 from local.workspace.control import Control
 from local.workspace.dispatch import Dispatcher, WorkspaceParts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from local.loopback import Reply, json_reply
+from local.messages import Reply, json_reply
 
 
 class Refusal(Exception):

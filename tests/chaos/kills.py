@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import get_args
 
 from local.faults import Fault
+from local.rig import ManualClock
 from local.workspace import script_ending
 from tests.chaos.host_process import HostProcess, HttpDoor
 from tests.chaos.recovery import settle_down
 from tests.chaos.requests import Address, Trial, WantedCancel, WantedStart, call_back
 from tests.chaos.stage import Stage
 from tests.chaos.verdicts import Verdict
-from tests.rig import ManualClock
 
 CALLERS = 6
 PACE_SECONDS = 0.3

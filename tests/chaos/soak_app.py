@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local.rig import ManualClock
 from tests.chaos.app import App, BugLog, wire
-from tests.rig import ManualClock
 
 
 def main() -> None:

@@ -13,10 +13,10 @@ from typing import Self
 from local.azurite import Azurite
 from local.faults import Fault, FaultPlan, FaultProxy, storage_label, workspace_label
 from local.receiver import Receiver
+from local.rig import ManualClock
 from local.workspace import SimulatedWorkspace
 from tests.chaos.app import App, BugLog, wire
 from tests.chaos.ledger import Ledger
-from tests.rig import ManualClock
 
 STORAGE, WORKSPACE, RECEIVER = "storage", "workspace", "receiver"
 START = "POST /pipelines/{id}/updates"

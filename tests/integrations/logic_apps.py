@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from local.loopback import Request
+from local.messages import Request
 from tests.integrations.loopback import CallbackHost, identity_token
 from tests.integrations.stack import PATIENCE_SECONDS
 from tests.integrations.workflow_expressions import Scope, evaluate

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from urllib.parse import parse_qs, urlsplit
 
-from local.loopback import LoopbackServer, Reply, Request, json_reply
+from local.loopback import LoopbackServer
+from local.messages import Reply, Request, json_reply
 
 VAULT_RESOURCE = "https://vault.azure.net"
 

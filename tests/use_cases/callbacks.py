@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from local.rig import Rig
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.use_cases import delivering
 from polysync_core.use_cases.delivering import DeliveryReport
 from polysync_core.values.callback import Callback
 from polysync_core.values.run import Run
-from tests.rig import Rig
 
 
 def deliver(rig: Rig, sender: CallbackSender | None = None) -> DeliveryReport:

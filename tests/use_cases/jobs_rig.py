@@ -8,6 +8,7 @@ from typing import Any
 
 from azure.data.tables import TableClient
 
+from local.rig import ManualClock, Rig
 from polysync_core.rules.rows.job_entity import JOB
 from polysync_core.rules.wire.job_document import JobDocument, encode_job_document
 from polysync_core.services import JOBS_TABLE
@@ -16,7 +17,6 @@ from polysync_core.use_cases.discovering import discover
 from polysync_core.use_cases.jobs import JobView
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.job import Direction, DiscoveryPass, DiscoveryReport, FullRefresh
-from tests.rig import ManualClock, Rig
 
 PIPELINES, PIPELINE = "/pipelines", "/pipelines/{id}"
 LEFT_OUT = {"continuous": False, "development": False, "photon": False}

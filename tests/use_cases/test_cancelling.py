@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 
+from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.wire.http_answers import problem
@@ -16,7 +17,6 @@ from polysync_core.values.callback import CallbackAddress, CallbackKind, Waiter
 from polysync_core.values.errors import PermissionRefused, RunNotFound, TooBusy
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Status
-from tests.rig import ManualClock, Rig
 
 STOP_UPDATE = "/pipelines/{id}/updates/{uid}/stop"
 STOP_PIPELINE = "/pipelines/{id}/stop"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from azure.data.tables import TableClient
 
+from local.rig import ManualClock, Rig
+from local.seeding import put_row
 from local.workspace import SimulatedWorkspace
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import checking
 from polysync_core.values.run import Check
-from tests.rig import ManualClock, Rig
-from tests.use_cases.seeding import put_row
 
 
 def _checks(rig: Rig, notes: tuple[str, ...] = ()) -> dict[str, Check]:
@@ -81,3 +81,19 @@ def test_the_last_sweep_survives_a_unreadable_row(rig: Rig) -> None:
     assert _checks(rig)[f"sweep {rig.name}"].message == "none yet"
     rig.sweep()
     assert rig.ws.runs.last_sweep() is not None
+
+
+def test_a_workspace_that_nobody_could_look_at_for_five_minutes_is_unhealthy(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    rig.start(workspace.add_pipeline())
+    workspace.down()
+    for _ in range(21):
+        rig.sweep()
+        clock.pass_time(seconds=15)
+    checks = checking.check_all([rig.ws], rig.services.tokens, ())
+    assert {check.name: check.ok for check in checks}[f"sweep {rig.name}"] is False
+    workspace.up()
+    rig.sweep()
+    checks = checking.check_all([rig.ws], rig.services.tokens, ())
+    assert all(check.ok for check in checks)

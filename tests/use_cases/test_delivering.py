@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import base64
 import logging
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from azure.data.tables import TableClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
 from local.receiver import Receiver
-from polysync_core.adapters.callback_sender import CallbackSender
+from local.rig import ManualClock, Rig
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions import budgets
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import delivering
 from polysync_core.use_cases.delivering import DeliveryReport
 from polysync_core.values.callback import CallbackState
-from tests.rig import ManualClock, Rig
+from tests.conftest import RigOf
 from tests.use_cases.callbacks import callback_of, deliver, finish, started
-from tests.use_cases.conftest import RigOf
-from tests.use_cases.seeding import put_row
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+
+
 CREDENTIAL = "a-credential"
 
 
@@ -249,286 +241,3 @@ class TestWhoSends:
         deliver(rig)
         wait_until(lambda: all(callback_of(rig, run).state is CallbackState.DELIVERED for run in runs))
         assert len(receiver.deliveries) == 6
-
-
-class TestReceiversThatDoNotTakeIt:
-    def test_a_receiver_down_for_twenty_hours_gets_it_once_when_it_is_up(
-        self, rig_of: RigOf, clock: ManualClock
-    ) -> None:
-        with Receiver() as receiver:
-            rig = rig_of(receiver)
-            run = started(rig, receiver.url())
-        finish(rig, run)
-        finished_at = clock.now()
-        while clock.now() - finished_at < timedelta(hours=20):
-            deliver(rig)
-            clock.pass_time(minutes=5)
-        callback = callback_of(rig, run)
-        assert (callback.state, callback.tries) == (CallbackState.DUE, 7)
-        assert callback.last_error == "no connection could be made"
-        with Receiver(port=receiver.port) as receiver:
-            while clock.now() - finished_at < timedelta(hours=30):
-                deliver(rig)
-                clock.pass_time(minutes=5)
-        assert len(receiver.deliveries) == 1
-        assert callback_of(rig, run).state is CallbackState.DELIVERED
-
-    def test_one_that_is_never_up_is_given_up_after_a_day(self, rig_of: RigOf, clock: ManualClock) -> None:
-        with Receiver() as receiver:
-            rig = rig_of(receiver)
-            run = started(rig, receiver.url(), field="callBackUri")
-        finish(rig, run)
-        for _ in range(25):
-            deliver(rig)
-            clock.pass_time(hours=1)
-        callback = callback_of(rig, run)
-        assert (callback.state, callback.next_attempt_at) == (CallbackState.GIVEN_UP, None)
-        assert deliver(rig).due == 0
-
-    @pytest.mark.parametrize(("field", "status"), [("callbackUrl", 410), ("callBackUri", 404)])
-    def test_one_that_wants_no_more_is_left_alone(
-        self, rig_of: RigOf, receiver: Receiver, clock: ManualClock, field: str, status: int
-    ) -> None:
-        rig = rig_of(receiver)
-        receiver.status = status
-        run = started(rig, receiver.url(), field=field)
-        finish(rig, run)
-        deliver(rig)
-        clock.pass_time(hours=25)
-        assert deliver(rig).due == 0
-        assert callback_of(rig, run).state is CallbackState.GIVEN_UP
-        assert callback_of(rig, run).last_error == f"HTTP {status}"
-
-    @pytest.mark.parametrize(("kind", "column"), [("run", "runId"), ("waiter", "callbackKind")])
-    def test_one_whose_rows_are_unreadable_fails_once_a_minute_and_is_sent_when_they_are_corrected(
-        self, rig_of: RigOf, receiver: Receiver, clock: ManualClock, kind: str, column: str
-    ) -> None:
-        rig = rig_of(receiver)
-        run = started(rig, receiver.url())
-        finish(rig, run)
-        (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith(f"{kind}|"))
-        put_row(rig, good["RowKey"], {column: "x"})
-        failed = 0
-        for _ in range(5 * 4):
-            failed += deliver(rig).failed
-            clock.pass_time(seconds=15)
-        assert (failed, receiver.deliveries) == (5, [])
-        put_row(rig, good["RowKey"], good)
-        clock.pass_time(minutes=1)
-        assert deliver(rig).delivered == 1
-
-    @pytest.mark.parametrize("columns", [{"tries": "many"}, {"runId": 7}, {"dueAt": "soon"}, {}])
-    def test_one_whose_place_in_the_queue_is_unreadable_is_logged_and_skipped(
-        self, rig_of: RigOf, receiver: Receiver, caplog: pytest.LogCaptureFixture, columns: dict[str, object]
-    ) -> None:
-        rig = rig_of(receiver)
-        run = started(rig, receiver.url("/unreadable"))
-        finish(rig, run)
-        (good,) = (row for row in rows(rig) if str(row["RowKey"]).startswith("callback|"))
-        put_row(rig, good["RowKey"], {**good, **columns} if columns else {"nothing": "left"}, replace=True)
-        finish(rig, started(rig, receiver.url("/other")))
-        assert deliver(rig).delivered == 1
-        assert [delivery.target for delivery in receiver.deliveries] == ["/other"]
-        assert f"PartitionKey {rig.name}, RowKey {good['RowKey']}; correct or delete this row" in caplog.text
-        put_row(rig, good["RowKey"], good)
-        assert deliver(rig).delivered == 1
-
-    def test_a_redirect_is_a_failure_and_not_followed(self, rig_of: RigOf, receiver: Receiver) -> None:
-        with Receiver() as inside:
-            rig = rig_of(receiver, inside)
-            receiver.status, receiver.headers = 307, {"Location": inside.url()}
-            run = started(rig, receiver.url())
-            finish(rig, run)
-            assert deliver(rig).failed == 1
-            assert len(receiver.deliveries) == 1
-            assert inside.deliveries == []
-        assert callback_of(rig, run).last_error == "HTTP 307; redirects are not followed"
-
-    def test_an_answer_that_drips_is_cut_off(self, rig_of: RigOf, receiver: Receiver) -> None:
-        def drip(connection: socket.socket) -> None:
-            for _ in range(100):
-                connection.sendall(b"H")
-                time.sleep(0.1)
-
-        receiver.answer = drip
-        rig = rig_of(receiver)
-        run = started(rig, receiver.url())
-        finish(rig, run)
-        began_at = time.monotonic()
-        deliver(rig, CallbackSender(rig.settings.callback_hosts, None, try_seconds=0.5))
-        assert time.monotonic() - began_at < 3
-        assert callback_of(rig, run).last_error == "no answer in time"
-
-    def test_a_body_without_end_is_not_read_and_its_status_counts(self, rig_of: RigOf, receiver: Receiver) -> None:
-        def pour(connection: socket.socket) -> None:
-            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            for _ in range(1000):
-                connection.sendall(b"x" * 65536)
-
-        receiver.answer = pour
-        rig = rig_of(receiver)
-        run = started(rig, receiver.url())
-        finish(rig, run)
-        assert deliver(rig).delivered == 1
-        assert callback_of(rig, run).state is CallbackState.DELIVERED
-
-
-class TestWhereAConnectionIsMade:
-    """`localhost` is listed; what it is resolved to is the test's choice."""
-
-    @pytest.fixture
-    def rig(self, rig_of: RigOf, receiver: Receiver) -> Rig:
-        return rig_of(receiver, POLYSYNC_CALLBACK_HOSTS=f"localhost:{receiver.port},*.example.org:{receiver.port}")
-
-    def sender(self, rig: Rig, *answers: list[str], **more: Any) -> tuple[CallbackSender, list[str]]:
-        """A sender whose resolver gives each of `answers` once, the last for ever; and the names it was asked for."""
-        left, asked = [*answers], list[str]()
-
-        def resolver(host: str, port: int) -> list[str]:
-            asked.append(host)
-            return left.pop(0) if len(left) > 1 else left[0]
-
-        return CallbackSender(rig.settings.callback_hosts, None, resolver=resolver, **more), asked
-
-    def test_a_name_that_resolves_differently_the_second_time_is_not_asked_a_second_time(
-        self, rig: Rig, receiver: Receiver
-    ) -> None:
-        sender, asked = self.sender(rig, ["127.0.0.1"], ["169.254.169.254"])
-        run = started(rig, f"http://localhost:{receiver.port}/x")
-        finish(rig, run)
-        assert deliver(rig, sender).delivered == 1
-        assert asked == ["localhost"]
-        assert receiver.deliveries[0].headers["host"] == f"localhost:{receiver.port}"
-
-    def test_a_name_that_leads_elsewhere_by_the_next_try_is_refused(
-        self, rig: Rig, receiver: Receiver, clock: ManualClock
-    ) -> None:
-        receiver.status = 503
-        sender, _ = self.sender(rig, ["127.0.0.1"], ["169.254.169.254"])
-        run = started(rig, f"http://localhost:{receiver.port}/x")
-        finish(rig, run)
-        deliver(rig, sender)
-        clock.pass_time(seconds=10)
-        deliver(rig, sender)
-        assert len(receiver.deliveries) == 1
-        assert callback_of(rig, run).last_error == "the host's name leads to an address that may not be called"
-
-    @pytest.mark.parametrize(
-        "addresses",
-        [
-            ["127.0.0.1"],
-            ["::1"],
-            ["10.0.0.4"],
-            ["20.42.4.209", "127.0.0.1"],
-            ["::ffff:127.0.0.1"],
-            ["2002:7f00:1::"],
-            [],
-        ],
-        ids=str,
-    )
-    def test_a_public_name_that_leads_inside_is_refused_with_all_its_addresses(
-        self, rig: Rig, receiver: Receiver, addresses: list[str]
-    ) -> None:
-        sender, _ = self.sender(rig, addresses)
-        run = started(rig, f"https://hooks.example.org:{receiver.port}/x")
-        finish(rig, run)
-        assert deliver(rig, sender).failed == 1
-        assert receiver.deliveries == []
-        assert callback_of(rig, run).last_error == "the host's name leads to an address that may not be called"
-
-    def test_the_next_address_of_a_name_is_tried_when_the_first_takes_no_connection(
-        self, rig: Rig, receiver: Receiver
-    ) -> None:
-        sender, _ = self.sender(rig, ["127.0.0.99", "127.0.0.1"])
-        run = started(rig, f"http://localhost:{receiver.port}/x")
-        finish(rig, run)
-        assert deliver(rig, sender).delivered == 1
-
-    def test_a_host_that_is_no_longer_listed_is_refused(self, rig: Rig, rig_of: RigOf, receiver: Receiver) -> None:
-        run = started(rig, f"http://localhost:{receiver.port}/x")
-        finish(rig, run)
-        deliver(rig_of(name=rig.name, POLYSYNC_CALLBACK_HOSTS="hooks.example.com"))
-        assert receiver.deliveries == []
-        assert "localhost" in str(callback_of(rig, run).last_error)
-        assert "POLYSYNC_CALLBACK_HOSTS" in str(callback_of(rig, run).last_error)
-
-    def test_the_certificate_is_checked_for_the_name_and_the_name_is_sent_for_it(
-        self, rig_of: RigOf, authority: Authority
-    ) -> None:
-        asked: list[str] = []
-        tls = authority.server("localhost")
-        tls.sni_callback = lambda _, name, __: asked.append(str(name))
-        with Receiver(tls=tls) as good, Receiver(tls=authority.server("other.example")) as bad:
-            rig = rig_of(POLYSYNC_CALLBACK_HOSTS=f"localhost:{good.port},localhost:{bad.port}")
-            taken, refused = (started(rig, f"https://localhost:{port}/x") for port in (good.port, bad.port))
-            finish(rig, taken)
-            finish(rig, refused)
-            sender, _ = self.sender(rig, ["127.0.0.1"], tls=lambda: authority.client)
-            deliver(rig, sender)
-            assert (len(good.deliveries), bad.deliveries) == (1, [])
-        assert callback_of(rig, taken).state is CallbackState.DELIVERED
-        assert callback_of(rig, refused).last_error == "the host's certificate is not valid"
-        assert asked == ["localhost"]
-
-
-class Authority:
-    """A certificate authority of the test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._certificate = self._issue("authority.example", self._key, is_authority=True)
-        pem = self._certificate.public_bytes(Encoding.PEM).decode()
-        self.client = ssl.create_default_context(cadata=pem)
-
-    def server(self, name: str) -> ssl.SSLContext:
-        """For a server with a certificate for `name`."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        file = self._folder / f"{name}.pem"
-        file.write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            + self._issue(name, key).public_bytes(Encoding.PEM)
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
-
-    def _issue(self, name: str, key: ec.EllipticCurvePrivateKey, *, is_authority: bool = False) -> x509.Certificate:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        issuer = subject if is_authority else self._certificate.subject
-        now = datetime.now(UTC)
-        built = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .add_extension(_usage(is_authority=is_authority), critical=True)
-        )
-        return built.sign(self._key, hashes.SHA256())
-
-
-def _usage(*, is_authority: bool) -> x509.KeyUsage:
-    """What a key is for: Python 3.13 and newer refuse a certificate that does not say."""
-    return x509.KeyUsage(
-        digital_signature=not is_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=is_authority,
-        crl_sign=is_authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.values.errors import (
     DatabricksError,
@@ -18,7 +19,6 @@ from polysync_core.values.errors import (
     TokenUnavailable,
 )
 from polysync_core.values.job import Counts, Tally
-from tests.rig import ManualClock, Rig
 from tests.use_cases.jobs_rig import (
     LEFT_OUT,
     PIPELINE,

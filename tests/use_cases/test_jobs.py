@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.use_cases import jobs
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, JobNotFound, RowUnreadable
 from polysync_core.values.job import Counts, Direction
-from tests.rig import ManualClock, Rig
 from tests.use_cases.jobs_rig import (
     LEFT_OUT,
     PIPELINE,

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions.run_states import status_of_run
@@ -14,7 +15,6 @@ from polysync_core.use_cases import reading
 from polysync_core.values.errors import RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import RunFilter, Status
-from tests.rig import ManualClock, Rig
 
 UPDATE = "/pipelines/{id}/updates/{uid}"
 
@@ -199,3 +199,13 @@ def test_the_listing_is_newest_first_filtered_and_paged(
         assert listed(limit, RunFilter(active=True)) == newest_first[::2]
         assert listed(limit, RunFilter(pipeline_id=run_ids[3].pipeline_id)) == [run_ids[3]]
         assert listed(limit, RunFilter(active=True, status=Status.SUCCESS)) == []
+
+
+def test_a_read_that_fails_once_is_repeated(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.set_state(pipeline_id, None, "RUNNING")
+    clock.pass_time(minutes=1)
+    workspace.add_fault("status", method="GET", status=503)
+    view = rig.read(run_id)
+    assert (view.run.state, view.stale_since) == ("RUNNING", None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.use_cases.resolving_starts import new_run
@@ -21,7 +22,6 @@ from polysync_core.values.errors import (
     UpdateConflict,
 )
 from polysync_core.values.run import Reservation, UsedKey
-from tests.rig import ManualClock, Rig
 
 START = "/pipelines/{id}/updates"
 

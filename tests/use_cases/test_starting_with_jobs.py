@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 
+from local.rig import Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.values.job import Direction
-from tests.rig import Rig
 from tests.use_cases.jobs_rig import discover_all, put, put_columns
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from local.rig import ManualClock, Rig
+from local.seeding import put_row, track_elsewhere
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions.run_states import status_of_run
@@ -19,8 +21,6 @@ from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run, Status
-from tests.rig import ManualClock, Rig
-from tests.use_cases.seeding import put_row, track_elsewhere
 
 UPDATE = "/pipelines/{id}/updates/{uid}"
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.host.conversion import decode_http
-from local.loopback import Request
+from local.messages import Request
 from tests.functions.app import ROOT, Answer
 
 PYTHON = ROOT / ".venv-runtime" / "bin" / "python"

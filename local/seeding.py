@@ -1,0 +1,113 @@
+"""Sets the stage where going through the front door a thousand times would take too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from azure.data.tables import TableClient, TableServiceClient, UpdateMode
+
+from local.rig import Rig
+from local.workspace import SimulatedWorkspace
+from polysync_core.rules.rows import row_keys
+from polysync_core.rules.rows.run_entity import RUN
+from polysync_core.services import RUNS_TABLE
+from polysync_core.use_cases.resolving_starts import new_run
+from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Attempt, Reservation, Run
+
+
+def track_elsewhere(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, update_id: str | None = None) -> Run:
+    """An update that was not started here, tracked as an attach would track it, its state not seen yet.
+
+    Without `update_id` one is started elsewhere.
+    """
+    update_id = update_id or workspace.start_elsewhere(pipeline_id)
+    reservation = Reservation(
+        pipeline_id=pipeline_id,
+        owner=rig.ws.new_id(),
+        reserved_at=rig.clock.now(),
+        full_refresh=False,
+    )
+    held = rig.ws.runs.reserve(reservation, None)
+    assert held is not None
+    run = new_run(reservation, SeenUpdate(update_id=update_id, state=None), rig.ws, attached=True)
+    return rig.ws.runs.track(run, held, attached=True)
+
+
+def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequence[str]) -> list[Run]:
+    """A running update of each pipeline with its run as a sweep has written it, straight into the table."""
+    now = rig.clock.now()
+    runs = []
+    for pipeline_id in pipeline_ids:
+        update_id = workspace.start_elsewhere(pipeline_id)
+        workspace.set_state(pipeline_id, update_id, "RUNNING")
+        created_at = datetime.fromtimestamp(workspace.updates_of(pipeline_id)[-1].creation_time / 1000, UTC)
+        runs.append(
+            Run(
+                run_id=RunId(pipeline_id, update_id),
+                workspace=rig.name,
+                full_refresh=False,
+                accepted_at=now,
+                seen_at=now,
+                updated_at=now,
+                started_at=created_at,
+                attempts=(Attempt(update_id=update_id, state="RUNNING", created_at=created_at),),
+            )
+        )
+    with _table(rig) as table:
+        for batch in batched(runs, 33):
+            table.submit_transaction(
+                [
+                    ("create", {"PartitionKey": rig.name, "RowKey": key, **RUN.encode(run)})
+                    for run in batch
+                    for key in (
+                        row_keys.run(run.run_id),
+                        row_keys.active(run.run_id),
+                        row_keys.recent(run.run_id, run.accepted_at),
+                    )
+                ]
+            )
+    return runs
+
+
+def batched(runs: Sequence[Run], size: int) -> Iterator[Sequence[Run]]:
+    """`runs` in pieces of `size`."""
+    for begin in range(0, len(runs), size):
+        yield runs[begin : begin + size]
+
+
+def _table(rig: Rig) -> TableClient:
+    connection = rig.settings.tables.connection_string
+    assert connection is not None
+    with TableServiceClient.from_connection_string(connection) as service:
+        service.create_table_if_not_exists(RUNS_TABLE)
+    return TableClient.from_connection_string(connection, RUNS_TABLE)
+
+
+def put_rows(rig: Rig, rows: Sequence[tuple[str, Mapping[str, object]]]) -> None:
+    """Write many rows as they are, behind the back of the store."""
+    with _table(rig) as table:
+        for begin in range(0, len(rows), 100):
+            table.submit_transaction(
+                [
+                    ("upsert", {"PartitionKey": rig.name, "RowKey": key, **columns})
+                    for key, columns in rows[begin : begin + 100]
+                ]
+            )
+
+
+def delete_row(rig: Rig, key: str) -> None:
+    """What a person does with a row that cannot be read."""
+    with _table(rig) as table:
+        table.delete_entity(rig.name, key)
+
+
+def put_row(
+    rig: Rig, key: str, columns: Mapping[str, object], *, workspace: str | None = None, replace: bool = False
+) -> None:
+    """Write a row as it is, behind the back of the store; `replace`: without the columns that it had besides."""
+    mode = UpdateMode.REPLACE if replace else UpdateMode.MERGE
+    with _table(rig) as table:
+        table.upsert_entity({"PartitionKey": workspace or rig.name, "RowKey": key, **columns}, mode=mode)

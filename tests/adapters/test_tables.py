@@ -1,0 +1,104 @@
+"""Answers of storage that break off or are none: the write is looked for, and only our own error is ever seen."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.faults import Fault, FaultPlan, FaultProxy, storage_label
+from local.rig import ManualClock, Rig
+from local.workspace import SimulatedWorkspace
+from polysync_core.values.errors import StorageUnavailable
+
+PAGE = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<html>Gateway</html>"}
+
+
+@pytest.fixture
+def plan() -> FaultPlan:
+    return FaultPlan()
+
+
+@pytest.fixture
+def behind_proxy(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, clock: ManualClock) -> Iterator[Rig]:
+    """A rig whose storage is reached through a fault proxy."""
+    direct = azurite.partition("TableEndpoint=")[2].rpartition("/")[0]
+    with FaultProxy(direct, plan, label=storage_label) as proxy:
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        yield Rig(azurite.replace(direct, proxy.url), {name: workspace.url}, workspace, clock)
+
+
+@pytest.mark.parametrize("label", ["POST $batch starting start", "POST $batch starting start active run recent"])
+def test_a_write_whose_answer_breaks_off_is_found(
+    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, label: str
+) -> None:
+    behind_proxy.start(workspace.add_pipeline())
+    pipeline_id = workspace.add_pipeline()
+    plan.add(Fault("half", label=label))
+    run_id = behind_proxy.start(pipeline_id, key="k").run.run_id
+    (update,) = workspace.updates_of(pipeline_id)
+    assert run_id.update_id == update.update_id
+    assert str(run_id) in behind_proxy.active_ids()
+    assert not behind_proxy.is_reserved(pipeline_id)
+
+
+def test_an_answer_that_is_a_page_is_storage_trouble(
+    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan
+) -> None:
+    plan.add(Fault("status", label="GET PolysyncRuns(start)", **PAGE))  # type: ignore[arg-type]
+    with pytest.raises(StorageUnavailable):
+        behind_proxy.start(workspace.add_pipeline(), key="k")
+
+
+ROLE = "the role Storage Table Data Contributor"
+JSON_ERROR = '{"odata.error": {"code": "%s", "message": {"lang": "en-US", "value": "https://hush.table/ denied"}}}'
+XML_ERROR = '<?xml version="1.0"?><error><code>%s</code><message>https://hush.table/ denied</message></error>'
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy", "reason"),
+    [
+        ("AuthorizationFailure", "network rules do not let the app in", "the network"),
+        ("AuthorizationPermissionMismatch", f"Give the app's identity {ROLE} on the storage account", "a role"),
+        ("KeyBasedAuthenticationNotPermitted", "Set the address of its tables instead of a connection string", "keys"),
+        ("AuthenticationFailed", f"{ROLE}, or check the connection string", "a wrong key"),
+        ("SomethingNew", f"{ROLE}, or check the connection string", "a code that comes later"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "body"), [("application/json;odata=minimalmetadata", JSON_ERROR), ("application/xml", XML_ERROR)]
+)
+def test_a_refusal_of_storage_has_the_remedy_of_its_code(
+    behind_proxy: Rig,
+    workspace: SimulatedWorkspace,
+    plan: FaultPlan,
+    kind: str,
+    body: str,
+    code: str,
+    remedy: str,
+    reason: str,
+) -> None:
+    headers = {"Content-Type": kind, "x-ms-error-code": code}
+    answer: dict[str, Any] = {"status": 403, "headers": headers, "body": body % code}
+    for label in ("POST $batch starting start", "GET PolysyncRuns(start)"):
+        plan.clear()
+        plan.add(Fault("status", label=label, times=None, **answer))
+        with pytest.raises(StorageUnavailable) as caught:
+            behind_proxy.start(workspace.add_pipeline(), key="k")
+        assert remedy in caught.value.detail, (label, reason)
+        assert ("AuthorizationFailure" in caught.value.detail) is (code == "AuthorizationFailure")
+        assert "hush" not in caught.value.detail
+
+
+def test_a_sweep_that_cannot_read_leaves_all_as_it_is(
+    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan
+) -> None:
+    run_id = behind_proxy.start(workspace.add_pipeline()).run.run_id
+    before = behind_proxy.stored(run_id)
+    plan.add(Fault("half", label="GET PolysyncRuns(active…)", times=None))
+    assert behind_proxy.sweep().failed
+    assert behind_proxy.stored(run_id) == before
+    plan.clear()
+    assert behind_proxy.sweep().changed == 1

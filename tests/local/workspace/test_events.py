@@ -1,0 +1,130 @@
+"""The simulated workspace's events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from local.workspace import (
+    SimulatedWorkspace,
+)
+
+START_AT = 1_790_000_000.0
+
+
+class SimulatedTime:
+    def __init__(self) -> None:
+        self.epoch_seconds = START_AT
+
+    def __call__(self) -> float:
+        return self.epoch_seconds
+
+
+class Caller:
+    """A raw HTTP caller with a valid token."""
+
+    def __init__(self, workspace: SimulatedWorkspace) -> None:
+        self.workspace = workspace
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.token = workspace.issue_token()
+
+    def __call__(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
+        url = f"{self.workspace.url}/api/2.0{path}"
+        return self.session.request(method, url, headers=headers, timeout=options.pop("timeout", 10), **options)
+
+    def start(self, pipeline_id: str, body: dict[str, Any] | None = None) -> str:
+        answer = self("POST", f"/pipelines/{pipeline_id}/updates", json=body or {})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["update_id"])
+
+    def state(self, pipeline_id: str, update_id: str) -> str:
+        return str(self("GET", f"/pipelines/{pipeline_id}/updates/{update_id}").json()["update"]["state"])
+
+
+@pytest.fixture
+def now() -> SimulatedTime:
+    return SimulatedTime()
+
+
+@pytest.fixture
+def workspace(now: SimulatedTime) -> Iterator[SimulatedWorkspace]:
+    with SimulatedWorkspace(now=now) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+def call(workspace: SimulatedWorkspace) -> Iterator[Caller]:
+    caller = Caller(workspace)
+    yield caller
+    caller.session.close()
+
+
+def refusal(answer: requests.Response) -> tuple[int, Any]:
+    return answer.status_code, answer.json()["error_code"]
+
+
+def events(call: Caller, pipeline_id: str, **query: Any) -> list[dict[str, Any]]:
+    answer = call("GET", f"/pipelines/{pipeline_id}/events", params=query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json().get("events", [])
+    return found
+
+
+def test_the_text_of_a_failure_is_nested_and_other_errors_stand_beside_it(
+    workspace: SimulatedWorkspace, call: Caller
+) -> None:
+    pipeline_id = workspace.add_pipeline(failures=[("java.lang.Exception", "The disk is full.")])
+    update_id = call.start(pipeline_id)
+    workspace.set_state(pipeline_id, update_id, "FAILED")
+    errors = events(call, pipeline_id, filter="level = 'ERROR'")
+    assert len(errors) == 3
+    [ours] = events(call, pipeline_id, filter=f"level='ERROR' AND update_id = '{update_id}'")
+    assert ours["message"] == f"Update {update_id[:6]} is FAILED."
+    assert ours["error"]["exceptions"] == [{"class_name": "java.lang.Exception", "message": "The disk is full."}]
+    assert ours["origin"]["update_id"] == update_id
+    workspace.configure(ignores_event_filters=True)
+    assert len(events(call, pipeline_id, filter=f"update_id = '{update_id}'")) == 4
+
+
+def test_events_are_filtered_and_ordered_by_time(
+    workspace: SimulatedWorkspace, call: Caller, now: SimulatedTime
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    ids = []
+    for number, level in enumerate(("INFO", "WARN", "ERROR")):
+        now.epoch_seconds = START_AT + number
+        ids.append(workspace.add_event(pipeline_id, message="It happened.", level=level))
+
+    def found(**query: Any) -> list[int]:
+        return [ids.index(event["id"]) for event in events(call, pipeline_id, **query)]
+
+    assert found() == [2, 1, 0]
+    assert found(order_by="timestamp asc") == [0, 1, 2]
+    assert found(filter="level in ('WARN', 'ERROR') AND timestamp < '2026-09-21T14:13:22Z'") == [1]
+    assert found(filter="timestamp >= '2026-09-21T14:13:21.000Z'") == [2, 1]
+    assert found(filter=f"id='{ids[0]}'") == [0]
+    for wrong in ("level", "level > 'INFO'", "level='INFO' OR level='WARN'", "timestamp > 'today'", "colour='red'", ""):
+        answer = call("GET", f"/pipelines/{pipeline_id}/events", params={"filter": wrong})
+        assert refusal(answer) == (400, "INVALID_PARAMETER_VALUE"), wrong
+
+
+def test_a_page_token_of_events_keeps_the_filter_and_excludes_another(
+    workspace: SimulatedWorkspace, call: Caller
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    for number in range(5):
+        workspace.add_event(pipeline_id, message=str(number), level="WARN" if number % 2 else "ERROR")
+    path = f"/pipelines/{pipeline_id}/events"
+    first = call("GET", path, params={"filter": "level='ERROR'", "order_by": "timestamp asc", "max_results": 2}).json()
+    assert [event["message"] for event in first["events"]] == ["0", "2"]
+    token = first["next_page_token"]
+    second = call("GET", path, params={"page_token": token, "max_results": 2}).json()
+    assert [event["message"] for event in second["events"]] == ["4"]
+    assert "next_page_token" not in second
+    answer = call("GET", path, params={"page_token": token, "filter": "level='ERROR'"})
+    assert refusal(answer) == (400, "INVALID_PARAMETER_VALUE")

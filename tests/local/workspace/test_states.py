@@ -1,0 +1,201 @@
+"""The simulated workspace's updates: states, paces, stops, retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from local.workspace import (
+    DEFAULT_SCRIPT,
+    SimulatedWorkspace,
+    script_ending,
+)
+
+START_AT = 1_790_000_000.0
+
+
+class SimulatedTime:
+    def __init__(self) -> None:
+        self.epoch_seconds = START_AT
+
+    def __call__(self) -> float:
+        return self.epoch_seconds
+
+
+class Caller:
+    """A raw HTTP caller with a valid token."""
+
+    def __init__(self, workspace: SimulatedWorkspace) -> None:
+        self.workspace = workspace
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.token = workspace.issue_token()
+
+    def __call__(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
+        url = f"{self.workspace.url}/api/2.0{path}"
+        return self.session.request(method, url, headers=headers, timeout=options.pop("timeout", 10), **options)
+
+    def start(self, pipeline_id: str, body: dict[str, Any] | None = None) -> str:
+        answer = self("POST", f"/pipelines/{pipeline_id}/updates", json=body or {})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["update_id"])
+
+    def state(self, pipeline_id: str, update_id: str) -> str:
+        return str(self("GET", f"/pipelines/{pipeline_id}/updates/{update_id}").json()["update"]["state"])
+
+
+@pytest.fixture
+def now() -> SimulatedTime:
+    return SimulatedTime()
+
+
+@pytest.fixture
+def workspace(now: SimulatedTime) -> Iterator[SimulatedWorkspace]:
+    with SimulatedWorkspace(now=now) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+def call(workspace: SimulatedWorkspace) -> Iterator[Caller]:
+    caller = Caller(workspace)
+    yield caller
+    caller.session.close()
+
+
+def refusal(answer: requests.Response) -> tuple[int, Any]:
+    return answer.status_code, answer.json()["error_code"]
+
+
+def test_a_paced_update_walks_its_script_by_the_clock(now: SimulatedTime) -> None:
+    with SimulatedWorkspace(pace_seconds=10, now=now) as workspace:
+        pipeline_id = workspace.add_pipeline()
+        update_id = workspace.start_elsewhere(pipeline_id, cause="JOB_TASK", full_refresh=True)
+        seen = []
+        for _ in range(8):
+            seen.append(workspace.updates_of(pipeline_id)[0].state)
+            now.epoch_seconds += 10
+        [update] = workspace.updates_of(pipeline_id)
+    before, behind = DEFAULT_SCRIPT[:3], DEFAULT_SCRIPT[3:]
+    assert seen == [*before, "RESETTING", *behind, "COMPLETED"]
+    assert (update.update_id, update.cause) == (update_id, "JOB_TASK")
+    assert [at - START_AT for _, at in update.history] == [0, 10, 20, 30, 40, 50, 60]
+
+
+def test_a_script_that_places_resetting_itself_is_left_alone(workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline(script=["RESETTING", "SETTING_UP_TABLES", "COMPLETED"])
+    workspace.start_elsewhere(pipeline_id, full_refresh=True)
+    workspace.advance(pipeline_id, steps=2)
+    [update] = workspace.updates_of(pipeline_id)
+    assert [state for state, _ in update.history] == ["RESETTING", "SETTING_UP_TABLES", "COMPLETED"]
+
+
+def test_without_a_pace_only_control_moves_an_update(
+    workspace: SimulatedWorkspace, call: Caller, now: SimulatedTime
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=script_ending("FAILED"))
+    update_id = call.start(pipeline_id)
+    now.epoch_seconds += 1e6
+    assert call.state(pipeline_id, update_id) == "CREATED"
+    assert workspace.advance(pipeline_id) == "WAITING_FOR_RESOURCES"
+    workspace.set_state(pipeline_id, update_id, "RESYNCING")
+    assert call.state(pipeline_id, update_id) == "RESYNCING"
+    assert workspace.advance(pipeline_id, update_id, steps=4) == "FAILED"
+    with pytest.raises(ValueError, match="no next state"):
+        workspace.advance(pipeline_id, update_id)
+    with pytest.raises(ValueError, match="cannot become RUNNING"):
+        workspace.set_state(pipeline_id, update_id, "RUNNING")
+
+
+@pytest.mark.parametrize("by_update", [True, False])
+def test_a_stop_goes_through_stopping_to_canceled(workspace: SimulatedWorkspace, call: Caller, by_update: bool) -> None:
+    pipeline_id = workspace.add_pipeline()
+    update_id = call.start(pipeline_id)
+    path = f"/pipelines/{pipeline_id}/updates/{update_id}/stop" if by_update else f"/pipelines/{pipeline_id}/stop"
+    for _ in range(2):
+        answer = call("POST", path)
+        assert (answer.status_code, answer.json()) == (200, {})
+        assert call.state(pipeline_id, update_id) == "STOPPING"
+    assert workspace.advance(pipeline_id) == "CANCELED"
+    assert call("POST", path).json() == {}
+    [update] = workspace.updates_of(pipeline_id)
+    assert [state for state, _ in update.history] == ["CREATED", "STOPPING", "CANCELED"]
+
+
+def test_stopping_lasts_as_long_as_the_pipeline_drains(
+    workspace: SimulatedWorkspace, call: Caller, now: SimulatedTime
+) -> None:
+    pipeline_id = workspace.add_pipeline(script=script_ending("RUNNING"), drain_seconds=300)
+    update_id = call.start(pipeline_id)
+    call("POST", f"/pipelines/{pipeline_id}/stop")
+    now.epoch_seconds += 299
+    assert call.state(pipeline_id, update_id) == "STOPPING"
+    now.epoch_seconds += 1
+    assert call.state(pipeline_id, update_id) == "CANCELED"
+
+
+def test_the_stop_of_one_update_is_missing_on_some_workspaces(workspace: SimulatedWorkspace, call: Caller) -> None:
+    pipeline_id = workspace.add_pipeline()
+    update_id = call.start(pipeline_id)
+    workspace.configure(has_update_stop=False)
+    answer = call("POST", f"/pipelines/{pipeline_id}/updates/{update_id}/stop")
+    assert refusal(answer) == (404, "ENDPOINT_NOT_FOUND")
+    assert call.state(pipeline_id, update_id) == "CREATED"
+
+
+def test_a_failed_update_is_followed_by_retries_under_new_ids(now: SimulatedTime) -> None:
+    with SimulatedWorkspace(pace_seconds=1, now=now) as workspace:
+        pipeline_id = workspace.add_pipeline(
+            script=["RUNNING", "FAILED"], retries=2, retry_delay_seconds=30, retry_script=["RUNNING", "COMPLETED"]
+        )
+        workspace.start_elsewhere(pipeline_id, full_refresh=True)
+        now.epoch_seconds += 30
+        assert [update.state for update in workspace.updates_of(pipeline_id)] == ["FAILED"]
+        now.epoch_seconds += 1.5
+        assert [update.state for update in workspace.updates_of(pipeline_id)] == ["FAILED", "RUNNING"]
+        now.epoch_seconds += 1000
+        first, second = workspace.updates_of(pipeline_id)
+    assert (first.state, second.state, second.cause) == ("FAILED", "COMPLETED", "RETRY_ON_FAILURE")
+    assert second.creation_time == int((START_AT + 31) * 1000)
+    assert second.full_refresh
+
+
+def test_retries_run_out(workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline(script=["FAILED"], retries=3)
+    workspace.start_elsewhere(pipeline_id)
+    causes = [update.cause for update in workspace.updates_of(pipeline_id)]
+    assert causes == ["USER_ACTION", *["RETRY_ON_FAILURE"] * 3]
+    times = [update.creation_time for update in workspace.updates_of(pipeline_id)]
+    assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize(("stopped", "states"), [(True, ["CANCELED"]), (False, ["CANCELED", "RUNNING"])])
+def test_a_schema_change_cancels_and_starts_a_successor_but_a_stop_does_not(
+    workspace: SimulatedWorkspace, call: Caller, stopped: bool, states: list[str]
+) -> None:
+    pipeline_id = workspace.add_pipeline(
+        script=["RUNNING"], retries=1, retry_cause="SCHEMA_CHANGE", retry_after_state="CANCELED"
+    )
+    update_id = call.start(pipeline_id)
+    if stopped:
+        call("POST", f"/pipelines/{pipeline_id}/stop")
+    workspace.set_state(pipeline_id, update_id, "CANCELED")
+    updates = workspace.updates_of(pipeline_id)
+    assert [update.state for update in updates] == states
+    assert [update.cause for update in updates[1:]] == ["SCHEMA_CHANGE"] * (len(states) - 1)
+
+
+def test_a_misspelt_script_cause_or_setting_is_refused(workspace: SimulatedWorkspace) -> None:
+    with pytest.raises(ValueError, match="no state follows FAILED"):
+        workspace.add_pipeline(script=["FAILED", "RUNNING"])
+    with pytest.raises(ValueError, match="cause is one of"):
+        workspace.add_pipeline(retry_cause="RETRY")
+    with pytest.raises(ValueError, match="no such setting: latency"):
+        workspace.configure(latency=1)
+    with pytest.raises(ValueError, match="route is one of"):
+        workspace.add_fault("reset", route="/pipelines/{pipeline_id}")
+    with pytest.raises(ValueError, match="there is no pipeline nope"):
+        workspace.updates_of("nope")

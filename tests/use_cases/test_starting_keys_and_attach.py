@@ -1,0 +1,167 @@
+"""Idempotency-Key and onConflict, as a caller sees them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from local.rig import ManualClock, Rig
+from local.workspace import SimulatedWorkspace
+from polysync_core.use_cases import cancelling
+from polysync_core.values.errors import DatabricksError, KeyInFlight, KeyReused, RunNotFound, UpdateConflict
+from polysync_core.values.run import Reservation, UsedKey
+
+ATTACH = {"onConflict": "attach"}
+
+
+def test_the_same_key_and_request_give_the_same_run_also_when_it_is_finished(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    first = rig.start(pipeline_id, key="k")
+    assert rig.start(pipeline_id, key="k").run == first.run
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    rig.sweep()
+    assert rig.start(pipeline_id, key="k").run.run_id == first.run.run_id
+    assert len(workspace.updates_of(pipeline_id)) == 1
+
+
+def test_another_request_with_a_used_key_is_refused(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    rig.start(pipeline_id, key="k")
+    with pytest.raises(KeyReused) as reused:
+        rig.start(pipeline_id, {"full_refresh": True}, key="k")
+    assert reused.value.http_status == 422
+
+
+def test_keys_of_different_pipelines_have_nothing_to_do_with_each_other(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    runs = {str(rig.start(workspace.add_pipeline(), key="k").run.run_id) for _ in range(2)}
+    assert len(runs) == 2
+
+
+def test_a_repeat_waits_20_seconds_for_the_first_and_is_then_asked_to_come_again(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    request = rig.request(pipeline_id, key="k")
+    reservation = Reservation(
+        pipeline_id=pipeline_id,
+        owner="busy",
+        reserved_at=clock.now(),
+        full_refresh=False,
+    )
+    used = UsedKey(fingerprint=request.fingerprint, owner="busy", used_at=clock.now())
+    rig.ws.runs.reserve(reservation, "k", used)
+    before = clock.monotonic()
+    with pytest.raises(KeyInFlight) as busy:
+        rig.start(pipeline_id, key="k")
+    assert clock.monotonic() - before == 20
+    assert busy.value.http_status == 503
+    assert busy.value.retry_after_seconds
+    assert workspace.calls("POST", "/pipelines/{id}/updates") == []
+
+
+def test_attach_joins_the_active_run_of_another_caller(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    first = rig.start(pipeline_id)
+    joined = rig.start(pipeline_id, ATTACH, key="second")
+    assert joined.attached
+    assert joined.run.run_id == first.run.run_id
+    assert rig.start(pipeline_id, ATTACH, key="second").attached, "the repeat says so too"
+    assert not rig.stored(first.run.run_id).attached, "the run itself was started here"
+
+
+@pytest.mark.parametrize("cause", ["USER_ACTION", "JOB_TASK"])
+def test_attach_adopts_an_update_that_was_started_elsewhere(
+    rig: Rig, workspace: SimulatedWorkspace, cause: str
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    update_id = workspace.start_elsewhere(pipeline_id, cause=cause)
+    joined = rig.start(pipeline_id, ATTACH)
+    assert joined.run.run_id.update_id == update_id
+    assert joined.run.attached
+    assert joined.run.attempts[0].cause == cause
+    workspace.set_state(pipeline_id, update_id, "COMPLETED")
+    rig.sweep()
+    assert rig.stored(joined.run.run_id).is_finished
+
+
+@pytest.mark.parametrize("active_is_full", [True, False])
+def test_attach_refuses_an_update_of_the_other_kind_of_refresh(
+    rig: Rig, workspace: SimulatedWorkspace, active_is_full: bool
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    update_id = workspace.start_elsewhere(pipeline_id, full_refresh=active_is_full)
+    with pytest.raises(UpdateConflict, match="cannot be joined") as conflict:
+        rig.start(pipeline_id, {**ATTACH, "full_refresh": not active_is_full})
+    assert conflict.value.active is not None
+    assert conflict.value.active["updateId"] == update_id
+    assert conflict.value.active["runId"] is None
+
+
+def test_attach_waits_for_a_start_in_flight(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
+    pipeline_id = workspace.add_pipeline()
+    reservation = Reservation(pipeline_id=pipeline_id, owner="busy", reserved_at=clock.now(), full_refresh=False)
+    held = rig.ws.runs.reserve(reservation, None)
+    assert held is not None
+    before = clock.monotonic()
+    with pytest.raises(UpdateConflict, match="in flight"):
+        rig.start(pipeline_id, ATTACH)
+    assert clock.monotonic() - before > 10
+
+
+def test_a_cancel_by_key_stops_the_run_that_the_key_started(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    started = rig.start(pipeline_id, key="k")
+    cancelled = cancelling.cancel_pipeline(pipeline_id, "k", rig.ws)
+    assert cancelled.asked
+    assert cancelled.run.run_id == started.run.run_id
+    assert workspace.updates_of(pipeline_id)[0].state == "STOPPING"
+
+
+def test_a_cancel_by_the_key_of_an_attached_start_leaves_the_update_running(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    rig.start(pipeline_id)
+    rig.start(pipeline_id, ATTACH, key="joined")
+    assert not cancelling.cancel_pipeline(pipeline_id, "joined", rig.ws).asked
+    assert workspace.updates_of(pipeline_id)[0].state == "CREATED"
+
+
+def test_a_cancel_by_an_unknown_key_is_404(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    rig.start(pipeline_id)
+    with pytest.raises(RunNotFound):
+        cancelling.cancel_pipeline(pipeline_id, "other", rig.ws)
+
+
+def test_an_update_that_has_ended_by_the_look_is_not_joined(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    ended = workspace.start_elsewhere(pipeline_id)
+    workspace.set_state(pipeline_id, ended, "COMPLETED")
+    listed = {"updates": [{"update_id": ended, "state": "RUNNING", "cause": "USER_ACTION", "creation_time": 1}]}
+    route = "/pipelines/{id}/updates"
+    workspace.add_fault("status", method="POST", route=route, status=409, when="before")
+    workspace.add_fault("garbage", method="GET", route=route, body=json.dumps(listed))
+    started = rig.start(pipeline_id, ATTACH)
+    assert not started.attached
+    assert started.run.run_id.update_id == workspace.updates_of(pipeline_id)[-1].update_id != ended
+
+
+def test_who_would_join_an_update_that_cannot_be_looked_at_is_told_of_that_trouble(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    active = workspace.start_elsewhere(pipeline_id)
+    workspace.add_fault("status", method="GET", route="/pipelines/{id}/updates", status=500, times=None)
+    with pytest.raises(DatabricksError) as trouble:
+        rig.start(pipeline_id, ATTACH, key="k")
+    assert trouble.value.http_status == 502, "so that the caller asks again"
+    with pytest.raises(UpdateConflict):
+        rig.start(pipeline_id, key="another")
+    workspace.clear_faults()
+    assert rig.start(pipeline_id, ATTACH, key="k").run.run_id.update_id == active

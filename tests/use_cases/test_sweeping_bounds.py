@@ -1,0 +1,123 @@
+"""What bounds a sweep: silent storage, slow looks, many starts without an answer, many unreadable rows."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import pytest
+
+from local.faults import Fault, FaultPlan, FaultProxy, storage_label
+from local.rig import Rig
+from local.seeding import put_rows, track_running
+from local.workspace import SimulatedWorkspace
+from polysync_core.adapters.clock import Clock
+from polysync_core.use_cases import sweeping
+from polysync_core.values.errors import StorageUnavailable
+from polysync_core.values.run import Reservation
+
+
+@pytest.fixture
+def plan() -> FaultPlan:
+    return FaultPlan()
+
+
+@pytest.fixture
+def real_time(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace) -> Iterator[Rig]:
+    """A rig in real time whose storage is reached through a fault proxy."""
+    direct = azurite.partition("TableEndpoint=")[2].rpartition("/")[0]
+    with FaultProxy(direct, plan, label=storage_label) as proxy:
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        yield Rig(azurite.replace(direct, proxy.url), {name: workspace.url}, workspace, Clock())
+
+
+@pytest.fixture
+def direct(azurite: str, real_time: Rig, workspace: SimulatedWorkspace) -> Rig:
+    """The same without the proxy."""
+    return Rig(azurite, {real_time.name: workspace.url}, workspace, Clock())
+
+
+def _sweep(rig: Rig) -> float:
+    began = time.monotonic()
+    rig.sweep()
+    return time.monotonic() - began
+
+
+def _leave_behind(rig: Rig, pipeline_ids: Sequence[str]) -> None:
+    """A start of each pipeline of which nobody knows what became, an hour ago."""
+    for pipeline_id in pipeline_ids:
+        reservation = Reservation(
+            pipeline_id=pipeline_id,
+            owner="o",
+            reserved_at=rig.clock.now() - timedelta(hours=1),
+            full_refresh=False,
+        )
+        assert rig.ws.runs.reserve(reservation, None) is not None
+
+
+@pytest.mark.parametrize("label", ["*", "POST $batch*"])
+def test_a_sweep_over_silent_storage_ends_in_time(
+    real_time: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, label: str
+) -> None:
+    runs = track_running(real_time, workspace, workspace.add_pipelines(40))
+    for run in runs:
+        workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
+    plan.add(Fault("delay", label=label, seconds=60, times=None))
+    limits = real_time.settings.sweep_limits
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable):
+        sweeping.sweep_workspace(real_time.ws, limits)
+    assert time.monotonic() - began < 12, "by itself, not only for whoever waits for it"
+
+
+def test_runs_are_looked_at_side_by_side(real_time: Rig, workspace: SimulatedWorkspace) -> None:
+    track_running(real_time, workspace, workspace.add_pipelines(32))
+    workspace.add_fault("status", method="GET", route="/pipelines", status=403, times=None)
+    workspace.add_fault("delay", method="GET", route="/pipelines/{id}/updates/{uid}", seconds=1, times=None)
+    report = real_time.sweep()
+    assert (report.active, report.failed) == (32, 0)
+
+
+def test_starts_that_take_long_to_settle_hold_up_no_look_and_each_has_its_turn(
+    real_time: Rig, workspace: SimulatedWorkspace
+) -> None:
+    (run,) = track_running(real_time, workspace, workspace.add_pipelines(1))
+    workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
+    store = real_time.ws.runs
+    _leave_behind(real_time, workspace.add_pipelines(60))
+    workspace.add_fault("delay", method="GET", route="/pipelines/{id}/updates", seconds=1, times=None)
+    assert real_time.sweep().finished == 1
+    left = len(store.list_reservations().rows)
+    assert 0 < left < 60
+    for _ in range(2):
+        real_time.sweep()
+    assert store.list_reservations().rows == ()
+
+
+def test_starts_that_never_settle_leave_the_others_their_turn(real_time: Rig, workspace: SimulatedWorkspace) -> None:
+    store = real_time.ws.runs
+    workspace.add_fault("hang", method="GET", route="/pipelines/{id}/updates", seconds=60, times=4)
+    pipeline_ids = sorted(workspace.add_pipelines(12))
+    _leave_behind(real_time, pipeline_ids)
+    assert _sweep(real_time) < 12
+    assert len(store.list_reservations().rows) == 12
+    last = store.last_sweep()
+    assert last is not None
+    assert last.upkeep.settled_after == pipeline_ids[3]
+
+
+def test_however_many_rows_are_unreadable_the_sweep_is_written_down(
+    direct: Rig, workspace: SimulatedWorkspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_rows(direct, [(f"active|garbage:{number:04d}", {"runId": 7}) for number in range(3_000)])
+    runs = track_running(direct, workspace, workspace.add_pipelines(1))
+    put_rows(direct, [(f"active|{runs[0].run_id}", {"attempts": "x"})])
+    report = direct.sweep()
+    assert (report.unreadable, report.failed) == (3_001, 0)
+    assert caplog.text.count("correct or delete this row") == 20
+    assert f"PartitionKey {direct.name}, RowKey active|" in caplog.text
+    last = direct.ws.runs.last_sweep()
+    assert last is not None
+    assert (last.report, last.unreadable_pipelines[-1]) == (report, "garbage")
