@@ -6,6 +6,7 @@ Written on http.server: werkzeug's server can neither reset a connection nor sen
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import socket
 import socketserver
@@ -26,6 +27,16 @@ TRICKLE_PIECES = 20
 _DISCARD_SECONDS = 2.0
 
 
+def unused_host() -> str:
+    """A loopback address for one server alone: storage partitions are named after addresses, so none may come twice.
+
+    Only Linux answers on all of 127.0.0.0/8 without set-up.
+    """
+    if sys.platform != "linux":
+        return "127.0.0.1"
+    return f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"
+
+
 class LoopbackServer:
     """Answers every request with `respond(request)`, each connection on a thread of its own, inside the `with` block.
 
@@ -43,9 +54,11 @@ class LoopbackServer:
     ) -> None:
         self.closing = closing or threading.Event()
         self.in_flight = InFlight()
+        self._respond = respond
         self._server = _Server(self, respond, (host, port), tls)
         self.host, self.port = host, int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._other: LoopbackServer | None = None
 
     @property
     def authority(self) -> str:
@@ -60,6 +73,13 @@ class LoopbackServer:
         self._thread.start()
         return self
 
+    def another_address(self) -> str:
+        """host:port of a further address that is served alike, in place of the further one before it."""
+        if self._other is not None:
+            self._other.stop_accepting()
+        self._other = LoopbackServer(self._respond, host=unused_host(), closing=self.closing).start()
+        return self._other.authority
+
     def stop_accepting(self) -> None:
         """No new connection, and no further request on an open one."""
         self._server.is_stopping = True
@@ -73,6 +93,8 @@ class LoopbackServer:
     def close(self) -> None:
         """Stop accepting, wake all waits for `closing`, and end the open connections."""
         self.closing.set()
+        if self._other is not None:
+            self._other.close()
         self.stop_accepting()
         self.end_connections()
 

@@ -76,6 +76,11 @@ class Rig:
         return self.ws.databricks.client(Deadline.after(self.clock, seconds))
 
     @property
+    def partition(self) -> str:
+        """The partition of the default workspace's rows."""
+        return self.ws.workspace.partition
+
+    @property
     def name(self) -> str:
         """The default workspace's name."""
         return self.ws.workspace.name

@@ -47,7 +47,6 @@ def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequenc
         runs.append(
             Run(
                 run_id=RunId(pipeline_id, update_id),
-                workspace=rig.name,
                 full_refresh=False,
                 accepted_at=now,
                 seen_at=now,
@@ -60,7 +59,7 @@ def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequenc
         for batch in batched(runs, 33):
             table.submit_transaction(
                 [
-                    ("create", {"PartitionKey": rig.name, "RowKey": key, **RUN.encode(run)})
+                    ("create", {"PartitionKey": rig.partition, "RowKey": key, **RUN.encode(run)})
                     for run in batch
                     for key in (
                         row_keys.run(run.run_id),
@@ -92,7 +91,7 @@ def put_rows(rig: Rig, rows: Sequence[tuple[str, Mapping[str, object]]]) -> None
         for begin in range(0, len(rows), 100):
             table.submit_transaction(
                 [
-                    ("upsert", {"PartitionKey": rig.name, "RowKey": key, **columns})
+                    ("upsert", {"PartitionKey": rig.partition, "RowKey": key, **columns})
                     for key, columns in rows[begin : begin + 100]
                 ]
             )
@@ -101,13 +100,13 @@ def put_rows(rig: Rig, rows: Sequence[tuple[str, Mapping[str, object]]]) -> None
 def delete_row(rig: Rig, key: str) -> None:
     """What a person does with a row that cannot be read."""
     with _table(rig) as table:
-        table.delete_entity(rig.name, key)
+        table.delete_entity(rig.partition, key)
 
 
 def put_row(
-    rig: Rig, key: str, columns: Mapping[str, object], *, workspace: str | None = None, replace: bool = False
+    rig: Rig, key: str, columns: Mapping[str, object], *, partition: str | None = None, replace: bool = False
 ) -> None:
     """Write a row as it is, behind the back of the store; `replace`: without the columns that it had besides."""
     mode = UpdateMode.REPLACE if replace else UpdateMode.MERGE
     with _table(rig) as table:
-        table.upsert_entity({"PartitionKey": workspace or rig.name, "RowKey": key, **columns}, mode=mode)
+        table.upsert_entity({"PartitionKey": partition or rig.partition, "RowKey": key, **columns}, mode=mode)

@@ -89,13 +89,13 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
     session, refresh_turns = new_session(), RefreshTurns(clock)
 
     def serve(workspace: Workspace) -> WorkspaceServices:
-        rows = runs_table.partition(workspace.name)
+        rows = runs_table.partition(workspace.partition)
         callbacks = CallbackStore(rows, RunRows(rows, new_id), new_id)
         return WorkspaceServices(
             databricks=Databricks(workspace, session, tokens, clock),
             runs=RunStore(rows, callbacks, new_id),
             callbacks=callbacks,
-            jobs=JobStore(jobs_table.partition(workspace.name), new_id),
+            jobs=JobStore(jobs_table.partition(workspace.partition), new_id),
             cleaner=RunCleaner(rows),
             clock=clock,
             refresh_turns=refresh_turns,

@@ -51,7 +51,7 @@ def running_stack(log_file: Path) -> Iterator[Stack]:
             os.environ["POLYSYNC_TABLES"] = stack.enter_context(Azurite()).connection_string
         workspace = None
         if not is_real:
-            workspace = stack.enter_context(SimulatedWorkspace(pace_seconds=PACE_SECONDS))
+            workspace = stack.enter_context(SimulatedWorkspace(pace_seconds=PACE_SECONDS, host="127.0.0.1"))
             workspace.add_pipelines(PIPELINES)
             workspace.configure(latency_seconds=LATENCY_SECONDS)
             os.environ.update(workspace.environ())

@@ -45,6 +45,10 @@ class FaultProxy:
     def port(self) -> int:
         return self._server.port
 
+    def another_address(self) -> str:
+        """host:port of a further address of this proxy, in place of the further one before it."""
+        return self._server.another_address()
+
     def wait_until_idle(self, seconds: float = 10.0) -> None:
         """Return when no call is under way any more, late ones included. TimeoutError after `seconds`."""
         if not self._server.in_flight.wait_until_idle(seconds):

@@ -22,7 +22,7 @@ def main() -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with SimulatedWorkspace(options.pace, port=options.port) as workspace:
+    with SimulatedWorkspace(options.pace, host="127.0.0.1", port=options.port) as workspace:
         workspace.configure(latency_seconds=options.latency_ms / 1000)
         pipeline_ids = workspace.add_pipelines(options.pipelines)
         for name, value in workspace.environ().items():

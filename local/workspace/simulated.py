@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from local.loopback import LoopbackServer
+from local.loopback import LoopbackServer, unused_host
 from local.messages import Reply, Request
 from local.workspace import control_routes, identity
 from local.workspace.control import Control
@@ -16,7 +16,7 @@ from local.workspace.settings import WorkspaceSettings
 
 
 class SimulatedWorkspace(Control):
-    """A Databricks workspace on http://127.0.0.1, served inside the `with` block.
+    """A Databricks workspace on loopback, served inside the `with` block.
 
         with SimulatedWorkspace(pace_seconds=None) as workspace:
             pipeline_id = workspace.add_pipeline(name="orders")
@@ -24,7 +24,7 @@ class SimulatedWorkspace(Control):
                          headers={"Authorization": f"Bearer {workspace.issue_token()}"})
 
     pace_seconds: see WorkspaceSettings; the others of them through `settings` or configure(). host: a loopback
-    address. port 0: a free one.
+    address, by default one of its own. port 0: a free one.
     now: epoch seconds for updates, events and the journal, for tests with a time of their own; token_now: the same for
     the age of tokens. Waits follow the real clock.
     """
@@ -33,7 +33,7 @@ class SimulatedWorkspace(Control):
         self,
         pace_seconds: float | None = None,
         *,
-        host: str = "127.0.0.1",
+        host: str | None = None,
         port: int = 0,
         now: Callable[[], float] = time.time,
         token_now: Callable[[], float] = time.time,
@@ -41,7 +41,7 @@ class SimulatedWorkspace(Control):
         settings = WorkspaceSettings(pace_seconds=pace_seconds)
         super().__init__(WorkspaceParts(now=now, settings=settings, issuer=identity.TokenIssuer(token_now)))
         self._dispatcher = Dispatcher(self._parts)
-        self._host, self._port = host, port
+        self._host, self._port = host or unused_host(), port
         self._server: LoopbackServer | None = None
 
     def __enter__(self) -> Self:

@@ -56,4 +56,4 @@ def _reported(report: DiscoveryReport) -> Reply:
 
 
 def _document(view: JobView) -> JobDocument:
-    return encode_job_document(view.job, workspace_url=view.workspace_url, synced_at=view.synced_at)
+    return encode_job_document(view.job, workspace=view.workspace, synced_at=view.synced_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polysync_core.adapters.memory import clear_cycles
+from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_addresses import check_address
 from polysync_core.rules.wire import http_contract, start_contract
@@ -61,14 +62,15 @@ def await_run(call: Call, services: Services) -> Reply:
 def cancel_run(call: Call, services: Services) -> Reply:
     named = http_contract.decode_workspace_only(call, services.workspace_names)
     run, ws = reading.find_run(http_contract.decode_run_id(call), services.among(named))
-    return _cancelled(call, services, cancelling.cancel_run(run.run_id, ws))
+    return _cancelled(call, services, ws, cancelling.cancel_run(run.run_id, ws))
 
 
 def cancel_pipeline(call: Call, services: Services) -> Reply:
     named = http_contract.decode_workspace_only(call, services.workspace_names)
     pipeline_id = http_contract.decode_pipeline_id(call)
     key = http_contract.decode_idempotency_key(call)
-    return _cancelled(call, services, cancelling.cancel_pipeline(pipeline_id, key, services.at(named)))
+    ws = services.at(named)
+    return _cancelled(call, services, ws, cancelling.cancel_pipeline(pipeline_id, key, ws))
 
 
 def list_runs(call: Call, services: Services) -> Reply:
@@ -134,18 +136,15 @@ def _addresses(call: Call, services: Services) -> Addresses:
     return call.addresses(services.settings.public_url, services.settings.app_url)
 
 
-def _cancelled(call: Call, services: Services, cancelled: Cancelled) -> Reply:
-    run = cancelled.run
-    view = reading.show_stored(
-        run, services.at(run.workspace), max_age_seconds=services.settings.status_max_age_seconds
-    )
+def _cancelled(call: Call, services: Services, ws: WorkspaceServices, cancelled: Cancelled) -> Reply:
+    view = reading.show_stored(cancelled.run, ws, max_age_seconds=services.settings.status_max_age_seconds)
     return Reply(status=202 if cancelled.asked else 200, body=_document(call, services, view))
 
 
 def _document(call: Call, services: Services, view: RunView) -> RunDocument:
     return encode_document(
         view.run,
-        workspace_url=view.workspace_url,
+        workspace=view.workspace,
         addresses=_addresses(call, services),
         now=services.clock.now(),
         stale_since=view.stale_since,

@@ -210,7 +210,7 @@ class _Pass:
         try:
             document = encode_document(
                 run,
-                workspace_url=ws.workspace.url,
+                workspace=ws.workspace,
                 addresses=Addresses(self._public_url or waiter.address.base_url),
                 now=now,
                 stale_since=None,

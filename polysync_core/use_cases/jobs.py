@@ -24,6 +24,7 @@ from polysync_core.values.errors import (
     StorageUnavailable,
 )
 from polysync_core.values.job import DiscoveryPass, DiscoveryReport, FullRefresh, Job, LastDiscovery
+from polysync_core.values.workspace import Workspace
 
 _log = logging.getLogger("polysync.discovery")
 
@@ -33,7 +34,7 @@ class JobView:
     """A job as it is shown. `synced_at` is when it was last known to be in step."""
 
     job: Job
-    workspace_url: str
+    workspace: Workspace
     synced_at: datetime | None
 
 
@@ -148,4 +149,4 @@ def set_full_refresh(pipeline_id: str, full_refresh: FullRefresh, ws: WorkspaceS
 
 def _view(job: Job, ws: WorkspaceServices, last: LastDiscovery | None) -> JobView:
     synced_at = discovery_rules.synced_at(job, last)
-    return JobView(job=job, workspace_url=ws.workspace.url, synced_at=synced_at)
+    return JobView(job=job, workspace=ws.workspace, synced_at=synced_at)

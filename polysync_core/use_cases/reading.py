@@ -16,6 +16,7 @@ from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import LastSweep, Run, RunFilter
+from polysync_core.values.workspace import Workspace
 
 _log = logging.getLogger("polysync.read")
 
@@ -25,7 +26,7 @@ class RunView:
     """A run as it is shown. `stale_since` is set when its state could not be refreshed lately."""
 
     run: Run
-    workspace_url: str
+    workspace: Workspace
     stale_since: datetime | None
 
 
@@ -84,7 +85,7 @@ def _shown(run: Run, ws: WorkspaceServices, last: LastSweep | None, max_age_seco
 
 
 def view_of(run: Run, ws: WorkspaceServices, stale_since: datetime | None) -> RunView:
-    return RunView(run=run, workspace_url=ws.workspace.url, stale_since=stale_since)
+    return RunView(run=run, workspace=ws.workspace, stale_since=stale_since)
 
 
 def _read_through(run: Run, ws: WorkspaceServices, max_age_seconds: int, limits: TransitionLimits) -> Run:

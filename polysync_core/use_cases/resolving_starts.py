@@ -71,7 +71,6 @@ def new_run(reservation: Reservation, seen: SeenUpdate, ws: WorkspaceServices, *
     attempt = Attempt(update_id=seen.update_id, state=seen.state, cause=seen.cause, created_at=seen.created_at)
     run = Run(
         run_id=RunId(reservation.pipeline_id, seen.update_id),
-        workspace=ws.workspace.name,
         full_refresh=reservation.full_refresh,
         ignored_parameters=reservation.ignored_parameters,
         accepted_at=now,

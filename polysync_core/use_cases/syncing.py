@@ -85,7 +85,6 @@ class JobSyncer:
         )
         decision = discovery_rules.decide_job(
             seen,
-            workspace=self._ws.workspace.name,
             rules=self._rules,
             now=self._ws.clock.now(),
             always_write=self._always_write,

@@ -78,7 +78,6 @@ class Job:
     `synced_at` is when the parameters were last known to be in step (None: never).
     """
 
-    workspace: str
     pipeline_id: str
     name: str | None
     imported_at: datetime

@@ -60,7 +60,6 @@ class Run:
     """
 
     run_id: RunId
-    workspace: str
     full_refresh: bool | None
     accepted_at: datetime
     seen_at: datetime

@@ -13,6 +13,11 @@ class Workspace:
     url: str
     resource_id: str | None = None
 
+    @property
+    def partition(self) -> str:
+        """The partition of its rows: host, and port if there is one. A workspace that is renamed keeps its runs."""
+        return self.url.partition("://")[2].lower()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TablesAddress:

@@ -29,7 +29,7 @@ def _keys(rig: Rig) -> set[str]:
     connection = rig.settings.tables.connection_string
     assert connection is not None
     with TableClient.from_connection_string(connection, RUNS_TABLE) as table:
-        rows = table.query_entities("PartitionKey eq @name", parameters={"name": rig.name}, select=["RowKey"])
+        rows = table.query_entities("PartitionKey eq @name", parameters={"name": rig.partition}, select=["RowKey"])
         return {str(row["RowKey"]).split("|")[0] for row in rows}
 
 

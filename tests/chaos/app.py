@@ -68,7 +68,7 @@ def wire(environ: Mapping[str, str], clock: Clock, *, reserving: bool = True) ->
         return built
     table = Table(settings.tables, RUNS_TABLE, lambda: built.tokens.credential)
     workspaces = {
-        name: replace(ws, runs=ForgetfulStore(table.partition(name), ws.callbacks, services.new_id))
+        name: replace(ws, runs=ForgetfulStore(table.partition(ws.workspace.partition), ws.callbacks, services.new_id))
         for name, ws in built.workspaces.items()
     }
     return replace(built, workspaces=workspaces)

@@ -67,7 +67,7 @@ def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print)
     """Kill the host so many times, then let it settle down, and judge."""
     tell(f"{run.kills} kills, seed {run.seed}")
     with Stage(JumpingClock(), PACE_SECONDS) as stage:
-        trial = Trial(partition="kills")
+        trial = Trial(partition=stage.new_partition())
         module = "local.host" if run.reserving else "tests.chaos.forgetful_host"
         host = HostProcess({**stage.environ(trial.partition), **_SETTINGS}, log_file, module)
         callers = _Callers(stage, trial, host, run.seed)

@@ -151,7 +151,7 @@ class SoakApp:
 def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
     chance = random.Random(soak.seed)
     with Stage() as stage:
-        trial = Trial(partition="soak")
+        trial = Trial(partition=stage.new_partition())
         due = sorted(chance.randrange(soak.minutes * 23 // 24) for _ in range(soak.runs))
         first_bytes = calls_before = 0
         with SoakApp(stage, trial.partition) as app:

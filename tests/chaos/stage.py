@@ -75,7 +75,8 @@ class Stage:
         return self.clock.now().timestamp()
 
     def new_partition(self) -> str:
-        return f"case-{next(self._numbers)}"
+        """The partition of a new case: the address that its workspace has in the settings, and nobody else's."""
+        return self._workspace_proxy.another_address()
 
     def proxied_tables(self) -> str:
         """The connection string through the proxy."""
@@ -106,8 +107,8 @@ class Stage:
         }
 
     def environ(self, partition: str, settings: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment of an app whose only workspace is named `partition`."""
-        workspaces = json.dumps({partition: {"url": self.workspace_url}})
+        """The environment of an app whose only workspace has the address `partition`."""
+        workspaces = json.dumps({"default": {"url": f"http://{partition}"}})
         return {
             "POLYSYNC_WORKSPACES": workspaces,
             "POLYSYNC_TABLES": self.proxied_tables(),

@@ -28,13 +28,13 @@ class KeyVault(JsonServer):
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
-        super().__init__(self._respond)
+        super().__init__(self._answer)
 
     @property
     def secret_url(self) -> str:
         return f"{self.url}/secrets/polysync-key"
 
-    def _respond(self, request: Request) -> tuple[int, object]:
+    def _answer(self, request: Request) -> tuple[int, object]:
         parts = urlsplit(request.target)
         if request.headers.get("authorization") != f"Bearer {identity_token(VAULT_RESOURCE)}":
             return 401, {"error": {"code": "Unauthorized", "message": "AKV10000"}}
@@ -57,7 +57,7 @@ class CallbackHost(JsonServer):
 
     def __init__(self) -> None:
         self._arrived: dict[str, SimpleQueue[Request]] = {}
-        super().__init__(self._respond)
+        super().__init__(self._answer)
 
     def new_address(self, name: str) -> str:
         """An address nobody had before; its query is a credential, as in Azure."""
@@ -72,7 +72,7 @@ class CallbackHost(JsonServer):
         except Empty:
             return None
 
-    def _respond(self, request: Request) -> tuple[int, object]:
+    def _answer(self, request: Request) -> tuple[int, object]:
         waiter = self._arrived.get(request.target)
         if waiter is None or request.method != "POST":
             return 404, {}

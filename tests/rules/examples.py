@@ -27,7 +27,6 @@ def make_run(*, run_id: RunId | None = None, state: str | None = "RUNNING", **fi
     run_id = run_id or RunId("p1", "u1")
     known: dict[str, Any] = {
         "run_id": run_id,
-        "workspace": "default",
         "full_refresh": False,
         "accepted_at": BEFORE,
         "seen_at": BEFORE,
@@ -86,7 +85,6 @@ attempts = st.builds(
 runs = st.builds(
     Run,
     run_id=run_ids,
-    workspace=words,
     full_refresh=st.none() | st.booleans(),
     accepted_at=instants,
     seen_at=instants,

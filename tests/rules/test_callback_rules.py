@@ -23,6 +23,7 @@ from polysync_core.values.callback import (
 from polysync_core.values.errors import TooManyCallbacks
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Attempt, Run, RunError
+from polysync_core.values.workspace import Workspace
 
 BEGAN = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 DATA_FACTORY, WEBHOOK = CallbackKind.DATA_FACTORY, CallbackKind.WEBHOOK
@@ -32,7 +33,7 @@ RUN_ID = RunId("p", "u")
 def a_run(state: str | None = "RUNNING", **more: Any) -> Run:
     attempts = (Attempt(update_id="u", state=state),)
     times = {"accepted_at": BEGAN, "seen_at": BEGAN, "updated_at": BEGAN}
-    return Run(run_id=RUN_ID, workspace="w", full_refresh=False, attempts=attempts, **(times | more))
+    return Run(run_id=RUN_ID, full_refresh=False, attempts=attempts, **(times | more))
 
 
 def a_waiter(callback_id: str = "c", kind: CallbackKind = WEBHOOK, host: str = "hooks.example") -> Waiter:
@@ -177,7 +178,11 @@ def test_data_factory_gets_the_form_that_its_webhook_activity_reads(
     run: Run, status_code: str, error_code: str | None
 ) -> None:
     document = encode_document(
-        run, workspace_url="https://w", addresses=Addresses("https://app"), now=BEGAN, stale_since=None
+        run,
+        workspace=Workspace(name="w", url="https://w"),
+        addresses=Addresses("https://app"),
+        now=BEGAN,
+        stale_since=None,
     )
     body = json.loads(encode_body(DATA_FACTORY, run, document))
     assert body["Output"] == document
@@ -192,7 +197,11 @@ def test_data_factory_gets_the_form_that_its_webhook_activity_reads(
 def test_the_run_document_shows_how_callbacks_stand_and_nothing_of_their_address() -> None:
     run = callback_rules.put_waiter(a_run(), a_waiter(), BEGAN)
     document = encode_document(
-        run, workspace_url="https://w", addresses=Addresses("https://app"), now=BEGAN, stale_since=None
+        run,
+        workspace=Workspace(name="w", url="https://w"),
+        addresses=Addresses("https://app"),
+        now=BEGAN,
+        stale_since=None,
     )
     assert document["callbacks"] == [
         {"kind": "callbackUrl", "state": "waiting", "tries": 0, "lastError": None, "nextAttemptAt": None}

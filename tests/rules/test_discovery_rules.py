@@ -36,7 +36,6 @@ from polysync_core.values.job import (
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 BEFORE = NOW - timedelta(hours=1)
 JOB = Job(
-    workspace="w",
     pipeline_id="p1",
     name="orders",
     imported_at=BEFORE,
@@ -52,7 +51,7 @@ def decided(
     seen: Seen, stored: Job | None, listed_name: str | None = None, *, always_write: bool = False
 ) -> JobDecision:
     pipeline = PipelineSeen(pipeline_id="p1", seen=seen, stored=stored, listed_name=listed_name)
-    return decide_job(pipeline, workspace="w", rules=RULES, now=NOW, always_write=always_write)
+    return decide_job(pipeline, rules=RULES, now=NOW, always_write=always_write)
 
 
 def spec(**configuration: str) -> PipelineSpec:
@@ -99,9 +98,7 @@ def test_a_forbidden_job_is_written_once_and_takes_the_listing_s_name() -> None:
 
 def test_a_forbidden_pipeline_that_is_listed_becomes_a_job_that_says_so() -> None:
     after = decided(Absent.FORBIDDEN, None, "orders").after
-    assert after == Job(
-        workspace="w", pipeline_id="p1", name="orders", imported_at=NOW, synced_at=None, accessible=False
-    )
+    assert after == Job(pipeline_id="p1", name="orders", imported_at=NOW, synced_at=None, accessible=False)
 
 
 def test_a_job_that_is_accessible_again_is_in_step_again() -> None:

@@ -137,7 +137,7 @@ def test_what_is_not_a_secret_is_shown(name: str, value: Value, reason: str) -> 
 def imported(configuration: dict[str, str], key: bytes = KEY, **own: str) -> Job:
     pipeline = PipelineSpec(name="orders", spec={"configuration": configuration}, parameters=own)
     parameters = import_parameters(pipeline, ImportRules(patterns=("custom.*", "spark.*", "token"), key=key))
-    return Job(workspace="w", pipeline_id="p1", name="orders", imported_at=NOW, synced_at=NOW, parameters=parameters)
+    return Job(pipeline_id="p1", name="orders", imported_at=NOW, synced_at=NOW, parameters=parameters)
 
 
 def test_a_secret_is_stored_as_a_hash_only_and_comes_back_as_it_went_in() -> None:

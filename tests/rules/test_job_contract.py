@@ -24,6 +24,7 @@ from polysync_core.values.job import (
     Job,
     Tally,
 )
+from polysync_core.values.workspace import Workspace
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 NAMES = ("sales", "hr")
@@ -156,7 +157,6 @@ def test_two_different_continuations_and_unknown_fields_are_refused() -> None:
 
 def test_the_job_document() -> None:
     job = Job(
-        workspace="sales",
         pipeline_id="p1",
         name="orders",
         imported_at=NOW,
@@ -164,7 +164,9 @@ def test_the_job_document() -> None:
         parameters={"spark.n": 7, "spark.secret": HiddenValue("0a")},
         full_refresh=FullRefresh(value=True, direction=Direction.BOTH),
     )
-    assert encode_job_document(job, workspace_url="https://adb.example.net", synced_at=NOW) == {
+    assert encode_job_document(
+        job, workspace=Workspace(name="sales", url="https://adb.example.net"), synced_at=NOW
+    ) == {
         "externalId": "p1",
         "name": "orders",
         "jobType": "Databricks Pipeline",

@@ -36,7 +36,6 @@ from polysync_core.values.job import (
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 JOB = Job(
-    workspace="w",
     pipeline_id="p1",
     name="orders",
     imported_at=NOW,
@@ -84,7 +83,6 @@ def test_an_import_never_writes_the_user_s_columns_nor_a_put_the_imported_ones()
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("workspace", None),
         ("pipelineId", 3),
         ("name", 3),
         ("accessible", "yes"),

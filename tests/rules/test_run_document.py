@@ -19,6 +19,7 @@ from polysync_core.rules.wire.run_document import (
     message_of,
 )
 from polysync_core.values.run import Attempt, Run, RunError
+from polysync_core.values.workspace import Workspace
 from tests.rules.examples import BEFORE, NOW, make_run, runs
 
 FIELDS = {
@@ -32,7 +33,7 @@ FIELDS = {
 def document_of(run: Run, *, now: datetime = NOW, stale_since: datetime | None = None) -> RunDocument:
     return encode_document(
         run,
-        workspace_url="https://adb-1.7.azuredatabricks.net",
+        workspace=Workspace(name="default", url="https://adb-1.7.azuredatabricks.net"),
         addresses=Addresses("https://sync.example.com"),
         now=now,
         stale_since=stale_since,

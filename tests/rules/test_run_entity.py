@@ -122,7 +122,7 @@ def test_the_stored_form_of_a_run_stays() -> None:
     """Rows of an earlier version, and of one that runs beside this one, have exactly these columns."""
     columns = run_entity.RUN.encode(FULL_RUN)
     assert set(columns) == {
-        *("runId", "pipelineId", "workspace", "status", "isFinished", "acceptedAt", "seenAt", "updatedAt", "attached"),
+        *("runId", "pipelineId", "status", "isFinished", "acceptedAt", "seenAt", "updatedAt", "attached"),
         *("attempts", "ignoredParameters", "fullRefresh", "pipelineName", "startedAt", "finishedAt", "missingSince"),
         *("cancelRequestedAt", "error", "followRetries"),
     }
@@ -184,7 +184,7 @@ def test_times_are_plain_aware_utc_whatever_storage_gives() -> None:
 
 # --- spoilt rows
 
-RUN_NEEDS = ("runId", "workspace", "acceptedAt", "seenAt", "updatedAt", "attempts")
+RUN_NEEDS = ("runId", "acceptedAt", "seenAt", "updatedAt", "attempts")
 ROWS: dict[str, tuple[Columns, Callable[[Columns], object], tuple[str, ...]]] = {
     "run": (run_entity.RUN.encode(FULL_RUN), run_entity.RUN.decode, RUN_NEEDS),
     "reservation": (

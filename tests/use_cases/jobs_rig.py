@@ -57,7 +57,7 @@ def put(rig: Rig, pipeline_id: str, value: bool, direction: Direction = Directio
 def document(rig: Rig, pipeline_id: str) -> JobDocument:
     """The job as a caller sees it."""
     view = jobs.find_job(pipeline_id, rig.ws)
-    return encode_job_document(view.job, workspace_url=view.workspace_url, synced_at=view.synced_at)
+    return encode_job_document(view.job, workspace=view.workspace, synced_at=view.synced_at)
 
 
 def values(rig: Rig, pipeline_id: str) -> dict[str, Any]:
@@ -79,16 +79,16 @@ def written(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
 def etags(rig: Rig) -> dict[str, str]:
     """Every row of the workspace with its ETag: what was written is what differs."""
     with table(rig) as rows:
-        found = rows.query_entities("PartitionKey eq @name", parameters={"name": rig.name})
+        found = rows.query_entities("PartitionKey eq @name", parameters={"name": rig.partition})
         return {row["RowKey"]: str(row.metadata["etag"]) for row in found}
 
 
 def columns_of(rig: Rig, pipeline_id: str) -> dict[str, Any]:
     with table(rig) as rows:
-        return dict(rows.get_entity(rig.name, f"{JOB}{pipeline_id}"))
+        return dict(rows.get_entity(rig.partition, f"{JOB}{pipeline_id}"))
 
 
 def put_columns(rig: Rig, pipeline_id: str, columns: Mapping[str, object]) -> None:
     """Spoil a job's row behind the back of the store."""
     with table(rig) as rows:
-        rows.update_entity({"PartitionKey": rig.name, "RowKey": f"{JOB}{pipeline_id}", **columns})
+        rows.update_entity({"PartitionKey": rig.partition, "RowKey": f"{JOB}{pipeline_id}", **columns})

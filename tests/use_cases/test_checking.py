@@ -77,7 +77,7 @@ def test_the_last_sweep_survives_a_unreadable_row(rig: Rig) -> None:
     connection = rig.settings.tables.connection_string
     assert connection is not None
     with TableClient.from_connection_string(connection, RUNS_TABLE) as table:
-        table.upsert_entity({"PartitionKey": rig.name, "RowKey": "sweep|last", "sweptAt": "soon"})
+        table.upsert_entity({"PartitionKey": rig.partition, "RowKey": "sweep|last", "sweptAt": "soon"})
     assert _checks(rig)[f"sweep {rig.name}"].message == "none yet"
     rig.sweep()
     assert rig.ws.runs.last_sweep() is not None

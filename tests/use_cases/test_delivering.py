@@ -37,7 +37,7 @@ def rows(rig: Rig) -> list[dict[str, Any]]:
     connection = rig.settings.tables.connection_string
     assert connection is not None
     with TableClient.from_connection_string(connection, RUNS_TABLE) as table:
-        return [dict(row) for row in table.query_entities("PartitionKey eq @name", parameters={"name": rig.name})]
+        return [dict(row) for row in table.query_entities("PartitionKey eq @name", parameters={"name": rig.partition})]
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

@@ -35,7 +35,7 @@ def owe_often(rig: Rig, run: Run, count: int) -> None:
     ]
     rows = [
         {
-            "PartitionKey": rig.name,
+            "PartitionKey": rig.partition,
             "RowKey": row_keys.callback(entry.run_id, entry.callback_id, entry.due_at),
             **OWED.encode(entry),
         }

@@ -25,7 +25,7 @@ def rows(rig: Rig) -> list[dict[str, Any]]:
     connection = rig.settings.tables.connection_string
     assert connection is not None
     with TableClient.from_connection_string(connection, RUNS_TABLE) as table:
-        return [dict(row) for row in table.query_entities("PartitionKey eq @name", parameters={"name": rig.name})]
+        return [dict(row) for row in table.query_entities("PartitionKey eq @name", parameters={"name": rig.partition})]
 
 
 class TestReceiversThatDoNotTakeIt:
@@ -106,7 +106,7 @@ class TestReceiversThatDoNotTakeIt:
         finish(rig, started(rig, receiver.url("/other")))
         assert deliver(rig).delivered == 1
         assert [delivery.target for delivery in receiver.deliveries] == ["/other"]
-        assert f"PartitionKey {rig.name}, RowKey {good['RowKey']}; correct or delete this row" in caplog.text
+        assert f"PartitionKey {rig.partition}, RowKey {good['RowKey']}; correct or delete this row" in caplog.text
         put_row(rig, good["RowKey"], good)
         assert deliver(rig).delivered == 1
 

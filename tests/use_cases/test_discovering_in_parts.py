@@ -141,7 +141,7 @@ def test_the_scheduled_discovery_goes_on_by_itself_across_ticks_and_counts_the_w
     assert found.last is not None
     assert clock.now() - found.last.discovered_at >= timedelta(hours=1), "jobs are in step as of the first tick"
     with table(rig) as rows:
-        assert '"added":230' in rows.get_entity(rig.name, REPORT)["report"]
+        assert '"added":230' in rows.get_entity(rig.partition, REPORT)["report"]
     assert len(fetched(workspace)) < 250
     assert document(rig, pipeline_ids[0])["syncedAt"] is not None
 
@@ -167,7 +167,7 @@ def test_an_unreadable_row_of_the_last_discovery_is_no_hindrance(rig: Rig, works
     pipeline_id = workspace.add_pipeline()
     on_schedule(rig)
     with table(rig) as rows:
-        rows.update_entity({"PartitionKey": rig.name, "RowKey": REPORT, "underWay": "{", "notSynced": 3})
+        rows.update_entity({"PartitionKey": rig.partition, "RowKey": REPORT, "underWay": "{", "notSynced": 3})
     assert document(rig, pipeline_id)["syncedAt"] is not None
     on_schedule(rig)
     assert rig.ws.jobs.discoveries().last is not None

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from local.loopback import unused_host
 from local.rig import ManualClock, Rig
 from local.seeding import put_row, track_elsewhere
 from local.workspace import SimulatedWorkspace
@@ -21,6 +22,7 @@ from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run, Status
+from polysync_core.values.workspace import Workspace
 
 UPDATE = "/pipelines/{id}/updates/{uid}"
 
@@ -213,19 +215,19 @@ def test_an_unreachable_a_hanging_and_a_unreadable_workspace_do_not_hold_up_the_
 ) -> None:
     tag = uuid.uuid4().hex[:8]
     with SimulatedWorkspace() as hanging, socket.socket() as unreachable:
-        unreachable.bind(("127.0.0.1", 0))
+        unreachable.bind((unused_host(), 0))
         urls = {
             f"good-{tag}": workspace.url,
-            f"dead-{tag}": f"http://127.0.0.1:{unreachable.getsockname()[1]}",
+            f"dead-{tag}": "http://{}:{}".format(*unreachable.getsockname()),
             f"hung-{tag}": hanging.url,
         }
         rig = Rig(azurite, urls, workspace, Clock())
         run = track_elsewhere(rig, workspace, workspace.add_pipeline())
         for name in urls:
-            put_row(rig, f"active|{uuid.uuid4()}:garbage", {}, workspace=name)
+            put_row(rig, f"active|{uuid.uuid4()}:garbage", {}, partition=partition_of(urls[name]))
         for name in (f"dead-{tag}", f"hung-{tag}"):
             for _ in range(40):
-                _copy_run(rig, run, name)
+                _copy_run(rig, run, partition_of(urls[name]))
         hanging.add_fault("hang", times=None, seconds=60)
         began = time.monotonic()
         good, dead, hung = rig.sweep_all()
@@ -237,8 +239,12 @@ def test_an_unreachable_a_hanging_and_a_unreadable_workspace_do_not_hold_up_the_
     print(f"swept in {seconds:.1f} s with one workspace hanging")
 
 
-def _copy_run(rig: Rig, run: Run, workspace: str) -> None:
+def _copy_run(rig: Rig, run: Run, partition: str) -> None:
     """The same run as an active row of another workspace, under an id of its own."""
     run_id = RunId(str(uuid.uuid4()), str(uuid.uuid4()))
-    copy = replace(run, run_id=run_id, workspace=workspace)
-    put_row(rig, row_keys.active(run_id), RUN.encode(copy), workspace=workspace)
+    copy = replace(run, run_id=run_id)
+    put_row(rig, row_keys.active(run_id), RUN.encode(copy), partition=partition)
+
+
+def partition_of(url: str) -> str:
+    return Workspace(name="w", url=url).partition

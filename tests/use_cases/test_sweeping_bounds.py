@@ -117,7 +117,7 @@ def test_however_many_rows_are_unreadable_the_sweep_is_written_down(
     report = direct.sweep()
     assert (report.unreadable, report.failed) == (3_001, 0)
     assert caplog.text.count("correct or delete this row") == 20
-    assert f"PartitionKey {direct.name}, RowKey active|" in caplog.text
+    assert f"PartitionKey {direct.partition}, RowKey active|" in caplog.text
     last = direct.ws.runs.last_sweep()
     assert last is not None
     assert (last.report, last.unreadable_pipelines[-1]) == (report, "garbage")

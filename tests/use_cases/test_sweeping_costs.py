@@ -50,5 +50,5 @@ def _stamps(rig: Rig) -> Mapping[str, str]:
     connection = rig.settings.tables.connection_string
     assert connection is not None
     with TableClient.from_connection_string(connection, RUNS_TABLE) as table:
-        rows = table.query_entities("PartitionKey eq @name", parameters={"name": rig.name})
+        rows = table.query_entities("PartitionKey eq @name", parameters={"name": rig.partition})
         return {row["RowKey"]: str(row.metadata["etag"]) for row in rows}

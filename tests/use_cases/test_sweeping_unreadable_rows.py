@@ -100,11 +100,11 @@ def test_an_unreadable_key_of_the_await_addresses_signs_nothing(rig: Rig, value:
     with _table(rig) as table:
         kept = dict(table.get_entity(partition, key))
     try:
-        put_row(rig, key, {} if value is None else {"value": value}, workspace=partition, replace=True)
+        put_row(rig, key, {} if value is None else {"value": value}, partition=partition, replace=True)
         with pytest.raises(StorageUnavailable):
             rig.services.stored_secret.find_or_make(lambda: bytes(32))
     finally:
-        put_row(rig, key, kept, workspace=partition, replace=True)
+        put_row(rig, key, kept, partition=partition, replace=True)
     assert rig.services.stored_secret.find_or_make(lambda: bytes(32)) == whole
 
 

@@ -116,4 +116,4 @@ def test_a_run_is_finished_exactly_when_the_finish_was_written_down() -> None:
 
 def test_values_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        make_run().workspace = "other"  # type: ignore[misc]
+        make_run().attached = True  # type: ignore[misc]

@@ -50,9 +50,7 @@ class JobDecision:
     write: bool
 
 
-def decide_job(
-    pipeline: PipelineSeen, *, workspace: str, rules: ImportRules, now: datetime, always_write: bool = False
-) -> JobDecision:
+def decide_job(pipeline: PipelineSeen, *, rules: ImportRules, now: datetime, always_write: bool = False) -> JobDecision:
     """Bring a job into step. Only Absent.GONE removes one; Absent.FORBIDDEN keeps all but marks it.
 
     The user's full_refresh is carried along untouched. An unchanged job is not written, unless `always_write`.
@@ -60,9 +58,7 @@ def decide_job(
     before = pipeline.stored
     if pipeline.seen is Absent.GONE:
         return JobDecision(before=before, after=None, write=before is not None)
-    known = before or Job(
-        workspace=workspace, pipeline_id=pipeline.pipeline_id, name=None, imported_at=now, synced_at=None
-    )
+    known = before or Job(pipeline_id=pipeline.pipeline_id, name=None, imported_at=now, synced_at=None)
     if isinstance(pipeline.seen, PipelineSpec):
         after = replace(
             known,

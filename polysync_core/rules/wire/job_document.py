@@ -23,6 +23,7 @@ from polysync_core.values.job import (
     Parameter,
     Value,
 )
+from polysync_core.values.workspace import Workspace
 
 JOB_TYPE: Literal["Databricks Pipeline"] = "Databricks Pipeline"
 PLATFORM: Literal["Azure Databricks"] = "Azure Databricks"
@@ -107,15 +108,15 @@ class DiscoveryReportDocument(TypedDict):
     continuation: Annotated[str | None, Field(description="Send it in the next call to continue; null when complete.")]
 
 
-def encode_job_document(job: Job, *, workspace_url: str, synced_at: datetime | None) -> JobDocument:
+def encode_job_document(job: Job, *, workspace: Workspace, synced_at: datetime | None) -> JobDocument:
     """The document of `job`. `synced_at` is when it was last known to be in step with Databricks."""
     return {
         "externalId": job.pipeline_id,
         "name": job.name,
         "jobType": JOB_TYPE,
         "platform": PLATFORM,
-        "workspace": job.workspace,
-        "monitorUrl": monitor_url(workspace_url, job.pipeline_id),
+        "workspace": workspace.name,
+        "monitorUrl": monitor_url(workspace.url, job.pipeline_id),
         "importedAt": iso(job.imported_at),
         "syncedAt": iso_or_none(synced_at),
         "accessible": job.accessible,

@@ -14,6 +14,7 @@ from polysync_core.rules.wire.addresses import Addresses, monitor_url, update_ur
 from polysync_core.rules.wire.http_answers import ErrorDocument, Instant, Reply, problem_members
 from polysync_core.values.callback import Callback, CallbackKind, CallbackState
 from polysync_core.values.run import Attempt, JsonObject, Run, Status
+from polysync_core.values.workspace import Workspace
 
 SLOW_STOP = timedelta(minutes=10)
 
@@ -98,7 +99,7 @@ class RunListDocument(TypedDict):
 
 
 def encode_document(
-    run: Run, *, workspace_url: str, addresses: Addresses, now: datetime, stale_since: datetime | None
+    run: Run, *, workspace: Workspace, addresses: Addresses, now: datetime, stale_since: datetime | None
 ) -> RunDocument:
     """The document of `run`. `stale_since` is set when its state could not be refreshed lately."""
     return {
@@ -106,15 +107,15 @@ def encode_document(
         "pipelineId": run.run_id.pipeline_id,
         "updateId": run.run_id.update_id,
         "pipelineName": run.pipeline_name,
-        "workspace": run.workspace,
+        "workspace": workspace.name,
         "status": status_of_run(run),
         "state": run.state,
         "isFinished": run.is_finished,
         "message": message_of(run, now, stale_since),
         "fullRefresh": run.full_refresh,
         "ignoredParameters": list(run.ignored_parameters),
-        "monitorUrl": monitor_url(workspace_url, run.run_id.pipeline_id),
-        "updateUrl": update_url(workspace_url, run.current_id),
+        "monitorUrl": monitor_url(workspace.url, run.run_id.pipeline_id),
+        "updateUrl": update_url(workspace.url, run.current_id),
         "statusUrl": addresses.status_url(run.run_id),
         "cancelUrl": addresses.cancel_url(run.run_id),
         "startedAt": iso_or_none(run.started_at),

@@ -47,12 +47,13 @@ from polysync_core.values.job import (
     Tally,
 )
 from polysync_core.values.run import Attempt, Run, RunError
+from polysync_core.values.workspace import Workspace
 
 RUN_ID = RunId("8279d543-063c-4d63-9926-dae38e35ce8b", "557aafb1-3ba0-4a2f-9b2c-6f4b2d2a3f10")
 AWAIT_TOKEN = await_token(b"an example", RUN_ID)
 KEY = "nightly-orders-2026-11-22"
 CONTINUATION = "cmVjZW50fDI1MTY4MTA1NjQwMDAwMDB8"
-_WORKSPACE, _WORKSPACE_URL = "default", "https://adb-1234567890123456.7.azuredatabricks.net"
+_WORKSPACE = Workspace(name="default", url="https://adb-1234567890123456.7.azuredatabricks.net")
 _ADDRESSES = Addresses("https://polysync.example.com")
 _BEGAN = datetime(2026, 11, 22, 2, 0, 4, 312_000, tzinfo=UTC)
 _ENDED = _BEGAN + timedelta(minutes=14, seconds=8)
@@ -66,7 +67,6 @@ def _attempt(state: str | None) -> Attempt:
 
 _RUNNING = Run(
     run_id=RUN_ID,
-    workspace=_WORKSPACE,
     full_refresh=True,
     accepted_at=_BEGAN,
     seen_at=_ENDED,
@@ -92,7 +92,7 @@ def _ended(state: str | None, error: RunError | None = None) -> Run:
 
 
 def _document(run: Run) -> RunDocument:
-    return encode_document(run, workspace_url=_WORKSPACE_URL, addresses=_ADDRESSES, now=_ENDED, stale_since=None)
+    return encode_document(run, workspace=_WORKSPACE, addresses=_ADDRESSES, now=_ENDED, stale_since=None)
 
 
 def _outcome(run: Run) -> object:
@@ -113,7 +113,6 @@ GIVEN_UP = _outcome(
 RUNS = {"items": [RUNNING], "continuation": CONTINUATION}
 
 _JOB = Job(
-    workspace=_WORKSPACE,
     pipeline_id=RUN_ID.pipeline_id,
     name="Orders",
     imported_at=_BEGAN - timedelta(days=3),
@@ -125,11 +124,11 @@ _JOB = Job(
     },
     full_refresh=FullRefresh(value=True, direction=Direction.INPUT),
 )
-JOB = encode_job_document(_JOB, workspace_url=_WORKSPACE_URL, synced_at=_BEGAN)
+JOB = encode_job_document(_JOB, workspace=_WORKSPACE, synced_at=_BEGAN)
 JOBS = {"items": [JOB], "continuation": None}
 REPORT = encode_report(
     DiscoveryReport(
-        workspace=_WORKSPACE,
+        workspace=_WORKSPACE.name,
         tally=Tally(jobs=Counts(changed=1), parameters=Counts(changed=1, unchanged=1)),
         changes=(
             Change(
@@ -159,7 +158,7 @@ FAILING = {
 INVALID = InvalidRequest(FieldProblem(field="workspace", allowed="must be one of default, finance", given='"finanace"'))
 TOO_LARGE = BodyTooLarge(FieldProblem(field="body", allowed="must be at most 64 KB", given="70000 bytes"))
 RUN_UNKNOWN = RunNotFound(f"There is no run {RUN_ID}.")
-JOB_UNKNOWN = JobNotFound(RUN_ID.pipeline_id, _WORKSPACE)
+JOB_UNKNOWN = JobNotFound(RUN_ID.pipeline_id, _WORKSPACE.name)
 JOB_TOO_LARGE = JobTooLarge(f"The configuration of pipeline {RUN_ID.pipeline_id} does not fit into a row.")
 READ_ONLY = ParameterReadOnly(
     "The parameter photon belongs to the pipeline's definition; only full_refresh can be set here. Edit the pipeline "
@@ -171,7 +170,7 @@ CONFLICT = UpdateConflict(
     active={
         "updateId": RUN_ID.update_id,
         "state": "RUNNING",
-        "updateUrl": update_url(_WORKSPACE_URL, RUN_ID),
+        "updateUrl": update_url(_WORKSPACE.url, RUN_ID),
         "runId": str(RUN_ID),
     },
     retry_after_seconds=15,
