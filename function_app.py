@@ -4,10 +4,8 @@ import os
 
 import azure.functions as func
 
-from polysync_core.endpoints import job_endpoints as endpoints_jobs
-from polysync_core.endpoints import run_endpoints as endpoints
-from polysync_core.endpoints.answering import Endpoint, OnBadSettings, answer, on_timer
-from polysync_core.rules.wire.http_answers import problem
+from polysync_core.endpoints import app_endpoints, job_endpoints, run_endpoints
+from polysync_core.endpoints.answering import Endpoint, OnBadSettings, answer, on_timer, refuse_all
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.settings import callback_schedule, discovery_schedule, sweep_schedule
 
@@ -16,90 +14,95 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 @app.route("pipelines/{pipeline_id}/updates", methods=["POST"])
 def start_update(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.start_update)
+    return _serve(req, run_endpoints.start_update)
 
 
 @app.route("pipelines/{pipeline_id}/cancel", methods=["POST"])
 def cancel_pipeline(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.cancel_pipeline)
+    return _serve(req, run_endpoints.cancel_pipeline)
 
 
 @app.route("runs", methods=["GET"])
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.list_runs)
+    return _serve(req, run_endpoints.list_runs)
 
 
 @app.route("runs/{run_id}", methods=["GET"])
 def get_run(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.get_run)
+    return _serve(req, run_endpoints.get_run)
 
 
 @app.route("runs/{run_id}/result", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def await_run(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.await_run)
+    return _serve(req, run_endpoints.await_run)
 
 
 @app.route("runs/{run_id}/cancel", methods=["POST"])
 def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.cancel_run)
+    return _serve(req, run_endpoints.cancel_run)
 
 
 @app.route("runs/{run_id}/callbacks/redeliver", methods=["POST"])
 def redeliver(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.redeliver)
+    return _serve(req, run_endpoints.redeliver)
 
 
 @app.route("jobs/discover", methods=["POST"])
 def discover_jobs(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints_jobs.discover_jobs)
+    return _serve(req, job_endpoints.discover_jobs)
 
 
 @app.route("jobs/{pipeline_id}/sync", methods=["POST"])
 def sync_parameters(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints_jobs.sync_parameters)
+    return _serve(req, job_endpoints.sync_parameters)
 
 
 @app.route("jobs", methods=["GET"])
 def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints_jobs.list_jobs)
+    return _serve(req, job_endpoints.list_jobs)
 
 
 @app.route("jobs/{pipeline_id}", methods=["GET"])
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints_jobs.get_job)
+    return _serve(req, job_endpoints.get_job)
 
 
 @app.route("jobs/{pipeline_id}/parameters/{name}", methods=["PUT"])
 def set_parameter(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints_jobs.set_parameter)
+    return _serve(req, job_endpoints.set_parameter)
+
+
+@app.route("alive", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def alive(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, app_endpoints.alive, app_endpoints.alive_with_bad_settings)
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.health, endpoints.health_with_bad_settings)
+    return _serve(req, app_endpoints.health, app_endpoints.health_with_bad_settings)
 
 
 @app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, endpoints.openapi)
+    return _serve(req, app_endpoints.openapi, app_endpoints.openapi_with_bad_settings)
 
 
 @app.timer_trigger("timer", sweep_schedule(os.environ), run_on_startup=False)
 def sweep_runs(timer: func.TimerRequest) -> None:
-    on_timer("sweep_runs", endpoints.sweep)
+    on_timer("sweep_runs", run_endpoints.sweep)
 
 
 @app.timer_trigger("timer", callback_schedule(os.environ), run_on_startup=False)
 def deliver_callbacks(timer: func.TimerRequest) -> None:
-    on_timer("deliver_callbacks", endpoints.deliver)
+    on_timer("deliver_callbacks", run_endpoints.deliver)
 
 
 @app.timer_trigger("timer", discovery_schedule(os.environ), run_on_startup=False)
 def discover_on_schedule(timer: func.TimerRequest) -> None:
-    on_timer("discover_on_schedule", endpoints_jobs.discover_on_schedule)
+    on_timer("discover_on_schedule", job_endpoints.discover_on_schedule)
 
 
-def _serve(req: func.HttpRequest, endpoint: Endpoint, on_bad_settings: OnBadSettings = problem) -> func.HttpResponse:
+def _serve(req: func.HttpRequest, endpoint: Endpoint, on_bad_settings: OnBadSettings = refuse_all) -> func.HttpResponse:
     call = Call(
         method=req.method,
         url=req.url,

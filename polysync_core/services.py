@@ -37,6 +37,7 @@ from polysync_core.values.workspace import Workspace
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
 _log = logging.getLogger("polysync.services")
+quiet_libraries()  # before anything is called, and also while the settings are wrong
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +56,10 @@ class Services:
     @property
     def workspace_names(self) -> tuple[str, ...]:
         return tuple(self.workspaces)
+
+    def name_in_addresses(self, workspace: Workspace) -> str | None:
+        """The workspace's name, for the addresses of its runs; None where the app has only one workspace."""
+        return workspace.name if len(self.workspaces) > 1 else None
 
     def at(self, workspace: str | None) -> WorkspaceServices:
         """The named workspace, or the default one. The name has been checked."""
@@ -79,7 +84,6 @@ class Services:
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
     """Wire the adapters to `settings`. Connects to nothing yet."""
-    quiet_libraries()
     tokens = EntraTokens(lambda: build_credential(environ), clock)
     storage = tokens
     if settings.tables.client_id is not None:

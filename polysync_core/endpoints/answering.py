@@ -12,19 +12,24 @@ from polysync_core.services import Services
 from polysync_core.values.errors import PolysyncError, SettingsError
 
 Endpoint = Callable[[Call, Services], Reply]
-OnBadSettings = Callable[[SettingsError, str], Reply]
-"""What is answered while the settings are wrong: the error and the path of the request -> a reply."""
+OnBadSettings = Callable[[SettingsError, Call], Reply]
+"""The reply to a call while the settings are wrong."""
 _log = logging.getLogger("polysync.http")
 
 
-def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = problem) -> Reply:
+def refuse_all(error: SettingsError, call: Call) -> Reply:
+    """503 that names every bad setting."""
+    return problem(error, call.path)
+
+
+def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refuse_all) -> Reply:
     """Serve `call`. Every PolysyncError becomes a problem; anything else is a bug: 500 with a reference id."""
     try:
         return endpoint(call, services.current())
     except PolysyncError as error:
         if error.http_status >= 500:
             _log.warning("%s %s: %s", call.method, call.path, error.detail, extra={"action": endpoint.__name__})
-        return on_bad_settings(error, call.path) if isinstance(error, SettingsError) else problem(error, call.path)
+        return on_bad_settings(error, call) if isinstance(error, SettingsError) else problem(error, call.path)
     except Exception:
         reference = services.new_id()
         _log.exception("%s %s: a bug, reference %s", call.method, call.path, reference)

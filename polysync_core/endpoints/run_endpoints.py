@@ -8,17 +8,17 @@ from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_addresses import check_address
 from polysync_core.rules.wire import http_contract, start_contract
 from polysync_core.rules.wire.addresses import Addresses, await_token, is_await_token
-from polysync_core.rules.wire.http_answers import Reply, encode_health
+from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
 from polysync_core.services import Services
-from polysync_core.use_cases import cancelling, checking, delivering, reading, starting, sweeping
+from polysync_core.use_cases import cancelling, delivering, reading, starting, sweeping
 from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
 from polysync_core.values.callback import CallbackKind
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import RunNotFound, SettingsError
-from polysync_core.values.run import Check
+from polysync_core.values.errors import RunNotFound
+from polysync_core.values.workspace import Workspace
 
 
 def start_update(call: Call, services: Services) -> Reply:
@@ -30,7 +30,7 @@ def start_update(call: Call, services: Services) -> Reply:
     started = starting.start_update(
         request, ws, deadline, default_timeout_minutes=services.settings.run_timeout_minutes
     )
-    run, addresses = started.run, _addresses(call, services)
+    run, addresses = started.run, _addresses(call, services, ws.workspace)
     waiting = addresses.waiting_headers(run.run_id, await_token(secret, run.run_id))
     document = _document(call, services, reading.view_of(run, ws, None))
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
@@ -54,7 +54,7 @@ def await_run(call: Call, services: Services) -> Reply:
     view = _read(call, services)
     document = _document(call, services, view)
     if not view.run.is_finished:
-        waiting = _addresses(call, services).waiting_headers(run_id, token)
+        waiting = _addresses(call, services, view.workspace).waiting_headers(run_id, token)
         return Reply(status=202, body=document, headers=waiting)
     return encode_outcome(view.run, document, call.path)
 
@@ -94,25 +94,6 @@ def redeliver(call: Call, services: Services) -> Reply:
     return Reply(status=202, body=_document(call, services, reading.view_of(run, ws, None)))
 
 
-def health(_: Call, services: Services) -> Reply:
-    checks = services.health.get(
-        lambda: checking.check_all([*services.workspaces.values()], services.tokens, services.settings.notes)
-    )
-    return encode_health(checks)
-
-
-def health_with_bad_settings(error: SettingsError, _: str) -> Reply:
-    """The health while the settings are wrong: nothing else can be looked at."""
-    return encode_health([Check(name="settings", ok=False, message=error.detail)])
-
-
-def openapi(call: Call, services: Services) -> Reply:
-    """The document's modules are imported here, by its first request: no other has to wait for them at a cold start."""
-    from polysync_core.rules.wire.openapi.document import openapi_document
-
-    return Reply(status=200, body=openapi_document(_addresses(call, services).base_url))
-
-
 def sweep(services: Services) -> None:
     sweeping.sweep_workspaces([*services.workspaces.values()], services.settings.sweep_limits)
     clear_cycles()
@@ -132,8 +113,9 @@ def _read(call: Call, services: Services) -> RunView:
     )
 
 
-def _addresses(call: Call, services: Services) -> Addresses:
-    return call.addresses(services.settings.public_url, services.settings.app_url)
+def _addresses(call: Call, services: Services, workspace: Workspace) -> Addresses:
+    addresses = call.addresses(services.settings.public_url, services.settings.app_url)
+    return addresses.naming(services.name_in_addresses(workspace))
 
 
 def _cancelled(call: Call, services: Services, ws: WorkspaceServices, cancelled: Cancelled) -> Reply:
@@ -145,7 +127,7 @@ def _document(call: Call, services: Services, view: RunView) -> RunDocument:
     return encode_document(
         view.run,
         workspace=view.workspace,
-        addresses=_addresses(call, services),
+        addresses=_addresses(call, services, view.workspace),
         now=services.clock.now(),
         stale_since=view.stale_since,
     )

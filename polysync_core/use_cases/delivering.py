@@ -204,6 +204,9 @@ class _Pass:
         _log_failure(claimed.value, f"{result.error} -> {after.state}")
         return _Outcome.FAILED
 
+    def _name_of(self, ws: WorkspaceServices) -> str | None:
+        return ws.workspace.name if len(self._workspaces) > 1 else None
+
     def _post(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
         """Try once. A bug counts as a failed try, so that its callback is given up like any other."""
         now = self._clock.now()
@@ -211,7 +214,7 @@ class _Pass:
             document = encode_document(
                 run,
                 workspace=ws.workspace,
-                addresses=Addresses(self._public_url or waiter.address.base_url),
+                addresses=Addresses(self._public_url or waiter.address.base_url, self._name_of(ws)),
                 now=now,
                 stale_since=None,
             )

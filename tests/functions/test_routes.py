@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -59,7 +60,7 @@ class TestWhatTheHostDecides:
             yield running
 
     def test_only_these_are_anonymous(self) -> None:
-        assert {route.name for route in ROUTES if route.is_anonymous} <= {"await_run", "health", "openapi"}
+        assert {route.name for route in ROUTES if route.is_anonymous} <= {"await_run", "alive", "health", "openapi"}
 
     @every_route_with_a_key
     @pytest.mark.parametrize(
@@ -113,6 +114,7 @@ class TestWhatTheHostDecides:
             assert (answer.status, answer.body) == (404, b""), method
 
 
+NEEDS_SETTINGS = [route for route in ROUTES if route.name not in {"alive", "openapi"}]
 WRONG_SETTINGS = {
     "DATABRICKS_HOST": "http://databricks.example",
     "POLYSYNC_PUBLIC_URL": "ftp://public.example",
@@ -131,8 +133,14 @@ class TestWrongSettings:
         with environment(WRONG_SETTINGS), LocalHost(ROOT, timers=False) as running:
             yield running
 
-    @every_route
-    def test_every_function_names_all_of_them(
+    def test_a_process_that_serves_is_alive_and_describes_itself_all_the_same(self, host: LocalHost) -> None:
+        alive = send_to(host)("GET", "/api/alive", {}, b"")
+        assert (alive.status, json.loads(alive.body)) == (200, {"alive": True})
+        openapi = send_to(host)("GET", "/api/openapi.json", {}, b"")
+        assert (openapi.status, json.loads(openapi.body)["servers"]) == (200, [{"url": host.url}])
+
+    @pytest.mark.parametrize("route", NEEDS_SETTINGS, ids=lambda route: route.name)
+    def test_every_other_function_names_all_of_them(
         self, host: LocalHost, route: Route, caplog: pytest.LogCaptureFixture
     ) -> None:
         answer = send_to(host)(route.method, f"{route.address}?clientId={QUERY_MARK}&token={'t' * 43}", {}, b"")
@@ -172,7 +180,7 @@ def test_what_a_platform_leaves_in_settings_is_named_by_every_function(
 ) -> None:
     tables = {"POLYSYNC_TABLES": "https://t.example"}
     with environment(tables | settings), LocalHost(ROOT, timers=False) as host:
-        for route in ROUTES:
+        for route in NEEDS_SETTINGS:
             told = told_of_settings(send_to(host)(route.method, route.address, {}, b""), route.name)
             assert told.startswith(f"{named}: "), route.name
             assert remedy in told, route.name

@@ -25,6 +25,13 @@ def test_our_addresses_are_absolute_and_under_api() -> None:
     assert ADDRESSES.result_url(RUN, "t") == "https://sync.example.com/api/runs/p1:u1/result?token=t"
 
 
+def test_with_several_workspaces_every_address_names_its_own() -> None:
+    addresses = ADDRESSES.naming("sales")
+    assert addresses.status_url(RUN) == "https://sync.example.com/api/runs/p1:u1?workspace=sales"
+    assert addresses.cancel_url(RUN) == "https://sync.example.com/api/runs/p1:u1/cancel?workspace=sales"
+    assert addresses.result_url(RUN, "t") == "https://sync.example.com/api/runs/p1:u1/result?token=t&workspace=sales"
+
+
 def test_a_waiting_caller_is_told_where_and_how_often_to_look() -> None:
     assert ADDRESSES.waiting_headers(RUN, "t") == {
         "Location": "https://sync.example.com/api/runs/p1:u1/result?token=t",

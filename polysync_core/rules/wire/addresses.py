@@ -6,8 +6,8 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode, urlsplit
 
 from polysync_core.values.ids import RunId
 
@@ -20,10 +20,16 @@ POLL_AFTER_SECONDS = 15
 class Addresses:
     """Our addresses under `base_url`: scheme and host, no slash at the end.
 
-    A path in it takes the place of /api: a gateway may offer the app's routes under a path of its own.
+    A path in it takes the place of /api: a gateway may offer the app's routes under a path of its own. `workspace` is
+    named in every address where the app has several, so that a poll reads one workspace only.
     """
 
     base_url: str
+    workspace: str | None = None
+
+    def naming(self, workspace: str | None) -> Addresses:
+        """The same addresses, which name `workspace`, or none."""
+        return replace(self, workspace=workspace)
 
     @property
     def routes_url(self) -> str:
@@ -31,14 +37,19 @@ class Addresses:
         return self.base_url if urlsplit(self.base_url).path else f"{self.base_url}{PREFIX}"
 
     def status_url(self, run_id: RunId) -> str:
-        return f"{self.routes_url}/runs/{run_id}"
+        return self._of_run(run_id)
 
     def cancel_url(self, run_id: RunId) -> str:
-        return f"{self.status_url(run_id)}/cancel"
+        return self._of_run(run_id, "/cancel")
 
     def result_url(self, run_id: RunId, token: str) -> str:
         """The await address: a credential for this one run."""
-        return f"{self.status_url(run_id)}/result?token={token}"
+        return self._of_run(run_id, "/result", token=token)
+
+    def _of_run(self, run_id: RunId, rest: str = "", **query: str) -> str:
+        if self.workspace is not None:
+            query["workspace"] = self.workspace
+        return f"{self.routes_url}/runs/{run_id}{rest}{'?' if query else ''}{urlencode(query)}"
 
     def waiting_headers(self, run_id: RunId, token: str) -> Mapping[str, str]:
         """What makes Data Factory and Logic Apps wait (Location), and Azure's monitors find the status."""

@@ -71,6 +71,12 @@ class ProblemDocument(ProblemMembers, total=False):
     reference: Annotated[str | None, Field(description="Find this in the app's log for a fault of the app.")]
 
 
+class AliveDocument(TypedDict):
+    """The process serves."""
+
+    alive: Literal[True]
+
+
 class CheckDocument(TypedDict):
     """One thing that the app depends on."""
 

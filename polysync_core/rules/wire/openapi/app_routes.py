@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from polysync_core.rules.wire.http_answers import HealthDocument
+from polysync_core.rules.wire.http_answers import AliveDocument, HealthDocument
 from polysync_core.rules.wire.openapi import examples
 from polysync_core.rules.wire.openapi.operation import Answer, Operation, ok
 
 APP_ROUTES = (
+    Operation(
+        name="alive",
+        method="GET",
+        path="alive",
+        tag="app",
+        summary="See whether the process serves",
+        description="For a platform's health check: it looks at nothing else.",
+        answers=(ok("It does.", AliveDocument, alive={"alive": True}),),
+        is_anonymous=True,
+        tells_settings=True,
+    ),
     Operation(
         name="health",
         method="GET",
@@ -35,5 +46,6 @@ APP_ROUTES = (
             Answer(status=200, description="OpenAPI 3.1.", model=None, examples={"begins": {"openapi": "3.1.0"}}),
         ),
         is_anonymous=True,
+        tells_settings=True,
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from polysync_core.rules.wire.http_answers import HealthDocument, ProblemDocument
+from polysync_core.rules.wire.http_answers import AliveDocument, HealthDocument, ProblemDocument
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
 from polysync_core.rules.wire.job_document import DiscoveryReportDocument, JobDocument, JobListDocument
 from polysync_core.rules.wire.run_document import RunDocument, RunListDocument, StartedRunDocument, UnhappyEndDocument
@@ -16,7 +16,7 @@ from polysync_core.rules.wire.start_contract import StartBody
 _BODIES: tuple[type, ...] = (StartBody, DiscoverBody, ParameterBody)
 _ANSWERS: tuple[type, ...] = (
     *(RunDocument, StartedRunDocument, UnhappyEndDocument, RunListDocument),
-    *(JobDocument, JobListDocument, DiscoveryReportDocument, HealthDocument, ProblemDocument),
+    *(JobDocument, JobListDocument, DiscoveryReportDocument, HealthDocument, AliveDocument, ProblemDocument),
 )
 _WORKSPACE = "One of several workspaces, by name. Left out: the default."
 _MEANINGS = {
