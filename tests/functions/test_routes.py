@@ -211,7 +211,7 @@ class TestWhatTheAppRefuses:
         ("body", "field", "given", "allowed"),
         [
             ({"full_refresh": "yes"}, "full_refresh", '"yes"', "true or false"),
-            ({"größe": 1}, "größe", "1", "no field of a start; there are full_refresh,"),
+            ({"größe": 1}, "größe", "1", "not a field of a start; there are full_refresh,"),
             ({"onConflict": "wait"}, "onConflict", '"wait"', '"fail" or "attach"'),
             ({"parameters": []}, "parameters", "[]", "JSON object"),
             ({"workspace": "nowhere"}, "workspace", '"nowhere"', "must be one of routes-"),
