@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from polysync_core.adapters.databricks.entra import EntraTokens
+from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
 from polysync_core.values.deadline import Deadline
@@ -25,7 +25,7 @@ def check_all(workspaces: Sequence[WorkspaceServices], tokens: EntraTokens, note
     ]
     for ws in workspaces:
         work += [_workspace_check(ws), _sweep_check(ws)]
-    with ThreadPoolExecutor(max_workers=min(32, len(work))) as pool:
+    with ContextPool(max_workers=min(32, len(work))) as pool:
         return (settings, *pool.map(lambda check: check(), work))
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from polysync_core.adapters.callback_sender import CallbackSender
+from polysync_core.adapters.storage.tables import storage_deadline
+from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, callback_rules
 from polysync_core.rules.decisions.callback_rules import TryResult
@@ -103,7 +105,8 @@ class _Pass:
         self._gathering = self._deadline.earlier_by(pass_seconds * (1 - budgets.DELIVERY_GATHERING / budgets.DELIVERY))
 
     def run(self) -> DeliveryReport:
-        due = self._gather()
+        with storage_deadline(self._gathering):  # silent storage must not hold the pass up
+            due = self._gather()
         outcomes = self._send_all(due)
         report = DeliveryReport(
             due=len(due),
@@ -147,7 +150,7 @@ class _Pass:
         outcomes: Counter[_Outcome] = Counter()
         waiting = list(due)
         sending: dict[Future[_Outcome], str] = {}
-        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="callback")
+        pool = ContextPool(_THREADS, thread_name_prefix="callback")
         try:
             while (waiting or sending) and not self._deadline.is_over():
                 waiting = self._begin(waiting, sending, pool)
@@ -160,7 +163,7 @@ class _Pass:
         return outcomes
 
     def _begin(
-        self, waiting: list[_Delivery], sending: dict[Future[_Outcome], str], pool: ThreadPoolExecutor
+        self, waiting: list[_Delivery], sending: dict[Future[_Outcome], str], pool: ContextPool
     ) -> list[_Delivery]:
         """Begin as many deliveries as threads and each host's share allow. Returns the rest."""
         of_host = Counter(sending.values())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import BoundedClient
+from polysync_core.adapters.threads import ContextPool
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.discovery_rules import Seen, read_pause_seconds
 from polysync_core.use_cases.retrying import retried
@@ -35,7 +35,7 @@ class Fetcher:
         self._clock = clock
         self._lock = threading.Lock()
         self._not_before = clock.monotonic()
-        self._pool = ThreadPoolExecutor(max_workers=connections)
+        self._pool = ContextPool(max_workers=connections)
 
     def __enter__(self) -> Self:
         return self

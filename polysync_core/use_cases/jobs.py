@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass
 from datetime import datetime
 
+from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, discovery_rules
 from polysync_core.rules.decisions.parameters import ImportRules
@@ -52,7 +52,7 @@ def discover_over_http(ws: WorkspaceServices, rules: ImportRules, go_on_from: Di
 
     Raises what Databricks and storage raise when nothing could be done.
     """
-    pool = ThreadPoolExecutor(max_workers=1)
+    pool = ContextPool(max_workers=1)
     try:
         running = pool.submit(
             discover, ws, rules, go_on_from, deadline=Deadline.after(ws.clock, budgets.DISCOVERY_HTTP)
@@ -69,7 +69,7 @@ def discover_on_schedule(workspaces: Sequence[WorkspaceServices], rules: ImportR
     if not workspaces:
         return
     connections = max(1, CONNECTIONS // len(workspaces))
-    with ThreadPoolExecutor(max_workers=len(workspaces)) as pool:
+    with ContextPool(max_workers=len(workspaces)) as pool:
         for ws in workspaces:
             pool.submit(_discover_in_a_tick, ws, rules, connections)
 

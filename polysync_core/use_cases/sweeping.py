@@ -7,14 +7,14 @@ be observed keeps its state and is counted.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
+from polysync_core.adapters.threads import ContextPool, start_thread
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
 from polysync_core.rules.decisions.run_transitions import NO_FAILURE_CONTEXT, decide
@@ -58,10 +58,7 @@ def sweep_workspaces(workspaces: Sequence[WorkspaceServices], limits: SweepLimit
         except Exception:
             _log.exception("workspace %s could not be swept", ws.workspace.name)
 
-    threads = [threading.Thread(target=sweep, args=(ws,), daemon=True) for ws in workspaces]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    for thread in [start_thread(sweep, ws) for ws in workspaces]:
         thread.join(deadline.seconds_left())
     seconds = clock.monotonic() - began_at
     names = [ws.workspace.name for ws in workspaces]
@@ -121,7 +118,7 @@ class _Sweep:
         rows = self._gather()
         last = rows.last or LastSweep(swept_at=self._began_at, report=SweepReport(workspace=self._ws.workspace.name))
         settling = self._upkeep.begin_settling(rows.starts.rows, last.upkeep.settled_after, self._limits.settle_seconds)
-        pool = ThreadPoolExecutor(max_workers=_THREADS)
+        pool = ContextPool(max_workers=_THREADS)
         outcomes: Mapping[str, _Outcome] = {}
         memory, cursor = last.listing, last.upkeep
         try:
@@ -184,7 +181,7 @@ class _Sweep:
     # --- decide and apply
 
     def _observe_all(
-        self, active: Scan[Locked[Run]], plan: sweep_rules.LookPlan, pool: ThreadPoolExecutor
+        self, active: Scan[Locked[Run]], plan: sweep_rules.LookPlan, pool: ContextPool
     ) -> dict[str, _Outcome]:
         """What became of each run; a run that was not reached in time has no outcome here."""
         by_id = {str(locked.value.run_id): locked for locked in active.rows}

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from polysync_core.adapters.databricks.client import BoundedClient
 from polysync_core.adapters.storage.tables import storage_deadline
+from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.sweep_rules import in_turn
@@ -41,7 +42,7 @@ class Upkeep:
     def begin_settling(self, starts: Sequence[Locked[Reservation]], after: str, settle_seconds: int) -> Settling:
         """Settle `starts` in threads of their own, those after the pipeline id `after` first."""
         by_id = {held.value.pipeline_id: held for held in starts}
-        pool = ThreadPoolExecutor(max_workers=_SETTLERS)
+        pool = ContextPool(max_workers=_SETTLERS)
         futures = {
             pipeline_id: pool.submit(self._settle, by_id[pipeline_id], settle_seconds)
             for pipeline_id in in_turn(by_id, after)
@@ -83,7 +84,7 @@ class Upkeep:
 class Settling:
     """Starts that are being settled, in the order of their turns."""
 
-    pool: ThreadPoolExecutor
+    pool: ContextPool
     futures: dict[str, Future[bool]]
     after: str
 

@@ -160,6 +160,9 @@ def test_without_settings_every_function_answers_the_same_503(on_bad_settings: M
             if trigger["type"] == "timerTrigger":
                 on_bad_settings.fire(function["name"])
                 continue
+            if function["name"] in {"alive", "openapi"}:
+                assert on_bad_settings.send("GET", f"/api/{trigger['route']}", {}, b"").status == 200
+                continue
             address = "/api/" + re.sub(r"\{\w+\}", "p1:u1", trigger["route"])
             answers = [serve(trigger["methods"][0], address, {}, b"") for serve in (on_bad_settings.send, send)]
             assert answers[0] == answers[1]
@@ -182,6 +185,20 @@ def test_the_log_on_that_runtime_tells_no_secret(
     assert re.search(r"^DEBUG ", log, re.MULTILINE), "the root logger lets everything through"
     assert not re.search(r"^(DEBUG|INFO) (azure\.(core|data|identity)|msal|urllib3)", log, re.MULTILINE)
     check_told(log)
+
+
+def test_every_log_line_carries_its_invocation_also_from_the_apps_own_threads(
+    runtime: tuple[MicrosoftRuntime, ServedApp], microsoft: ServedApp
+) -> None:
+    stories.a_run_that_fails(microsoft)
+    pipeline_id = microsoft.databricks.add_pipeline()
+    microsoft.start(pipeline_id)
+    microsoft.databricks.add_fault("status", status=500, method="GET", times=None)
+    microsoft.fire("sweep_runs")
+    microsoft.databricks.clear_faults()
+    log = runtime[0].log
+    assert re.search(r"^WARNING polysync\.sweep: \[invocation\] run ", log, re.MULTILINE), "of a thread of the sweep"
+    assert "NO INVOCATION" not in log
 
 
 def test_the_local_host_refuses_a_parameter_that_no_binding_names_as_microsoft_does(tmp_path: Path) -> None:
