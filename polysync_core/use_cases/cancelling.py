@@ -90,8 +90,9 @@ def _save_intent(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
     else:
         now = ws.clock.now()
         wanted = replace(active.value, cancel_requested_at=now, updated_at=now)
-        if ws.runs.save_transition(active, wanted):
-            return Cancelled(run=wanted, asked=True)
+        saved = ws.runs.save_transition(active, wanted)
+        if saved is not None:
+            return Cancelled(run=saved, asked=True)
     raise TooBusy(f"Run {run_id} changes all the time, so it was not cancelled; repeat the request.")
 
 

@@ -14,6 +14,10 @@ from polysync_core.values.errors import PERMISSION_HINT, DatabricksError, Permis
 from polysync_core.values.run import Check
 
 SWEEP_OVERDUE = timedelta(minutes=5)
+_SILENT = (
+    "the timer {} does not fire. Synchronise the triggers (restart or redeploy the app), and check the roles on "
+    "the storage account (Storage Blob Data Owner for the host)"
+)
 
 
 def check_all(workspaces: Sequence[WorkspaceServices], tokens: EntraTokens, notes: Sequence[str]) -> tuple[Check, ...]:
@@ -65,20 +69,30 @@ def _workspace(ws: WorkspaceServices) -> str:
 
 def _last_sweep(ws: WorkspaceServices) -> str:
     """No sweep yet is fine; an old one is not while runs are active. Unreadable rows are unhealthy."""
-    last = ws.runs.last_sweep()
+    last, now = ws.runs.last_sweep(), ws.clock.now()
+    due_since = next((callback.value.due_at for callback in ws.callbacks.due(now)), now)
+    if now - due_since > SWEEP_OVERDUE:
+        raise _Unhealthy(
+            f"callbacks are due since {due_since:%Y-%m-%d %H:%M UTC}: {_SILENT.format('deliver_callbacks')}"
+        )
     if last is None:
+        active_since = min((active.value.accepted_at for active in ws.runs.list_active().rows), default=now)
+        if now - active_since > SWEEP_OVERDUE:
+            raise _Unhealthy(
+                f"none yet, and runs are active since {active_since:%Y-%m-%d %H:%M UTC}: {_SILENT.format('sweep_runs')}"
+            )
         return "none yet"
-    age = ws.clock.now() - last.swept_at
+    age = now - last.swept_at
     summary = f"{int(age.total_seconds())} s ago, {last.report.active} active, {last.report.failed} not seen"
     if last.report.unreadable:
         pipelines = ", ".join(last.unreadable_pipelines)
         raise _Unhealthy(
             f"{summary}; {last.report.unreadable} rows cannot be read (pipelines: {pipelines}); see the log"
         )
-    if last.blind_since is not None and ws.clock.now() - last.blind_since > SWEEP_OVERDUE:
+    if last.blind_since is not None and now - last.blind_since > SWEEP_OVERDUE:
         raise _Unhealthy(f"{summary}; no active run could be looked at for more than 5 minutes")
     if age > SWEEP_OVERDUE and ws.runs.list_active().rows:
-        raise _Unhealthy(f"{summary}; active runs are waiting for the timer sweep_runs")
+        raise _Unhealthy(f"{summary}; active runs are waiting: {_SILENT.format('sweep_runs')}")
     return summary
 
 

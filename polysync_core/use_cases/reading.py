@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from polysync_core.adapters.databricks.client import BoundedClient
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
 from polysync_core.rules.decisions.run_transitions import TransitionLimits, decide
@@ -115,16 +116,26 @@ def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits)
     active = ws.runs.find_active(run.run_id)
     if active is None:
         return None
-    observation = _observe_with_retry(active.value, ws)
+    client = ws.databricks.client(Deadline.after(ws.clock, budgets.READ))
+    observation = _observe_with_retry(active.value, ws, client)
     now = ws.clock.now()
     decision = decide(active.value, observation.seen, now, limits, observation.failure_context)
-    after = decision.run if decision.write else replace(decision.run, seen_at=now)
-    return after if ws.runs.save_transition(active, after) else None
+    saved = ws.runs.save_transition(active, decision.run if decision.write else replace(decision.run, seen_at=now))
+    if decision.stop and saved is not None:
+        _stop(saved, client)
+    return saved
 
 
-def _observe_with_retry(run: Run, ws: WorkspaceServices) -> Observation:
+def _stop(run: Run, client: BoundedClient) -> None:
+    """Ask for a stop that is stored as asked for: no sweep may come soon, where timers do not fire."""
+    try:
+        client.stop(run.current_id)
+    except PolysyncError as error:
+        _log.warning("a stop is left to the sweep: %s", error.code, extra={"run_id": str(run.run_id)})
+
+
+def _observe_with_retry(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Observation:
     """Observe the run, once more after an error that may pass, if there is time. Raises what `observe_run` raises."""
-    client = ws.databricks.client(Deadline.after(ws.clock, budgets.READ))
 
     def pause_after(error: PolysyncError, tries: int) -> float | None:
         may_pass = isinstance(error, DatabricksUnreachable) or (

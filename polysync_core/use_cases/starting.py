@@ -19,7 +19,7 @@ from typing import NoReturn
 from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, start_rules
-from polysync_core.rules.decisions.retry_rules import SUCCESSOR_CAUSES
+from polysync_core.rules.decisions.retry_rules import is_continuation
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.decisions.start_rules import NextStep
 from polysync_core.rules.wire.addresses import update_url
@@ -195,7 +195,7 @@ class _Start:
     def _attach(self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None) -> Started:
         """Join the active update; one that was started elsewhere gets a run now."""
         try:
-            if tracked is None and active.cause in SUCCESSOR_CAUSES:
+            if tracked is None and is_continuation(active.cause):
                 retry = RunId(self._request.pipeline_id, active.update_id)
                 tracked = find_run_continued_by(retry, self._ws, self._client)
             if tracked is None:

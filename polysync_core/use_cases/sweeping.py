@@ -205,7 +205,7 @@ class _Sweep:
                 decision = decide(
                     run, observation.seen, self._ws.clock.now(), self._limits.transitions, observation.failure_context
                 )
-                saved = decision.write and self._ws.runs.save_transition(active, decision.run)
+                saved = decision.write and self._ws.runs.save_transition(active, decision.run) is not None
                 if decision.stop and (saved or not decision.write):  # a stop is sent only once its wish is stored
                     self._stop(decision.run)
         except PolysyncError as error:

@@ -6,10 +6,31 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from polysync_core.rules.decisions.retry_rules import next_update, reaches_back_to
+from polysync_core.rules.decisions.retry_rules import is_continuation, next_update, reaches_back_to
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.run import Attempt
 from tests.rules.examples import NOW
+
+
+@pytest.mark.parametrize(
+    ("cause", "continues", "reason"),
+    [
+        ("RETRY_ON_FAILURE", True, "Databricks' retry"),
+        ("SETTINGS_CHANGE", True, "Databricks starts it anew after a change of settings"),
+        ("A_CAUSE_OF_TOMORROW", True, "every cause but a person's or an API's"),
+        ("API_CALL", False, "somebody's"),
+        ("USER_ACTION", False, "somebody's"),
+        ("JOB_TASK", False, "somebody's"),
+        ("ORCHESTRATION", False, "somebody's"),
+        (None, False, "a missing cause proves nothing"),
+        ("", False, "an empty cause proves nothing"),
+    ],
+)
+def test_an_update_continues_what_ran_unless_somebody_started_it(
+    cause: str | None, continues: bool, reason: str
+) -> None:
+    assert is_continuation(cause) is continues, reason
+
 
 ATTEMPT = Attempt(update_id="u5", state="FAILED", created_at=NOW)
 

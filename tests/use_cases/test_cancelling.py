@@ -68,6 +68,30 @@ def test_where_the_route_is_unknown_the_pipeline_is_stopped_after_a_look_and_tha
         assert methods == (["POST", "GET", "POST"] if number == 0 else ["GET", "POST"])
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (404, '{"error": "Bad Target: /api/2.0/pipelines/p/updates/u/stop"}', "no error_code: the usual form"),
+        (404, '{"error_code": "NOT_FOUND", "message": "No such path."}', "an error_code of its own"),
+        (404, '{"statusCode": 404, "message": "Resource not found"}', "a gateway"),
+        (404, "<html><title>404</title></html>", "a proxy's page"),
+        (405, '{"error_code": "METHOD_NOT_ALLOWED", "message": "Use GET."}', "the path, with other methods"),
+        (501, "", "not built"),
+        (400, '{"error_code": "INVALID_PARAMETER_VALUE", "message": "Unknown path."}', "refused as a bad request"),
+    ],
+)
+def test_however_a_workspace_refuses_the_stop_of_one_update_the_pipeline_is_stopped_after_a_look(
+    rig: Rig, workspace: SimulatedWorkspace, status: int, body: str, reason: str
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.add_fault("status", method="POST", route=STOP_UPDATE, status=status, body=body, times=None)
+    workspace.clear_calls()
+    rig.cancel(run_id)
+    assert workspace.updates_of(pipeline_id)[0].state == "STOPPING", reason
+    assert [call.method for call in workspace.calls()] == ["POST", "GET", "POST"], "the look comes before the stop"
+
+
 def test_the_pipelines_stop_never_hits_an_update_that_is_not_ours(rig: Rig, workspace: SimulatedWorkspace) -> None:
     workspace.configure(has_update_stop=False)
     pipeline_id = workspace.add_pipeline()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from azure.data.tables import TableClient
 
+from local.receiver import Receiver
 from local.rig import ManualClock, Rig
 from local.seeding import put_row
 from local.workspace import SimulatedWorkspace
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import checking
 from polysync_core.values.run import Check
+from tests.conftest import RigOf
 
 
 def _checks(rig: Rig, notes: tuple[str, ...] = ()) -> dict[str, Check]:
@@ -36,6 +38,32 @@ def test_an_old_sweep_is_unhealthy_only_beside_active_runs(
     rig.sweep()
     clock.pass_time(minutes=5)
     assert _checks(rig)[f"sweep {rig.name}"].ok
+
+
+def test_where_no_timer_ever_fires_health_says_which_and_what_to_do(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    rig.start(workspace.add_pipeline())
+    assert _checks(rig)[f"sweep {rig.name}"].ok, "a sweep may still come"
+    clock.pass_time(minutes=6)
+    check = _checks(rig)[f"sweep {rig.name}"]
+    assert not check.ok
+    assert "the timer sweep_runs does not fire. Synchronise the triggers" in check.message
+
+
+def test_a_callback_that_is_due_for_long_is_unhealthy(
+    rig_of: RigOf, receiver: Receiver, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    rig = rig_of(receiver)
+    pipeline_id = workspace.add_pipeline()
+    rig.start(pipeline_id, {"callbackUrl": receiver.url()})
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    rig.sweep()
+    assert _checks(rig)[f"sweep {rig.name}"].ok
+    clock.pass_time(minutes=6)
+    check = _checks(rig)[f"sweep {rig.name}"]
+    assert not check.ok
+    assert "the timer deliver_callbacks does not fire" in check.message
 
 
 def test_rows_that_cannot_be_read_are_counted_and_their_pipelines_named(rig: Rig) -> None:

@@ -7,14 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from local.receiver import Receiver
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.use_cases import reading
+from polysync_core.values.callback import CallbackState
 from polysync_core.values.errors import RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import RunFilter, Status
+from tests.conftest import RigOf
 
 UPDATE = "/pipelines/{id}/updates/{uid}"
 
@@ -209,3 +212,15 @@ def test_a_read_that_fails_once_is_repeated(rig: Rig, workspace: SimulatedWorksp
     workspace.add_fault("status", method="GET", status=503)
     view = rig.read(run_id)
     assert (view.run.state, view.stale_since) == ("RUNNING", None)
+
+
+def test_the_read_that_finishes_a_run_shows_its_callbacks_as_due(
+    rig_of: RigOf, receiver: Receiver, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    rig = rig_of(receiver)
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id, {"callbackUrl": receiver.url()}).run.run_id
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    clock.pass_time(minutes=1)
+    (callback,) = rig.read(run_id).run.callbacks
+    assert callback.state is CallbackState.DUE

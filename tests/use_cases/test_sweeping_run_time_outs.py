@@ -35,6 +35,17 @@ def test_past_its_time_a_run_is_stopped_and_says_so(
     assert (status_of_run(run), run.error.code) == (Status.CANCELLED, "RunTimedOut")
 
 
+def test_a_read_past_the_time_out_asks_for_the_stop_itself(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id, {"timeoutMinutes": 5}).run.run_id
+    workspace.set_state(pipeline_id, None, "RUNNING")
+    clock.pass_time(minutes=6)
+    assert rig.read(run_id).run.cancel_requested_at is not None
+    assert workspace.updates_of(pipeline_id)[0].state == "STOPPING"
+
+
 def test_a_run_that_completes_in_spite_of_its_time_out_is_a_success(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:

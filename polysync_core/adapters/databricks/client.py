@@ -24,7 +24,13 @@ from polysync_core.rules.wire.databricks_errors import NO_SUCH_ROUTE, Refusal, r
 from polysync_core.rules.wire.pipelines_api import ApiRequest
 from polysync_core.values.databricks import ErrorEvent, PipelinesPage, PipelineSpec, SeenUpdate, UpdatesPage
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import DatabricksError, DatabricksUnreachable
+from polysync_core.values.errors import (
+    DatabricksError,
+    DatabricksNetworkRefused,
+    DatabricksSignInPage,
+    DatabricksUnreachable,
+    PermissionRefused,
+)
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import JsonObject
 from polysync_core.values.workspace import Workspace
@@ -105,14 +111,17 @@ class BoundedClient:
     def stop(self, run_id: RunId) -> None:
         """Ask for the stop of this one update.
 
-        By the mission's route; where the workspace does not have it, by the pipeline's stop after a look that our
+        By the mission's route; where the workspace does not take it, by the pipeline's stop after a look that our
         update is the active one (Databricks allows one). Between that look and the stop another could begin.
+        No official SDK has the mission's route, and workspaces and gateways refuse an unknown route in many forms. So
+        only answers that are about the caller or the moment are raised; every other refusal leads to the look.
         """
         if self._databricks.knows_update_stop:
             try:
                 self._send(pipelines_api.stop_update(run_id))
             except DatabricksError as error:
-                if not error.route_unknown:
+                is_about_caller = isinstance(error, PermissionRefused | DatabricksNetworkRefused | DatabricksSignInPage)
+                if is_about_caller or error.is_transient:
                     raise
                 self._databricks.knows_update_stop = error.error_code != NO_SUCH_ROUTE
             else:

@@ -136,14 +136,16 @@ class RunStore(RunRows):
         prefix = row_keys.ACTIVE if pipeline_id is None else f"{row_keys.ACTIVE}{pipeline_id}:"
         return self._scan(row_keys.ACTIVE, prefix, RUN.decode)
 
-    def save_transition(self, locked: Locked[Run], run: Run) -> bool:
-        """Replace the run, under its lock. False when another transition was first: then nothing was written.
+    def save_transition(self, locked: Locked[Run], run: Run) -> Run | None:
+        """Replace the run, under its lock, and return it as it is stored now: one that finished owes its callbacks.
+
+        None when another transition was first: then nothing was written.
 
         A finished run leaves the active ones in the same batch, and owes its callbacks from then on. A new attempt gets
         an alias row, so that nobody else tracks its update.
         """
         owing = owe_waiting(run) if run.is_finished else run
-        return self.change(locked, owing, queue(owing))
+        return owing if self.change(locked, owing, queue(owing)) else None
 
     def list_recent(self, wanted: RunFilter, *, limit: int, continuation: str | None) -> RunPage:
         """A page of runs, newest first. InvalidRequest when the continuation is not one of an earlier page."""

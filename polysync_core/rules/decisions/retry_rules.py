@@ -1,7 +1,9 @@
 """Databricks' automatic retries: a failed (or cancelled) update may be followed by another under a new id. Pure.
 
-No field names the parent. A successor is the next update of the pipeline, created after ours, whose cause is one of
-those that Databricks itself starts updates for (observed; the causes are UpdateInfoCause of the official SDK).
+No field names the parent. A successor is the next update of the pipeline, created after ours, that Databricks itself
+started. Its causes for that are many, and new ones may appear: RETRY_ON_FAILURE, SCHEMA_CHANGE, SERVICE_UPGRADE,
+INFRASTRUCTURE_MAINTENANCE, SETTINGS_CHANGE. So the few causes of people and APIs are listed, and all others continue
+what ran (UpdateInfoCause of the official SDK).
 """
 
 from __future__ import annotations
@@ -13,7 +15,12 @@ from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.run import Attempt, Run
 
-SUCCESSOR_CAUSES = frozenset({"RETRY_ON_FAILURE", "SCHEMA_CHANGE", "SERVICE_UPGRADE", "INFRASTRUCTURE_MAINTENANCE"})
+STARTED_BY_SOMEBODY = frozenset({"API_CALL", "USER_ACTION", "JOB_TASK", "ORCHESTRATION"})
+
+
+def is_continuation(cause: str | None) -> bool:
+    """Whether Databricks itself started an update with this cause. A missing cause proves nothing."""
+    return bool(cause) and cause not in STARTED_BY_SOMEBODY
 
 
 def may_have_successor(run: Run, state: str | None) -> bool:

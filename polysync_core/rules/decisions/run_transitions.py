@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from polysync_core.rules.decisions.failure_reasons import UNKNOWN_FAILURE
-from polysync_core.rules.decisions.retry_rules import SUCCESSOR_CAUSES, may_have_successor, next_update
+from polysync_core.rules.decisions.retry_rules import is_continuation, may_have_successor, next_update
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.run import Attempt, Run, RunError
@@ -132,7 +132,7 @@ def _decide_final(
     if not may_have_successor(run, after.state):
         return Decision(run=_finished(after, now, failure_context), write=True)
     following = None if failure_context.updates is None else next_update(after.attempts[-1], failure_context.updates)
-    retry = following if following is not None and following.cause in SUCCESSOR_CAUSES else None
+    retry = following if following is not None and is_continuation(following.cause) else None
     if not run.follow_retries:
         retried_as = None if retry is None else retry.update_id
         return Decision(run=_finished(replace(after, retried_as=retried_as), now, failure_context), write=True)
