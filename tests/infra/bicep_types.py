@@ -78,8 +78,8 @@ class _Space:
                 yield from self.check(item, str(additional), place)
             else:
                 yield f"{place}: there is no such property{_meant(name, properties)}"
-        for name, field in properties.items():
-            if _mapping(field).get("required") and not _mapping(field).get("readOnly") and name not in value:
+        for name, rule in properties.items():
+            if _mapping(rule).get("required") and not _mapping(rule).get("readOnly") and name not in value:
                 yield f"{where}.{name}: is missing"
 
     def _check_literal(self, value: Value, literals: list[str], where: str) -> Iterator[str]:
