@@ -31,6 +31,13 @@ param moreSettings string = ''
 @description('Whether storage is reachable from a private network only.')
 param vnetEnabled bool = false
 
+@description('How often storage is copied. A region without availability zones takes Standard_LRS alone.')
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+])
+param storageSku string = 'Standard_ZRS'
+
 @description('The version of Python.')
 @allowed([
   '3.11'
@@ -82,7 +89,7 @@ resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: {
-    name: 'Standard_ZRS'
+    name: storageSku
   }
   properties: {
     allowSharedKeyAccess: false
