@@ -173,3 +173,10 @@ def test_a_path_of_the_configured_address_takes_the_place_of_api(azurite: str) -
         answer = app.get("/api/openapi.json")
     assert answer.json["servers"] == [{"url": "https://apim.example/polysync"}]
     assert {f"/api{path}" for path in answer.json["paths"]} == document()["paths"].keys()
+
+
+def test_a_schema_is_titled_with_the_name_that_callers_see_and_described() -> None:
+    for name, schema in document()["components"]["schemas"].items():
+        assert schema.get("title", name) == name
+        if schema.get("type") == "object":
+            assert schema["description"]

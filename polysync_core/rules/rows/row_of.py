@@ -153,6 +153,8 @@ def codec_of(hint: Any, *, in_json: bool = False) -> Codec:
         return Codec(str, lambda value: RunId.parse(_of_kind(str, value)))
     if hint is datetime:
         return Codec(datetime.isoformat, _decode_iso) if in_json else Codec(_same, _decode_instant)
+    if hint is float:
+        return Codec(_same, _decode_float)
     if issubclass(hint, Enum):
         return Codec(lambda value: value.value, lambda value: hint(_of_kind(str, value)))
     return Codec(_same, partial(_of_kind, hint))
@@ -182,6 +184,11 @@ def _of_kind(kind: type[_T], value: object) -> _T:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise TypeError(kind.__name__)
     return value
+
+
+def _decode_float(value: object) -> float:
+    """JSON may hold 12 for 12.0, and Python lets a caller give an int for a float."""
+    return value if isinstance(value, float) else float(_of_kind(int, value))
 
 
 def _decode_instant(value: object) -> datetime:

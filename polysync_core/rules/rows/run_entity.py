@@ -8,7 +8,7 @@ from datetime import datetime
 
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.rows.callback_entity import CALLBACK, WAITER
-from polysync_core.rules.rows.row_of import ID, Codec, Columns, RowOf, cut, dump, list_of, uncut
+from polysync_core.rules.rows.row_of import ID, Codec, Columns, RowOf, codec_of, cut, dump, list_of, uncut
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.run import (
     Attempt,
@@ -45,6 +45,7 @@ USED_KEY = RowOf(UsedKey)
 _LAST_SWEEP = RowOf(
     LastSweep, given=("not_seen",), inline={"listing": RowOf(ListingMemory), "upkeep": RowOf(UpkeepCursor)}
 )
+_INSTANT, _NAMES = codec_of(datetime, in_json=True), codec_of(tuple[str, ...], in_json=True)
 
 
 def encode_last_sweep(last: LastSweep) -> Columns:
@@ -60,7 +61,7 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
     try:
         by_time = json.loads(uncut("notSeen", columns) or "{}")
         not_seen = {
-            str(run_id): datetime.fromisoformat(seen_at) for seen_at, run_ids in by_time.items() for run_id in run_ids
+            run_id: _INSTANT.decode(time) for time, run_ids in by_time.items() for run_id in _NAMES.decode(run_ids)
         }
     except (ValueError, TypeError, AttributeError, RecursionError) as wrong:
         raise RowUnreadable("The columns notSeen of a stored row cannot be read.") from wrong

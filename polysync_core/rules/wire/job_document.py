@@ -94,6 +94,7 @@ ChangeDocument = TypedDict(
         "to": Value | None,
     },
 )
+ChangeDocument.__doc__ = "One difference."
 
 
 class DiscoveryReportDocument(TypedDict):

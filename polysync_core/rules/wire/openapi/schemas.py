@@ -90,6 +90,6 @@ def _renamed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     return {
-        name: _name(value) if name == "$ref" and isinstance(value, str) else _renamed(value)
+        name: _name(value) if name in {"$ref", "title"} and isinstance(value, str) else _renamed(value)
         for name, value in schema.items()
     }
