@@ -239,7 +239,7 @@ def test_settings_that_do_not_say_where_the_tables_are_are_named(environ: dict[s
 
 
 @pytest.mark.parametrize("way", ["managedIdentityClientId", "managedIdentityResourceId", "clientSecret"])
-def test_an_identity_that_is_named_in_another_way_is_no_silent_other_one(way: str) -> None:
+def test_another_spelling_of_an_identity_setting_is_not_silently_ignored(way: str) -> None:
     environ = {"AzureWebJobsStorage__accountName": "a", f"AzureWebJobsStorage__{way.upper()}": "hush"}
     problem = setting_problem(POLYSYNC_TABLES="", **environ)
     assert problem.startswith(f"AzureWebJobsStorage__{way}: is not read by Polysync; name a managed identity by ")

@@ -45,7 +45,7 @@ def waiter_for(receiver: Receiver, name: str) -> Waiter:
 
 
 class TestJoining:
-    def test_a_caller_who_joins_is_called_back_too(self, rig: Rig, receiver: Receiver) -> None:
+    def test_a_caller_that_joins_is_called_back_too(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url("/starter"))
         joined = attach(rig, run, receiver.url("/joiner"))
         assert [callback.state for callback in joined.callbacks] == [CallbackState.WAITING] * 2
@@ -53,7 +53,7 @@ class TestJoining:
         assert deliver(rig).delivered == 2
         assert paths(receiver) == ["/joiner", "/starter"]
 
-    def test_a_caller_who_joins_an_update_from_elsewhere_is_called_back(
+    def test_a_caller_that_joins_an_update_from_elsewhere_is_called_back(
         self, rig: Rig, receiver: Receiver, workspace: SimulatedWorkspace
     ) -> None:
         pipeline_id = workspace.add_pipeline()
@@ -84,7 +84,9 @@ class TestJoining:
         assert joined.callbacks[0].state is CallbackState.DUE
         assert deliver(rig).delivered == 1
 
-    def test_joiners_and_the_finish_at_the_same_moment_lose_nobody(self, rig: Rig, receiver: Receiver) -> None:
+    def test_callers_that_join_at_the_moment_of_the_finish_are_all_called_back(
+        self, rig: Rig, receiver: Receiver
+    ) -> None:
         run = rig.start(rig.workspace.add_pipeline()).run
         names = [f"joiner-{number}" for number in range(8)]
         barrier = threading.Barrier(len(names) + 1)
@@ -104,7 +106,7 @@ class TestJoining:
         deliver(rig)
         assert paths(receiver) == sorted(f"/{name}" for name in names)
 
-    def test_the_21st_caller_is_told_the_limit_and_leaves_nothing_behind(self, rig: Rig, receiver: Receiver) -> None:
+    def test_the_21st_caller_gets_the_limit_and_leaves_nothing_behind(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url("/0"))
         for number in range(1, MAX_CALLBACKS):
             attach(rig, run, receiver.url(f"/{number}"))
@@ -143,7 +145,7 @@ class TestRepeatsOfAKey:
         assert deliver(rig).due == 0
         assert paths(receiver) == ["/x"]
 
-    def test_a_repeat_under_another_host_of_ours_calls_nobody_twice(self, rig: Rig, receiver: Receiver) -> None:
+    def test_a_repeat_under_another_host_name_sends_no_callback_twice(self, rig: Rig, receiver: Receiver) -> None:
         pipeline_id, body = rig.workspace.add_pipeline(), {"callbackUrl": receiver.url("/x")}
         request = rig.request(pipeline_id, body, "k")
         run = starting.start_update(request, rig.ws, Deadline.after(rig.clock, budgets.START)).run
@@ -218,7 +220,7 @@ class TestLeaving:
         deliver(rig)
         assert paths(receiver) == ["/joiner", "/starter"]
 
-    def test_the_starters_cancel_stops_the_update_and_tells_everybody(self, rig: Rig, receiver: Receiver) -> None:
+    def test_the_starter_s_cancel_stops_the_update_and_calls_everybody_back(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url("/starter"), key="k")
         attach(rig, run, receiver.url("/joiner"))
         assert cancelling.cancel_pipeline(run.run_id.pipeline_id, "k", rig.ws).asked

@@ -31,7 +31,7 @@ def _odd_answers(request: pytest.FixtureRequest, workspace: SimulatedWorkspace) 
 
 
 @pytest.mark.usefixtures("_odd_answers")
-def test_for_databricks_there_is_no_token_then(rig: Rig) -> None:
+def test_databricks_is_not_called_without_a_token(rig: Rig) -> None:
     with pytest.raises(TokenUnavailable):
         rig.services.tokens.token()
 

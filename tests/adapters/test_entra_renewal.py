@@ -97,7 +97,7 @@ def test_one_that_is_refused_for_good_costs_one_token_and_says_which_remedy(
         ({"status": 404, "body": json.dumps({"error": "Bad Target: /api/2.0/x"})}, DatabricksError),
     ],
 )
-def test_what_no_token_mends_costs_none(
+def test_a_refusal_that_no_token_can_change_costs_no_token(
     rig: Rig, workspace: SimulatedWorkspace, answer: dict[str, Any], error: type[DatabricksError]
 ) -> None:
     client = rig.ws.databricks.client(Deadline.after(rig.clock, 60))

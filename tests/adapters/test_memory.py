@@ -16,7 +16,7 @@ CALLERS = 8
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_who_asks_while_a_value_is_made_shares_what_comes_of_it(works: bool) -> None:
+def test_callers_during_a_computation_share_its_result_or_its_error(works: bool) -> None:
     remembered = CachedValue[str](Clock(), inf)
     made = 0
     all_ask, go_on = threading.Barrier(CALLERS), threading.Event()

@@ -139,7 +139,7 @@ def test_a_run_that_cannot_be_deleted_keeps_no_other(rig: Rig, caplog: pytest.Lo
     assert "could not be deleted" in caplog.text
 
 
-def test_an_attempt_that_stands_twice_in_a_run_is_deleted_once(rig: Rig) -> None:
+def test_an_attempt_that_occurs_twice_in_a_run_is_deleted_once(rig: Rig) -> None:
     (run,) = _finished(rig, 1)
     twice = RUN.encode(replace(run, attempts=run.attempts * 2))
     put_row(rig, row_keys.recent(run.run_id, run.accepted_at), twice)

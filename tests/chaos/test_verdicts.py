@@ -193,7 +193,7 @@ TRUE_READINGS: list[tuple[str, Callable[[Case], None]]] = [
 
 
 @pytest.mark.parametrize("read", [read for _, read in TRUE_READINGS], ids=[what for what, _ in TRUE_READINGS])
-def test_a_read_that_told_the_truth_is_good(read: Callable[[Case], None]) -> None:
+def test_a_true_answer_of_a_read_is_good(read: Callable[[Case], None]) -> None:
     case = Case()
     read(case)
     assert case.verdict().is_good
@@ -214,7 +214,7 @@ def test_a_run_that_followed_its_retry_and_one_that_is_gone_in_time_are_good() -
     [[], [_told("Failed")], [_told("Success"), _told("Failed")], [_told("Success", "p:u2")]],
     ids=["never", "another status", "both", "another run"],
 )
-def test_a_callback_that_did_not_come_or_told_something_else_is_not_delivered(told: list[Delivered]) -> None:
+def test_a_callback_that_is_missing_or_wrong_does_not_count_as_delivered(told: list[Delivered]) -> None:
     case = Case(deliveries={"c1": told})
     verdict = case.verdict()
     assert (verdict.owed, verdict.delivered) == (1, 0)

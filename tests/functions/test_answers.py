@@ -123,7 +123,7 @@ def test_without_a_token_of_entra_id_it_is_a_503(azurite: str, caplog: pytest.Lo
 
 
 class TestDatabricksRefusesAStop:
-    def test_a_refused_permission_is_told_and_the_wish_kept(
+    def test_a_refused_permission_is_answered_and_the_cancel_kept(
         self, app: ServedApp, databricks: SimulatedWorkspace, pipeline: str
     ) -> None:
         run = app.run(pipeline)
@@ -183,7 +183,7 @@ def test_the_result_address_opens_without_a_key_and_only_with_its_token(app: Ser
     check_problem(wrong, 404, "RunNotFound")
 
 
-def test_a_whole_life_tells_no_secret(
+def test_a_whole_life_leaks_no_secret(
     app: ServedApp, databricks: SimulatedWorkspace, pipeline: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     started = app.start(pipeline)

@@ -35,7 +35,7 @@ def test_a_signature_that_opens_storage_is_not_in_it(azurite: str, caplog: pytes
         check_told(caplog.text, *answers)
 
 
-def test_a_setting_that_is_none_is_told_once(azurite: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_setting_is_logged_once(azurite: str, caplog: pytest.LogCaptureFixture) -> None:
     with served(azurite, POLYSYNC_ENV="its value") as app:
         assert [app.get("/api/runs").status for _ in range(2)] == [200, 200]
     assert caplog.text.count("POLYSYNC_ENV is not a setting of Polysync and is ignored") == 1

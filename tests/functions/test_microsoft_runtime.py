@@ -176,7 +176,7 @@ def test_the_schedule_of_the_sweep_is_read_when_the_app_is_indexed(on_bad_settin
     assert schedules["sweep_runs"] == "0 */2 * * * *"
 
 
-def test_the_log_on_that_runtime_tells_no_secret(
+def test_the_log_on_that_runtime_leaks_no_secret(
     runtime: tuple[MicrosoftRuntime, ServedApp], microsoft: ServedApp
 ) -> None:
     stories.a_run_that_fails(microsoft)

@@ -35,7 +35,7 @@ def test_zizmor_finds_no_weakness() -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_every_action_is_pinned_by_a_hash_with_its_tag_beside_it(path: Path) -> None:
+def test_every_action_is_pinned_by_a_hash_with_its_tag_in_a_comment(path: Path) -> None:
     used = re.findall(r"uses: (.+)", path.read_text())
     assert used
     assert [line for line in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []

@@ -175,7 +175,7 @@ def test_only_the_loopback_address_is_proxied(plan: FaultPlan) -> None:
         FaultProxy("http://example.com:80", plan)
 
 
-def test_the_command_line_proxies_and_tells_what_came_through(workspace: SimulatedWorkspace) -> None:
+def test_the_command_line_proxies_and_prints_what_came_through(workspace: SimulatedWorkspace) -> None:
     command = [sys.executable, "-m", "local.faults", "--upstream", workspace.url, "--kind", "workspace"]
     command += ["--fault", '{"kind": "status", "status": 418, "label": "GET /pipelines"}']
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:

@@ -32,7 +32,7 @@ def test_with_several_workspaces_every_address_names_its_own() -> None:
     assert addresses.result_url(RUN, "t") == "https://sync.example.com/api/runs/p1:u1/result?token=t&workspace=sales"
 
 
-def test_a_waiting_caller_is_told_where_and_how_often_to_look() -> None:
+def test_a_waiting_caller_gets_the_address_and_the_interval() -> None:
     assert ADDRESSES.waiting_headers(RUN, "t") == {
         "Location": "https://sync.example.com/api/runs/p1:u1/result?token=t",
         "Operation-Location": "https://sync.example.com/api/runs/p1:u1",

@@ -103,7 +103,7 @@ def test_a_404_about_the_route(body: bytes, reason: str) -> None:
     assert (error.does_not_exist, error.route_unknown) == (False, True), reason
 
 
-def test_what_is_said_beside_a_message_is_shown() -> None:
+def test_other_text_in_an_error_is_shown() -> None:
     assert failed(GET_PIPELINE, 404, b'{"error": "Bad Target: /api/2.0/x"}').says == "Bad Target: /api/2.0/x"
 
 

@@ -127,7 +127,7 @@ def test_differences_are_counted_and_named() -> None:
     ]
 
 
-def test_a_whole_job_comes_and_goes_with_its_parameters_but_full_refresh_is_no_part_of_it() -> None:
+def test_a_job_is_added_and_removed_with_its_parameters_but_not_with_full_refresh() -> None:
     added, came = tally(None, JOB)
     removed, went = tally(JOB, None)
     assert added == Tally(jobs=Counts(added=1), parameters=Counts(added=2))

@@ -178,7 +178,7 @@ def test_a_change_of_a_secret_is_reported_without_either_value(
     assert change == Change(job="p1", parameter=name, kind=kind, before=None, after=None)
 
 
-def test_a_secret_that_stays_is_no_change() -> None:
+def test_an_unchanged_secret_is_not_reported_as_a_change() -> None:
     counts, changes = tally(imported({"custom.password": "one"}), imported({"custom.password": "one"}))
     assert (counts.parameters.unchanged, changes) == (1, ())
 

@@ -77,7 +77,7 @@ def test_any_other_full_refresh_is_refused(given: object) -> None:
     ("outer", "inner", "expected"),
     [(True, True, True), ("TRUE", True, True), (False, "false", False), (None, True, True), (True, None, True)],
 )
-def test_full_refresh_may_be_said_twice_alike(outer: object, inner: object, expected: bool) -> None:
+def test_full_refresh_may_be_given_twice_with_the_same_value(outer: object, inner: object, expected: bool) -> None:
     assert start({"full_refresh": outer, "parameters": {"full_refresh": inner}}).full_refresh is expected
 
 

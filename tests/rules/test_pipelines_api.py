@@ -110,7 +110,7 @@ def test_creation_time(given: object, expected: datetime | None, reason: str) ->
     assert update.created_at is None or update.created_at.utcoffset() == UTC.utcoffset(None)
 
 
-def test_an_update_is_read_with_all_that_it_tells() -> None:
+def test_an_update_is_read_with_all_its_fields() -> None:
     payload = {
         "update": {
             "pipeline_id": "p-1",
@@ -252,7 +252,7 @@ def test_halves_of_surrogate_pairs_are_replaced_wherever_they_stand(body: bytes,
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"[]", b"null", b"<html>", b"\xff\xfe", b"[" * 100_000])
-def test_a_success_that_is_no_object_is_a_bad_gateway(body: bytes) -> None:
+def test_a_success_that_is_not_an_object_is_a_bad_gateway(body: bytes) -> None:
     with pytest.raises(DatabricksError, match="not a JSON object") as caught:
         api.decode_answer(api.list_updates("p-1"), 200, {}, body)
     assert caught.value.http_status == 502

@@ -130,7 +130,7 @@ def test_the_hint_for_a_400_on_start_is_the_missions() -> None:
 
 @pytest.mark.parametrize("says", ["storage missing", "storage missing.", "Storage missing?", ""])
 @pytest.mark.parametrize("status", [400, 403, 500])
-def test_what_databricks_says_ends_as_a_sentence_before_ours_goes_on(says: str, status: int) -> None:
+def test_databricks_message_ends_like_a_sentence_before_ours_follows(says: str, status: int) -> None:
     error = refused(status, json.dumps({"message": says}).encode())
     told = error.detail.removesuffix(f" {PERMISSION_HINT}")
     assert told.endswith(f": {says or 'no reason given'}".rstrip(".") + ("" if says.endswith("?") else "."))

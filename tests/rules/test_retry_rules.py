@@ -52,7 +52,7 @@ def _update(number: int, created_at: datetime | None = None) -> SeenUpdate:
         ((), None, False),
     ],
 )
-def test_the_next_update_is_told_by_a_page_that_goes_back_far_enough(
+def test_the_next_update_is_found_on_a_page_that_reaches_back_far_enough(
     numbers: tuple[int, ...], expected: str | None, reaches: bool
 ) -> None:
     updates = [_update(number) for number in numbers]

@@ -167,7 +167,7 @@ def test_the_message_says_what_databricks_is_doing(state: str) -> None:
         ),
     ],
 )
-def test_the_message_tells_what_else_matters(
+def test_the_message_says_what_else_matters(
     fields: dict[str, Any], stale_since: datetime | None, expected: str
 ) -> None:
     assert message_of(make_run(**fields), NOW, stale_since) == expected

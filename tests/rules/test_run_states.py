@@ -98,7 +98,7 @@ def test_the_sentences_are_all_different_and_for_the_known_states_only() -> None
     assert len(set(SENTENCES.values())) == len(SAYS)
 
 
-def test_a_state_that_nobody_knows_is_named_in_its_sentence() -> None:
+def test_an_unknown_state_is_named_in_its_sentence() -> None:
     assert "RESYNCING" in sentence_of("RESYNCING")
     assert "keeps watching" in sentence_of("RESYNCING")
 

@@ -245,7 +245,7 @@ def test_an_end_that_was_seen_stays_when_the_update_is_gone_while_a_retry_is_wai
     assert (after.is_finished, after.state, after.error, after.missing_since) == (True, state, error, None)
 
 
-def test_a_retry_that_nobody_asked_to_stop_is_followed_only() -> None:
+def test_a_retry_is_followed_and_not_stopped_without_a_cancel() -> None:
     decision = decide(make_run(follow_retries=True), saw("FAILED"), NOW, LIMITS, RETRIED)
     assert (decision.run.current_id.update_id, decision.stop) == ("u2", False)
 

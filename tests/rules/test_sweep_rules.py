@@ -102,7 +102,7 @@ def test_what_the_listing_settles(listing: dict[str, ListedPipeline] | None, set
     assert (list(plan.listed), plan.single) == ((["p1:u1"], ()) if settled else ([], ("p1:u1",))), reason
 
 
-def test_the_listing_tells_the_pipelines_name_too() -> None:
+def test_the_listing_includes_the_pipeline_s_name() -> None:
     plan = plan_looks([make_run()], listed(("u1", "RUNNING")), ROUND_DONE, NOW)
     assert plan.listed["p1:u1"] == SeenUpdate(update_id="u1", state="RUNNING", pipeline_name="sales")
 
@@ -125,7 +125,7 @@ def test_single_looks_begin_with_those_the_last_sweep_did_not_see_then_the_longe
     ("after", "expected"),
     [("", "abc"), ("a", "bca"), ("b", "cab"), ("bb", "cab"), ("c", "abc"), ("x", "abc")],
 )
-def test_a_turn_goes_on_after_the_last_one_and_leaves_nobody_out(after: str, expected: str) -> None:
+def test_turns_continue_after_the_last_one_and_reach_everyone(after: str, expected: str) -> None:
     assert in_turn("cab", after) == tuple(expected)
 
 
@@ -199,7 +199,7 @@ def test_after_a_long_pause_at_most_25_are_caught_up_with_at_once() -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(min_value=0), st.integers(min_value=30, max_value=150))
-def test_a_run_that_stays_is_looked_at_in_every_two_rounds_whoever_else_comes_and_goes(seed: int, count: int) -> None:
+def test_a_run_is_observed_in_every_two_rounds_while_other_runs_come_and_go(seed: int, count: int) -> None:
     chance = random.Random(seed)
     stays = chance.randrange(count)
     listing = all_running([run_named(number) for number in range(count)])

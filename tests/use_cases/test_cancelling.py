@@ -42,7 +42,7 @@ def test_a_cancel_asks_for_the_missions_stop_and_the_sweep_sees_it_through(
     assert status_of_run(rig.stored(run_id)) is Status.CANCELLED
 
 
-def test_a_finished_run_is_given_as_it_is_and_nobody_is_called(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_a_finished_run_is_returned_unchanged_without_a_call(rig: Rig, workspace: SimulatedWorkspace) -> None:
     pipeline_id = workspace.add_pipeline()
     run_id = rig.start(pipeline_id).run.run_id
     workspace.set_state(pipeline_id, None, "COMPLETED")
@@ -117,7 +117,7 @@ def test_a_stop_that_could_not_be_asked_for_is_repeated_by_every_sweep(
     assert workspace.updates_of(pipeline_id)[0].state == "STOPPING"
 
 
-def test_a_refused_permission_is_told_and_the_wish_is_kept(
+def test_a_refused_permission_is_reported_and_the_cancel_kept(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()

@@ -27,7 +27,7 @@ def test_a_healthy_app_has_a_line_for_each_dependency(rig: Rig) -> None:
     assert checks[f"sweep {rig.name}"].message == "none yet", "no sweep yet is fine"
 
 
-def test_an_old_sweep_is_unhealthy_only_beside_active_runs(
+def test_an_old_sweep_is_unhealthy_only_while_runs_are_active(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     rig.sweep()
@@ -74,7 +74,7 @@ def test_rows_that_cannot_be_read_are_counted_and_their_pipelines_named(rig: Rig
     assert check.message.endswith("1 rows cannot be read (pipelines: garbage); see the log")
 
 
-def test_what_databricks_says_stays_out_but_the_remedy_is_told(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_databricks_message_is_left_out_but_the_remedy_is_shown(rig: Rig, workspace: SimulatedWorkspace) -> None:
     workspace.add_fault("status", method="GET", status=403, message="User someone@example.com may not", times=None)
     check = _checks(rig)[f"workspace {rig.name}"]
     assert not check.ok
@@ -88,7 +88,7 @@ def test_a_workspace_that_is_down_fails_its_own_line_only(rig: Rig, workspace: S
     assert failing == [f"workspace {rig.name}"]
 
 
-def test_no_token_is_told_with_the_remedy(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_a_missing_token_is_reported_with_the_remedy(rig: Rig, workspace: SimulatedWorkspace) -> None:
     workspace.add_fault("status", route="/msi/token", status=400, times=None)
     check = _checks(rig)["token"]
     assert not check.ok
@@ -111,7 +111,7 @@ def test_the_last_sweep_survives_a_unreadable_row(rig: Rig) -> None:
     assert rig.ws.runs.last_sweep() is not None
 
 
-def test_a_workspace_that_nobody_could_look_at_for_five_minutes_is_unhealthy(
+def test_a_workspace_without_an_observation_for_five_minutes_is_unhealthy(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     rig.start(workspace.add_pipeline())

@@ -84,7 +84,9 @@ def test_a_second_discovery_of_an_unchanged_workspace_writes_nothing_but_its_rep
     assert document(rig, pipeline_ids[1])["syncedAt"] is None
 
 
-def test_a_deleted_pipeline_s_job_goes_only_when_its_own_get_says_so(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_a_job_is_removed_only_when_the_get_of_its_pipeline_answers_that_it_is_gone(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
     gone, kept = workspace.add_pipelines(2)
     discover_all(rig)
     put(rig, gone, True)
@@ -230,7 +232,7 @@ def test_a_configuration_that_no_row_can_hold_fails_alone_and_keeps_what_was_kno
         {"kind": "status", "status": 404, "error_code": "ENDPOINT_NOT_FOUND"},
     ],
 )
-def test_one_pipeline_without_a_usable_answer_keeps_its_job_and_fails_nobody_else(
+def test_one_pipeline_without_a_usable_answer_keeps_its_job_and_fails_no_other(
     rig: Rig, workspace: SimulatedWorkspace, fault: dict[str, Any]
 ) -> None:
     workspace.add_pipelines(5)
@@ -315,7 +317,9 @@ def test_without_a_token_nothing_is_done(rig: Rig, workspace: SimulatedWorkspace
         discover_all(rig)
 
 
-def test_an_unreadable_row_is_written_anew_and_the_user_s_columns_stay(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_an_unreadable_job_row_is_written_again_and_the_user_s_columns_are_kept(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
     unreadable, gone = workspace.add_pipeline(name="orders"), workspace.add_pipeline()
     discover_all(rig)
     put(rig, unreadable, True)

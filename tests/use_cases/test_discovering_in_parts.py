@@ -59,9 +59,7 @@ def test_what_is_left_goes_on_and_nothing_is_done_twice(
     assert not written(before, etags(rig)) & before.keys()
 
 
-def test_a_page_token_that_is_refused_by_then_costs_the_listing_and_nothing_else(
-    rig: Rig, workspace: SimulatedWorkspace
-) -> None:
+def test_a_page_token_that_expired_only_restarts_the_listing(rig: Rig, workspace: SimulatedWorkspace) -> None:
     workspace.add_pipelines(230)
     first = discover_in_part(rig, workspace, after=130)
     workspace.clear_calls()
@@ -94,7 +92,7 @@ def test_a_workspace_that_lost_all_its_pipelines_is_followed_in_chunks(rig: Rig,
     assert etags(rig).keys() == {REPORT}
 
 
-def test_trouble_before_anything_was_done_is_told_with_its_retry_after(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_an_error_before_any_progress_is_answered_with_its_retry_after(rig: Rig, workspace: SimulatedWorkspace) -> None:
     workspace.add_pipeline()
     interrupt(workspace, after=0, route=PIPELINES)
     with pytest.raises(DatabricksError) as told:
@@ -163,7 +161,7 @@ def test_a_discovery_over_http_does_not_disturb_the_scheduled_one(
     assert (after.under_way, after.last) == (None, found.last), "the later discovery's time stays"
 
 
-def test_an_unreadable_row_of_the_last_discovery_is_no_hindrance(rig: Rig, workspace: SimulatedWorkspace) -> None:
+def test_an_unreadable_row_of_the_last_discovery_stops_nothing(rig: Rig, workspace: SimulatedWorkspace) -> None:
     pipeline_id = workspace.add_pipeline()
     on_schedule(rig)
     with table(rig) as rows:

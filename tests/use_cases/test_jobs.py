@@ -71,7 +71,7 @@ class TestSyncParameters:
         assert sync(rig, pipeline_id).tally.jobs == Counts(changed=1)
         assert not document(rig, pipeline_id)["accessible"]
 
-    def test_a_pipeline_that_cannot_be_asked_is_told_and_its_job_untouched(
+    def test_a_pipeline_that_cannot_be_read_is_reported_and_its_job_kept(
         self, rig: Rig, workspace: SimulatedWorkspace
     ) -> None:
         pipeline_id = workspace.add_pipeline()
@@ -86,7 +86,7 @@ class TestSyncParameters:
             sync(rig, pipeline_id)
         assert etags(rig) == before
 
-    def test_a_unreadable_row_is_written_anew(self, rig: Rig, workspace: SimulatedWorkspace) -> None:
+    def test_an_unreadable_job_row_is_written_again(self, rig: Rig, workspace: SimulatedWorkspace) -> None:
         pipeline_id = workspace.add_pipeline()
         discover_all(rig)
         put_columns(rig, pipeline_id, {"accessible": "yes"})
@@ -124,7 +124,7 @@ class TestSettingFullRefresh:
             put(rig, workspace.add_pipeline(), True)
         assert etags(rig) == {}
 
-    def test_it_heals_columns_that_somebody_unreadable(self, rig: Rig, workspace: SimulatedWorkspace) -> None:
+    def test_it_replaces_unreadable_columns(self, rig: Rig, workspace: SimulatedWorkspace) -> None:
         pipeline_id = workspace.add_pipeline()
         discover_all(rig)
         put_columns(rig, pipeline_id, {"fullRefresh": "yes"})

@@ -133,7 +133,7 @@ def test_a_run_unchanged_for_hours_that_one_sweep_missed_is_as_old_as_the_sweep_
     assert page.views[0].stale_since == swept_at
 
 
-def test_a_reader_beside_another_waits_for_its_look(
+def test_a_second_reader_waits_for_the_observation_of_the_first(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline()

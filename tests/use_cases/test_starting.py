@@ -113,7 +113,7 @@ def test_an_update_started_without_a_clear_answer_is_found_and_tracked(
 
 
 @pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "reset"}], ids=["500", "reset"])
-def test_a_start_that_nobody_can_find_is_not_repeated_and_settled_by_the_sweep(
+def test_an_unfindable_start_is_left_to_the_sweep_and_never_repeated(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, fault: dict[str, Any]
 ) -> None:
     pipeline_id = workspace.add_pipeline()

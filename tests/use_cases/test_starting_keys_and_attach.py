@@ -152,7 +152,7 @@ def test_an_update_that_has_ended_by_the_look_is_not_joined(rig: Rig, workspace:
     assert started.run.run_id.update_id == workspace.updates_of(pipeline_id)[-1].update_id != ended
 
 
-def test_who_would_join_an_update_that_cannot_be_looked_at_is_told_of_that_trouble(
+def test_a_caller_that_would_join_an_update_that_cannot_be_observed_gets_that_error(
     rig: Rig, workspace: SimulatedWorkspace
 ) -> None:
     pipeline_id = workspace.add_pipeline()

@@ -66,7 +66,7 @@ def test_an_unreadable_row_stops_no_start(
     assert ("counts as not set" in caplog.text) is own_is_unreadable
 
 
-def test_a_repeat_with_the_key_is_the_same_start_whatever_the_job_says_by_then(
+def test_a_repeat_with_the_key_is_the_same_start_even_if_the_job_has_changed(
     rig: Rig, workspace: SimulatedWorkspace
 ) -> None:
     pipeline_id = workspace.add_pipeline()

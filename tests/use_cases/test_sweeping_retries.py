@@ -55,7 +55,7 @@ def test_by_default_a_run_is_exactly_its_update_and_says_that_databricks_retries
     assert f"retries it by itself as update {second.update_id}" in message_of(run, clock.now(), None)
 
 
-def test_a_followed_run_goes_on_with_the_retry_until_that_is_final(
+def test_a_followed_run_continues_with_the_retry_until_that_is_final(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline(
@@ -86,7 +86,7 @@ def test_a_followed_run_without_a_retry_fails_after_the_grace_time(
     assert len(workspace.calls("GET", EVENTS)) == 1, "the reason is read once"
 
 
-def test_a_start_by_somebody_else_is_no_retry(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
+def test_a_start_by_somebody_else_is_not_a_retry(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
     pipeline_id = workspace.add_pipeline(script=FAILING)
     run_id = rig.start(pipeline_id, FOLLOW).run.run_id
     clock.pass_time(seconds=10)
@@ -144,7 +144,7 @@ def test_attach_finds_the_run_of_a_retry_over_several_that_no_sweep_has_seen(
     assert len(rig.stored(run_id).attempts) == 3
 
 
-def test_attach_is_refused_while_nobody_can_say_whose_retry_it_is(
+def test_attach_is_refused_while_the_run_of_a_retry_is_unknown(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     pipeline_id = workspace.add_pipeline(script=FAILING, retries=1, retry_script=script_ending("RUNNING"))

@@ -84,7 +84,7 @@ def test_the_answer_to_a_cancel_says_since_when_databricks_is_silent(
     assert rig.read(run_id).stale_since == swept_at
 
 
-def test_a_stop_for_a_time_out_is_told_once(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
+def test_a_stop_for_a_time_out_is_mentioned_once(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:
     run_id = rig.start(workspace.add_pipeline(), {"timeoutMinutes": 1}).run.run_id
     clock.pass_time(minutes=1)
     rig.sweep()

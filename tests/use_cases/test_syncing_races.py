@@ -48,7 +48,7 @@ def pipeline_id(rig: Rig, workspace: SimulatedWorkspace) -> str:
 
 
 @pytest.mark.parametrize("by", [discover_all, lambda rig: sync(rig, rig.workspace.pipeline_ids()[0])])
-def test_a_put_during_a_discovery_stands_beside_what_the_discovery_found(
+def test_a_put_during_a_discovery_and_the_discovery_s_findings_are_both_kept(
     rig: Rig,
     workspace: SimulatedWorkspace,
     race: Race,
@@ -77,7 +77,7 @@ def test_a_put_that_meets_a_removal_is_before_it_and_leaves_nothing_behind(
     assert f"{JOB}{pipeline_id}" not in etags(rig)
 
 
-def test_of_two_discoveries_that_find_a_new_pipeline_one_imports_it_and_a_put_between_them_stands(
+def test_two_discoveries_import_a_new_pipeline_once_and_keep_a_put_between_them(
     rig: Rig,
     workspace: SimulatedWorkspace,
     race: Race,

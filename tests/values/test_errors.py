@@ -132,7 +132,7 @@ def test_databricks_words_are_a_member_of_the_problem() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_permission_problem_tells_the_remedy(status: int) -> None:
+def test_a_permission_problem_names_the_remedy(status: int) -> None:
     error = PermissionRefused("not you", databricks_status=status, error_code="PERMISSION_DENIED")
     assert error.http_status == 403
     assert "not you" in error.detail
@@ -164,7 +164,7 @@ def test_a_bad_field_is_named_with_what_was_given_and_what_is_allowed() -> None:
     }
 
 
-def test_a_conflict_names_the_active_update_and_what_databricks_said_only_if_it_said_something() -> None:
+def test_a_conflict_names_the_active_update_and_databricks_message_if_there_is_one() -> None:
     assert UpdateConflict("x", active={"updateId": "u"}).members() == {"active": {"updateId": "u"}}
     assert UpdateConflict("x", databricks={"status": 409}).members() == {
         "active": None,

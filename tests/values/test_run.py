@@ -92,7 +92,7 @@ def test_the_five_status_words_are_the_missions() -> None:
     assert [status.value for status in Status] == ["Running", "Success", "Failed", "Cancelled", "Unknown"]
 
 
-def test_a_start_fails_on_conflict_unless_told_otherwise() -> None:
+def test_a_start_fails_on_conflict_by_default() -> None:
     assert StartRequest(workspace="w", pipeline_id="p").on_conflict is OnConflict.FAIL
 
 
@@ -100,7 +100,7 @@ def test_an_idempotency_key_is_not_printed_with_its_request() -> None:
     assert "hush" not in repr(StartRequest(workspace="w", pipeline_id="p", idempotency_key="hush"))
 
 
-def test_a_run_stands_as_its_last_attempt_does() -> None:
+def test_the_state_of_a_run_is_that_of_its_last_attempt() -> None:
     retried = make_run(
         attempts=(Attempt(update_id="u1", state="FAILED"), Attempt(update_id="u2", state="RUNNING")),
     )

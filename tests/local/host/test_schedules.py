@@ -54,7 +54,7 @@ class TestFiringByHand:
         answer = requests.post(f"{host.url}/admin/functions/{name}", timeout=10, **options)
         assert (answer.status_code, answer.content) == (status, b"")
 
-    def test_runs_at_once_beside_a_running_one(self) -> None:
+    def test_a_timer_fired_by_hand_runs_at_once_even_while_it_runs(self) -> None:
         both_run = threading.Barrier(3)
 
         def meet() -> None:

@@ -83,7 +83,7 @@ def test_a_start_records_its_exact_body_and_creates_one_update(workspace: Simula
     assert entry.path == f"/api/2.0/pipelines/{pipeline_id}/updates"
 
 
-def test_an_update_is_told_with_its_config_and_a_numeric_creation_time(
+def test_an_update_is_returned_with_its_config_and_a_numeric_creation_time(
     workspace: SimulatedWorkspace, call: Caller
 ) -> None:
     pipeline_id = workspace.add_pipeline()
@@ -259,7 +259,7 @@ def test_a_listed_pipeline_has_its_latest_updates_and_no_spec(workspace: Simulat
     assert "spec" not in entry
 
 
-def test_a_pipeline_is_told_with_its_spec_as_edited(
+def test_a_pipeline_is_returned_with_its_edited_spec(
     workspace: SimulatedWorkspace, call: Caller, now: SimulatedTime
 ) -> None:
     pipeline_id = workspace.add_pipeline(name="orders")

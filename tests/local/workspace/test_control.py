@@ -89,7 +89,7 @@ def test_one_connection_serves_many_calls_without_nagle_delays(workspace: Simula
     assert workspace.calls() == []
 
 
-def test_the_journal_tells_query_and_unknown_routes(workspace: SimulatedWorkspace, call: Caller) -> None:
+def test_the_journal_has_queries_and_unknown_routes(workspace: SimulatedWorkspace, call: Caller) -> None:
     call("GET", "/pipelines", params={"max_results": "5", "order_by": ["id asc", "name asc"]})
     call("POST", "/clusters", data=b"not JSON")
     listed, unknown = workspace.calls()

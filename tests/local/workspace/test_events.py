@@ -75,9 +75,7 @@ def events(call: Caller, pipeline_id: str, **query: Any) -> list[dict[str, Any]]
     return found
 
 
-def test_the_text_of_a_failure_is_nested_and_other_errors_stand_beside_it(
-    workspace: SimulatedWorkspace, call: Caller
-) -> None:
+def test_the_text_of_a_failure_is_nested_among_other_errors(workspace: SimulatedWorkspace, call: Caller) -> None:
     pipeline_id = workspace.add_pipeline(failures=[("java.lang.Exception", "The disk is full.")])
     update_id = call.start(pipeline_id)
     workspace.set_state(pipeline_id, update_id, "FAILED")

@@ -165,7 +165,7 @@ def test_azure_identity_fetches_a_new_token_when_the_old_one_ends_soon(
     assert len(tokens) == 2
 
 
-def test_azure_identity_is_refused_what_nobody_granted(
+def test_azure_identity_is_refused_what_was_not_granted(
     workspace: SimulatedWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _set_environment(workspace, monkeypatch)

@@ -140,7 +140,7 @@ def test_the_client_waits_out_a_429(workspace: SimulatedWorkspace, client: Works
     assert [entry.status for entry in workspace.calls()] == [429, 200]
 
 
-def test_the_client_calls_nobody_else(workspace: SimulatedWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_calls_no_other_host(workspace: SimulatedWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
     addresses: set[Any] = set()
     connect = socket.socket.connect
 
