@@ -1,4 +1,4 @@
-"""The settings of callbacks, and where callers are told to find the app."""
+"""The settings of callbacks, and the address under which callers find the app."""
 
 from __future__ import annotations
 

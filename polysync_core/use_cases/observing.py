@@ -1,4 +1,4 @@
-"""One look at one run: what Databricks says of its update now, and, at an unhappy end, why and whether it goes on."""
+"""Observe one run: fetch its update, and, if that failed, the reason and whether Databricks retries it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who waits for a run: who started it, joined it or repeated a start. None is forgotten, none is called twice."""
+"""Callers that wait for a run: they started it, joined it or repeated a start. Each is called back exactly once."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ RESOURCE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Databricks/wor
 
 
 class NamingCredential:
-    """Gives tokens that are the names of their scopes."""
+    """Issues tokens that are the names of their scopes."""
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
         return AccessToken(" ".join(scopes), int(time.time()) + 3600)

@@ -71,7 +71,7 @@ def bare_environment() -> dict[str, str]:
 
 
 class HttpDoor:
-    """Callers over HTTP. A lost connection or a late answer is no answer."""
+    """Callers over HTTP. A lost connection or a late answer counts as no answer."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/api"

@@ -56,7 +56,7 @@ class JumpingClock(ManualClock):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KillRun:
-    """`seed` decides who does what and how long each life is; where a kill falls is up to the machine too."""
+    """`seed` decides what each caller does and how long each life is. The machine decides where a kill falls."""
 
     kills: int
     seed: int
@@ -64,7 +64,7 @@ class KillRun:
 
 
 def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print) -> Verdict:
-    """Kill the host so many times, then let it settle down, and judge."""
+    """Kill the host `run.kills` times, then let it settle down, and judge."""
     tell(f"{run.kills} kills, seed {run.seed}")
     with Stage(JumpingClock(), PACE_SECONDS) as stage:
         trial = Trial(partition=stage.new_partition())

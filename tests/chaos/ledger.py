@@ -1,4 +1,4 @@
-"""What the workspace knows, and what stands in storage: read past the app, and past the core's own readers."""
+"""What the workspace knows and what storage holds, read without the app and without the core's own readers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StoredRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivered:
-    """What a receiver was told once."""
+    """One delivery, as its receiver got it."""
 
     run_id: str
     status: str
@@ -42,7 +42,7 @@ class Delivered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entries:
-    """A partition as it stands: its runs by id, the later attempts that lead to a run, the pipelines with a start in
+    """The content of a partition: its runs by id, the later attempts that lead to a run, the pipelines with a start in
     flight, keys without an outcome, how many callbacks are in the queue, and rows about runs that are not there."""
 
     runs: Mapping[str, StoredRun]

@@ -26,14 +26,14 @@ _ROUND_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Races:
-    """`seed` decides who acts in which order within a thread; who is first among them is up to the machine."""
+    """`seed` decides who acts in which order within a thread; the machine decides which of them is first."""
 
     rounds: int
     seed: int
 
 
 def run_races(races: Races, tell: Callable[[str], None] = print) -> Verdict:
-    """So many rounds, each on a run of its own, summed up."""
+    """The sum of several rounds, each on a run of its own."""
     tell(f"{races.rounds} races, seed {races.seed}")
     total = NOTHING
     with Stage(pace_seconds=60.0) as stage:

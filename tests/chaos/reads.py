@@ -21,7 +21,7 @@ STATUS_OF = {
 RESULT_CODES = {"Success": 200, "Failed": 424, "Cancelled": 409, "Unknown": 410}
 """Of the await address, once finished; 202 before."""
 FRESH_SECONDS = 35.0
-"""POLYSYNC_STATUS_MAX_AGE_SECONDS, and what a sweep may take: an answer that says no age is no older."""
+"""POLYSYNC_STATUS_MAX_AGE_SECONDS, and what a sweep may take: an answer without an age is at most this old."""
 Updates = Mapping[tuple[str, str], UpdateRecord]
 
 

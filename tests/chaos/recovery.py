@@ -21,11 +21,11 @@ class SweepingDoor(Door, Protocol):
 MOST_SWEEPS = 80
 """26 minutes, in simulated time."""
 _HELD_SWEEPS = 3
-"""A held call that no sweep looks for is executed after so many."""
+"""A held call that no sweep looks for is executed after this many sweeps."""
 
 
 def settle_down(stage: Stage, app: SweepingDoor, trial: Trial) -> Verdict:
-    """`app` is the process that goes on. What is still open after that time is judged as it stands.
+    """`app` is the process that continues. What is still open after that time is judged as it is.
 
     A call that is held is executed once a sweep has looked for what it did, in vain.
     """

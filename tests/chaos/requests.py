@@ -1,4 +1,4 @@
-"""What callers want, how they ask for it again, and what they were told."""
+"""What callers want, how they ask for it again, and how they were answered."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class WantedStart:
 
     @property
     def run_id(self) -> str:
-        """Of the run that the caller was told of."""
+        """The id of the run in the caller's answer."""
         return f"{self.pipeline_id}:{min(self.told)}"
 
     def ask(self, door: Door, is_lost: Callable[[], bool] = _never) -> None:
@@ -90,7 +90,7 @@ class WantedCancel:
 
     @property
     def is_open(self) -> bool:
-        """Whether its caller would ask (again); who was never told of a run has nothing to cancel."""
+        """Whether its caller would ask (again). A caller that never heard of a run has nothing to cancel."""
         return bool(self.start.told) and (self.answer is None or self.answer.status >= 500)
 
     def ask(self, door: Door, is_lost: Callable[[], bool] = _never) -> None:

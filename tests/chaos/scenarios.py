@@ -39,7 +39,7 @@ def new_pipeline(stage: Stage, trial: Trial, **details: object) -> str:
 
 
 def _ask(stage: Stage, app: App, trial: Trial) -> None:
-    """Every caller asks once; who asks a dying process gets no answer."""
+    """Every caller asks once. A caller of a dying process gets no answer."""
     for request in trial.open_request:
         request.ask(app, lambda: stage.plan.is_down)
 
@@ -183,7 +183,7 @@ def _sweeps_left_starts(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _sweeps_starts_that_never_show(stage: Stage, app: App, trial: Trial) -> None:
-    """A start that died before its POST, so long ago that its reservation is to be cleared."""
+    """A start that died before its POST, long enough ago for its reservation to be cleared."""
     request = WantedStart(pipeline_id=new_pipeline(stage, trial), key="key")
     trial.starts.append(request)
     stage.plan.add(Fault("reset", label=START, then_down=True))

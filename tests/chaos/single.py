@@ -100,7 +100,7 @@ def sample_of(cases: Iterable[Case]) -> list[Case]:
 
 
 def control_cases(cases: Iterable[Case]) -> list[Case]:
-    """The cases that a start without a reservation does not stand: its POST works, and nobody hears of it."""
+    """The cases that break a start without a reservation: its POST works, and nobody hears of it."""
     unheard = {"reset, executed later", "killed after"}
     return [
         case

@@ -133,7 +133,7 @@ def compare(
 
 
 def _doubled(trial: Trial, untold: Collection[tuple[str, str]]) -> list[str]:
-    """Updates that no caller was told of, beyond one for each start that may have happened without an answer."""
+    """Updates that no caller heard of, beyond one for each start that may have happened without an answer."""
     unanswered = Counter(request.pipeline_id for request in trial.starts if not request.is_answered)
     return [
         f"{count} updates of {pid} that nobody was told of, for {unanswered[pid]} starts without an answer"
@@ -202,7 +202,7 @@ def _not_stopped(request: WantedCancel, updates: Updates) -> str | None:
 
 
 def _update_ids(request: WantedStart, untold: Collection[tuple[str, str]]) -> set[str]:
-    """The update of a start: the one its caller was told of, else the one that nobody was told of."""
+    """The update of a start: the one its caller heard of, else the one that nobody heard of."""
     if request.is_answered:
         return request.told
     return {update_id for pipeline_id, update_id in untold if pipeline_id == request.pipeline_id}
@@ -215,7 +215,7 @@ def _sent_too_often(trial: Trial, deliveries: Mapping[str, list[Delivered]]) -> 
 
 
 def _ends(entries: Entries) -> dict[str, Delivered]:
-    """By update id, what is to be told of it: its run, and the status in which that ended (judged by itself)."""
+    """By update id, what its callback must say: its run, and the status in which that ended."""
     return {
         update_id: Delivered(run_id=run.run_id, status=run.status)
         for run in entries.runs.values()

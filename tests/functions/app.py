@@ -1,4 +1,4 @@
-"""The app's folder, the environment it is given here, and what a caller sends and gets, whoever serves it."""
+"""The app's folder, the environment it is given here, and what a caller sends and gets, however it is served."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def settings_of(tables: str, name: str, databricks: SimulatedWorkspace) -> dict[
 
 @contextmanager
 def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """This process's environment has these settings and no others, and the app reads it anew."""
+    """This process's environment has these settings and no others, and the app reads it again."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(_SETTINGS)]:
             patch.delenv(name)

@@ -1,4 +1,4 @@
-"""What a caller does with the app, told once for every way the app is served: the same app must answer the same.
+"""What a caller does with the app, written once for every way to serve it: the same app must answer the same.
 
 Each story uses a pipeline of its own, and says what status it expects, so that two equal failures are no success.
 """
@@ -14,7 +14,7 @@ Story = Callable[[ServedApp], list[Answer]]
 
 
 def _expect(told: dict[str, tuple[Answer, int]]) -> list[Answer]:
-    """The answers, once each has the status that stands beside it."""
+    """The answers, after a check that each has the status next to it."""
     found = {step: answer.status for step, (answer, _) in told.items()}
     assert found == {step: status for step, (_, status) in told.items()}
     return [answer for answer, _ in told.values()]

@@ -117,7 +117,7 @@ def test_the_function_table_is_that_of_the_local_host(runtime: tuple[MicrosoftRu
 
 
 def _told_by_microsoft(function: dict[str, Any]) -> dict[str, Any]:
-    """A function's trigger, once it is clear that what the host is told in two ways agrees."""
+    """A function's trigger, after a check that both descriptions of it agree."""
     trigger, *others = function["bindings"]
     declared = {binding["name"]: {"type": binding["type"], "direction": binding["direction"]} for binding in others}
     assert function["declared"].pop(trigger["name"]) == {"type": trigger["type"], "direction": 0}

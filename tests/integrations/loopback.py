@@ -1,4 +1,4 @@
-"""Servers on this machine that stand for what the callers bring along: a Key Vault, and the host of their callbacks."""
+"""Servers on this machine that stand in for the callers' side: a Key Vault, and the host of their callbacks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class JsonServer(LoopbackServer):
 
 
 class KeyVault(JsonServer):
-    """Hands out one secret, to whoever brings a managed identity's token for Key Vault."""
+    """Hands out one secret to callers with a managed identity's token for Key Vault."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
@@ -53,7 +53,7 @@ def identity_token(resource: str) -> str:
 
 
 class CallbackHost(JsonServer):
-    """Stands for the hosts that Data Factory and Logic Apps are called back on; one address for each waiter."""
+    """Stands in for the hosts where Data Factory and Logic Apps are called back; one address for each waiter."""
 
     def __init__(self) -> None:
         self._arrived: dict[str, SimpleQueue[Request]] = {}

@@ -1,4 +1,4 @@
-"""requests.http, the curl lines and the receiver of integrations/http, used as they stand."""
+"""requests.http, the curl lines and the receiver of integrations/http, used word for word."""
 
 from __future__ import annotations
 

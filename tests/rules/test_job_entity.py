@@ -1,4 +1,4 @@
-"""Rows of PolysyncJobs: what goes in comes out, what is spoilt is noticed, and whose columns are whose."""
+"""Rows of PolysyncJobs: what goes in comes out, unreadable rows are noticed, and each column has one writer."""
 
 from __future__ import annotations
 

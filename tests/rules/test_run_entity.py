@@ -1,4 +1,4 @@
-"""Rows: what is written is read back the same; a spoilt column is named, never guessed at."""
+"""Rows: what is written is read back the same; an unreadable column is named, never guessed at."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_no_column_is_none_since_table_storage_keeps_none() -> None:
 
 
 class StorageTime(datetime):
-    """As azure-data-tables gives times: a datetime of its own class."""
+    """A time as azure-data-tables returns it: a datetime of its own class."""
 
 
 def test_times_are_plain_aware_utc_whatever_storage_gives() -> None:

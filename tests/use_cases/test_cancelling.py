@@ -174,7 +174,7 @@ class BusyClock(ManualClock):
 
 
 def _rig_with_races(azurite: str, workspace: SimulatedWorkspace, run_changes: int) -> tuple[Rig, RunId]:
-    """A rig with an active run that changes so many times under whoever changes it."""
+    """A rig with an active run that somebody else changes first, the given number of times."""
     clock = BusyClock()
     rig = Rig(azurite, {f"test-{uuid.uuid4().hex[:12]}": workspace.url}, workspace, clock)
     run_id = rig.start(workspace.add_pipeline()).run.run_id

@@ -21,7 +21,7 @@ from tests.use_cases.callbacks import callback_of, finish, started
 
 
 def owe_often(rig: Rig, run: Run, count: int) -> None:
-    """Queue the run's callback so many times more, all due long before now."""
+    """Queue the run's callback `count` times more, all due long before now."""
     callback, connection = callback_of(rig, run), rig.settings.tables.connection_string
     assert connection is not None
     owed = [

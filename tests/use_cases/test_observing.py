@@ -1,4 +1,4 @@
-"""Answers of Databricks that are no answers: empty, about something else, without end."""
+"""Answers of Databricks that prove nothing: empty, about something else, without end."""
 
 from __future__ import annotations
 

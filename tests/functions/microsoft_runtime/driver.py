@@ -92,7 +92,7 @@ async def _load(app_dir: str) -> list[Any]:
 
 
 def _describe(function: Any) -> dict[str, Any]:
-    """A function as the host is told of it: its bindings' JSON, and their types and directions once more."""
+    """A function as the host sees it: its bindings' JSON, and their types and directions once more."""
     declared = {name: {"type": info.type, "direction": info.direction} for name, info in function.bindings.items()}
     return {
         "name": function.name,
