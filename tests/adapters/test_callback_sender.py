@@ -30,7 +30,7 @@ class TestWhereAConnectionIsMade:
         return rig_of(receiver, POLYSYNC_CALLBACK_HOSTS=f"localhost:{receiver.port},*.example.org:{receiver.port}")
 
     def sender(self, rig: Rig, *answers: list[str], **more: Any) -> tuple[CallbackSender, list[str]]:
-        """A sender whose resolver returns each of `answers` once, the last one for ever, and the names it was asked for."""
+        """A sender whose resolver returns each of `answers` once, the last for ever; and the names asked for."""
         left, asked = [*answers], list[str]()
 
         def resolver(host: str, port: int) -> list[str]:

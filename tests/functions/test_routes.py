@@ -1,4 +1,4 @@
-"""Every function through local.host: which callers it admits, what it refuses, and what neither an answer nor a log may hold."""
+"""Every function through local.host: which callers it admits, what it refuses, and what no answer or log may hold."""
 
 from __future__ import annotations
 
