@@ -48,11 +48,12 @@ _Case = TypeVar("_Case")
 
 def main() -> int:
     options = _options()
+    options.commit = _commit()  # once: the figures, written at the end, are a change of the working tree
     for name in ("azure", "polysync", "urllib3"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no host is left behind
-    print(_heading(options.seed), "", sep="\n", flush=True)
+    print(_heading(options.commit, options.seed), "", sep="\n", flush=True)
     results = [part(options) for part in options.parts or _PARTS.values()]
     if not options.only:
         write_figures(options.cases, options.figures)
@@ -66,7 +67,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="of the first three parts the cases whose line holds this"
     )
-    parser.add_argument("--shard", default="1/1", metavar="I/N", help="play the I-th of N shares of the singles")
+    parser.add_argument(
+        "--shard", type=_shard, default="1/1", metavar="I/N", help="play the I-th of N shares of the singles"
+    )
     parser.add_argument("--resume", action="store_true", help="skip the singles that this commit has played already")
     parser.add_argument("--cases", type=Path, default=ROOT / ".chaos", help="the folder of the results case by case")
     parser.add_argument("--figures", type=Path, default=ROOT / "docs" / "chaos-figures.csv")
@@ -78,18 +81,25 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _shard(text: str) -> str:
+    share, _, shares = text.partition("/")
+    if not (share.isdecimal() and shares.isdecimal() and 1 <= int(share) <= int(shares)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 1 to N")
+    return text
+
+
 def _part(name: str) -> Callable[[argparse.Namespace], bool]:
     if name not in _PARTS:
         raise argparse.ArgumentTypeError(f"there is no part {name!r}; there are {', '.join(_PARTS)}")
     return _PARTS[name]
 
 
-def _heading(seed: int) -> str:
+def _heading(commit: str, seed: int) -> str:
     """When, on what, and which version of the app."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
-        f"commit {_commit()}, seed {seed}"
+        f"commit {commit}, seed {seed}"
     )
 
 
@@ -101,17 +111,18 @@ def _commit() -> str:
 def _singles(options: argparse.Namespace) -> bool:
     began = time.monotonic()
     with Stage() as stage:
-        share, shares = (int(number) for number in options.shard.split("/"))
+        share, shares = map(int, options.shard.split("/"))
         cases = [case for case in all_cases(stage) if options.only in str(case)][share - 1 :: shares]
         print(f"{len(cases)} cases: every fault on every call that was recorded, one at a time", flush=True)
-        log = CaseLog(options.cases, "singles", _commit(), "" if shares == 1 else options.shard)
+        log = CaseLog(options.cases, "singles", options.commit, options.shard)
         results = _played(play_case, stage, cases, log, log.begin(resume=options.resume))
         control = [play_case(stage, case, reserving=False) for case in control_cases(cases)]
     good = _print_results(results, began)
-    log = CaseLog(options.cases, "control of the singles", _commit(), "" if shares == 1 else options.shard)
+    log = CaseLog(options.cases, "control of the singles", options.commit, options.shard)
     log.begin(resume=False)
     for result in control:
         log.add(replace(result, fault=CONTROL))
+    log.finish()
     shown = _print_control(f"the {len(control)} worst of them", _total(control))
     return good and (shown or not control)
 
@@ -132,10 +143,12 @@ def _outages(options: argparse.Namespace) -> bool:
 
 def _log_of(options: argparse.Namespace, part: str, **verdicts: Verdict) -> CaseLog:
     """A fresh log of a part, with `verdicts` by fault for a part that is not made of cases."""
-    log = CaseLog(options.cases, part, _commit())
+    log = CaseLog(options.cases, part, options.commit)
     log.begin(resume=False)
     for fault, verdict in verdicts.items():
         log.add(Result(fault=fault, path="any", name=fault, met=True, verdict=verdict))
+    if verdicts:
+        log.finish()
     return log
 
 
@@ -159,6 +172,7 @@ def _played(
             print(case, *result.verdict.findings, sep="\n    ", flush=True)
         if number % _TELL_EVERY == 0:
             _tell(f"{number} cases, {time.monotonic() - began:.0f} s")
+    log.finish()
     return results
 
 

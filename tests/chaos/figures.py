@@ -9,6 +9,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.single import Result
 from tests.chaos.verdicts import NOTHING, Verdict
@@ -17,36 +18,68 @@ HEAD = ("part", "commit", "fault", "place")
 COUNTS = tuple(NOTHING.counts())
 
 
-class CaseLog:
-    """The results of one part, kept in a file of JSON lines. `shard` tells processes apart that share the part."""
+_DONE = "done"
+"""The last line of a log that is whole."""
 
-    def __init__(self, folder: Path, part: str, commit: str, shard: str = "") -> None:
+
+class CaseLog:
+    """The results of one part at one commit, kept in a file of JSON lines.
+
+    `shard` tells processes apart that share the part: "1/2" is the first of two.
+    """
+
+    def __init__(self, folder: Path, part: str, commit: str, shard: str = "1/1") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f"{part}{shard and '-'}{shard.replace('/', '-of-')}.jsonl"
-        self._part, self._commit = part, commit
+        self._folder, self._part, self._commit = folder, part, commit
+        self._shares = shard.partition("/")[2]
+        self._path = folder / f"{part}-{shard.replace('/', '-of-')}.jsonl"
 
     def begin(self, *, resume: bool) -> dict[str, Result]:
-        """Start the file afresh, or return by name the results of this commit that it holds already."""
-        if not resume:
-            self._path.write_text("")
-            return {}
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        kept = [entry for line in lines if (entry := json.loads(line))["commit"] == self._commit]
-        return {entry["name"]: _result(entry) for entry in kept}
+        """Start the file again. With `resume`, keep and return by name the results of this commit that it holds."""
+        for other in self._folder.glob(f"{self._part}-*-of-*.jsonl"):
+            if not other.stem.endswith(f"-of-{self._shares}"):
+                other.unlink()  # of a run that was shared in another way
+        kept = [entry for entry in _entries(self._path) if entry["commit"] == self._commit] if resume else []
+        self._path.write_text("".join(f"{json.dumps(entry)}\n" for entry in kept))
+        return {str(entry["name"]): _result(entry) for entry in kept}
 
     def add(self, result: Result) -> None:
-        entry = {
-            "part": self._part,
-            "commit": self._commit,
-            "fault": result.fault,
-            "place": result.path,
-            "name": result.name,
-            "met": result.met,
-            "counts": result.verdict.counts(),
-            "findings": result.verdict.findings,
-        }
+        self._append(
+            {
+                "part": self._part,
+                "commit": self._commit,
+                "fault": result.fault,
+                "place": result.path,
+                "name": result.name,
+                "met": result.met,
+                "counts": result.verdict.counts(),
+                "findings": result.verdict.findings,
+            }
+        )
+
+    def finish(self) -> None:
+        """Mark the log as whole: only then do its results become figures."""
+        self._append(_DONE)
+
+    def _append(self, entry: object) -> None:
         with self._path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(f"{json.dumps(entry)}\n")
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """The results in a log. A last line that a kill cut short is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("}\n")]
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a log and those of all processes that shared its part are at their end."""
+    start, _, shares = path.stem.rpartition("-of-")
+    part = start.rpartition("-")[0]
+    logs = [path.with_name(f"{part}-{share}-of-{shares}.jsonl") for share in range(1, int(shares) + 1)]
+    return all(log.exists() and log.read_text().endswith(f"{json.dumps(_DONE)}\n") for log in logs)
 
 
 def _result(entry: Mapping[str, object]) -> Result:
@@ -64,11 +97,10 @@ def _result(entry: Mapping[str, object]) -> Result:
 
 
 def write_figures(folder: Path, figures: Path) -> None:
-    """Write the sums of every part that `folder` holds into `figures`. Rows of other parts stay as they are."""
+    """Write the sums of every whole part that `folder` holds into `figures`. Rows of other parts stay as they are."""
     sums: dict[tuple[str, ...], Verdict] = {}
-    for file in sorted(folder.glob("*.jsonl")):
-        for line in file.read_text().splitlines():
-            entry = json.loads(line)
+    for file in filter(_is_whole, sorted(folder.glob("*.jsonl"))):
+        for entry in _entries(file):
             where = tuple(str(entry[name]) for name in HEAD)
             sums[where] = sums.get(where, NOTHING) + _result(entry).verdict
     played = {where[0] for where in sums}
