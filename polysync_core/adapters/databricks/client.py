@@ -18,7 +18,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.entra import EntraTokens, management_scope
 from polysync_core.adapters.databricks.http_pool import response_deadline
 from polysync_core.rules.decisions import budgets
-from polysync_core.rules.decisions.run_states import is_final
+from polysync_core.rules.decisions.run_states import SENTENCES, is_final
 from polysync_core.rules.wire import pipelines_api
 from polysync_core.rules.wire.databricks_errors import NO_SUCH_ROUTE, Refusal, refusal_of
 from polysync_core.rules.wire.pipelines_api import ApiRequest
@@ -105,20 +105,28 @@ class BoundedClient:
     def stop(self, run_id: RunId) -> None:
         """Ask for the stop of this one update.
 
-        By the mission's route; where the workspace does not have it, by the pipeline's stop after a look that our
+        By the mission's route; where the workspace does not take it, by the pipeline's stop after a look that our
         update is the active one (Databricks allows one). Between that look and the stop another could begin.
         """
         if self._databricks.knows_update_stop:
             try:
                 self._send(pipelines_api.stop_update(run_id))
             except DatabricksError as error:
-                if not error.route_unknown:
+                if not pipelines_api.may_lack_update_stop(error):
                     raise
                 self._databricks.knows_update_stop = error.error_code != NO_SUCH_ROUTE
             else:
                 return
-        if not is_final(self.fetch_update(run_id).state):
+        if self._is_active(run_id):
             self._send(pipelines_api.stop_pipeline(run_id.pipeline_id))
+
+    def _is_active(self, run_id: RunId) -> bool:
+        """Whether the update is the pipeline's active one. A state that is not known is one only of the newest."""
+        seen = self.fetch_update(run_id)
+        if is_final(seen.state) or seen.state in SENTENCES:
+            return not is_final(seen.state)
+        newest = next(iter(self.fetch_updates_page(run_id.pipeline_id).updates), None)
+        return newest is not None and newest.update_id == run_id.update_id
 
     def _send(
         self,
