@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
 
 import requests
 import urllib3
@@ -81,17 +82,16 @@ class BoundedClient:
     def fetch_pipelines_page(self, page_token: str | None = None, page_size: int = 100) -> PipelinesPage:
         return pipelines_api.decode_pipelines_page(self._send(pipelines_api.list_pipelines(page_token, page_size)))
 
+    def iter_updates_pages(self, pipeline_id: str) -> Iterator[UpdatesPage]:
+        return _pages(lambda page_token: self.fetch_updates_page(pipeline_id, page_token))
+
+    def fetch_newest_updates(self, pipeline_id: str) -> tuple[SeenUpdate, ...]:
+        """The first page that is not empty; an empty one may come before it."""
+        pages = islice(self.iter_updates_pages(pipeline_id), budgets.MOST_UPDATES_PAGES)
+        return next((page.updates for page in pages if page.updates), ())
+
     def iter_pipelines_pages(self) -> Iterator[PipelinesPage]:
-        """All pages; a page token that comes twice ends them."""
-        page_token: str | None = None
-        used: set[str] = set()
-        while True:
-            page = self.fetch_pipelines_page(page_token)
-            yield page
-            page_token = page.next_page_token
-            if page_token is None or page_token in used:
-                return
-            used.add(page_token)
+        return _pages(self.fetch_pipelines_page)
 
     def fetch_pipeline(self, pipeline_id: str) -> PipelineSpec:
         return pipelines_api.decode_pipeline(self._send(pipelines_api.get_pipeline(pipeline_id)))
@@ -125,7 +125,7 @@ class BoundedClient:
         seen = self.fetch_update(run_id)
         if is_final(seen.state) or seen.state in SENTENCES:
             return not is_final(seen.state)
-        newest = next(iter(self.fetch_updates_page(run_id.pipeline_id).updates), None)
+        newest = next(iter(self.fetch_newest_updates(run_id.pipeline_id)), None)
         return newest is not None and newest.update_id == run_id.update_id
 
     def _send(
@@ -203,6 +203,22 @@ class BoundedClient:
             "X-Databricks-Azure-Workspace-Resource-Id": workspace.resource_id,
             "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(management_scope(workspace.url)),
         }
+
+
+_Page = TypeVar("_Page", PipelinesPage, UpdatesPage)
+
+
+def _pages(fetch: Callable[[str | None], _Page]) -> Iterator[_Page]:
+    """All pages of a listing, empty ones too. Only a missing page token ends it, and one that comes twice."""
+    page_token: str | None = None
+    used: set[str] = set()
+    while True:
+        page = fetch(page_token)
+        yield page
+        page_token = page.next_page_token
+        if page_token is None or page_token in used:
+            return
+        used.add(page_token)
 
 
 class _Identity(AuthBase):
