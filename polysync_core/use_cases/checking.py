@@ -10,7 +10,7 @@ from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import PERMISSION_HINT, DatabricksError, PermissionRefused, PolysyncError
+from polysync_core.values.errors import DatabricksError, PolysyncError
 from polysync_core.values.run import Check
 
 SWEEP_OVERDUE = timedelta(minutes=5)
@@ -46,8 +46,8 @@ def _check(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name=name, ok=True, message=look())
     except DatabricksError as error:
-        hint = f" {PERMISSION_HINT}" if isinstance(error, PermissionRefused) else ""
-        return Check(name=name, ok=False, message=f"Databricks answered {error.databricks_status}.{hint}")
+        message = f"Databricks answered {error.databricks_status}. {error.hint}".rstrip()
+        return Check(name=name, ok=False, message=message)
     except PolysyncError as error:
         return Check(name=name, ok=False, message=error.detail)
 

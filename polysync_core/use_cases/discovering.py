@@ -21,7 +21,7 @@ from polysync_core.rules.decisions.discovery_rules import MAX_CHANGES, MAX_NOT_S
 from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
-from polysync_core.values.databricks import PipelinesPage
+from polysync_core.values.databricks import Absent, PipelinesPage
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksError, PolysyncError
 from polysync_core.values.job import Change, DiscoveryPass, DiscoveryReport, StoredJob, Tally
@@ -36,9 +36,10 @@ _log = logging.getLogger("polysync.discovery")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Candidate:
-    """A pipeline to look at: `listed_name` when the listing names it, `stored` when a job is kept for it."""
+    """A pipeline to look at: `listed_name` is the listing's, if any; `stored` when a job is kept for it."""
 
     pipeline_id: str
+    is_listed: bool
     listed_name: str | None
     stored: StoredJob | None
 
@@ -71,7 +72,13 @@ class _Discovery:
         self._last = ws.jobs.discoveries().last
         self._keeper = JobSyncer(ws, rules, self._last)
         self._pass = go_on_from or DiscoveryPass(began_at=ws.clock.now())
-        self._skip_upto = self._pass.after
+        self._reads_again = self._pass.page_token is None
+        self._skip_upto = self._pass.after if self._reads_again else self._pass.page_after
+        self._highest = ""
+        self._has_begun_again = False
+        self._listed: set[str] = set()
+        self._done: set[str] = set()
+        self._gone: dict[str, FetchedPipeline] = {}
         self._tally = Tally()
         self._changes: list[Change] = []
         self._saved_at = ws.clock.monotonic()
@@ -115,25 +122,45 @@ class _Discovery:
         while True:
             page = self._page(fetcher)
             next_token = None if page.next_page_token in used else page.next_page_token
+            self._note_order(page)
             candidates = self._candidates(page, is_last=next_token is None)
             while chunk := [*islice(candidates, _CHUNK)]:
                 if not self._bring_into_step(chunk, fetcher):
                     return False
                 self._save_now_and_then()
             if next_token is None:
+                self._remove_gone()
                 return True
             used.add(next_token)
-            self._pass = replace(self._pass, page_token=next_token)
+            self._pass = replace(self._pass, page_token=next_token, page_after="")
+            if not self._reads_again or self._skip_upto < self._highest:
+                self._skip_upto = ""
+
+    def _note_order(self, page: PipelinesPage) -> None:
+        """Databricks lists by id. A page with lower ids than an earlier one: what is skipped by id could be missed."""
+        ids = [listed.pipeline_id for listed in page.pipelines]
+        if ids and min(ids) <= self._highest:
+            self._pass = replace(self._pass, in_order=False)
+            self._skip_upto = ""
+        self._highest = max([self._highest, *ids])
+        self._listed.update(ids)
+
+    def _remove_gone(self) -> None:
+        """Remove the jobs of pipelines that are gone, once the whole listing has named none of them."""
+        self._sync([gone for pipeline_id, gone in self._gone.items() if pipeline_id not in self._listed])
 
     def _page(self, fetcher: Fetcher) -> PipelinesPage:
-        """The page to work on. When an earlier call's token is refused by now, the listing is read from its start."""
+        """The page to work on. When a page token is refused, the listing is read from its start, once in a call."""
         try:
             return fetcher.fetch_page(self._pass.page_token)
         except DatabricksError as error:
-            if error.databricks_status != 400 or self._pass.page_token is None:
+            is_token = error.databricks_status in {400, 404, 500} and not error.refuses_app
+            if not is_token or self._pass.page_token is None or self._has_begun_again:
                 raise
             _log.warning("workspace %s: the listing is read from its start: %s", self._name, error.detail)
-        self._pass = replace(self._pass, page_token=None)
+        self._has_begun_again = self._reads_again = True
+        self._pass = replace(self._pass, page_token=None, page_after="")
+        self._skip_upto, self._highest = (self._pass.after if self._pass.in_order else ""), ""
         return fetcher.fetch_page(None)
 
     def _candidates(self, page: PipelinesPage, *, is_last: bool) -> Iterator[_Candidate]:
@@ -141,14 +168,22 @@ class _Discovery:
 
         What an earlier call has done is left out.
         """
-        names = {listed.pipeline_id: listed.name for listed in page.pipelines if listed.pipeline_id > self._skip_upto}
+        names = {
+            listed.pipeline_id: listed.name
+            for listed in page.pipelines
+            if listed.pipeline_id > self._skip_upto and listed.pipeline_id not in self._done
+        }
         after, upto = self._pass.after, None if is_last else max(names, default="")
         stored = self._ws.jobs.iter_jobs(after=after, upto=upto) if upto is None or upto > after else ()
         listed: Iterator[tuple[str, StoredJob | None]] = ((pipeline_id, None) for pipeline_id in sorted(names))
         kept: Iterator[tuple[str, StoredJob | None]] = ((row.pipeline_id, row) for row in stored)
         for pipeline_id, pair in groupby(heapq.merge(listed, kept, key=_first), key=_first):
             row = next((row for _, row in pair if row is not None), None)
-            yield _Candidate(pipeline_id=pipeline_id, listed_name=names.get(pipeline_id), stored=row)
+            if pipeline_id not in self._done:
+                is_listed = pipeline_id in self._listed
+                yield _Candidate(
+                    pipeline_id=pipeline_id, is_listed=is_listed, listed_name=names.get(pipeline_id), stored=row
+                )
 
     # --- decide and apply
 
@@ -161,14 +196,30 @@ class _Discovery:
             if seen is None:
                 break
             reached = candidate.pipeline_id
+            self._done.add(reached)
             if isinstance(seen, PolysyncError):
                 failed[reached] = seen
-            else:
-                answered.append(
-                    FetchedPipeline(
-                        pipeline_id=reached, seen=seen, listed_name=candidate.listed_name, stored=candidate.stored
-                    )
+                continue
+            fetched = FetchedPipeline(
+                pipeline_id=reached, seen=seen, listed_name=candidate.listed_name, stored=candidate.stored
+            )
+            if seen is not Absent.GONE or (not candidate.is_listed and self._pass.in_order):
+                answered.append(fetched)
+            elif candidate.is_listed:
+                failed[reached] = DatabricksError(
+                    "Databricks lists the pipeline and answers that it does not exist.", databricks_status=404
                 )
+            else:
+                self._gone[reached] = fetched
+        failed |= self._sync(answered)
+        self._note_failed(failed, {one.pipeline_id: one.stored for one in chunk})
+        if reached is not None:
+            self._pass = replace(self._pass, after=max(self._pass.after, reached), page_after=reached)
+        return reached == chunk[-1].pipeline_id
+
+    def _sync(self, answered: Sequence[FetchedPipeline]) -> dict[str, PolysyncError]:
+        """Save and count what has changed. Returns the jobs that could not be saved."""
+        failed: dict[str, PolysyncError] = {}
         for pipeline_id, outcome in self._keeper.sync(answered).items():
             if isinstance(outcome, PolysyncError):
                 failed[pipeline_id] = outcome
@@ -176,13 +227,11 @@ class _Discovery:
                 tally, changes = discovery_rules.tally(outcome.before, outcome.after)
                 self._tally += tally
                 self._changes += changes[: MAX_CHANGES - len(self._changes)]
-        self._note_failed(failed, {one.pipeline_id: one.stored for one in chunk})
-        if reached is not None:
-            self._pass = replace(self._pass, after=max(self._pass.after, reached))
-        return reached == chunk[-1].pipeline_id
+        return failed
 
     def _note_failed(self, failed: Mapping[str, PolysyncError], stored: Mapping[str, StoredJob | None]) -> None:
         not_synced = dict(self._pass.not_synced)
+        marked: list[StoredJob] = []
         for pipeline_id, error in failed.items():
             _log.warning(
                 "pipeline %s could not be imported: %s",
@@ -194,6 +243,9 @@ class _Discovery:
             job = None if row is None else row.job
             if len(not_synced) < MAX_NOT_SYNCED:
                 not_synced[pipeline_id] = None if job is None else discovery_rules.synced_at(job, self._last)
+            elif row is not None:
+                marked.append(row)
+        self._keeper.mark_failed(marked, self._pass.began_at)
         self._tally += Tally(failed=len(failed))
         self._pass = replace(self._pass, not_synced=not_synced)
 

@@ -52,7 +52,7 @@ class Fetcher:
     def fetch_all(self, pipeline_ids: Sequence[str]) -> Iterator[Seen | PolysyncError | None]:
         """An answer for each, in order; the error where there was none, None for those that time did not reach.
 
-        Raises what no other pipeline would fare better with: TokenUnavailable, and a refusal of this app's identity.
+        Raises what no other pipeline would fare better with: TokenUnavailable, and an answer that refuses the app.
         """
         return self._pool.map(self._fetch, pipeline_ids)
 
@@ -62,7 +62,7 @@ class Fetcher:
         except OutOfTime:
             return None
         except (DatabricksError, DatabricksUnreachable) as error:
-            if isinstance(error, DatabricksError) and error.refuses_identity:
+            if isinstance(error, DatabricksError) and error.refuses_app:
                 raise
             return error
 
@@ -71,7 +71,7 @@ class Fetcher:
         try:
             return self._patiently(lambda: self._client.fetch_pipeline(pipeline_id))
         except PermissionRefused as refused:
-            if refused.refuses_identity:
+            if refused.refuses_app:
                 raise
             return Absent.FORBIDDEN
         except DatabricksError as error:

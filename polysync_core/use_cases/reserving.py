@@ -10,7 +10,15 @@ from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.parameters import resolve_full_refresh
 from polysync_core.values.callback import Waiter
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import KeyInFlight, KeyReused, RowUnreadable, RunNotFound, UpdateConflict
+from polysync_core.values.errors import (
+    DatabricksSignInPage,
+    KeyInFlight,
+    KeyReused,
+    PolysyncError,
+    RowUnreadable,
+    RunNotFound,
+    UpdateConflict,
+)
 from polysync_core.values.ids import RunId
 from polysync_core.values.job import JobDefaults
 from polysync_core.values.run import OnConflict, Reservation, Run, Started, StartRequest, UsedKey
@@ -47,6 +55,7 @@ class _Reserver:
         self._ws = ws
         self._runs = ws.runs
         self._clock = ws.clock
+        self._deadline = deadline
         self._last_post = last_post_of(deadline)
         self._key_wait = deadline.earlier_by(budgets.START - budgets.START_KEY_WAIT)
         self._defaults = self._find_defaults()
@@ -99,6 +108,7 @@ class _Reserver:
                     raise RunNotFound(f"The run {found.run_id} that this key started is no longer kept.")
                 return Started(run=run, attached=found.attached)
             if self._key_wait.seconds_left() <= 0:
+                self._check_for_sign_in_page()
                 raise KeyInFlight(
                     "The first request with this Idempotency-Key is still being handled; repeat it with the same key.",
                     retry_after_seconds=15,
@@ -127,11 +137,22 @@ class _Reserver:
             return
         may_wait = self._last_post.seconds_left() > _POLL_SECONDS
         if self._request.on_conflict is OnConflict.FAIL or not may_wait:
+            self._check_for_sign_in_page()
             raise UpdateConflict(
                 f"Another start of pipeline {self._request.pipeline_id} is in flight; its outcome is not known yet.",
                 retry_after_seconds=15,
             )
         self._clock.sleep(_POLL_SECONDS)
+
+    def _check_for_sign_in_page(self) -> None:
+        """Raise DatabricksSignInPage while the workspace's address answers with one: no start ends before that does."""
+        client = self._ws.databricks.client(self._deadline.within(budgets.START_SIGN_IN_LOOK))
+        try:
+            client.fetch_updates_page(self._request.pipeline_id)
+        except DatabricksSignInPage:
+            raise
+        except PolysyncError as error:
+            _log.info("look for a sign-in page failed: %s", error.code, extra={"action": "start"})
 
     def _find_defaults(self) -> JobDefaults:
         """The job's name and stored full_refresh.

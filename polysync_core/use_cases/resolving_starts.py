@@ -6,7 +6,7 @@ import logging
 
 from polysync_core.adapters.databricks.client import BoundedClient
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import start_rules
+from polysync_core.rules.decisions import budgets, start_rules
 from polysync_core.rules.decisions.callback_rules import put_waiter
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.errors import DatabricksError
@@ -45,19 +45,19 @@ def find_started(reservation: Reservation, ws: WorkspaceServices, client: Bounde
     Returns None also when the pipeline does not exist: no update of it can appear any more.
     """
     seen: list[SeenUpdate] = []
-    page_token: str | None = None
-    while True:
-        try:
-            page = client.fetch_updates_page(reservation.pipeline_id, page_token)
-        except DatabricksError as error:
-            if error.does_not_exist:
-                return None
-            raise
-        seen += page.updates
-        page_token = page.next_page_token
-        oldest = page.updates[-1].created_at if page.updates else None
-        if page_token is None or oldest is None or oldest < reservation.reserved_at - start_rules.CLOCK_SKEW:
-            break
+    try:
+        for number, page in enumerate(client.iter_updates_pages(reservation.pipeline_id)):
+            if number == budgets.MOST_UPDATES_PAGES:
+                raise DatabricksError("Databricks' listing of the updates does not end.", databricks_status=200)
+            seen += page.updates
+            # A page may be empty, or its updates without a time: the update may still be on the next one.
+            oldest = next((update.created_at for update in reversed(page.updates) if update.created_at), None)
+            if oldest is not None and oldest < reservation.reserved_at - start_rules.CLOCK_SKEW:
+                break
+    except DatabricksError as error:
+        if error.does_not_exist:
+            return None
+        raise
     for update in start_rules.started_by(seen, reservation):
         run_id = RunId(reservation.pipeline_id, update.update_id)
         if ws.runs.find_holder(run_id) is None:

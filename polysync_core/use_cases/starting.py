@@ -32,6 +32,7 @@ from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksError,
+    DatabricksSignInPage,
     PolysyncError,
     StartUnknown,
     StorageUnavailable,
@@ -44,6 +45,10 @@ from polysync_core.values.run import OnConflict, Reservation, Run, Started, Star
 from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.start")
+_NOT_KNOWN_YET = (
+    "Whether the update was started is not known yet; it was not repeated. The app keeps looking: repeat the request "
+    "with the same Idempotency-Key, or look at the pipeline's runs."
+)
 
 
 def start_update(
@@ -120,7 +125,7 @@ class _Start:
     def _refuse(self, held: Locked[Reservation], error: PolysyncError) -> NoReturn:
         """Nothing was started: release the pipeline and the key, then raise the error for the caller."""
         self._runs.release(held)
-        if isinstance(error, DatabricksError) and error.databricks_status in START_HINTS:
+        if isinstance(error, DatabricksError) and not error.hint and error.databricks_status in START_HINTS:
             raise error.with_hint(START_HINTS[error.databricks_status])
         raise error
 
@@ -140,21 +145,20 @@ class _Start:
 
         `believes_empty`: Databricks did not accept the POST, so a listing without the update settles it.
         """
+        page = error if isinstance(error, DatabricksSignInPage) else None
         for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
             self._clock.sleep(pause)
             try:
                 found = find_started(held.value, self._ws, self._client)
             except PolysyncError as trouble:
                 _log.warning("look-up of a start failed: %s", trouble.code, extra={"action": "start"})
+                page = trouble if isinstance(trouble, DatabricksSignInPage) else page
                 continue
             if found is not None or believes_empty:
                 return found
-        raise StartUnknown(
-            f"{error.detail} Whether the update was started is not known yet; it was not repeated. The app keeps "
-            "looking: repeat the request with the same Idempotency-Key, or look at the pipeline's runs.",
-            retry_after_seconds=30,
-            databricks=_said(error),
-        )
+        if page is not None:  # it proves nothing about the start, but it has a remedy
+            raise page.with_hint(_NOT_KNOWN_YET)
+        raise StartUnknown(f"{error.detail} {_NOT_KNOWN_YET}", retry_after_seconds=30, databricks=_said(error))
 
     # --- an active update in the way
 
@@ -208,8 +212,7 @@ class _Start:
     def _find_active(self) -> tuple[SeenUpdate | None, PolysyncError | None]:
         """The pipeline's active update as its own GET shows it, and the error if Databricks could not be asked."""
         try:
-            page = self._client.fetch_updates_page(self._request.pipeline_id)
-            listed = start_rules.find_active(page.updates)
+            listed = start_rules.find_active(self._client.fetch_newest_updates(self._request.pipeline_id))
             if listed is None:
                 return None, None
             active = self._client.fetch_update(RunId(self._request.pipeline_id, listed.update_id))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from datetime import datetime
+from functools import cached_property, partial
 
 from polysync_core.adapters.storage.races import retry_lost_races
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import discovery_rules
 from polysync_core.rules.decisions.discovery_rules import JobDecision, PipelineSeen, Seen
 from polysync_core.rules.decisions.parameters import ImportRules
-from polysync_core.rules.rows.job_entity import encode_job
+from polysync_core.rules.rows.job_entity import encode_full_refresh, encode_job, encode_removed
 from polysync_core.values.errors import JobTooLarge, TooBusy
-from polysync_core.values.job import JobWrite, LastDiscovery, StoredJob
+from polysync_core.values.job import FullRefresh, JobWrite, LastDiscovery, StoredJob
 
 _MOST_RACES = 5
 
@@ -67,6 +68,17 @@ class JobSyncer:
             outcomes[refused.pipeline_id] = retry_lost_races(partial(self._save_again, again), _MOST_RACES)
         return outcomes
 
+    def mark_failed(self, rows: Sequence[StoredJob], began_at: datetime) -> None:
+        """Note in the rows themselves that the discovery could not look at these jobs."""
+        writes = [self._mark(row, began_at) for row in rows if row.job is not None]
+        again = [self._ws.jobs.find(refused.pipeline_id) for refused in self._ws.jobs.save(writes)]
+        self._ws.jobs.save([self._mark(row, began_at) for row in again if row is not None and row.job is not None])
+
+    def _mark(self, row: StoredJob, began_at: datetime) -> JobWrite:
+        synced_at = None if row.job is None else discovery_rules.synced_at(row.job, self._last)
+        columns = {"failedAt": began_at, **({} if synced_at is None else {"syncedAt": synced_at})}
+        return JobWrite(pipeline_id=row.pipeline_id, stored=row, columns=columns)
+
     def _save_again(self, pipeline: FetchedPipeline) -> JobDecision:
         stored = self._ws.jobs.find(pipeline.pipeline_id)
         plan = self._plan(replace(pipeline, stored=stored))
@@ -93,8 +105,17 @@ class JobSyncer:
         if not decision.write and not is_unreadable:
             return _Plan(decision=decision, write=None)
         after = decision.after
-        columns = None if after is None else encode_job(after, pieces_before=0 if row is None else row.pieces)
-        return _Plan(
-            decision=decision,
-            write=JobWrite(pipeline_id=pipeline.pipeline_id, stored=row, columns=columns),
-        )
+        columns = kept = None
+        if after is not None:
+            columns = encode_job(after, pieces_before=0 if row is None else row.pieces)
+            came_back = self._removed.get(pipeline.pipeline_id) if row is None else None
+            columns |= {} if came_back is None else encode_full_refresh(came_back)
+        elif job is not None and job.full_refresh is not None:
+            kept = encode_removed(job.full_refresh, self._ws.clock.now())
+        write = JobWrite(pipeline_id=pipeline.pipeline_id, stored=row, columns=columns, kept=kept)
+        return _Plan(decision=decision, write=write)
+
+    @cached_property
+    def _removed(self) -> dict[str, FullRefresh]:
+        """Read once, when the first job is new: what users had set for jobs that were removed."""
+        return self._ws.jobs.removed_full_refresh()

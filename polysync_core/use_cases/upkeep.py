@@ -75,6 +75,8 @@ class Upkeep:
         try:
             self.ws.cleaner.delete_runs_before(cutoff, deadline=deadline)
             keys_after = self.ws.cleaner.delete_keys_before(cutoff, keys_after, deadline=deadline)
+            if not deadline.is_over():
+                self.ws.jobs.delete_removed_before(cutoff)
         except StorageUnavailable as error:
             _log.warning("old rows of workspace %s could not be deleted: %s", self.ws.workspace.name, error.detail)
         return replace(cursor, cleaned_at=self.began_at, cleaned_keys_after=keys_after)

@@ -246,8 +246,8 @@ class DatabricksError(PolysyncError):
         return self.databricks_status in {408, 429, 500, 502, 503, 504}
 
     @property
-    def refuses_identity(self) -> bool:
-        """The refusal is of this app as a whole, so no other call would do better."""
+    def refuses_app(self) -> bool:
+        """The answer is about this app or its way to the workspace, so no other call would do better."""
         return self.databricks_status == 401
 
     def members(self) -> Mapping[str, object]:
@@ -277,6 +277,10 @@ class PermissionRefused(DatabricksError):
         self.refuses_token = refuses_token
         self.http_status = 403
 
+    @property
+    def refuses_app(self) -> bool:
+        return self.refuses_token or self.databricks_status == 401
+
 
 class DatabricksNetworkRefused(DatabricksError):
     """About the place where the app is, so of every call to the workspace; never about one job or update."""
@@ -293,6 +297,10 @@ class DatabricksNetworkRefused(DatabricksError):
         )
         self.http_status = 403
 
+    @property
+    def refuses_app(self) -> bool:
+        return True
+
 
 class DatabricksSignInPage(DatabricksError):
     code, title = "DatabricksSignInPage", "The workspace's address answers with a sign-in page"
@@ -306,6 +314,10 @@ class DatabricksSignInPage(DatabricksError):
             retry_after_seconds=60,
         )
         self.http_status = 503
+
+    @property
+    def refuses_app(self) -> bool:
+        return True
 
 
 class DatabricksUnreachable(PolysyncError):

@@ -75,13 +75,15 @@ class Job:
     """A pipeline imported into Polysync. `parameters` are the imported ones, by name; `full_refresh` is the user's.
 
     `accessible` False: Databricks refuses its configuration to this app; name and parameters are the last known ones.
-    `synced_at` is when the parameters were last known to be in step (None: never).
+    `synced_at` is when the parameters were last known to be in step (None: never). `failed_at` is when the last
+    discovery began that could not look at this job among many.
     """
 
     pipeline_id: str
     name: str | None
     imported_at: datetime
     synced_at: datetime | None
+    failed_at: datetime | None = None
     accessible: bool = True
     parameters: Mapping[str, ImportedValue] = field(default_factory=dict)
     full_refresh: FullRefresh | None = None
@@ -102,11 +104,15 @@ class StoredJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobWrite:
-    """One row to bring from `stored` (None: there is none) to `columns`, by merge (None: the row goes)."""
+    """One row to bring from `stored` (None: there is none) to `columns`, by merge (None: the row goes).
+
+    `kept`: the columns of the row that stays of a removed job.
+    """
 
     pipeline_id: str
     stored: StoredJob | None
     columns: Mapping[str, object] | None
+    kept: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,13 +181,17 @@ class Tally:
 class DiscoveryPass:
     """How far a discovery has come, so that another call can go on.
 
-    Everything up to the pipeline id `after` is done; `page_token` is Databricks' for the page to read next. `tally`
-    counts the whole pass. `not_synced` are the first jobs that could not be looked at, and when each was in step last.
+    Every stored job up to the pipeline id `after` is done. `page_token` is Databricks' for the page to read next, of
+    which everything up to `page_after` is done. `in_order` False: an earlier page listed higher ids than a later one.
+    `tally` counts the whole pass. `not_synced` are the first jobs that could not be looked at, and when each was in
+    step last.
     """
 
     began_at: datetime
     page_token: str | None = None
     after: str = ""
+    page_after: str = ""
+    in_order: bool = True
     tally: Tally = field(default_factory=Tally)
     not_synced: Mapping[str, datetime | None] = field(default_factory=dict)
 

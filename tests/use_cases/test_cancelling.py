@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from polysync_core.values.errors import PermissionRefused, RunNotFound, TooBusy
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Status
 
+UPDATE = "/pipelines/{id}/updates/{uid}"
 STOP_UPDATE = "/pipelines/{id}/updates/{uid}/stop"
 STOP_PIPELINE = "/pipelines/{id}/stop"
 
@@ -68,30 +71,6 @@ def test_where_the_route_is_unknown_the_pipeline_is_stopped_after_a_look_and_tha
         assert methods == (["POST", "GET", "POST"] if number == 0 else ["GET", "POST"])
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "reason"),
-    [
-        (404, '{"error": "Bad Target: /api/2.0/pipelines/p/updates/u/stop"}', "no error_code: the usual form"),
-        (404, '{"error_code": "NOT_FOUND", "message": "No such path."}', "an error_code of its own"),
-        (404, '{"statusCode": 404, "message": "Resource not found"}', "a gateway"),
-        (404, "<html><title>404</title></html>", "a proxy's page"),
-        (405, '{"error_code": "METHOD_NOT_ALLOWED", "message": "Use GET."}', "the path, with other methods"),
-        (501, "", "not built"),
-        (400, '{"error_code": "INVALID_PARAMETER_VALUE", "message": "Unknown path."}', "refused as a bad request"),
-    ],
-)
-def test_however_a_workspace_refuses_the_stop_of_one_update_the_pipeline_is_stopped_after_a_look(
-    rig: Rig, workspace: SimulatedWorkspace, status: int, body: str, reason: str
-) -> None:
-    pipeline_id = workspace.add_pipeline()
-    run_id = rig.start(pipeline_id).run.run_id
-    workspace.add_fault("status", method="POST", route=STOP_UPDATE, status=status, body=body, times=None)
-    workspace.clear_calls()
-    rig.cancel(run_id)
-    assert workspace.updates_of(pipeline_id)[0].state == "STOPPING", reason
-    assert [call.method for call in workspace.calls()] == ["POST", "GET", "POST"], "the look comes before the stop"
-
-
 def test_the_pipelines_stop_never_hits_an_update_that_is_not_ours(rig: Rig, workspace: SimulatedWorkspace) -> None:
     workspace.configure(has_update_stop=False)
     pipeline_id = workspace.add_pipeline()
@@ -100,6 +79,50 @@ def test_the_pipelines_stop_never_hits_an_update_that_is_not_ours(rig: Rig, work
     workspace.start_elsewhere(pipeline_id)
     rig.cancel(run_id)
     assert workspace.updates_of(pipeline_id)[1].state == "CREATED"
+    assert workspace.calls("POST", STOP_PIPELINE) == []
+
+
+NO_UPDATE_STOP: list[dict[str, Any]] = [
+    {"status": 404, "body": '{"error":"Bad Target: /api/2.0/pipelines"}'},
+    {"status": 404, "body": '{"error_code":"NOT_FOUND","message":"Not found"}'},
+    {"status": 404, "body": '{"statusCode":404,"message":"Resource not found"}'},
+    {"status": 404, "body": "<html>Not Found</html>"},
+    {"status": 405, "body": '{"error_code":"METHOD_NOT_ALLOWED"}'},
+    {"status": 405, "body": ""},
+    {"status": 501, "body": '{"error_code":"NOT_IMPLEMENTED"}'},
+    {"status": 400, "body": '{"error_code":"BAD_REQUEST","message":"No such method"}'},
+    {"status": 400, "body": "<html>Bad Request</html>"},
+    {"status": 302, "body": "", "headers": {"Location": "/elsewhere"}},
+]
+
+
+@pytest.mark.parametrize("answer", NO_UPDATE_STOP, ids=lambda answer: f"{answer['status']} {answer['body']}")
+def test_whatever_the_missing_route_answers_the_pipeline_is_stopped_while_our_update_is_active(
+    rig: Rig, workspace: SimulatedWorkspace, answer: dict[str, Any]
+) -> None:
+    ours, ended = (rig.start(workspace.add_pipeline()).run.run_id for _ in range(2))
+    workspace.set_state(ended.pipeline_id, None, "COMPLETED")
+    workspace.start_elsewhere(ended.pipeline_id)
+    workspace.add_fault("status", method="POST", route=STOP_UPDATE, times=None, **answer)
+    workspace.clear_calls()
+    rig.cancel(ours)
+    assert workspace.updates_of(ours.pipeline_id)[0].state == "STOPPING"
+    rig.cancel(ended)
+    assert [update.state for update in workspace.updates_of(ended.pipeline_id)] == ["COMPLETED", "CREATED"]
+    assert len(workspace.calls("POST", STOP_PIPELINE)) == 1
+
+
+def test_an_update_in_an_unknown_state_is_the_active_one_only_while_it_is_the_newest(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    workspace.configure(has_update_stop=False)
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    workspace.start_elsewhere(pipeline_id)
+    skipped = {"update": {"update_id": run_id.update_id, "pipeline_id": pipeline_id, "state": "SKIPPED"}}
+    workspace.add_fault("garbage", method="GET", route=UPDATE, times=None, status=200, body=json.dumps(skipped))
+    rig.cancel(run_id)
     assert workspace.calls("POST", STOP_PIPELINE) == []
 
 

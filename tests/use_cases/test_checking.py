@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from azure.data.tables import TableClient
 
 from local.receiver import Receiver
@@ -80,6 +83,24 @@ def test_databricks_message_is_left_out_but_the_remedy_is_shown(rig: Rig, worksp
     assert not check.ok
     assert "someone" not in check.message
     assert "Can Run" in check.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "remedy"),
+    [
+        ({"status": 400, "body": "Invalid Token"}, "wrong tenant"),
+        ({"status": 403, "message": "Source IP address: 1.2.3.4 is blocked by Databricks IP ACL"}, "VNet integration"),
+        ({"status": 200, "body": "<html><title>Sign In</title></html>"}, "own address"),
+    ],
+    ids=["token", "network", "sign-in page"],
+)
+def test_each_kind_of_refusal_has_its_own_remedy(
+    rig: Rig, workspace: SimulatedWorkspace, answer: dict[str, Any], remedy: str
+) -> None:
+    workspace.add_fault("status", method="GET", times=None, **answer)
+    message = _checks(rig)[f"workspace {rig.name}"].message
+    assert remedy in message
+    assert "Can Run" not in message
 
 
 def test_a_workspace_that_is_down_fails_its_own_line_only(rig: Rig, workspace: SimulatedWorkspace) -> None:

@@ -12,6 +12,8 @@ from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.values.errors import (
     DatabricksError,
+    DatabricksNetworkRefused,
+    DatabricksSignInPage,
     DatabricksUnreachable,
     JobNotFound,
     JobTooLarge,
@@ -301,13 +303,30 @@ def test_without_a_listing_nothing_is_done(
     assert etags(rig) == before
 
 
-def test_a_refused_identity_stops_the_discovery_and_marks_no_job(rig: Rig, workspace: SimulatedWorkspace) -> None:
-    workspace.add_pipelines(3)
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"status": 401}, PermissionRefused),
+        ({"status": 400, "body": "Invalid Token"}, PermissionRefused),
+        ({"status": 403, "message": "Token is expiring within 30 seconds"}, PermissionRefused),
+        ({"status": 403, "message": "Source IP address: 1.2.3.4 is blocked by IP ACL"}, DatabricksNetworkRefused),
+        ({"status": 403, "body": "Invalid access to Org"}, DatabricksNetworkRefused),
+        ({"status": 302, "headers": {"Location": "/login.html"}, "body": ""}, DatabricksSignInPage),
+        ({"status": 200, "body": "<html><title>Sign In</title></html>"}, DatabricksSignInPage),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else str(value["status"]),
+)
+def test_an_answer_that_refuses_the_app_stops_the_discovery_and_marks_no_job(
+    rig: Rig, workspace: SimulatedWorkspace, answer: dict[str, Any], error: type[DatabricksError]
+) -> None:
+    pipeline_id = workspace.add_pipelines(3)[0]
     discover_all(rig)
     before = etags(rig)
-    workspace.add_fault("status", status=401, route=PIPELINE, times=None)
-    with pytest.raises(PermissionRefused):
+    workspace.add_fault("status", route=PIPELINE, times=None, **answer)
+    with pytest.raises(error):
         discover_all(rig)
+    with pytest.raises(error):
+        sync(rig, pipeline_id)
     assert etags(rig) == before
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
 
 import requests
 import urllib3
@@ -18,7 +19,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.entra import EntraTokens, management_scope
 from polysync_core.adapters.databricks.http_pool import response_deadline
 from polysync_core.rules.decisions import budgets
-from polysync_core.rules.decisions.run_states import is_final
+from polysync_core.rules.decisions.run_states import SENTENCES, is_final
 from polysync_core.rules.wire import pipelines_api
 from polysync_core.rules.wire.databricks_errors import NO_SUCH_ROUTE, Refusal, refusal_of
 from polysync_core.rules.wire.pipelines_api import ApiRequest
@@ -26,10 +27,7 @@ from polysync_core.values.databricks import ErrorEvent, PipelinesPage, PipelineS
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksError,
-    DatabricksNetworkRefused,
-    DatabricksSignInPage,
     DatabricksUnreachable,
-    PermissionRefused,
 )
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import JsonObject
@@ -87,17 +85,16 @@ class BoundedClient:
     def fetch_pipelines_page(self, page_token: str | None = None, page_size: int = 100) -> PipelinesPage:
         return pipelines_api.decode_pipelines_page(self._send(pipelines_api.list_pipelines(page_token, page_size)))
 
+    def iter_updates_pages(self, pipeline_id: str) -> Iterator[UpdatesPage]:
+        return _pages(lambda page_token: self.fetch_updates_page(pipeline_id, page_token))
+
+    def fetch_newest_updates(self, pipeline_id: str) -> tuple[SeenUpdate, ...]:
+        """The first page that is not empty; an empty one may come before it."""
+        pages = islice(self.iter_updates_pages(pipeline_id), budgets.MOST_UPDATES_PAGES)
+        return next((page.updates for page in pages if page.updates), ())
+
     def iter_pipelines_pages(self) -> Iterator[PipelinesPage]:
-        """All pages; a page token that comes twice ends them."""
-        page_token: str | None = None
-        used: set[str] = set()
-        while True:
-            page = self.fetch_pipelines_page(page_token)
-            yield page
-            page_token = page.next_page_token
-            if page_token is None or page_token in used:
-                return
-            used.add(page_token)
+        return _pages(self.fetch_pipelines_page)
 
     def fetch_pipeline(self, pipeline_id: str) -> PipelineSpec:
         return pipelines_api.decode_pipeline(self._send(pipelines_api.get_pipeline(pipeline_id)))
@@ -120,14 +117,21 @@ class BoundedClient:
             try:
                 self._send(pipelines_api.stop_update(run_id))
             except DatabricksError as error:
-                is_about_caller = isinstance(error, PermissionRefused | DatabricksNetworkRefused | DatabricksSignInPage)
-                if is_about_caller or error.is_transient:
+                if not pipelines_api.may_lack_update_stop(error):
                     raise
                 self._databricks.knows_update_stop = error.error_code != NO_SUCH_ROUTE
             else:
                 return
-        if not is_final(self.fetch_update(run_id).state):
+        if self._is_active(run_id):
             self._send(pipelines_api.stop_pipeline(run_id.pipeline_id))
+
+    def _is_active(self, run_id: RunId) -> bool:
+        """Whether the update is the pipeline's active one. A state that is not known is one only of the newest."""
+        seen = self.fetch_update(run_id)
+        if is_final(seen.state) or seen.state in SENTENCES:
+            return not is_final(seen.state)
+        newest = next(iter(self.fetch_newest_updates(run_id.pipeline_id)), None)
+        return newest is not None and newest.update_id == run_id.update_id
 
     def _send(
         self,
@@ -204,6 +208,22 @@ class BoundedClient:
             "X-Databricks-Azure-Workspace-Resource-Id": workspace.resource_id,
             "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(management_scope(workspace.url)),
         }
+
+
+_Page = TypeVar("_Page", PipelinesPage, UpdatesPage)
+
+
+def _pages(fetch: Callable[[str | None], _Page]) -> Iterator[_Page]:
+    """All pages of a listing, empty ones too. Only a missing page token ends it, and one that comes twice."""
+    page_token: str | None = None
+    used: set[str] = set()
+    while True:
+        page = fetch(page_token)
+        yield page
+        page_token = page.next_page_token
+        if page_token is None or page_token in used:
+            return
+        used.add(page_token)
 
 
 class _Identity(AuthBase):

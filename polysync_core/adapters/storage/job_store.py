@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from itertools import islice
 
 from azure.data.tables import TableEntity
 
@@ -18,14 +21,17 @@ from polysync_core.rules.rows.job_entity import (
     DEFAULTS_COLUMNS,
     DISCOVERY_LAST,
     JOB,
+    REMOVED,
     decode_defaults,
     decode_discoveries,
+    decode_full_refresh,
     decode_job,
     encode_full_refresh,
     encode_last_discovery,
     encode_under_way,
     job_key,
     pieces_of,
+    removed_key,
 )
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import is_id
@@ -46,7 +52,8 @@ MAX_PAGE_CHARACTERS = 1_000_000
 """Of parameters in one page of a listing: Data Factory takes answers up to 4 MB."""
 _MAX_BATCH_CHARACTERS = 1_500_000
 """Of parameters in one batch: Table Storage takes 4 MiB, and quotes double on the way."""
-_MAX_BATCH = 100
+_MAX_BATCH, _MAX_JOBS = 100, 50
+"""Rows in one batch, and jobs: a removed one takes two rows."""
 _log = logging.getLogger("polysync.jobs")
 
 
@@ -111,7 +118,7 @@ class JobStore:
 
     def _commit(self, writes: Sequence[JobWrite]) -> bool:
         write_id = self._new_id()
-        operations = [_operation(write, write_id) for write in writes]
+        operations = [operation for write in writes for operation in _operations(write, write_id)]
         return self._partition.commit(operations, was_written=lambda: self._wrote(writes, write_id))
 
     def _wrote(self, writes: Sequence[JobWrite], write_id: str) -> bool:
@@ -121,6 +128,23 @@ class JobStore:
         if write.columns is None:
             return row is None
         return row is not None and row.get("writeId") == write_id
+
+    def removed_full_refresh(self) -> dict[str, FullRefresh]:
+        """The users' full_refresh of removed jobs, by pipeline id; rows that cannot be read are left out."""
+        kept: dict[str, FullRefresh] = {}
+        for row in self._partition.scan(REMOVED):
+            with suppress(RowUnreadable):
+                full_refresh = decode_full_refresh(row)
+                if full_refresh is not None:
+                    kept[str(row["RowKey"]).removeprefix(REMOVED)] = full_refresh
+        return kept
+
+    def delete_removed_before(self, cutoff: datetime) -> None:
+        """Delete up to 100 rows of jobs that were removed before `cutoff`."""
+        rows = self._partition.scan(REMOVED, where="removedAt lt @cutoff", values={"cutoff": cutoff})
+        operations = [tables.delete(str(row["RowKey"]), etag_of(row)) for row in islice(rows, _MAX_BATCH)]
+        if operations:
+            self._partition.commit(operations, was_written=lambda: False)
 
     def set_full_refresh(self, pipeline_id: str, full_refresh: FullRefresh) -> bool:
         """Store the user's own value and direction, and touch nothing else. False when there is no such job."""
@@ -168,7 +192,7 @@ def _batches(writes: Sequence[JobWrite]) -> Iterator[list[JobWrite]]:
     characters = 0
     for write in writes:
         size = sum(len(value) for value in (write.columns or {}).values() if isinstance(value, str))
-        if batch and (len(batch) == _MAX_BATCH or characters + size > _MAX_BATCH_CHARACTERS):
+        if batch and (len(batch) == _MAX_JOBS or characters + size > _MAX_BATCH_CHARACTERS):
             yield batch
             batch, characters = [], 0
         batch.append(write)
@@ -177,9 +201,12 @@ def _batches(writes: Sequence[JobWrite]) -> Iterator[list[JobWrite]]:
         yield batch
 
 
-def _operation(write: JobWrite, write_id: str) -> Operation:
+def _operations(write: JobWrite, write_id: str) -> Iterator[Operation]:
     key, stored = job_key(write.pipeline_id), write.stored
+    if write.kept is not None:
+        yield tables.replace(removed_key(write.pipeline_id), write.kept)
     if write.columns is None:
-        return tables.delete(key, "" if stored is None else stored.etag)
+        yield tables.delete(key, "" if stored is None else stored.etag)
+        return
     columns = {**write.columns, "writeId": write_id}
-    return tables.create(key, columns) if stored is None else tables.merge(key, columns, stored.etag)
+    yield tables.create(key, columns) if stored is None else tables.merge(key, columns, stored.etag)

@@ -16,8 +16,13 @@ START_LAST_POST_ENDS = START_LAST_POST + START_POST + 3.0
 """After this no POST of a start can be under way; 3 s are for connecting."""
 START_KEY_WAIT = 20.0
 """How long a repeat waits for the first request with its Idempotency-Key."""
+START_SIGN_IN_LOOK = 3.0
+"""A start that meets another one in flight may ask this long whether the address answers with a sign-in page."""
 START_TRACK = 40.0
 """Until then storage is asked again to take the run of a started update."""
+
+MOST_UPDATES_PAGES = 50
+"""At most this many pages of a pipeline's updates are read, where none of them ends the listing."""
 
 # --- a sweep: the timer ticks every 15 s
 

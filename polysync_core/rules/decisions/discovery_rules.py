@@ -23,7 +23,7 @@ from polysync_core.values.job import (
 
 MAX_CHANGES = 1000
 MAX_NOT_SYNCED = 20
-"""More jobs than this that could not be looked at: the discovery does not count as one that brought all into step."""
+"""The report names this many jobs that could not be looked at. Of any further one its own row says so."""
 _TRIES, _TRIES_WHEN_BUSY = 3, 6
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -161,13 +161,17 @@ def synced_at(job: Job, last: LastDiscovery | None) -> datetime | None:
     """When the job was last known to be in step: by its own row, or by a later discovery that found it unchanged."""
     if last is None or not job.accessible or job.synced_at is None:
         return job.synced_at
+    if job.failed_at is not None and job.failed_at >= last.discovered_at:
+        return job.synced_at
     confirmed_at = last.not_synced.get(job.pipeline_id, last.discovered_at)
     return job.synced_at if confirmed_at is None else max(job.synced_at, confirmed_at)
 
 
 def completed(done: DiscoveryPass, before: LastDiscovery | None) -> LastDiscovery | None:
-    """What a discovery that came to its end leaves behind; a later one stays, and any if there were many failures."""
-    if done.tally.failed > MAX_NOT_SYNCED or (before is not None and before.discovered_at > done.began_at):
+    """What a discovery that came to its end leaves behind; a later one stays, and any if this one only failed."""
+    if (done.tally.failed and done.tally.jobs == Counts()) or (
+        before is not None and before.discovered_at > done.began_at
+    ):
         return before
     return LastDiscovery(discovered_at=done.began_at, not_synced=done.not_synced)
 

@@ -28,7 +28,7 @@ from polysync_core.values.job import (
 )
 from polysync_core.values.run import JsonObject
 
-JOB, DISCOVERY_LAST = "job|", "discovery|last"
+JOB, REMOVED, DISCOVERY_LAST = "job|", "removed|", "discovery|last"
 DEFAULTS_COLUMNS = ["name", "fullRefresh", "fullRefreshDirection"]
 _HIDDEN = "hidden"
 MAX_PIECES = 14
@@ -105,6 +105,15 @@ def decode_full_refresh(columns: Mapping[str, object]) -> FullRefresh | None:
     return FullRefresh(value=value, direction=Direction(str(direction)))
 
 
+def removed_key(pipeline_id: str) -> str:
+    return f"{REMOVED}{pipeline_id}"
+
+
+def encode_removed(full_refresh: FullRefresh, removed_at: datetime) -> Columns:
+    """What is kept of a removed job, for the case that its pipeline comes back."""
+    return {**encode_full_refresh(full_refresh), "removedAt": removed_at}
+
+
 def decode_defaults(columns: Mapping[str, object]) -> JobDefaults:
     """What a start needs, even when other columns cannot be read. Raises RowUnreadable for the user's own columns."""
     name = columns.get("name")
@@ -138,9 +147,10 @@ _NOT_SYNCED = Codec(
     lambda instants: {job: instant and _INSTANT.encode(instant) for job, instant in instants.items()},
     _decode_not_synced,
 )
+_ID_OR_NONE = Codec(str, lambda given: given and ID.decode(given))
 _PASS = RowOf(
     DiscoveryPass,
-    codecs={"not_synced": _NOT_SYNCED, "after": Codec(str, lambda after: after and ID.decode(after))},
+    codecs={"not_synced": _NOT_SYNCED, "after": _ID_OR_NONE, "page_after": _ID_OR_NONE},
     inline={"tally": RowOf(Tally, codecs={"jobs": _COUNTS, "parameters": _COUNTS}, in_json=True)},
     in_json=True,
 )

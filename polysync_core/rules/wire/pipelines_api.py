@@ -111,6 +111,16 @@ def stop_update(run_id: RunId) -> ApiRequest:
     )
 
 
+def may_lack_update_stop(error: DatabricksError) -> bool:
+    """Whether the answer to `stop_update` leaves it open that the workspace has this route.
+
+    The route is in no documentation, so an API or a gateway may refuse it with any status. A refused identity and a
+    passing trouble say nothing about the route, and a success needs no other stop.
+    """
+    status = error.databricks_status
+    return status >= 300 and status not in {401, 403, 429, 500, 502, 503, 504}
+
+
 def stop_pipeline(pipeline_id: str) -> ApiRequest:
     """Stops whichever update is active, so only after a look that it is ours."""
     return ApiRequest(
