@@ -167,7 +167,7 @@ def test_a_listing_in_no_order_is_complete_however_often_it_is_interrupted(
         list_in_pages(workspace, pages[begun:])
     assert discover_all(rig, rest).rest is None
     with table(rig) as rows:
-        found = rows.query_entities("PartitionKey eq @name", parameters={"name": rig.name})
+        found = rows.query_entities("PartitionKey eq @name", parameters={"name": rig.partition})
         assert sorted(row["RowKey"] for row in found if row["RowKey"].startswith("job|")) == [
             f"job|{one}" for one in ids
         ]
