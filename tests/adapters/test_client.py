@@ -79,9 +79,9 @@ class _SlowTokens(EntraTokens):
         super().__init__(lambda: build_credential(os.environ), clock)
         self._manual_clock = clock
 
-    def token(self, scope: str = DATABRICKS_SCOPE) -> str:
+    def token(self, scope: str = DATABRICKS_SCOPE, until: Deadline | None = None) -> str:
         self._manual_clock.pass_time(seconds=10)
-        return super().token(scope)
+        return super().token(scope, until)
 
 
 def test_no_post_begins_when_the_second_token_of_a_resource_took_too_long(

@@ -141,7 +141,7 @@ class BoundedClient:
     ) -> JsonObject:
         """Send the request; after a refused token once more, with a new one. None of them begins after `begins_by`."""
         databricks, tokens = self._databricks, self._databricks.tokens
-        token = tokens.token()
+        token = tokens.token(until=begins_by)
         status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
         refusal = refusal_of(status, headers, body)
         if refusal in {Refusal.TOKEN, Refusal.PERMISSION}:
@@ -149,6 +149,7 @@ class BoundedClient:
                 token,
                 expired=refusal is Refusal.TOKEN,
                 worked_before=token == databricks.accepted_token,
+                until=begins_by,
             )
             if renewed is not None:
                 token = renewed
@@ -160,7 +161,7 @@ class BoundedClient:
     def _send_as(
         self, token: str, request: ApiRequest, timeout_seconds: float, begins_by: Deadline | None
     ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
-        identity = _Identity(token, self._resource_headers())
+        identity = _Identity(token, self._resource_headers(begins_by))
         if begins_by is not None and begins_by.is_over():
             raise DatabricksUnreachable("A token took too long; nothing was sent.", was_sent=False)
         return self._send_once(request, identity, timeout_seconds)
@@ -199,14 +200,16 @@ class BoundedClient:
                 raise urllib3.exceptions.HTTPError("too long")
         return bytes(body)
 
-    def _resource_headers(self) -> dict[str, str]:
+    def _resource_headers(self, until: Deadline | None) -> dict[str, str]:
         """For a principal that has not been added to the workspace: sent only where `resourceId` is configured."""
         workspace = self._databricks.workspace
         if workspace.resource_id is None:
             return {}
         return {
             "X-Databricks-Azure-Workspace-Resource-Id": workspace.resource_id,
-            "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(management_scope(workspace.url)),
+            "X-Databricks-Azure-SP-Management-Token": self._databricks.tokens.token(
+                management_scope(workspace.url), until
+            ),
         }
 
 

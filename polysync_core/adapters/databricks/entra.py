@@ -7,12 +7,15 @@ same is replaced once by a new credential, which has an empty cache.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions import budgets
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import TokenUnavailable
 
 if TYPE_CHECKING:
@@ -28,6 +31,24 @@ _PUBLIC_MANAGEMENT = "https://management.core.windows.net/.default"
 """Azure's management, by the domain of its cloud's workspaces; any other host is of the public cloud."""
 _BELIEVED_WHEN_FORBIDDEN_SECONDS, _BELIEVED_WHEN_EXPIRED_SECONDS = 60.0, 5.0
 """A token that was renewed within this time is believed, so the refusal has another cause."""
+
+
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 2.0
+_RENEWED_BEFORE_END_SECONDS = 300.0
+_AZ_WAS_SLOW = "Failed to invoke the Azure CLI"
+"""azure-identity's words for an `az` that did not end in time; another failure of `az` has other words."""
+
+
+def _remedy(wrong: Exception) -> str:
+    if _AZ_WAS_SLOW in str(wrong):
+        return (
+            f"The Azure CLI was slow: az gave no token within {budgets.TOKEN_AZ} seconds. Repeat the request; if it "
+            "stays slow, look at `az account get-access-token`."
+        )
+    return (
+        "Entra ID gave no token. In Azure: switch on the app's managed identity (and set AZURE_CLIENT_ID for a "
+        "user-assigned one). On a laptop: az login."
+    )
 
 
 def management_scope(workspace_url: str) -> str:
@@ -50,19 +71,38 @@ def build_credential(environ: Mapping[str, str], client_id: str | None = None) -
     }
     if environ.get("IDENTITY_ENDPOINT"):
         return ManagedIdentityCredential(client_id=client_id or environ.get("AZURE_CLIENT_ID") or None, **limits)
-    return DefaultAzureCredential(**limits)
+    return DefaultAzureCredential(**limits, process_timeout=budgets.TOKEN_AZ)
 
 
 class _Credential:
-    """A credential that fails with AzureError and nothing else, as Table Storage's library and we expect it to.
+    """A credential that keeps its tokens, and fails with AzureError and nothing else, as its users expect it to.
 
-    azure-identity lets a ValueError, TypeError or AttributeError through when it stumbles over an odd answer.
+    azure-identity keeps the tokens of a managed identity only: `az` would run for each call. One caller asks for a
+    token, and others that come meanwhile wait for the same answer. azure-identity goes by the real clock, so the kept
+    tokens do too. It lets a ValueError, TypeError or AttributeError through when it stumbles over an odd answer.
     """
 
     def __init__(self, built: TokenCredential) -> None:
         self._built = built
+        self._lock = threading.Lock()
+        self._asked: dict[tuple[str, ...], Future[AccessToken]] = {}
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        if any(options.values()):
+            return self._ask(*scopes, **options)
+        with self._lock:
+            asked = self._asked.get(scopes)
+            is_first = asked is None or _is_over(asked)
+            if asked is None or is_first:
+                asked = self._asked[scopes] = Future()
+        if is_first:
+            try:
+                asked.set_result(self._ask(*scopes))
+            except BaseException as wrong:
+                asked.set_exception(wrong)
+        return asked.result()
+
+    def _ask(self, *scopes: str, **options: Any) -> AccessToken:
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
         try:
@@ -71,6 +111,13 @@ class _Credential:
             raise
         except Exception as wrong:
             raise ClientAuthenticationError("The answer to the request for a token could not be read.") from wrong
+
+
+def _is_over(asked: Future[AccessToken]) -> bool:
+    """Whether an answer came that is of no use any more: a failure, or a token near its end."""
+    if not asked.done():
+        return False
+    return asked.exception() is not None or asked.result().expires_on - time.time() < _RENEWED_BEFORE_END_SECONDS
 
 
 class EntraTokens:
@@ -91,20 +138,35 @@ class EntraTokens:
                 self._credential = self._build()
             return self._credential
 
-    def token(self, scope: str = DATABRICKS_SCOPE) -> str:
-        """A token for `scope`. Raises TokenUnavailable with the remedy when Entra ID issues none."""
-        from azure.core.exceptions import AzureError
+    def token(self, scope: str = DATABRICKS_SCOPE, until: Deadline | None = None) -> str:
+        """A token for `scope`. Raises TokenUnavailable with the remedy when Entra ID issues none.
 
-        try:
-            return self.credential.get_token(scope).token
-        except AzureError as wrong:
-            raise TokenUnavailable(
-                "Entra ID gave no token. In Azure: switch on the app's managed identity (and set AZURE_CLIENT_ID for a "
-                "user-assigned one). On a laptop: az login.",
-                retry_after_seconds=30,
-            ) from wrong
+        An identity endpoint that gives no answer, as at a cold start, is asked again with pauses as long as `until`
+        lasts. azure-identity hides the status of its answers, so any of them counts as one that may pass.
+        """
+        from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+        from azure.identity import CredentialUnavailableError
 
-    def renewed(self, refused: str, *, expired: bool, worked_before: bool) -> str | None:
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            credential = self.credential
+            try:
+                return credential.get_token(scope).token
+            except AzureError as wrong:
+                self._forget(credential)
+                may_pass = isinstance(wrong, CredentialUnavailableError | ServiceRequestError | ServiceResponseError)
+                if not may_pass or until is None or until.seconds_left() <= pause:
+                    raise TokenUnavailable(_remedy(wrong), retry_after_seconds=30) from wrong
+            self._clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _forget(self, failed: TokenCredential) -> None:
+        """Build the credential anew for the next question: it keeps an error for seconds, and would not ask again."""
+        with self._lock:
+            if self._credential is failed:
+                self._credential = None
+
+    def renewed(self, refused: str, *, expired: bool, worked_before: bool, until: Deadline | None = None) -> str | None:
         """A new token in place of `refused`, or None when a new one would be no better.
 
         `expired`: the refusal was of the token, not of a permission. `worked_before`: the workspace took it before. A
@@ -118,7 +180,7 @@ class EntraTokens:
             believed = _BELIEVED_WHEN_EXPIRED_SECONDS if expired else _BELIEVED_WHEN_FORBIDDEN_SECONDS
             believed = 0.0 if expired and worked_before else believed
             recent = self._refreshed_at is not None and now - self._refreshed_at < believed
-        token = self.token()
+        token = self.token(until=until)
         if token != refused:
             return token
         if recent:
@@ -127,4 +189,4 @@ class EntraTokens:
             if self._credential is current:
                 self._credential = self._build()
                 self._refreshed_at = now
-        return self.token()
+        return self.token(until=until)

@@ -98,3 +98,5 @@ AWAIT_SECRET = 10.0
 DATABRICKS_CONNECT, DATABRICKS_READ = 3.0, 10.0
 TOKEN_CONNECT, TOKEN_READ = 3, 8
 """One question to Entra ID for a token; azure-identity takes whole seconds."""
+TOKEN_AZ = 10
+"""One run of the Azure CLI on a laptop."""

@@ -169,9 +169,8 @@ def synced_at(job: Job, last: LastDiscovery | None) -> datetime | None:
 
 def completed(done: DiscoveryPass, before: LastDiscovery | None) -> LastDiscovery | None:
     """What a discovery that came to its end leaves behind; a later one stays, and any if this one only failed."""
-    if (done.tally.failed and done.tally.jobs == Counts()) or (
-        before is not None and before.discovered_at > done.began_at
-    ):
+    is_failure = done.tally.failed > MAX_NOT_SYNCED and done.tally.jobs == Counts()
+    if is_failure or (before is not None and before.discovered_at > done.began_at):
         return before
     return LastDiscovery(discovered_at=done.began_at, not_synced=done.not_synced)
 
