@@ -200,8 +200,8 @@ def test_the_stored_form_of_a_row_stays(encoded: Columns, columns: Columns) -> N
 def test_the_stored_form_of_a_discovery_under_way_stays() -> None:
     under_way = DiscoveryPass(began_at=AT, after="p1", tally=TRIED, not_synced={"p1": None})
     assert encode_under_way(under_way) == {
-        "underWay": f'{{"beganAt":"{TEXT}","pageToken":null,"after":"p1","pageAfter":"","inOrder":true,"notSynced":{{"p1":null}},"jobs":[1,0,0,0],'
-        '"parameters":[0,0,0,0],"failed":2}'
+        "underWay": f'{{"beganAt":"{TEXT}","pageToken":null,"after":"p1","pageAfter":"","inOrder":true,'
+        '"notSynced":{"p1":null},"jobs":[1,0,0,0],"parameters":[0,0,0,0],"failed":2}'
     }
 
 
