@@ -90,7 +90,7 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
         storage = EntraTokens(lambda: build_credential(environ, settings.tables.client_id), clock)
     runs_table = Table(settings.tables, RUNS_TABLE, lambda: storage.credential)
     jobs_table = Table(settings.tables, JOBS_TABLE, lambda: storage.credential)
-    session, refresh_turns = new_session(), RefreshTurns(clock)
+    session, refresh_turns = new_session(clock, len(settings.workspaces)), RefreshTurns(clock)
 
     def serve(workspace: Workspace) -> WorkspaceServices:
         rows = runs_table.partition(workspace.partition)

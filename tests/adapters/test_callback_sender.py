@@ -128,6 +128,8 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._certificate = self._issue("authority.example", self._key, is_authority=True)
         pem = self._certificate.public_bytes(Encoding.PEM).decode()
+        self.file = folder / "authority.pem"
+        self.file.write_text(pem)
         self.client = ssl.create_default_context(cadata=pem)
 
     def server(self, name: str) -> ssl.SSLContext:

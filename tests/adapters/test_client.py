@@ -88,7 +88,7 @@ def test_no_post_begins_when_the_second_token_of_a_resource_took_too_long(
     workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
     named = Workspace(name="w", url=workspace.url, resource_id="/subscriptions/s/resourceGroups/g")
-    client = Databricks(named, new_session(), _SlowTokens(clock), clock).client(Deadline.after(clock, 60))
+    client = Databricks(named, new_session(clock), _SlowTokens(clock), clock).client(Deadline.after(clock, 60))
     pipeline_id = workspace.add_pipeline()
     with pytest.raises(DatabricksUnreachable, match="nothing was sent"):
         client.start_update(pipeline_id, False, begins_by=Deadline.after(clock, 15))
@@ -107,7 +107,7 @@ def test_an_answer_that_comes_byte_by_byte_ends_with_the_time_for_it(
     with _Trickling(trickled) as trickling:
         named = Workspace(name="w", url=f"http://127.0.0.1:{trickling.port}")
         tokens = EntraTokens(lambda: build_credential(os.environ), clock)
-        client = Databricks(named, new_session(), tokens, clock).client(Deadline.after(clock, 1.0))
+        client = Databricks(named, new_session(clock), tokens, clock).client(Deadline.after(clock, 1.0))
         began_at = time.monotonic()
         with pytest.raises(DatabricksUnreachable) as unreachable:
             client.fetch_updates_page("p")

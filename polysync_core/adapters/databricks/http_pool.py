@@ -7,12 +7,18 @@ as it likes. Here the socket's time-out shrinks with what is left, for the head 
 from __future__ import annotations
 
 import io
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from http.client import HTTPResponse
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import certifi
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -22,7 +28,12 @@ from urllib3.util.retry import Retry
 from polysync_core.adapters.clock import Clock
 from polysync_core.values.deadline import Deadline
 
+if TYPE_CHECKING:
+    from urllib3._base_connection import BaseHTTPConnection
+
 POOL_SIZE = 64
+LONGEST_IDLE_SECONDS = 60.0
+"""A NAT of Azure forgets a silent connection after 4 minutes, other networks sooner."""
 _deadline: ContextVar[Deadline | None] = ContextVar("response_deadline", default=None)
 
 
@@ -36,14 +47,62 @@ def response_deadline(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
-def new_session() -> requests.Session:
-    """Tries every call once: the caller knows when to ask again. Safe to use from all threads."""
-    adapter = HTTPAdapter(pool_connections=16, pool_maxsize=POOL_SIZE, max_retries=Retry(total=0, redirect=0))
-    adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+def new_session(clock: Clock, hosts: int = 1) -> requests.Session:
+    """Connections to `hosts` hosts. Safe to use from all threads.
+
+    It tries every call once: the caller knows when to ask again.
+    """
+    adapter = _Adapter(pool_connections=hosts, pool_maxsize=POOL_SIZE, max_retries=Retry(total=0, redirect=0))
+    adapter.poolmanager.pool_classes_by_scheme = {
+        "http": partial(_Pool, clock=clock),
+        "https": partial(_TlsPool, clock=clock),
+    }
     session = requests.Session()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+class _Adapter(HTTPAdapter):
+    """All hosts share one TLS context a bundle of certificates: loading a bundle takes longer than a handshake."""
+
+    def __init__(self, **options: Any) -> None:
+        self._lock = threading.Lock()
+        self._contexts: dict[object, ssl.SSLContext] = {}
+        super().__init__(**options)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, socket_options=_keep_alive_options(), **options)
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        host, tls = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, ({"ssl_context": self._context(verify)} if verify and cert is None else tls)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """The shared context verifies; given the bundle, urllib3 would load it again for each connection."""
+        if not verify or cert is not None:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+
+    def _context(self, bundle: Any) -> ssl.SSLContext:
+        with self._lock:
+            if bundle not in self._contexts:
+                path = certifi.where() if bundle is True else bundle
+                is_folder = Path(path).is_dir()
+                self._contexts[bundle] = ssl.create_default_context(
+                    cafile=None if is_folder else path, capath=path if is_folder else None
+                )
+            return self._contexts[bundle]
+
+
+def _keep_alive_options() -> list[tuple[int, int, int]]:
+    """Probes that keep a connection in the tables of a NAT, which forgets silent ones after minutes."""
+    names = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # macOS lacks the first
+    probes = [
+        (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in names.items() if hasattr(socket, name)
+    ]
+    return [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *probes]
 
 
 class _Bytes(io.RawIOBase):
@@ -80,15 +139,37 @@ class _Response(HTTPResponse):
 
 class _Connection(HTTPConnection):
     response_class = _Response
+    idle_since = 0.0
 
 
 class _TlsConnection(HTTPSConnection):
     response_class = _Response
+    idle_since = 0.0
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    """Uses no connection that was idle for long: a start sent into one that is dead has an unknown outcome."""
+
+    ConnectionCls: type[_Connection | _TlsConnection] = _Connection
+
+    def __init__(self, *args: Any, clock: Clock, **options: Any) -> None:
+        self._clock = clock
+        super().__init__(*args, **options)
+
+    def _get_conn(self, timeout: float | None = None) -> BaseHTTPConnection:
+        connection = super()._get_conn(timeout)
+        if (
+            isinstance(connection, _Connection | _TlsConnection)
+            and self._clock.monotonic() - connection.idle_since > LONGEST_IDLE_SECONDS
+        ):
+            connection.close()  # urllib3 connects again
+        return connection
+
+    def _put_conn(self, conn: BaseHTTPConnection | None) -> None:
+        if isinstance(conn, _Connection | _TlsConnection):
+            conn.idle_since = self._clock.monotonic()
+        super()._put_conn(conn)
 
 
-class _TlsPool(HTTPSConnectionPool):
+class _TlsPool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
