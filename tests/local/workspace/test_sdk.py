@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from databricks.sdk import WorkspaceClient
@@ -151,4 +152,5 @@ def test_the_client_calls_no_other_host(workspace: SimulatedWorkspace, monkeypat
     monkeypatch.setattr(socket.socket, "connect", recording_connect)
     client = WorkspaceClient(host=workspace.url, token=workspace.issue_token(), auth_type="pat")
     list(client.pipelines.list_pipelines())
-    assert addresses == {("127.0.0.1", int(workspace.url.rsplit(":", 1)[1]))}
+    address = urlsplit(workspace.url)
+    assert addresses == {(address.hostname, address.port)}
