@@ -18,9 +18,9 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import certifi
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.retry import Retry
@@ -88,7 +88,7 @@ class _Adapter(HTTPAdapter):
     def _context(self, bundle: Any) -> ssl.SSLContext:
         with self._lock:
             if bundle not in self._contexts:
-                path = certifi.where() if bundle is True else bundle
+                path = DEFAULT_CA_BUNDLE_PATH if bundle is True else bundle
                 is_folder = Path(path).is_dir()
                 self._contexts[bundle] = ssl.create_default_context(
                     cafile=None if is_folder else path, capath=path if is_folder else None
