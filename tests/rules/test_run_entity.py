@@ -296,6 +296,7 @@ def test_a_run_with_unreadable_json_is_unreadable(name: str, value: str) -> None
         ("notSeen0", '{"2026-01-01T00:00:00+00:00":[1]}'),
         ("unreadablePipelines", "[1]"),
         ("report", '{"workspace":"w","active":"x"}'),
+        ("report", '{"workspace":"w","seconds":1' + "0" * 400 + "}"),
     ],
 )
 def test_a_last_sweep_with_unreadable_json_is_unreadable(name: str, value: str) -> None:

@@ -116,7 +116,7 @@ class RowOf(Generic[_D]):
             if content is not None:
                 try:
                     found[field.name] = codec.decode(content)
-                except (ValueError, TypeError, KeyError, RecursionError, RowUnreadable) as wrong:
+                except (ValueError, TypeError, KeyError, RecursionError, OverflowError, RowUnreadable) as wrong:
                     raise RowUnreadable(f"The column {name} of a stored row cannot be read.") from wrong
             elif not _has_default(field):
                 if "None" not in str(field.type):
