@@ -1,4 +1,4 @@
-"""Every time budget of the app, in seconds. What is indented belongs to the budget above it."""
+"""Every time budget of the app, in seconds. Those whose names begin with the same word belong together."""
 
 from __future__ import annotations
 
