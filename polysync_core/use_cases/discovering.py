@@ -89,6 +89,8 @@ class _Discovery:
         client = self._ws.databricks.client(deadline)
         with Fetcher(client, clock, connections) as fetcher:
             complete = self._go_as_far_as_possible(fetcher)
+        if complete or self._pass.in_order:
+            self._remove_gone()
         self._write_down(complete)
         report = DiscoveryReport(
             workspace=self._name,
@@ -129,7 +131,6 @@ class _Discovery:
                     return False
                 self._save_now_and_then()
             if next_token is None:
-                self._remove_gone()
                 return True
             used.add(next_token)
             self._pass = replace(self._pass, page_token=next_token, page_after="")
@@ -146,8 +147,13 @@ class _Discovery:
         self._listed.update(ids)
 
     def _remove_gone(self) -> None:
-        """Remove the jobs of pipelines that are gone, once the whole listing has named none of them."""
-        self._sync([gone for pipeline_id, gone in self._gone.items() if pipeline_id not in self._listed])
+        """Remove the jobs of pipelines that do not exist. A job stays if any page that was read names its pipeline.
+
+        After a complete listing that is every page. A listing in order of id, cut short, has passed their ids.
+        """
+        gone = [fetched for pipeline_id, fetched in self._gone.items() if pipeline_id not in self._listed]
+        failed: dict[str, PolysyncError] = {one: _contradiction() for one in self._gone if one in self._listed}
+        self._note_failed(failed | self._sync(gone), {one: fetched.stored for one, fetched in self._gone.items()})
 
     def _page(self, fetcher: Fetcher) -> PipelinesPage:
         """The page to work on. When a page token is refused, the listing is read from its start, once in a call."""
@@ -203,12 +209,10 @@ class _Discovery:
             fetched = FetchedPipeline(
                 pipeline_id=reached, seen=seen, listed_name=candidate.listed_name, stored=candidate.stored
             )
-            if seen is not Absent.GONE or (not candidate.is_listed and self._pass.in_order):
+            if seen is not Absent.GONE:
                 answered.append(fetched)
             elif candidate.is_listed:
-                failed[reached] = DatabricksError(
-                    "Databricks lists the pipeline and answers that it does not exist.", databricks_status=404
-                )
+                failed[reached] = _contradiction()
             else:
                 self._gone[reached] = fetched
         failed |= self._sync(answered)
@@ -267,6 +271,10 @@ class _Discovery:
     @property
     def _so_far(self) -> DiscoveryPass:
         return replace(self._pass, tally=self._pass.tally + self._tally)
+
+
+def _contradiction() -> DatabricksError:
+    return DatabricksError("Databricks lists the pipeline and answers that it does not exist.", databricks_status=404)
 
 
 def _first(pair: tuple[str, StoredJob | None]) -> str:

@@ -1,4 +1,4 @@
-"""The values that everything speaks of: frozen, keyword-only, without I/O. Times are aware UTC."""
+"""Runs, starts and sweeps as frozen values. Times are aware UTC."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class RunError:
 class Run:
     """Our record of one update, from acceptance until nothing more is owed for it.
 
-    `seen_at` is when Databricks last answered for it in a way that was written down; a sweep that finds it unchanged
-    writes nothing here. `state_since` is when its present state was first seen. `missing_since` is the first of an
-    unbroken row of "does not exist" answers. The run is finished exactly when `finished_at` is set.
+    `seen_at` is the last time that an answer of Databricks was stored in this run. A sweep that finds the run unchanged
+    stores nothing in it. `state_since` is when its present state was first seen. `missing_since` is the first of an
+    unbroken series of "does not exist" answers. The run is finished exactly when `finished_at` is set.
 
-    `timeout_at`: when a stop is asked for. `follow_retries`: Databricks' automatic retries become further attempts;
-    from `retry_awaited_since` on, the last attempt has ended and a retry is waited for. `retried_as`: a retry that is
-    not followed.
+    At `timeout_at` the app asks for a stop. If `follow_retries` is true, Databricks' automatic retries become further
+    attempts. Since `retry_awaited_since`, the last attempt has ended and the app waits for a retry. `retried_as` is the
+    update id of a retry that is not followed.
     """
 
     run_id: RunId
@@ -82,7 +82,7 @@ class Run:
 
     @property
     def state(self) -> str | None:
-        """Databricks' own word for the last attempt, or None while nothing was seen."""
+        """Databricks' word for the last attempt. None if none was ever seen, even when the run was given up."""
         return self.attempts[-1].state
 
     @property
@@ -97,7 +97,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """What a start came to: its run, and whether this caller joined an update that was active already."""
+    """The result of a start: its run, and whether this caller joined an update that was already active."""
 
     run: Run
     attached: bool
@@ -140,10 +140,10 @@ class Reservation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UsedKey:
-    """What became of an Idempotency-Key: `run_id` is None while its start is still in flight.
+    """A used Idempotency-Key and its outcome. `run_id` is None while its start is in flight.
 
-    `attached`: its caller did not start the update but joined one that was active. `callback_id` is
-    the id of this caller's callback, should they ask for one.
+    `attached` is true if its caller joined an active update instead of starting one. `callback_id` is the id of this
+    caller's callback, if the caller asks for one.
     """
 
     fingerprint: str
@@ -156,7 +156,7 @@ class UsedKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepReport:
-    """What one sweep of one workspace did, in counts; `seconds` from its first read to its last write."""
+    """The counts of one sweep of one workspace. `seconds` lasts until the report, before `sweep|last` is written."""
 
     workspace: str
     active: int = 0
@@ -169,7 +169,7 @@ class SweepReport:
 
 
 NEVER = datetime.fromtimestamp(0, UTC)
-"""When a run was last seen by a sweep, where no sweep is known to have seen it."""
+"""The time that stands for "no sweep has seen this run"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

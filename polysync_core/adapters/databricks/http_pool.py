@@ -1,7 +1,7 @@
-"""The process's connections to Databricks, whose answers end in time.
+"""The process's connections to Databricks. Every answer is complete by its deadline, or times out.
 
-requests and urllib3 bound each wait for bytes, not the answer: one that comes byte by byte holds its caller for as long
-as it likes. Here the socket's time-out shrinks with what is left, for the head of an answer and its body alike.
+requests and urllib3 limit each wait for bytes, but not the whole answer. An answer that comes byte by byte would hold
+its caller for ever. So before each read the socket's time-out is set to the time that is left.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _deadline: ContextVar[Deadline | None] = ContextVar("response_deadline", default
 
 @contextmanager
 def response_deadline(seconds: float) -> Iterator[None]:
-    """A response that this thread reads in the block is complete within `seconds` of real time, or times out."""
+    """Limit every response that this thread reads in the block to `seconds` of real time. After that it times out."""
     token = _deadline.set(Deadline.after(Clock(), seconds))
     try:
         yield
@@ -50,7 +50,7 @@ def response_deadline(seconds: float) -> Iterator[None]:
 def new_session(clock: Clock, hosts: int = 1) -> requests.Session:
     """Connections to `hosts` hosts. Safe to use from all threads.
 
-    It tries every call once: the caller knows when to ask again.
+    It sends each call once. Its user decides whether to repeat a call.
     """
     adapter = _Adapter(pool_connections=hosts, pool_maxsize=POOL_SIZE, max_retries=Retry(total=0, redirect=0))
     adapter.poolmanager.pool_classes_by_scheme = {
@@ -64,7 +64,7 @@ def new_session(clock: Clock, hosts: int = 1) -> requests.Session:
 
 
 class _Adapter(HTTPAdapter):
-    """All hosts share one TLS context a bundle of certificates: loading a bundle takes longer than a handshake."""
+    """All hosts share the TLS context of a bundle of certificates. Loading it takes longer than a handshake."""
 
     def __init__(self, **options: Any) -> None:
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class _Adapter(HTTPAdapter):
         return host, ({"ssl_context": self._context(verify)} if verify and cert is None else tls)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """The shared context verifies; given the bundle, urllib3 would load it again for each connection."""
+        """Leave out the bundle: the shared context verifies, and urllib3 would load it again for each connection."""
         if not verify or cert is not None:
             super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
@@ -105,8 +105,8 @@ def _keep_alive_options() -> list[tuple[int, int, int]]:
     return [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *probes]
 
 
-class _Bytes(io.RawIOBase):
-    """The bytes that come from a socket until the deadline."""
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket until the deadline, then raises TimeoutError."""
 
     def __init__(self, sock: Any, raw: Any, deadline: Deadline) -> None:
         self._sock = sock
@@ -119,7 +119,7 @@ class _Bytes(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         left = self._deadline.seconds_left()
         if left <= 0:
-            raise TimeoutError
+            raise TimeoutError("the answer was not complete in time")
         self._sock.settimeout(left)
         count: int | None = self._raw.readinto(buffer)
         return count
@@ -134,7 +134,7 @@ class _Response(HTTPResponse):
         super().__init__(sock, *args, **options)
         deadline = _deadline.get()
         if deadline is not None:
-            self.fp = io.BufferedReader(_Bytes(sock, self.fp.detach(), deadline))
+            self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach(), deadline))
 
 
 class _Connection(HTTPConnection):
@@ -148,7 +148,7 @@ class _TlsConnection(HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    """Uses no connection that was idle for long: a start sent into one that is dead has an unknown outcome."""
+    """Uses no connection that was idle for long. If it is dead, the outcome of a start sent over it is unknown."""
 
     ConnectionCls: type[_Connection | _TlsConnection] = _Connection
 

@@ -1,6 +1,7 @@
-"""Which values of a pipeline's configuration are secrets, by name and by form; they are kept as a keyed hash. Pure.
+"""Which values of a pipeline's configuration are secrets, by their name and by their format. Pure.
 
-In doubt a value is hidden: it can be looked up in Databricks, and what was shown once cannot be taken back.
+A secret is stored as a keyed hash. In doubt a value is hidden. A user can look it up in Databricks, while a secret
+that was shown once cannot be taken back.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _ABOUT_SECRETS = re.compile(
     r"\.(provider|type|class|name|enabled|required|endpoint|expiry|ttl|length|scope|policy|interval|timeout|seconds"
     r"|minutes|hours|days|count|limit|size|file|path|algorithm|format|version)$"
 )
-"""A name that ends so tells something about a secret, like the class that fetches it."""
+"""The end of a name that describes a secret, such as the class that fetches it. Its value is not a secret."""
 _SECRET_FORMS = re.compile(
     r"(?:^|[;?&,\s\"'{(])[\w.-]*(?:password|passwd|pwd|passphrase|account_?key|access_?key|api_?key|private_?key"
     r"|secret_?key|signature|sig|secret|token)[\"']?\s*[=:]\s*[\"']?[^\s;&\"'=:]"  # in a connection string, URL or JSON
@@ -47,7 +48,7 @@ _SECRET_FORMS = re.compile(
 
 
 def is_secret(name: str, value: Value) -> bool:
-    """Whether a value is to be hidden. A boolean never is, nor a reference to a secret: it says only where that is."""
+    """Whether to hide a value. Booleans are shown, and so are references: they say only where a secret is."""
     if isinstance(value, bool):
         return False
     text = _REFERENCE.sub("", value if isinstance(value, str) else json.dumps(value)).strip()
@@ -57,16 +58,16 @@ def is_secret(name: str, value: Value) -> bool:
 
 
 def _words(name: str) -> str:
-    """A name's words in small letters with dots between: clientSecret, client_secret and client.secret are alike."""
+    """A name's words in lower case, joined by dots. clientSecret, client_secret and client.secret give the same."""
     return re.sub(r"[^a-z0-9]+", ".", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", ".", name).lower())
 
 
 def hide(name: str, value: Value, key: bytes) -> HiddenValue:
-    """HMAC-SHA256 of name and value: equal while the value is, and of no use to anybody without the key."""
+    """The HMAC-SHA256 of name and value. It changes when the value changes, and does not reveal the value."""
     text = value if isinstance(value, str) else json.dumps(value)
     return HiddenValue(hmac.new(key, f"{name}\0{text}".encode(), hashlib.sha256).hexdigest())
 
 
 def hiding_key(secret: bytes) -> bytes:
-    """The key of the hashes, out of the app's own stored secret: no key has two uses."""
+    """The key of the hashes. It is derived from the app's stored secret, so that no key has two uses."""
     return hmac.new(secret, b"hidden parameters", hashlib.sha256).digest()

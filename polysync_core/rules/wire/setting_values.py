@@ -1,4 +1,8 @@
-"""How the values of settings are read. Pure; each raises ValueError with the remedy, never with a secret in it."""
+"""Parsers for the values of settings. Pure.
+
+A `parse_` function returns the value or raises ValueError. The error says what the value must be. It never holds a
+secret.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,14 @@ _READER_ROLES = {"keyvault": "Key Vault Secrets User", "appconfiguration": "App 
 
 
 def parse_whole_number(given: str, least: int, most: int) -> int:
+    """A whole number from `least` to `most`, in ASCII digits."""
     if given.isascii() and given.isdecimal() and len(given) < 10 and least <= int(given) <= most:
         return int(given)
     raise ValueError(f"must be a whole number from {least} to {most}")
 
 
 def unresolved_reference(given: str) -> str | None:
-    """What to do about a reference that the platform did not replace by its value; None when `given` holds none.
+    """The remedy for a reference that the platform did not replace by its value. None if `given` holds no reference.
 
     The platform leaves a reference that it cannot resolve as it is:
     https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
@@ -48,10 +53,10 @@ def unresolved_reference(given: str) -> str | None:
 
 
 def parse_address(given: str, *, with_path: bool = False) -> str:
-    """Scheme, host and port in their shortest form, without a slash at the end, so that one host has one address.
+    """An address in its shortest form, without a slash at the end, so that one host has one address.
 
-    Plain http is only for loopback. https is added when the scheme is left out. `with_path` allows a path: the storage
-    emulator's endpoint ends in its account's name, and a gateway may put one before the app's routes.
+    Plain http is only for loopback. https is added when the scheme is missing. `with_path` allows a path: the endpoint
+    of the storage emulator ends in its account's name, and a gateway may serve the app under a path.
     """
     try:
         parts = split_address(given)
@@ -74,12 +79,12 @@ def parse_address(given: str, *, with_path: bool = False) -> str:
 
 
 def split_address(given: str) -> SplitResult:
-    """The parts of an address, of https when it names no scheme. Raises ValueError, as reading its parts may."""
+    """The parts of an address; its scheme is https if it names none. Raises ValueError, as reading a part may too."""
     return urlsplit(given if "://" in given else f"https://{given}")
 
 
 def parse_host_of_app(given: str) -> str:
-    """WEBSITE_HOSTNAME as an address: the platform's name of the app; "localhost:7071" on a laptop."""
+    """The address in WEBSITE_HOSTNAME: the platform's name of the app, or localhost:7071 on a laptop."""
     scheme = "http" if is_loopback(given.rsplit(":", 1)[0].strip("[]")) else "https"
     return parse_address(f"{scheme}://{given}")
 
@@ -95,7 +100,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_connection_string(given: str) -> str:
-    """A connection string of Table Storage: with an account in it, and no plain http but to loopback."""
+    """Check and return a connection string of Table Storage. It names an account. Plain http is only for loopback."""
     given = given.strip("; ")
     if given.lower() == "usedevelopmentstorage=true":
         return given
@@ -116,7 +121,10 @@ def parse_connection_string(given: str) -> str:
 
 
 def parse_signing_secret(given: str) -> str:
-    """The secret that signs callbacks, as Standard Webhooks writes it."""
+    """Check a secret that signs callbacks, and return it as it is: `whsec_` and the base64 of 24 to 64 random bytes.
+
+    This is the format of Standard Webhooks: https://www.standardwebhooks.com/
+    """
     encoded = given.removeprefix(_SECRET_PREFIX).rstrip("=")
     try:
         secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)

@@ -16,7 +16,7 @@ APP_ROUTES = (
         description="For a platform's health check: it looks at nothing else.",
         answers=(ok("It does.", AliveDocument, alive={"alive": True}),),
         is_anonymous=True,
-        tells_settings=True,
+        reports_bad_settings=True,
     ),
     Operation(
         name="health",
@@ -34,7 +34,7 @@ APP_ROUTES = (
             ),
         ),
         is_anonymous=True,
-        tells_settings=True,
+        reports_bad_settings=True,
     ),
     Operation(
         name="openapi",
@@ -46,6 +46,6 @@ APP_ROUTES = (
             Answer(status=200, description="OpenAPI 3.1.", model=None, examples={"begins": {"openapi": "3.1.0"}}),
         ),
         is_anonymous=True,
-        tells_settings=True,
+        reports_bad_settings=True,
     ),
 )

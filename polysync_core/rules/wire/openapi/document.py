@@ -98,7 +98,7 @@ def _request_body(body: Body) -> dict[str, object]:
 def _responses(operation: Operation) -> dict[str, object]:
     """By status: the answers, the problems, and what the host answers by itself, without a body."""
     responses: dict[int, dict[str, Any]] = {answer.status: _response(answer) for answer in operation.answers}
-    errors = operation.errors if operation.tells_settings else (*operation.errors, examples.SETTINGS)
+    errors = operation.errors if operation.reports_bad_settings else (*operation.errors, examples.SETTINGS)
     for status in sorted({error.http_status for error in errors}):
         own = responses.get(status)
         found = _problem_response(operation, [error for error in errors if error.http_status == status])
@@ -120,7 +120,7 @@ def _response(answer: Answer) -> dict[str, Any]:
         "content": {JSON: {"schema": schema, "examples": _examples(answer.examples)}},
     }
     headers = {name: _header(name, required=True) for name in answer.headers}
-    headers |= {name: _header(name, required=False) for name in answer.may_headers}
+    headers |= {name: _header(name, required=False) for name in answer.optional_headers}
     return told | {"headers": headers} if headers else told
 
 

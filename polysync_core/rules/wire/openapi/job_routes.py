@@ -5,7 +5,7 @@ from __future__ import annotations
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
 from polysync_core.rules.wire.job_document import DiscoveryReportDocument, JobDocument, JobListDocument
 from polysync_core.rules.wire.openapi import examples
-from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, NOTHING, Body, Operation, ok
+from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, UNREAD_BODY, Body, Operation, ok
 
 _JOB_ERRORS = (examples.JOB_UNKNOWN, examples.STORAGE, examples.ROW_UNREADABLE)
 JOB_ROUTES = (
@@ -28,7 +28,7 @@ JOB_ROUTES = (
         tag="jobs",
         summary="Sync Parameters of one job",
         parameters=("pipeline_id", "workspace"),
-        body=NOTHING,
+        body=UNREAD_BODY,
         answers=(ok("What it came to.", DiscoveryReportDocument, synced=examples.REPORT),),
         errors=(
             *(*BODY_ERRORS, *_JOB_ERRORS, *examples.DATABRICKS),

@@ -1,4 +1,4 @@
-"""What a route of the OpenAPI document is made of."""
+"""The parts from which the OpenAPI document describes a route."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JSON = "application/json"
 class Answer:
     """An answer that is not a problem. `model` None: any JSON object.
 
-    `headers` are always sent, `may_headers` at times.
+    `headers` are in every such answer, `optional_headers` in some.
     """
 
     status: int
@@ -23,7 +23,7 @@ class Answer:
     model: type | None
     examples: Mapping[str, object]
     headers: tuple[str, ...] = ()
-    may_headers: tuple[str, ...] = ()
+    optional_headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,8 @@ class Body:
 class Operation:
     """One function. `parameters` are names of components; `errors` are examples of what it raises.
 
-    `tells_settings`: one of its `answers` says which settings are wrong, in place of that problem.
+    If `reports_bad_settings` is true, one of its `answers` names the bad settings. Every other operation answers bad
+    settings with a problem.
     """
 
     name: str
@@ -53,10 +54,10 @@ class Operation:
     answers: tuple[Answer, ...]
     errors: tuple[PolysyncError, ...] = ()
     is_anonymous: bool = False
-    tells_settings: bool = False
+    reports_bad_settings: bool = False
 
 
-NOTHING = Body(model=None, examples={"nothing to say": {}})
+UNREAD_BODY = Body(model=None, examples={"empty": {}})
 BODY_ERRORS = (examples.INVALID, examples.TOO_LARGE)
 
 

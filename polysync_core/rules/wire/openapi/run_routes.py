@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from polysync_core.rules.wire.http_contract import RUNS_QUERY
 from polysync_core.rules.wire.openapi import examples
-from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, NOTHING, Answer, Body, Operation, ok
+from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, UNREAD_BODY, Answer, Body, Operation, ok
 from polysync_core.rules.wire.run_document import RunDocument, RunListDocument, StartedRunDocument, UnhappyEndDocument
 from polysync_core.rules.wire.start_contract import StartBody
 
@@ -48,7 +48,7 @@ RUN_ROUTES = (
                 model=StartedRunDocument,
                 examples={"accepted": examples.STARTED},
                 headers=_WAIT,
-                may_headers=("Location",),
+                optional_headers=("Location",),
             ),
         ),
         errors=(
@@ -65,7 +65,7 @@ RUN_ROUTES = (
         tag="runs",
         summary="Cancel the run that a key's start made, or the pipeline's active run",
         parameters=("pipeline_id", "workspace", "Idempotency-Key"),
-        body=NOTHING,
+        body=UNREAD_BODY,
         answers=_CANCELLED,
         errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.TOO_BUSY, examples.NOT_PERMITTED, examples.KEY_IN_FLIGHT),
     ),
@@ -133,7 +133,7 @@ RUN_ROUTES = (
         tag="runs",
         summary="Cancel a run",
         parameters=("run_id", "workspace"),
-        body=NOTHING,
+        body=UNREAD_BODY,
         answers=_CANCELLED,
         errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.TOO_BUSY, examples.NOT_PERMITTED),
     ),
@@ -144,7 +144,7 @@ RUN_ROUTES = (
         tag="runs",
         summary="Send the callbacks of a finished run again",
         parameters=("run_id", "workspace"),
-        body=NOTHING,
+        body=UNREAD_BODY,
         answers=(
             Answer(
                 status=202,
