@@ -25,7 +25,7 @@ setup:
 	exit 1
 
 test: lint types
-	@$(run) pytest $(ARGS)
+	@$(run) pytest -n auto --dist worksteal $(ARGS)
 
 chaos: setup
 	@$(run) tests.chaos $(ARGS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from local.messages import Reply, Request, json_reply
 from local.workspace import encoding, pipelines, queries, states
-from local.workspace.pipelines import CAUSES, Pipeline, PipelineRegistry
+from local.workspace.pipelines import CAUSES, OPTIONS, Pipeline, PipelineRegistry
 from local.workspace.settings import WorkspaceSettings
 from local.workspace.states import Update
 from local.workspace.wire import Refusal, bad_parameter, json_object
@@ -32,11 +32,8 @@ UNKNOWN_ROUTE = "(unknown)"
 _START_TYPES: dict[str, tuple[type, str]] = {
     "pipeline_id": (str, "a string"),
     "full_refresh": (bool, "a boolean"),
-    "validate_only": (bool, "a boolean"),
-    "development": (bool, "a boolean"),
     "cause": (str, "a string"),
-    "full_refresh_selection": (list, "a list"),
-    "refresh_selection": (list, "a list"),
+    **OPTIONS,
 }
 
 
@@ -138,6 +135,7 @@ class PipelinesApi:
             full_refresh=body.get("full_refresh") or False,
             at=self._now(),
             body=body,
+            options={name: value for name, value in body.items() if name in OPTIONS and value is not None},
         )
         return {"update_id": update.update_id}
 
@@ -161,7 +159,10 @@ class PipelinesApi:
         page = listed[start : start + size]
         answer: dict[str, Any] = {}
         if page:
-            answer["updates"] = [encoding.update_info(pipeline, update, with_config=False) for update in page]
+            shows_options = self._settings.listing_shows_options
+            answer["updates"] = [
+                encoding.update_info(pipeline, update, with_config=False, with_options=shows_options) for update in page
+            ]
             token = {"of": f"updates of {pipeline_id}"}
             if start + size < len(listed):
                 on = {**token, "goes": "on", "at": page[-1].update_id}

@@ -60,14 +60,24 @@ class Control(PipelineControl):
                 for update in self._settled(pipeline_id).updates
             ]
 
-    def start_elsewhere(self, pipeline_id: str, *, cause: str = "USER_ACTION", full_refresh: bool = False) -> str:
-        """Somebody else starts an update: its id. Raises ValueError while one is active."""
+    def start_elsewhere(
+        self, pipeline_id: str, *, cause: str = "USER_ACTION", full_refresh: bool = False, **options: Any
+    ) -> str:
+        """Somebody else starts an update, with `options` (pipelines.OPTIONS); returns its id.
+
+        Raises ValueError while an update is active, and for an option that there is not.
+        """
         check_cause(cause)
+        if unknown := options.keys() - pipelines.OPTIONS.keys():
+            raise ValueError(f"no such option: {', '.join(sorted(unknown))}; there are {', '.join(pipelines.OPTIONS)}")
         with self._parts.lock:
             pipeline = self._settled(pipeline_id)
             if pipeline.active is not None:
                 raise ValueError(f"pipeline {pipeline_id} has an active update, {pipeline.active.update_id}")
-            return pipelines.begin(pipeline, cause=cause, full_refresh=full_refresh, at=self._parts.now()).update_id
+            begun = pipelines.begin(
+                pipeline, cause=cause, full_refresh=full_refresh, at=self._parts.now(), options=options
+            )
+            return begun.update_id
 
     def set_state(self, pipeline_id: str, update_id: str | None, state: str) -> None:
         """See states.set_state. `update_id` None: the newest update."""

@@ -18,6 +18,8 @@ from local.workspace.states import Update
 CREATOR = "someone@example.com"
 LATEST_UPDATES = 5
 
+_UNSHOWN = frozenset({"development"})
+"""No field of UpdateInfo shows it."""
 _BEFORE_A_CLUSTER = frozenset({"QUEUED", "CREATED", "WAITING_FOR_RESOURCES"})
 
 
@@ -25,8 +27,8 @@ def iso_time(epoch_seconds: float) -> str:
     return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def update_info(pipeline: Pipeline, update: Update, *, with_config: bool) -> dict[str, Any]:
-    """An update; `config` only in the answer about one (the list leaves it out)."""
+def update_info(pipeline: Pipeline, update: Update, *, with_config: bool, with_options: bool = True) -> dict[str, Any]:
+    """An update. `config` is only in the answer about one. `with_options`: the fields that it was started with."""
     info: dict[str, Any] = {
         "pipeline_id": pipeline.pipeline_id,
         "update_id": update.update_id,
@@ -35,6 +37,10 @@ def update_info(pipeline: Pipeline, update: Update, *, with_config: bool) -> dic
         "creation_time": update.creation_time,
         "full_refresh": update.full_refresh,
     }
+    if with_options:
+        info |= {
+            name: value for name, value in update.options.items() if value not in ([], {}) and name not in _UNSHOWN
+        }
     if update.state not in _BEFORE_A_CLUSTER:
         info["cluster_id"] = pipeline.cluster_id
     if with_config:

@@ -20,8 +20,25 @@ CAUSES = frozenset(
         "SCHEMA_CHANGE",
         "SERVICE_UPGRADE",
         "INFRASTRUCTURE_MAINTENANCE",
+        "SETTINGS_CHANGE",
+        "ORCHESTRATION",
     }
 )
+"""Those of the official SDK (UpdateInfoCause), and two more that live workspaces answer."""
+OPTIONS: dict[str, tuple[type, str]] = {
+    "validate_only": (bool, "a boolean"),
+    "development": (bool, "a boolean"),
+    "refresh_selection": (list, "a list"),
+    "full_refresh_selection": (list, "a list"),
+    "reset_checkpoint_selection": (list, "a list"),
+    "refresh_selection_by_path": (list, "a list"),
+    "full_refresh_selection_by_path": (list, "a list"),
+    "replace_where_overrides": (list, "a list"),
+    "rewind_spec": (dict, "an object"),
+    "parameters": (dict, "an object"),
+    "mode": (str, "a string"),
+}
+"""What an update may be started with beside full_refresh, and the JSON type of each (StartUpdate, UpdateInfo)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +111,7 @@ def settle(pipeline: Pipeline, now: float) -> None:
             at=due_at,
             script=retries.script,
             retries_left=last.retries_left - 1,
+            options=last.options,
         )
 
 
@@ -106,9 +124,12 @@ def begin(
     script: tuple[str, ...] | None = None,
     retries_left: int | None = None,
     body: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
 ) -> Update:
     """Creates an update in the first state of its script. The caller has made sure that none is active."""
     first, *rest = states.script_of_update(script or pipeline.script, full_refresh=full_refresh)
+    options = options or {}
+    retries = 0 if options.get("development") else pipeline.retries.times  # Databricks retries no development update
     creation_time = int(at * 1000)
     if pipeline.updates:  # no two updates of a pipeline share their millisecond
         creation_time = max(creation_time, pipeline.updates[-1].creation_time + 1)
@@ -120,7 +141,8 @@ def begin(
         history=[(first, at)],
         remaining=tuple(rest),
         pace_seconds=pipeline.pace_seconds,
-        retries_left=pipeline.retries.times if retries_left is None else retries_left,
+        retries_left=retries if retries_left is None else retries_left,
+        options=options,
         body=body,
     )
     pipeline.updates.append(update)

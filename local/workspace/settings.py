@@ -17,6 +17,8 @@ class WorkspaceSettings:
     required_resource_id: "/subscriptions/…": callers must then also send X-Databricks-Azure-Workspace-Resource-Id and
         X-Databricks-Azure-SP-Management-Token.
     conflict_error_code: `error_code` of the 409 on a second start; the real one is unknown.
+    listing_shows_options: whether GET …/updates shows the fields that an update was started with, such as
+        validate_only; the GET of one update always does.
     ignores_event_filters: GET …/events answers as if no filter had been given (seen on real workspaces).
     """
 
@@ -26,4 +28,5 @@ class WorkspaceSettings:
     has_update_stop: bool = True
     required_resource_id: str | None = None
     conflict_error_code: str = "RESOURCE_CONFLICT"
+    listing_shows_options: bool = True
     ignores_event_filters: bool = False

@@ -5,7 +5,7 @@ State names: databricks-sdk-py, service/pipelines.py, UpdateInfoState. Times are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 TERMINAL_STATES = frozenset({"COMPLETED", "FAILED", "CANCELED"})
@@ -38,6 +38,7 @@ class Update:
     """One update. `history` is [(state, entered at)], the last one is now; `remaining` is what the script still holds.
 
     `pace_seconds` None: no state ends by itself. `body` is the JSON object of the POST that started it, else None.
+    `options` are the fields beside full_refresh that it was started with, such as validate_only.
     """
 
     update_id: str
@@ -48,6 +49,7 @@ class Update:
     remaining: tuple[str, ...]
     pace_seconds: float | None
     retries_left: int
+    options: dict[str, Any] = field(default_factory=dict)
     body: dict[str, Any] | None = None
     stop_requested: bool = False
 

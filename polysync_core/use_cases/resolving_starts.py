@@ -58,11 +58,24 @@ def find_started(reservation: Reservation, ws: WorkspaceServices, client: Bounde
         if error.does_not_exist:
             return None
         raise
-    for update in start_rules.started_by(seen, reservation):
-        run_id = RunId(reservation.pipeline_id, update.update_id)
-        if ws.runs.find_holder(run_id) is None:
+    for listed in start_rules.started_by(seen, reservation):
+        run_id = RunId(reservation.pipeline_id, listed.update_id)
+        if ws.runs.find_holder(run_id) is not None:
+            continue
+        update = _fetch_listed(run_id, listed, client)
+        if start_rules.is_same_kind(update, reservation.full_refresh):
             return update
     return None
+
+
+def _fetch_listed(run_id: RunId, listed: SeenUpdate, client: BoundedClient) -> SeenUpdate:
+    """The update as its GET shows it: a listing may leave out that it is a validation or a partial update."""
+    try:
+        return client.fetch_update(run_id)
+    except DatabricksError as error:
+        if not error.does_not_exist:
+            raise
+        return listed  # the listing has it, so the GET may only be behind
 
 
 def new_run(reservation: Reservation, seen: SeenUpdate, ws: WorkspaceServices, *, attached: bool = False) -> Run:

@@ -190,10 +190,9 @@ class _Start:
                     databricks=said,
                 ),
             )
-        if bool(active.full_refresh) != held.value.full_refresh:
-            kind = "a full refresh" if active.full_refresh else "no full refresh"
-            refused = UpdateConflict(f"{busy}, but it is {kind}; it cannot be joined.", active=shown, databricks=said)
-            self._refuse(held, refused)
+        if not start_rules.is_same_kind(active, held.value.full_refresh):
+            detail = f"{busy}, but it is {start_rules.kind_of(active)}. It cannot be joined."
+            self._refuse(held, UpdateConflict(detail, active=shown, databricks=said))
         return self._attach(held, active, tracked)
 
     def _attach(self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None) -> Started:

@@ -23,13 +23,17 @@ Gone = Literal[Absent.GONE]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenUpdate:
-    """One update as Databricks showed it. Anything it left out is None."""
+    """One update as Databricks showed it. Anything it left out is None.
+
+    `partial_by` names the fields that make it less than a refresh of the whole pipeline, such as validate_only.
+    """
 
     update_id: str
     state: str | None
     cause: str | None = None
     created_at: datetime | None = None
     full_refresh: bool | None = None
+    partial_by: tuple[str, ...] = ()
     pipeline_name: str | None = None
 
 

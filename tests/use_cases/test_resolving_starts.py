@@ -83,6 +83,32 @@ def test_a_listing_that_does_not_end_is_read_within_bounds_and_proves_nothing(
     assert rig.is_reserved(pipeline_id) == (token is None)
 
 
+@pytest.mark.parametrize("listing_shows_options", [True, False])
+@pytest.mark.parametrize("options", [{"validate_only": True}, {"refresh_selection": ["orders"]}], ids=str)
+def test_a_strangers_partial_update_is_not_taken_for_a_start_without_an_answer(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, options: dict[str, Any], listing_shows_options: bool
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.configure(listing_shows_options=listing_shows_options)
+    workspace.start_elsewhere(pipeline_id, cause="API_CALL", **options)
+    workspace.add_fault("status", method="POST", route=UPDATES, status=500, when="before")
+    with pytest.raises(StartUnknown):
+        rig.start(pipeline_id)
+    clock.pass_time(minutes=5)
+    rig.sweep()
+    assert rig.active_ids() == set()
+    assert not rig.is_reserved(pipeline_id), "nothing of ours can show any more"
+
+
+def test_an_update_that_is_listed_but_not_found_yet_is_ours_all_the_same(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.add_fault("status", method="POST", route=UPDATES, status=500, when="after")
+    workspace.add_fault("status", method="GET", route=UPDATE, status=404, error_code="RESOURCE_DOES_NOT_EXIST")
+    assert rig.start(pipeline_id).run.run_id.update_id == workspace.updates_of(pipeline_id)[0].update_id
+
+
 @pytest.mark.parametrize("on_conflict", ["fail", "attach"])
 def test_a_sign_in_page_is_named_to_every_start_and_keeps_the_reservation_until_the_api_answers(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, on_conflict: str

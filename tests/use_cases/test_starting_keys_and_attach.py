@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,18 @@ from polysync_core.values.errors import DatabricksError, KeyInFlight, KeyReused,
 from polysync_core.values.run import Reservation, UsedKey
 
 ATTACH = {"onConflict": "attach"}
+TABLES = ["orders"]
+PARTIAL: list[tuple[dict[str, Any], str]] = [
+    ({"validate_only": True}, "validate_only"),
+    ({"refresh_selection": TABLES}, "refresh_selection"),
+    ({"full_refresh_selection": TABLES}, "full_refresh_selection"),
+    ({"refresh_selection": TABLES, "full_refresh_selection": TABLES}, "refresh_selection, full_refresh_selection"),
+    ({"reset_checkpoint_selection": ["flow"]}, "reset_checkpoint_selection"),
+    ({"refresh_selection_by_path": ["a.py"]}, "refresh_selection_by_path"),
+    ({"full_refresh_selection_by_path": ["a.py"]}, "full_refresh_selection_by_path"),
+    ({"rewind_spec": {"datasets": [{"identifier": "orders"}]}}, "rewind_spec"),
+    ({"replace_where_overrides": [{"flow_name": "f"}]}, "replace_where_overrides"),
+]
 
 
 def test_the_same_key_and_request_give_the_same_run_also_when_it_is_finished(
@@ -100,6 +113,31 @@ def test_attach_refuses_an_update_of_the_other_kind_of_refresh(
     assert conflict.value.active is not None
     assert conflict.value.active["updateId"] == update_id
     assert conflict.value.active["runId"] is None
+
+
+@pytest.mark.parametrize(("options", "kind"), PARTIAL, ids=str)
+def test_attach_refuses_an_update_that_does_not_refresh_the_whole_pipeline(
+    rig: Rig, workspace: SimulatedWorkspace, options: dict[str, Any], kind: str
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.configure(listing_shows_options=False)
+    active = workspace.start_elsewhere(pipeline_id, cause="API_CALL", **options)
+    with pytest.raises(UpdateConflict, match="cannot be joined") as conflict:
+        rig.start(pipeline_id, ATTACH)
+    assert kind in conflict.value.detail
+    assert conflict.value.active is not None
+    assert conflict.value.active["updateId"] == active
+
+
+@pytest.mark.parametrize(
+    "options", [{"development": True}, {"parameters": {"a": "b"}}, {"refresh_selection": []}], ids=str
+)
+def test_attach_joins_an_update_of_the_whole_pipeline_whatever_else_it_was_started_with(
+    rig: Rig, workspace: SimulatedWorkspace, options: dict[str, Any]
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    active = workspace.start_elsewhere(pipeline_id, cause="API_CALL", **options)
+    assert rig.start(pipeline_id, ATTACH).run.run_id.update_id == active
 
 
 def test_attach_waits_for_a_start_in_flight(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:

@@ -57,10 +57,24 @@ def post_pause_seconds(retry_after_seconds: int | None, repeats: int) -> float:
     return float(max(1, retry_after_seconds)) if retry_after_seconds is not None else float(2**repeats)
 
 
+def is_same_kind(seen: SeenUpdate, full_refresh: bool) -> bool:
+    """Whether the update does what a start with `full_refresh` asks for: a refresh of the whole pipeline."""
+    return not seen.partial_by and bool(seen.full_refresh) == full_refresh
+
+
+def kind_of(seen: SeenUpdate) -> str:
+    """What the update is, in words that end "but it is …"."""
+    if "validate_only" in seen.partial_by:
+        return "a validation that refreshes nothing (validate_only)"
+    if seen.partial_by:
+        return f"an update of a part of the pipeline ({', '.join(seen.partial_by)})"
+    return "a full refresh" if seen.full_refresh else "not a full refresh"
+
+
 def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple[SeenUpdate, ...]:
     """The updates that `reservation` may have started, the likeliest first.
 
-    They came by the API, with the same full_refresh, at the earliest a minute before the reservation and at the latest
+    They came by the API, are of the same kind, at the earliest a minute before the reservation and at the latest
     a minute after its POST's last possible end (clock skew):
     first those after the reservation, the oldest leading; then those before it, the newest leading. A stranger's equal
     start in that minute would look the same.
@@ -69,7 +83,7 @@ def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple
         (seen.created_at - reservation.reserved_at, seen)
         for seen in updates
         if seen.cause == "API_CALL"
-        and bool(seen.full_refresh) == reservation.full_refresh
+        and is_same_kind(seen, reservation.full_refresh)
         and seen.created_at is not None
         and -CLOCK_SKEW <= seen.created_at - reservation.reserved_at <= CLOCK_SKEW + _LAST_POST_ENDS
     ]

@@ -32,6 +32,17 @@ _MAX_SAID = 1000
 _MAX_EXCEPTION = 16_000
 _YEARS = range(1601, 9999)
 """Table Storage holds no time before 1601; in 9999 none can be added to."""
+_PARTIAL_FIELDS = (
+    "validate_only",
+    "refresh_selection",
+    "full_refresh_selection",
+    "reset_checkpoint_selection",
+    "refresh_selection_by_path",
+    "full_refresh_selection_by_path",
+    "rewind_spec",
+    "replace_where_overrides",
+)
+"""An update with one of these validates only, or touches some tables: https://github.com/databricks/databricks-sdk-py"""
 START_HINTS = {
     400: "When an update is refused with 400 at once, the pipeline is idle and a required Databricks resource "
     "(target storage, cluster policy) is missing: look at the pipeline's page in Databricks.",
@@ -259,6 +270,7 @@ def _seen_update(value: object) -> SeenUpdate | None:
         cause=_text(value.get("cause")),
         created_at=_instant(value.get("creation_time")),
         full_refresh=full_refresh if isinstance(full_refresh, bool) else None,
+        partial_by=tuple(name for name in _PARTIAL_FIELDS if value.get(name)),
     )
 
 
