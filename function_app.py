@@ -47,6 +47,11 @@ def redeliver(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, run_endpoints.redeliver)
 
 
+@app.route("runs/{run_id}/abandon", methods=["POST"])
+def abandon_run(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, run_endpoints.abandon_run)
+
+
 @app.route("jobs/discover", methods=["POST"])
 def discover_jobs(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, job_endpoints.discover_jobs)

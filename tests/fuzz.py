@@ -91,7 +91,7 @@ class _Known:
     """What there is in the workspace and in the app, to aim at."""
 
     def __init__(self, app: ServedApp, receiver: Receiver) -> None:
-        self.name, self.receiver = app.name, receiver
+        self.app, self.name, self.receiver = app, app.name, receiver
         self.pipelines = app.databricks.add_pipelines(6)
         self.runs: list[str] = []
         self.tokens: dict[str, str] = {}
@@ -116,6 +116,9 @@ class _Known:
             path["pipeline_id"] = self.pipelines[pick % len(self.pipelines)]
         if "run_id" in path:
             path["run_id"] = self.runs[pick % len(self.runs)]
+        if case.operation.path.endswith("/abandon"):  # it ends the run, so each one needs a run of its own
+            self.learn(self.app.start(self.app.databricks.add_pipeline(), {}).json)
+            path["run_id"] = self.runs[-1]
         if "name" in path and pick % 4 < 3:
             path["name"] = "full_refresh"
         if "token" in query and pick % 4 < 3:

@@ -79,6 +79,13 @@ class Control(PipelineControl):
             )
             return begun.update_id
 
+    def begin_beside(self, pipeline_id: str, *, cause: str = "USER_ACTION") -> str:
+        """Databricks begins a newer update although the last one is in no terminal state, as seen live; its id."""
+        check_cause(cause)
+        with self._parts.lock:
+            pipeline = self._settled(pipeline_id)
+            return pipelines.begin(pipeline, cause=cause, full_refresh=False, at=self._parts.now()).update_id
+
     def set_state(self, pipeline_id: str, update_id: str | None, state: str) -> None:
         """See states.set_state. `update_id` None: the newest update."""
         with self._parts.lock:

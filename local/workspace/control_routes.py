@@ -24,6 +24,7 @@ METHODS = (
     "pipeline_ids",
     "updates_of",
     "start_elsewhere",
+    "begin_beside",
     "set_state",
     "advance",
     "forget_update",

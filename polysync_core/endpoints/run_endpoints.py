@@ -12,7 +12,7 @@ from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
 from polysync_core.services import Services
-from polysync_core.use_cases import cancelling, delivering, reading, starting, sweeping
+from polysync_core.use_cases import abandoning, cancelling, delivering, reading, starting, sweeping
 from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
 from polysync_core.values.callback import CallbackKind
@@ -32,7 +32,8 @@ def start_update(call: Call, services: Services) -> Reply:
     )
     run, addresses = started.run, _addresses(call, services, ws.workspace)
     waiting = addresses.waiting_headers(run.run_id, await_token(secret, run.run_id))
-    document = _document(call, services, reading.view_of(run, ws, None))
+    view = reading.show_stored(run, ws, max_age_seconds=services.settings.status_max_age_seconds)
+    document = _document(call, services, view)
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
     if started.attached:
         joined["ignoredParameters"] = list(request.ignored_parameters)  # this caller's, not the first one's
@@ -92,6 +93,14 @@ def redeliver(call: Call, services: Services) -> Reply:
     found, ws = reading.find_run(http_contract.decode_run_id(call), services.among(named))
     run = delivering.redeliver(found.run_id, ws)
     return Reply(status=202, body=_document(call, services, reading.view_of(run, ws, None)))
+
+
+def abandon_run(call: Call, services: Services) -> Reply:
+    named = http_contract.decode_workspace_only(call, services.workspace_names)
+    run_id = http_contract.decode_run_id(call)
+    found, ws = reading.find_run(run_id, services.among(named))
+    run = abandoning.abandon_run(found.run_id, ws)
+    return Reply(status=200, body=_document(call, services, reading.view_of(run, ws, None)))
 
 
 def sweep(services: Services) -> None:

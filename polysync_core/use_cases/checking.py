@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from polysync_core.adapters.databricks.entra import EntraTokens
 from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import budgets
+from polysync_core.rules.decisions import budgets, sweep_rules
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import DatabricksError, PolysyncError
-from polysync_core.values.run import Check
+from polysync_core.values.ids import RunId
+from polysync_core.values.run import Check, LastSweep
 
 SWEEP_OVERDUE = timedelta(minutes=5)
+UNSEEN_TOO_LONG = timedelta(hours=1)
+_MOST_NAMED = 5
 _SILENT = (
     "the timer {} does not fire. Synchronise the triggers (restart or redeploy the app), and check the roles on "
     "the storage account (Storage Blob Data Owner for the host)"
@@ -89,11 +92,31 @@ def _last_sweep(ws: WorkspaceServices) -> str:
         raise _Unhealthy(
             f"{summary}; {last.report.unreadable} rows cannot be read (pipelines: {pipelines}); see the log"
         )
-    if last.blind_since is not None and now - last.blind_since > SWEEP_OVERDUE:
-        raise _Unhealthy(f"{summary}; no active run could be looked at for more than 5 minutes")
+    is_blind = last.blind_since is not None and now - last.blind_since > SWEEP_OVERDUE
+    blind = "; no active run could be looked at for more than 5 minutes" if is_blind else ""
+    unseen = _unseen_for_long(ws, last, now)
+    if blind or unseen:
+        raise _Unhealthy(f"{summary}{blind}{unseen}")
     if age > SWEEP_OVERDUE and ws.runs.list_active().rows:
         raise _Unhealthy(f"{summary}; active runs are waiting: {_SILENT.format('sweep_runs')}")
     return summary
+
+
+def _unseen_for_long(ws: WorkspaceServices, last: LastSweep, now: datetime) -> str:
+    """The runs that Databricks has not shown for more than an hour, and the remedy; "" when there are none."""
+    candidates = sorted(run_id for run_id, seen_at in last.not_seen.items() if now - seen_at > UNSEEN_TOO_LONG)
+    named = []
+    for run_id in candidates[:_MOST_NAMED]:
+        run = ws.runs.find(RunId.parse(run_id))
+        if run is not None and now - sweep_rules.seen_at(run, last) > UNSEEN_TOO_LONG:
+            named.append(f"{run_id} since {sweep_rules.seen_at(run, last):%Y-%m-%d %H:%M UTC}")
+    if not named:
+        return ""
+    more = f" and {len(candidates) - len(named)} more" if len(candidates) > len(named) else ""
+    return (
+        f"; Databricks does not show run {', '.join(named)}{more}. Give the app access again. If nothing else can "
+        "end a run, POST /api/runs/{run_id}/abandon does"
+    )
 
 
 class _Unhealthy(PolysyncError):

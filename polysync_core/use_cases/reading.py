@@ -66,7 +66,8 @@ def read_run(
 
 def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> RunView:
     """The run as storage has it, without a look."""
-    last = None if run.is_finished else ws.runs.last_sweep()
+    is_fresh = sweep_rules.is_fresh(run, None, ws.clock.now(), max_age_seconds)
+    last = None if is_fresh else ws.runs.last_sweep()
     return _shown(run, ws, last, max_age_seconds)
 
 

@@ -21,6 +21,7 @@ from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, start_rules
 from polysync_core.rules.decisions.retry_rules import is_continuation
 from polysync_core.rules.decisions.run_states import is_final
+from polysync_core.rules.decisions.run_transitions import is_given_up
 from polysync_core.rules.decisions.start_rules import NextStep
 from polysync_core.rules.wire.addresses import update_url
 from polysync_core.rules.wire.pipelines_api import START_HINTS
@@ -33,7 +34,9 @@ from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
     DatabricksError,
     DatabricksSignInPage,
+    PipelineNotFound,
     PolysyncError,
+    RunGivenUp,
     StartUnknown,
     StorageUnavailable,
     TooBusy,
@@ -125,6 +128,8 @@ class _Start:
     def _refuse(self, held: Locked[Reservation], error: PolysyncError) -> NoReturn:
         """Nothing was started: release the pipeline and the key, then raise the error for the caller."""
         self._runs.release(held)
+        if isinstance(error, DatabricksError) and error.does_not_exist:
+            error = PipelineNotFound.of(error)
         if isinstance(error, DatabricksError) and not error.hint and error.databricks_status in START_HINTS:
             raise error.with_hint(START_HINTS[error.databricks_status])
         raise error
@@ -193,9 +198,11 @@ class _Start:
         if not start_rules.is_same_kind(active, held.value.full_refresh):
             detail = f"{busy}, but it is {start_rules.kind_of(active)}. It cannot be joined."
             self._refuse(held, UpdateConflict(detail, active=shown, databricks=said))
-        return self._attach(held, active, tracked)
+        return self._attach(held, active, tracked, shown)
 
-    def _attach(self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None) -> Started:
+    def _attach(
+        self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None, shown: Mapping[str, object]
+    ) -> Started:
         """Join the active update; one that was started elsewhere gets a run now."""
         try:
             if tracked is None and is_continuation(active.cause):
@@ -203,6 +210,13 @@ class _Start:
                 tracked = find_run_continued_by(retry, self._ws, self._client)
             if tracked is None:
                 return self._track(held, active, attached=True)
+            if tracked.error is not None and is_given_up(tracked):
+                raise RunGivenUp(
+                    f"Update {active.update_id} is active, but its run {tracked.run_id} was given up "
+                    f"({tracked.error.code}), so it cannot be joined. Wait for its end, or stop it in Databricks.",
+                    code=tracked.error.code,
+                    active={**shown, "runId": str(tracked.run_id)},
+                )
             run = self._runs.complete(held, tracked.run_id, attached=True)
         except (TooManyCallbacks, UpdateConflict) as refused:
             self._refuse(held, refused)

@@ -17,7 +17,7 @@ from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadabl
 from polysync_core.adapters.threads import ContextPool, start_thread
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
-from polysync_core.rules.decisions.run_transitions import NO_FAILURE_CONTEXT, decide
+from polysync_core.rules.decisions.run_transitions import NO_FAILURE_CONTEXT, decide, decide_unseen
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.use_cases.observing import Observation, observe_run
 from polysync_core.use_cases.upkeep import Upkeep
@@ -210,6 +210,8 @@ class _Sweep:
                     self._stop(decision.run)
         except PolysyncError as error:
             self._log_failure(run, error)
+            if isinstance(error, DatabricksError):
+                self._keep_time_out(active)
             return _Outcome.FAILED
         except Exception:
             _log.exception("run %s", run.run_id, extra={"run_id": str(run.run_id), "action": "sweep"})
@@ -217,6 +219,18 @@ class _Sweep:
         if not saved:
             return _Outcome.OVERTAKEN if decision.write else _Outcome.UNCHANGED
         return _Outcome.FINISHED if decision.run.is_finished else _Outcome.CHANGED
+
+    def _keep_time_out(self, active: Locked[Run]) -> None:
+        """Store and ask for a stop that is due, also where Databricks does not show the update, as after a 403."""
+        try:
+            decision = decide_unseen(active.value, self._ws.clock.now())
+            with storage_deadline(self._deadline):
+                saved = decision.write and self._ws.runs.save_transition(active, decision.run) is not None
+        except PolysyncError as error:
+            self._log_failure(active.value, error)
+            return
+        if decision.stop and (saved or not decision.write):
+            self._stop(decision.run)
 
     def _stop(self, run: Run) -> None:
         """Ask Databricks to stop the run. A failure does not undo the observation; the next sweep asks again."""

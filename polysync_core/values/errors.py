@@ -9,12 +9,15 @@ PolysyncError
 ├── ParameterReadOnly      409  a parameter that only Databricks changes
 ├── JobTooLarge            422  a pipeline's configuration that no row can hold
 ├── UpdateConflict         409  the pipeline has an active update, or a start in flight
+│   └── RunGivenUp         409  the app has given up the run of the active update, so nobody can join it
 ├── TooManyCallbacks       409  the run already has as many callbacks as it can have
 ├── CallbacksNotOwed       409  the run is active: its callbacks are sent when it finishes
+├── RunFinished            409  the run is finished: nothing is left to end
 ├── KeyReused              422  the Idempotency-Key came with another request before
 ├── KeyInFlight            503  the Idempotency-Key's first request is still being handled
 ├── StartUnknown           504  the outcome of a start is not known yet; never repeated, settled by the sweep
 ├── DatabricksError             Databricks answered, and not with what was asked for
+│   ├── PipelineNotFound   404  the pipeline of a start does not exist
 │   ├── PermissionRefused  403  it refuses the app's identity, or its token, also with a new one
 │   ├── DatabricksNetworkRefused 403  it refuses the place where the app is
 │   └── DatabricksSignInPage 503  a page for people came: the address is not of a workspace's API
@@ -172,12 +175,26 @@ class UpdateConflict(PolysyncError):
         return shown
 
 
+class RunGivenUp(UpdateConflict):
+    """The active update had a run that was given up. `code` is that run's own: RunAbandoned, RunLost, RunSuperseded."""
+
+    title = "The run of the active update was given up"
+
+    def __init__(self, detail: str, *, code: str, active: Mapping[str, object] | None = None) -> None:
+        super().__init__(detail, active=active)
+        self.code = code
+
+
 class TooManyCallbacks(PolysyncError):
     code, http_status, title = "TooManyCallbacks", 409, "The run has as many callbacks as it can have"
 
 
 class CallbacksNotOwed(PolysyncError):
     code, http_status, title = "RunActive", 409, "The run is not finished"
+
+
+class RunFinished(PolysyncError):
+    code, http_status, title = "RunFinished", 409, "The run is already finished"
 
 
 class KeyReused(PolysyncError):
@@ -256,6 +273,21 @@ class DatabricksError(PolysyncError):
     def as_member(self) -> Mapping[str, object]:
         """Databricks' answer, as the problem's `databricks` member."""
         return {"status": self.databricks_status, "error_code": self.error_code, "message": self.says}
+
+
+class PipelineNotFound(DatabricksError):
+    code, title = "PipelineNotFound", "No such pipeline"
+
+    @classmethod
+    def of(cls, error: DatabricksError) -> PipelineNotFound:
+        """`error`, which says that the pipeline does not exist, under its own code."""
+        return cls(
+            error.detail,
+            databricks_status=error.databricks_status,
+            error_code=error.error_code,
+            says=error.says,
+            does_not_exist=True,
+        )
 
 
 class PermissionRefused(DatabricksError):

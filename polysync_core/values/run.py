@@ -56,7 +56,8 @@ class Run:
 
     At `timeout_at` the app asks for a stop. If `follow_retries` is true, Databricks' automatic retries become further
     attempts. Since `retry_awaited_since`, the last attempt has ended and the app waits for a retry. `retried_as` is the
-    update id of a retry that is not followed.
+    update id of a retry that is not followed. Since `superseded_since`, the pipeline has had a newer update, while this
+    one stayed in a state that Polysync does not know.
     """
 
     run_id: RunId
@@ -79,6 +80,7 @@ class Run:
     follow_retries: bool = False
     retry_awaited_since: datetime | None = None
     retried_as: str | None = None
+    superseded_since: datetime | None = None
 
     @property
     def state(self) -> str | None:

@@ -83,8 +83,9 @@ class TestDatabricksRefusesAStart:
 
     def test_a_pipeline_that_does_not_exist(self, app: ServedApp) -> None:
         answer = app.start("nowhere")
-        check_problem(answer, 404, "DatabricksError")
+        check_problem(answer, 404, "PipelineNotFound")
         assert answer.json["databricks"]["error_code"] == "RESOURCE_DOES_NOT_EXIST"
+        assert "GET /api/jobs" in answer.json["detail"]
 
     def test_an_active_update_is_named(self, app: ServedApp, databricks: SimulatedWorkspace, pipeline: str) -> None:
         update_id = databricks.start_elsewhere(pipeline)

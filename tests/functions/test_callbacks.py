@@ -85,6 +85,23 @@ def test_redeliver_is_refused_while_active_and_sends_again_afterwards(app: Serve
     check_problem(app.post("/api/runs/p1:u1/callbacks/redeliver"), 404, "RunNotFound")
 
 
+def test_an_abandoned_run_is_finished_owes_its_callback_and_cannot_be_abandoned_again(
+    app: ServedApp, receiver: Receiver
+) -> None:
+    started = app.start(app.databricks.add_pipeline(), {"callBackUri": receiver.url()})
+    address = f"{path_of(started.json, 'statusUrl')}/abandon"
+    app.databricks.clear_calls()
+    answer = app.post(address)
+    assert app.databricks.calls() == []
+    assert (answer.status, answer.json["status"], answer.json["isFinished"]) == (200, "Unknown", True)
+    assert (answer.json["error"]["code"], answer.json["callbacks"][0]["state"]) == ("RunAbandoned", "due")
+    check_problem(app.post(address), 409, "RunFinished")
+    check_problem(app.post("/api/runs/p1:u1/abandon"), 404, "RunNotFound")
+    app.fire("deliver_callbacks")
+    (delivery,) = receiver.deliveries
+    assert (delivery.json["StatusCode"], delivery.json["Error"]["ErrorCode"]) == ("410", "RunAbandoned")
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [

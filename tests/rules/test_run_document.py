@@ -144,7 +144,7 @@ def test_the_message_says_what_databricks_is_doing(state: str) -> None:
         (
             {"cancel_requested_at": BEFORE},
             None,
-            "The update is running. A stop was asked for at 2026-11-22T11:55:00.000Z.",
+            "The update is running. A stop was requested at 2026-11-22T11:55:00.000Z; the app asks Databricks for it.",
         ),
         (
             {},
@@ -157,7 +157,7 @@ def test_the_message_says_what_databricks_is_doing(state: str) -> None:
         (
             {"cancel_requested_at": BEFORE, "error": RunError(code="RunTimedOut", message="Timed out.")},
             None,
-            "Timed out. A stop was asked for at 2026-11-22T11:55:00.000Z.",
+            "Timed out. A stop was requested at 2026-11-22T11:55:00.000Z; the app asks Databricks for it.",
         ),
         ({"state": "CANCELED", "finished_at": NOW, "cancel_requested_at": BEFORE}, BEFORE, "The update was cancelled."),
         (

@@ -90,4 +90,4 @@ def test_a_stop_for_a_time_out_is_mentioned_once(rig: Rig, workspace: SimulatedW
     rig.sweep()
     message = message_of(rig.stored(run_id), clock.now(), None)
     assert message.startswith("Timed out: not finished by 2026-11-22 08:01:00 UTC. ")
-    assert message.count("stop was asked for") == 1
+    assert message.count("stop was requested") == 1

@@ -19,7 +19,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.entra import EntraTokens, management_scope
 from polysync_core.adapters.databricks.http_pool import response_deadline
 from polysync_core.rules.decisions import budgets
-from polysync_core.rules.decisions.run_states import SENTENCES, is_final
+from polysync_core.rules.decisions.run_states import is_final, is_known
 from polysync_core.rules.wire import pipelines_api
 from polysync_core.rules.wire.databricks_errors import NO_SUCH_ROUTE, Refusal, refusal_of
 from polysync_core.rules.wire.pipelines_api import ApiRequest
@@ -128,7 +128,7 @@ class BoundedClient:
     def _is_active(self, run_id: RunId) -> bool:
         """Whether the update is the pipeline's active one. A state that is not known is one only of the newest."""
         seen = self.fetch_update(run_id)
-        if is_final(seen.state) or seen.state in SENTENCES:
+        if is_known(seen.state):
             return not is_final(seen.state)
         newest = next(iter(self.fetch_newest_updates(run_id.pipeline_id)), None)
         return newest is not None and newest.update_id == run_id.update_id

@@ -102,6 +102,29 @@ class RunRows:
             operations.append(tables.create(alias, {"aliasOf": run_key}))
         return self._partition.commit([*operations, *extra_operations], was_written=lambda: self._wrote(run, write_id))
 
+    def finish_without_active_row(
+        self, run_id: RunId, finish: Callable[[Run], Run], extra_operations: Callable[[Run], Sequence[Operation]]
+    ) -> Run | None:
+        """Finish a run from its `run` row, where its `active` row is unreadable or missing.
+
+        Returns the finished run, or None when it is not known, is finished, or another change was first.
+        """
+        row = self._partition.get(row_keys.run(run_id))
+        before = None if row is None else RUN.decode(row)
+        if row is None or before is None or before.is_finished:
+            return None
+        run, write_id = finish(before), self._new_id()
+        columns = _columns(run, write_id)
+        active_key, run_key, recent_key = _keys_of(run)
+        operations = [tables.replace(run_key, columns, etag_of(row)), tables.replace(recent_key, columns)]
+        active = self._partition.get(active_key)
+        if active is not None:
+            operations.append(tables.delete(active_key, etag_of(active)))
+        done = self._partition.commit(
+            [*operations, *extra_operations(run)], was_written=lambda: self._wrote(run, write_id)
+        )
+        return run if done else None
+
     def _wrote(self, run: Run, write_id: str) -> bool:
         row = self._partition.get(row_keys.run(run.run_id))
         return row is not None and row.get("writeId") == write_id

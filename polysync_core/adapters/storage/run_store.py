@@ -147,6 +147,19 @@ class RunStore(RunRows):
         owing = owe_waiting(run) if run.is_finished else run
         return owing if self.change(locked, owing, queue(owing)) else None
 
+    def abandon(self, run_id: RunId, finish: Callable[[Run], Run]) -> Run | None:
+        """Finish an active run by `finish`, and owe its callbacks. Its `active` row may be unreadable or missing.
+
+        Returns the run as it is stored now. None when it is not active, or another change was first.
+        """
+        try:
+            locked = self.find_active(run_id)
+        except RowUnreadable:
+            locked = None
+        if locked is not None:
+            return self.save_transition(locked, finish(locked.value))
+        return self.finish_without_active_row(run_id, lambda run: owe_waiting(finish(run)), queue)
+
     def list_recent(self, wanted: RunFilter, *, limit: int, continuation: str | None) -> RunPage:
         """A page of runs, newest first. InvalidRequest when the continuation is not one of an earlier page."""
         after = row_keys.decode_continuation(continuation, row_keys.RECENT)

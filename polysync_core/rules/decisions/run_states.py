@@ -57,6 +57,11 @@ def is_final(state: str | None) -> bool:
     return status_of(state) in FINISHED_STATUSES
 
 
+def is_known(state: str | None) -> bool:
+    """Whether the state is one of the API's documented states."""
+    return state in SENTENCES
+
+
 def sentence_of(state: str | None) -> str:
     """One plain sentence on what Databricks is doing in `state`."""
     if state is None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from polysync_core.rules.decisions.failure_reasons import UNKNOWN_FAILURE
 from polysync_core.rules.decisions.retry_rules import is_continuation, may_have_successor, next_update
-from polysync_core.rules.decisions.run_states import is_final
+from polysync_core.rules.decisions.run_states import is_final, is_known
 from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.run import Attempt, Run, RunError
 
@@ -18,6 +18,9 @@ MOST_ATTEMPTS = 50
 """At most this many attempts are kept of a run, the first and the latest: a column holds 32K characters."""
 TIMED_OUT = "RunTimedOut"
 LOST = "RunLost"
+ABANDONED = "RunAbandoned"
+SUPERSEDED = "RunSuperseded"
+SUPERSEDED_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +58,10 @@ NO_FAILURE_CONTEXT = FailureContext()
 
 
 def wants_failure_context(run: Run, seen: SeenUpdate | Gone) -> bool:
-    """Whether the end that was seen raises questions: why it failed, and whether Databricks goes on by itself."""
+    """Whether more must be read: why the update failed, or whether the pipeline went on with another one."""
     if seen is Absent.GONE:
         return False
-    return seen.state == "FAILED" or may_have_successor(run, seen.state)
+    return seen.state == "FAILED" or may_have_successor(run, seen.state) or _is_unknown(seen.state)
 
 
 def knows_reason(run: Run) -> bool:
@@ -79,15 +82,39 @@ def decide(
     after = _with_seen(run, seen, now)
     if is_final(after.state):
         return _decide_final(run, after, now, limits, failure_context)
-    after = _with_timeout(after, now)
+    after = _with_timeout(_with_newer_update(run, after, now, failure_context), now)
+    if after.superseded_since is not None and now - after.superseded_since >= SUPERSEDED_AFTER:
+        return Decision(run=_superseded(after, now), write=True)
     write = (
         after.state != run.state
         or after.started_at != run.started_at
         or run.missing_since is not None
+        or after.superseded_since != run.superseded_since
         or after.cancel_requested_at != run.cancel_requested_at
     )
     stop = after.cancel_requested_at is not None and after.state != "STOPPING"
     return Decision(run=_written(after, now) if write else run, write=write, stop=stop)
+
+
+def decide_unseen(run: Run, now: datetime) -> Decision:
+    """What follows for an active `run` when Databricks answers, but does not show the update.
+
+    The run stays active. Its time-out is kept all the same, and a stop that was requested is asked for again.
+    """
+    after = _with_timeout(run, now)
+    write = after != run
+    stop = after.cancel_requested_at is not None and after.state != "STOPPING"
+    return Decision(run=replace(after, updated_at=now) if write else run, write=write, stop=stop)
+
+
+def abandon(run: Run, now: datetime) -> Run:
+    """An active `run`, finished as Unknown at an operator's request. Nothing is said about its update."""
+    return _given_up(run, now, ABANDONED, f"Abandoned at an operator's request; {_last_word(run)}.")
+
+
+def is_given_up(run: Run) -> bool:
+    """Whether the run is finished although its update may go on."""
+    return run.is_finished and run.error is not None and run.error.code in {LOST, ABANDONED, SUPERSEDED}
 
 
 def _with_seen(run: Run, seen: SeenUpdate, now: datetime) -> Run:
@@ -121,6 +148,35 @@ def _with_timeout(run: Run, now: datetime) -> Run:
     limit = run.timeout_at.strftime("%Y-%m-%d %H:%M:%S UTC")
     error = RunError(code=TIMED_OUT, message=f"Timed out: not finished by {limit}.")
     return replace(run, cancel_requested_at=now, error=error)
+
+
+# --- a state that Polysync does not know
+
+
+def _is_unknown(state: str | None) -> bool:
+    return state is not None and not is_known(state)
+
+
+def _with_newer_update(run: Run, after: Run, now: datetime, failure_context: FailureContext) -> Run:
+    """Note since when an update in an unknown, unchanged state has had a newer update beside it.
+
+    Databricks runs one update of a pipeline at a time, so such an update has ended under a word of its own.
+    """
+    if not _is_unknown(after.state):
+        return replace(after, superseded_since=None)
+    since = run.superseded_since if after.state == run.state else None
+    if failure_context.updates is not None:
+        newer = next_update(after.attempts[-1], failure_context.updates)
+        since = None if newer is None else (since or now)
+    return replace(after, superseded_since=since)
+
+
+def _superseded(run: Run, now: datetime) -> Run:
+    message = (
+        f"Databricks reports the state {run.state}, which Polysync does not know, and the pipeline has gone on with a "
+        f"newer update since {run.superseded_since:%Y-%m-%d %H:%M UTC}; the app stopped tracking this one."
+    )
+    return replace(_written(run, now), finished_at=now, error=RunError(code=SUPERSEDED, message=message))
 
 
 # --- the end of an update
@@ -202,16 +258,23 @@ def _decide_missing(run: Run, now: datetime, limits: TransitionLimits) -> Decisi
     missing_since = run.missing_since or now
     after = _written(replace(run, missing_since=missing_since), now)
     if now - missing_since >= limits.lost_after:
-        return Decision(run=_given_up(after, now), write=True)
+        since = missing_since.strftime("%Y-%m-%d %H:%M UTC")
+        message = f"Given up: Databricks has answered since {since} that this update does not exist; {_last_word(run)}."
+        return Decision(run=_given_up(after, now, LOST, message), write=True)
     return Decision(run=after if run.missing_since is None else run, write=run.missing_since is None)
 
 
-def _given_up(run: Run, now: datetime) -> Run:
-    last_word = "no state was ever seen" if run.state is None else f"its last state was {run.state}"
-    since = (run.missing_since or now).strftime("%Y-%m-%d %H:%M UTC")
-    lost = RunError(
-        code=LOST,
-        message=f"Given up: Databricks has answered since {since} that this update does not exist; {last_word}.",
-    )
+def _last_word(run: Run) -> str:
+    return "no state was ever seen" if run.state is None else f"its last state was {run.state}"
+
+
+def _given_up(run: Run, now: datetime, code: str, message: str) -> Run:
+    """The run, finished without a state, so that its status is Unknown."""
     unknown = replace(run.attempts[-1], state=None)
-    return replace(run, attempts=(*run.attempts[:-1], unknown), finished_at=now, error=lost)
+    return replace(
+        _written(run, now),
+        attempts=(*run.attempts[:-1], unknown),
+        finished_at=now,
+        retry_awaited_since=None,
+        error=RunError(code=code, message=message),
+    )

@@ -24,7 +24,10 @@ from polysync_core.values.errors import (
     KeyReused,
     ParameterReadOnly,
     PermissionRefused,
+    PipelineNotFound,
     RowUnreadable,
+    RunFinished,
+    RunGivenUp,
     RunNotFound,
     SettingsError,
     StartUnknown,
@@ -110,6 +113,12 @@ CANCELLED = _outcome(_ended("CANCELED"))
 GIVEN_UP = _outcome(
     _ended(None, RunError(code="RunLost", message="Given up: Databricks answers that this update does not exist."))
 )
+ABANDONED = _document(
+    _ended(
+        None,
+        RunError(code="RunAbandoned", message="Abandoned at an operator's request; its last state was RUNNING."),
+    )
+)
 RUNS = {"items": [RUNNING], "continuation": CONTINUATION}
 
 _JOB = Job(
@@ -175,6 +184,13 @@ CONFLICT = UpdateConflict(
     },
     retry_after_seconds=15,
 )
+RUN_GIVEN_UP = RunGivenUp(
+    f"Update {RUN_ID.update_id} is active, but its run {RUN_ID} was given up (RunAbandoned), so it cannot be "
+    "joined. Wait for its end, or stop it in Databricks.",
+    code="RunAbandoned",
+    active=CONFLICT.active,
+)
+RUN_FINISHED = RunFinished(f"Run {RUN_ID} is finished already, so it cannot be abandoned.")
 TOO_MANY_CALLBACKS = TooManyCallbacks(f"Run {RUN_ID} has 20 callbacks already.")
 STILL_ACTIVE = CallbacksNotOwed(f"Run {RUN_ID} is active; its callbacks are sent when it finishes.")
 KEY_REUSED = KeyReused("This Idempotency-Key came with another request before; use a new key for a new start.")
@@ -223,4 +239,5 @@ DATABRICKS = (
     NO_TOKEN,
 )
 NOT_PERMITTED = DATABRICKS[1]
+PIPELINE_UNKNOWN = PipelineNotFound.of(_refused(404, "RESOURCE_DOES_NOT_EXIST", "The pipeline was not found."))
 NO_ANSWER = DatabricksUnreachable("Databricks did not answer in time.", was_sent=True)

@@ -54,8 +54,15 @@ RUN_ROUTES = (
         errors=(
             *BODY_ERRORS,
             *_RUN_ERRORS,
-            *(examples.CONFLICT, examples.TOO_MANY_CALLBACKS, examples.KEY_REUSED, examples.KEY_IN_FLIGHT),
-            *(*examples.DATABRICKS, examples.START_UNKNOWN, examples.START_UNREADABLE, examples.TOO_BUSY),
+            *(examples.CONFLICT, examples.RUN_GIVEN_UP, examples.TOO_MANY_CALLBACKS),
+            *(examples.KEY_REUSED, examples.KEY_IN_FLIGHT),
+            *(
+                examples.PIPELINE_UNKNOWN,
+                *examples.DATABRICKS,
+                examples.START_UNKNOWN,
+                examples.START_UNREADABLE,
+                examples.TOO_BUSY,
+            ),
         ),
     ),
     Operation(
@@ -154,5 +161,18 @@ RUN_ROUTES = (
             ),
         ),
         errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.TOO_BUSY, examples.STILL_ACTIVE),
+    ),
+    Operation(
+        name="abandon_run",
+        method="POST",
+        path="runs/{run_id}/abandon",
+        tag="runs",
+        summary="Finish a run that nothing else can end",
+        description="For operators. The run is finished as Unknown with the error RunAbandoned, and its callbacks are "
+        "sent. Databricks is asked for nothing, so its update may go on.",
+        parameters=("run_id", "workspace"),
+        body=UNREAD_BODY,
+        answers=(ok("The run, finished.", RunDocument, abandoned=examples.ABANDONED),),
+        errors=(*BODY_ERRORS, *_RUN_ERRORS, examples.TOO_BUSY, examples.RUN_FINISHED),
     ),
 )
