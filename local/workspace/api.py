@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.messages import Reply, Request, json_reply
-from local.workspace import encoding, pipelines, queries, states
+from local.workspace import encoding, known_answers, pipelines, queries, states
 from local.workspace.pipelines import CAUSES, OPTIONS, Pipeline, PipelineRegistry
 from local.workspace.settings import WorkspaceSettings
 from local.workspace.states import Update
@@ -71,7 +71,9 @@ class PipelinesApi:
         """Executes a request. Raises Refusal for what the API refuses."""
         route, ids = match_route(request.path)
         handler = self._handlers.get((request.method, route))
-        if handler is None or (route == UPDATE_STOP_ROUTE and not self._settings.has_update_stop):
+        if route == UPDATE_STOP_ROUTE and not self._settings.has_update_stop:
+            return known_answers.reply(self._settings.update_stop_refusal)
+        if handler is None:
             path = request.path.removeprefix(PREFIX)
             raise Refusal(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {path}'")
         return json_reply(handler(request, *ids))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local.fault import Fault, Kind
-from local.workspace import encoding, identity, pipelines, states
+from local.workspace import encoding, identity, known_answers, pipelines, states
 from local.workspace.api import ROUTES
 from local.workspace.dispatch import WORKSPACE
 from local.workspace.journal import Call, IdentityCall
@@ -136,6 +136,7 @@ class Control(PipelineControl):
         *,
         method: str | None = None,
         route: str | None = None,
+        pipeline_id: str | None = None,
         error_code: str | int = "INTERNAL_ERROR",
         message: str = "A fault that was asked for.",
         body: str | None = None,
@@ -143,7 +144,7 @@ class Control(PipelineControl):
         status: int = 500,
         **details: Any,
     ) -> None:
-        """Add a fault (fault.Fault) for the calls of a method and a route, or for all; it counts from the next call on.
+        """Add a fault (fault.Fault) for the calls of a method, a route and a pipeline, or for all calls that follow.
 
         status: the body is `body`, or else Databricks' JSON of `error_code` (a string or a number) and `message`.
         garbage: the same, for any text. The identity endpoint is matched by its route only, "/msi/token".
@@ -158,13 +159,29 @@ class Control(PipelineControl):
             Fault(
                 FAULT_KINDS[kind],
                 upstream=identity.ROUTE if route == identity.ROUTE else WORKSPACE,
-                label=f"{method or '*'} {route or '*'}",
+                label=f"{method or '*'} {route or '*'} {pipeline_id or '*'}",
                 body=json.dumps({"error_code": error_code, "message": message}) if body is None else body,
                 content_type=content_type,
                 status=status,
                 **details,
             )
         )
+
+    def answer_with(
+        self,
+        name: str,
+        *,
+        method: str | None = None,
+        route: str | None = None,
+        pipeline_id: str | None = None,
+        times: int | None = None,
+    ) -> None:
+        """From the next call on, answer as a Databricks, a gateway or a proxy was seen to: known_answers by name.
+
+        times: how many calls get that answer; None: all of them. Raises ValueError for a name that there is not.
+        """
+        answer = known_answers.find(name)
+        self.add_fault("status", method=method, route=route, pipeline_id=pipeline_id, times=times, **answer)
 
     def clear_faults(self) -> None:
         self._parts.faults.clear()

@@ -30,6 +30,7 @@ METHODS = (
     "forget_update",
     "add_event",
     "add_fault",
+    "answer_with",
     "clear_faults",
     "down",
     "up",

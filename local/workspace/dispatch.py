@@ -66,7 +66,8 @@ class Dispatcher:
         self, arrival: _Arrival, name: str, route: str, answer: Callable[[Request], Reply], note: Callable[..., None]
     ) -> Reply:
         request, closing = arrival.request, self._parts.closing
-        fault = self._parts.faults.meet(name, f"{request.method} {route}")
+        pipeline_id = next(iter(match_route(request.path)[1]), "-")
+        fault = self._parts.faults.meet(name, f"{request.method} {route} {pipeline_id}")
         if fault is not None:
             fault.wait_before(closing)
         with self._parts.lock:

@@ -13,7 +13,8 @@ class WorkspaceSettings:
         None: states change by control methods only.
     latency_seconds: added before every call of the API is executed.
     token_seconds: lifetime of the tokens that the identity endpoint hands out.
-    has_update_stop: whether POST /pipelines/{id}/updates/{uid}/stop exists (it is not in the public reference).
+    has_update_stop: whether POST /pipelines/{id}/updates/{uid}/stop exists. It is in no public reference and no SDK.
+    update_stop_refusal: how the workspace answers where it does not: a name of known_answers.
     required_resource_id: "/subscriptions/…": callers must then also send X-Databricks-Azure-Workspace-Resource-Id and
         X-Databricks-Azure-SP-Management-Token.
     conflict_error_code: `error_code` of the 409 on a second start; the real one is unknown.
@@ -25,7 +26,8 @@ class WorkspaceSettings:
     pace_seconds: float | None = None
     latency_seconds: float = 0.0
     token_seconds: float = 3600.0
-    has_update_stop: bool = True
+    has_update_stop: bool = False
+    update_stop_refusal: str = "bad_target"
     required_resource_id: str | None = None
     conflict_error_code: str = "RESOURCE_CONFLICT"
     listing_shows_options: bool = True

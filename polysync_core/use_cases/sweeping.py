@@ -30,7 +30,8 @@ from polysync_core.values.stored import Locked, Scan, UnreadableRow
 _log = logging.getLogger("polysync.sweep")
 _MOST_UNREADABLE_NOTED = 1_000
 """At most this many unreadable `active` rows are noted as not seen: a row of storage holds 1 MiB."""
-_THREADS = 16
+_THREADS, _THREADS_FOR_SILENT = 16, 4
+"""What gave no answer in the last sweep has a few threads of its own, so that it cannot hold up the others."""
 
 
 class _Outcome(Enum):
@@ -39,6 +40,10 @@ class _Outcome(Enum):
     FINISHED = auto()
     OVERTAKEN = auto()  # somebody else changed the run meanwhile, so what was seen of it is not written
     FAILED = auto()
+    NO_ANSWER = auto()  # Databricks accepted the request and did not answer
+
+
+_NOT_SEEN = {_Outcome.FAILED, _Outcome.NO_ANSWER}
 
 
 def sweep_workspaces(workspaces: Sequence[WorkspaceServices], limits: SweepLimits) -> tuple[SweepReport, ...]:
@@ -118,25 +123,16 @@ class _Sweep:
         rows = self._gather()
         last = rows.last or LastSweep(swept_at=self._began_at, report=SweepReport(workspace=self._ws.workspace.name))
         settling = self._upkeep.begin_settling(rows.starts.rows, last.upkeep.settled_after, self._limits.settle_seconds)
-        pool = ContextPool(max_workers=_THREADS)
         outcomes: Mapping[str, _Outcome] = {}
         memory, cursor = last.listing, last.upkeep
         try:
             try:
-                listing, pages = self._list(len(rows.active.rows), memory)
+                outcomes, memory = self._look(rows, memory)
             except PolysyncError as error:
                 name = self._ws.workspace.name
                 _log.warning("workspace %s does not answer: %s", name, error.detail, extra={"action": "sweep"})
-            else:
-                runs = [active.value for active in rows.active.rows]
-                plan = sweep_rules.plan_looks(runs, listing, rows.last, self._began_at)
-                memory = plan.memory
-                if pages is not None:
-                    memory = replace(memory, pages=pages, pages_counted_at=self._began_at)
-                outcomes = self._observe_all(rows.active, plan, pool)
             cursor = self._upkeep.clean(cursor, self._limits.retention)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
             cursor = replace(cursor, settled_after=settling.finish(self._deadline))
         return self._save(rows, outcomes, memory, cursor)
 
@@ -149,12 +145,36 @@ class _Sweep:
             log_unreadable(row.partition, row.key, "sweep")
         return rows
 
+    def _look(self, rows: _Gathered, memory: ListingMemory) -> tuple[Mapping[str, _Outcome], ListingMemory]:
+        """Observe the active runs. Returns what became of each one reached, and what is known of listings now.
+
+        While Databricks refuses listings for now, a few runs are looked at singly, the longest unseen first.
+        """
+        is_busy, listing, pages = sweep_rules.is_listing_busy(memory, self._began_at), None, None
+        runs = [active.value for active in rows.active.rows]
+        try:
+            if not is_busy:
+                listing, pages = self._list(len(runs), memory)
+        except DatabricksError as error:
+            if not error.is_busy:
+                raise
+            name = self._ws.workspace.name
+            _log.warning("the pipelines of workspace %s are not listed for now: %s", name, error.detail)
+            is_busy, memory = True, sweep_rules.note_busy(memory, error.retry_after_seconds, self._began_at)
+        plan = sweep_rules.plan_looks(runs, listing, rows.last, self._began_at)
+        if is_busy:
+            plan = replace(plan, single=plan.single[: sweep_rules.MOST_LOOKS_WHILE_BUSY])
+        memory = replace(plan.memory, not_before=memory.not_before)
+        if pages is not None:
+            memory = replace(memory, pages=pages, pages_counted_at=self._began_at, not_before=None)
+        return self._observe_all(rows, plan), memory
+
     def _list(self, active: int, memory: ListingMemory) -> tuple[Mapping[str, ListedPipeline] | None, int | None]:
         """The workspace's pipelines by id, where listing them costs fewer calls, and how many pages they take.
 
         A listing that is refused, fails or takes too long leaves the runs to single looks. It counts as more pages than
-        that, so that the next sweeps do not try it again. No connection, no token and "not now" (429, 503) are raised:
-        asking for each run would do no better.
+        that, so that the next sweeps do not try it again. No connection and no token are raised: asking for each run
+        would do no better. "Not now" (429, 503) is raised too.
         """
         if not sweep_rules.should_list(active, sweep_rules.known_pages(memory, self._began_at)):
             return None, None
@@ -180,16 +200,24 @@ class _Sweep:
 
     # --- decide and apply
 
-    def _observe_all(
-        self, active: Scan[Locked[Run]], plan: sweep_rules.LookPlan, pool: ContextPool
-    ) -> dict[str, _Outcome]:
+    def _observe_all(self, rows: _Gathered, plan: sweep_rules.LookPlan) -> dict[str, _Outcome]:
         """What became of each run; a run that was not reached in time has no outcome here."""
-        by_id = {str(locked.value.run_id): locked for locked in active.rows}
+        by_id = {str(locked.value.run_id): locked for locked in rows.active.rows}
         seen: dict[str, SeenUpdate | None] = {**plan.listed, **dict.fromkeys(plan.single)}
-        futures: dict[Future[_Outcome], str] = {
-            pool.submit(self._observe_and_save, by_id[run_id], listed): run_id for run_id, listed in seen.items()
-        }
-        done, _ = wait(futures, timeout=self._deadline.seconds_left())
+        silent = frozenset[str]() if rows.last is None else seen.keys() & {*rows.last.no_answer}
+        pool = ContextPool(max_workers=_THREADS)
+        silent_pool = ContextPool(max_workers=_THREADS_FOR_SILENT) if len(silent) < len(seen) else pool
+        try:
+            futures: dict[Future[_Outcome], str] = {
+                (silent_pool if run_id in silent else pool).submit(
+                    self._observe_and_save, by_id[run_id], listed
+                ): run_id
+                for run_id, listed in seen.items()
+            }
+            done, _ = wait(futures, timeout=self._deadline.seconds_left())
+        finally:
+            for each in (pool, silent_pool):
+                each.shutdown(wait=False, cancel_futures=True)
         return {futures[future]: future.result() for future in done}
 
     def _observe_and_save(self, active: Locked[Run], listed: SeenUpdate | None) -> _Outcome:
@@ -212,7 +240,8 @@ class _Sweep:
             self._log_failure(run, error)
             if isinstance(error, DatabricksError):
                 self._keep_time_out(active)
-            return _Outcome.FAILED
+            is_silent = isinstance(error, DatabricksUnreachable) and error.was_sent
+            return _Outcome.NO_ANSWER if is_silent else _Outcome.FAILED
         except Exception:
             _log.exception("run %s", run.run_id, extra={"run_id": str(run.run_id), "action": "sweep"})
             return _Outcome.FAILED
@@ -253,8 +282,9 @@ class _Sweep:
         """Write the `sweep|last` row."""
         ended = [*outcomes.values()]
         run_ids = [str(active.value.run_id) for active in rows.active.rows]
-        failed = [run_id for run_id in run_ids if outcomes.get(run_id, _Outcome.FAILED) is _Outcome.FAILED]
+        failed = [run_id for run_id in run_ids if outcomes.get(run_id, _Outcome.FAILED) in _NOT_SEEN]
         overtaken = [run_id for run_id, outcome in outcomes.items() if outcome is _Outcome.OVERTAKEN]
+        no_answer = [run_id for run_id, outcome in outcomes.items() if outcome is _Outcome.NO_ANSWER]
         not_read = [row.subject for row in rows.active.unreadable[:_MOST_UNREADABLE_NOTED]]
         report = SweepReport(
             workspace=self._ws.workspace.name,
@@ -268,11 +298,14 @@ class _Sweep:
         )
         is_blind = bool(run_ids) and len(failed) == len(run_ids)
         blind_since = None if rows.last is None else rows.last.blind_since
+        not_seen, others_seen_at = sweep_rules.note_not_seen([*failed, *overtaken, *not_read], rows.last)
         self._ws.runs.save_last_sweep(
             LastSweep(
                 swept_at=self._began_at,
                 report=report,
-                not_seen=sweep_rules.note_not_seen([*failed, *overtaken, *not_read], rows.last),
+                not_seen=not_seen,
+                others_seen_at=others_seen_at,
+                no_answer=tuple(no_answer[: sweep_rules.MOST_NO_ANSWER]),
                 unreadable_pipelines=sweep_rules.name_pipelines(rows.unreadable),
                 blind_since=(blind_since or self._began_at) if is_blind else None,
                 listing=memory,

@@ -180,12 +180,14 @@ class ListingMemory:
 
     The pipelines took `pages` pages of 100 when they were last counted (None: never). While listings are used, each
     run is still observed singly once a round. The round began at `round_began_at`; `round_cursor` is its last run id.
+    Databricks asked to wait with listings until `not_before` (None: it did not).
     """
 
     pages: int | None = None
     pages_counted_at: datetime | None = None
     round_began_at: datetime | None = None
     round_cursor: str = ""
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,13 +208,17 @@ class LastSweep:
     """The `sweep|last` row of a workspace: what its last sweep saw, and where the next one continues.
 
     The sweep began to read at `swept_at`. `not_seen` maps each run id that it got no answer for to the last sweep that
-    saw the run. `unreadable_pipelines` names the pipelines of unreadable rows, at most 20. Since `blind_since`, sweeps
-    have seen none of the active runs (None: the last sweep saw one).
+    saw the run. A run that is not named there was seen at `others_seen_at` (None: at `swept_at`). For the runs in
+    `no_answer`, Databricks accepted the request and did not answer. `unreadable_pipelines` names the pipelines of
+    unreadable rows, at most 20. Since `blind_since`, sweeps have seen none of the active runs (None: the last sweep saw
+    one).
     """
 
     swept_at: datetime
     report: SweepReport
     not_seen: Mapping[str, datetime] = field(default_factory=dict)
+    others_seen_at: datetime | None = None
+    no_answer: tuple[str, ...] = ()
     unreadable_pipelines: tuple[str, ...] = ()
     blind_since: datetime | None = None
     listing: ListingMemory = ListingMemory()

@@ -18,9 +18,10 @@ from polysync_core.rules.decisions.run_transitions import (
     TransitionLimits,
     decide,
 )
-from polysync_core.rules.decisions.sweep_rules import is_fresh, note_not_seen, seen_at
+from polysync_core.rules.decisions.sweep_rules import MOST_NOT_SEEN, is_fresh, note_not_seen, seen_at
 from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.values.databricks import Absent, Gone, SeenUpdate
+from polysync_core.values.ids import RunId
 from polysync_core.values.run import NEVER, Attempt, LastSweep, Run, RunError, Status, SweepReport
 from tests.rules.examples import BEFORE, NOW, make_run
 
@@ -293,12 +294,26 @@ def test_seen_at_is_the_later_of_its_own_look_and_the_last_sweep_that_saw_it(
 
 
 def test_a_run_that_sweeps_miss_is_as_fresh_as_the_last_one_that_saw_it() -> None:
-    missed_once = replace(SWEPT, swept_at=NOW + timedelta(seconds=15), not_seen=note_not_seen(["p1:u1"], SWEPT))
-    missed_twice = replace(SWEPT, swept_at=NOW + timedelta(seconds=30), not_seen=note_not_seen(["p1:u1"], missed_once))
+    missed_once = replace(SWEPT, swept_at=NOW + timedelta(seconds=15), not_seen=note_not_seen(["p1:u1"], SWEPT)[0])
+    missed_twice = replace(
+        SWEPT, swept_at=NOW + timedelta(seconds=30), not_seen=note_not_seen(["p1:u1"], missed_once)[0]
+    )
     assert [seen_at(make_run(), last) for last in (SWEPT, missed_once, missed_twice)] == [NOW, NOW, NOW]
     new = make_run(seen_at=NOW + timedelta(seconds=5))
     assert seen_at(new, missed_once) == new.seen_at, "it came after the last sweep that could have seen it"
-    assert seen_at(make_run(), replace(SWEPT, not_seen=note_not_seen(["p1:u1"], None))) == BEFORE
+    assert seen_at(make_run(), replace(SWEPT, not_seen=note_not_seen(["p1:u1"], None)[0])) == BEFORE
+
+
+def test_of_very_many_runs_that_are_not_seen_the_longest_unseen_are_named_and_no_other_looks_fresher() -> None:
+    earlier = {f"p{number}:u": BEFORE for number in range(100)}
+    last = replace(SWEPT, not_seen=earlier)
+    ids = [*(f"q{number}:u" for number in range(2 * MOST_NOT_SEEN)), *earlier]
+    named, others_seen_at = note_not_seen(ids, last)
+    assert len(named) == MOST_NOT_SEEN
+    assert earlier.items() <= named.items()
+    assert others_seen_at == NOW
+    later = replace(SWEPT, swept_at=NOW + timedelta(seconds=15), not_seen=named, others_seen_at=others_seen_at)
+    assert {seen_at(make_run(run_id=RunId.parse(one), seen_at=BEFORE), later) for one in ids} == {BEFORE, NOW}
 
 
 @pytest.mark.parametrize(("seconds", "fresh"), [(0, True), (30, True), (30.001, False), (3600, False)])

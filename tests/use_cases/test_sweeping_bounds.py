@@ -121,3 +121,19 @@ def test_however_many_rows_are_unreadable_the_sweep_is_written_down(
     last = direct.ws.runs.last_sweep()
     assert last is not None
     assert (last.report, last.unreadable_pipelines[-1]) == (report, "garbage")
+
+
+def test_updates_that_gave_no_answer_hold_up_no_others(real_time: Rig, workspace: SimulatedWorkspace) -> None:
+    silent, others = workspace.add_pipelines(16), workspace.add_pipelines(20)
+    track_running(real_time, workspace, [*silent, *others])
+    workspace.add_fault("status", method="GET", route="/pipelines", status=403, times=None)
+    for pipeline_id in silent:
+        workspace.add_fault("hang", method="GET", pipeline_id=pipeline_id, seconds=60, times=None)
+    real_time.sweep()  # which of them came first in this one is chance
+    for pipeline_id in others:
+        workspace.set_state(pipeline_id, None, "COMPLETED")
+    real_time.sweep()
+    assert {run_id.split(":")[0] for run_id in real_time.active_ids()} == {*silent}
+    last = real_time.ws.runs.last_sweep()
+    assert last is not None
+    assert {run_id.split(":")[0] for run_id in last.no_answer} <= {*silent}

@@ -27,6 +27,11 @@ MOST_TO_CATCH_UP = 25
 PAGES_KNOWN_FOR = timedelta(hours=1)
 _AFTER_ALL_IDS = "~"
 MOST_NAMED, MOST_SHOWN_CHARACTERS = 20, 200
+MOST_NOT_SEEN, MOST_NO_ANSWER = 3_500, 400
+"""Run ids that `sweep|last` keeps. Even the longest ids, 129 characters of two bytes, stay under the 1 MiB of a row."""
+MOST_LOOKS_WHILE_BUSY = 40
+"""Single looks of a sweep while Databricks answers listings with 429 or 503: about three a second."""
+_BUSY_FOR = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +65,16 @@ def should_list(active: int, pages: int | None) -> bool:
     While nobody knows how many pages a listing takes it is tried, for as long as it stays the cheaper way.
     """
     return active > (1 if pages is None else pages)
+
+
+def is_listing_busy(memory: ListingMemory, now: datetime) -> bool:
+    """Whether Databricks asked to wait with listings for longer than until `now`."""
+    return memory.not_before is not None and now < memory.not_before
+
+
+def note_busy(memory: ListingMemory, retry_after_seconds: int | None, now: datetime) -> ListingMemory:
+    """Databricks refused a listing for now: the next one begins a minute later, or when Databricks says."""
+    return replace(memory, not_before=now + max(_BUSY_FOR, timedelta(seconds=retry_after_seconds or 0)))
 
 
 def plan_looks(
@@ -126,17 +141,24 @@ def seen_at(run: Run, last: LastSweep | None) -> datetime:
     """As of when the run's state is known: its own look, or the last sweep that saw it unchanged."""
     if run.is_finished or last is None:
         return run.seen_at
-    return max(run.seen_at, last.not_seen.get(str(run.run_id), last.swept_at))
+    return max(run.seen_at, _seen_by_sweep(str(run.run_id), last))
 
 
-def note_not_seen(run_ids: Iterable[str], last: LastSweep | None) -> Mapping[str, datetime]:
+def _seen_by_sweep(run_id: str, last: LastSweep) -> datetime:
+    return last.not_seen.get(run_id, last.others_seen_at or last.swept_at)
+
+
+def note_not_seen(run_ids: Iterable[str], last: LastSweep | None) -> tuple[Mapping[str, datetime], datetime | None]:
     """For each run that a sweep did not see, the last sweep that saw it, as far as the previous sweep `last` knows.
 
-    A run that is new since then was seen by none; its own time, which is later, counts for it.
+    A run that is new since then was seen by none; its own time, which is later, counts for it. At most 3,500 runs are
+    named, the longest unseen first. Beyond them, the second value is the time that counts for every other run.
     """
-    if last is None:
-        return dict.fromkeys(run_ids, NEVER)
-    return {run_id: last.not_seen.get(run_id, last.swept_at) for run_id in run_ids}
+    seen = {run_id: NEVER if last is None else _seen_by_sweep(run_id, last) for run_id in run_ids}
+    if len(seen) <= MOST_NOT_SEEN:
+        return seen, None
+    ordered = sorted(seen, key=lambda run_id: (seen[run_id], run_id))
+    return {run_id: seen[run_id] for run_id in ordered[:MOST_NOT_SEEN]}, seen[ordered[MOST_NOT_SEEN]]
 
 
 def name_pipelines(unreadable: Iterable[UnreadableRow]) -> tuple[str, ...]:

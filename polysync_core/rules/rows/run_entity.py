@@ -43,7 +43,7 @@ RUN = RowOf(
 RESERVATION = RowOf(Reservation, codecs={"pipeline_id": ID}, inline={"waiter": WAITER})
 USED_KEY = RowOf(UsedKey)
 _LAST_SWEEP = RowOf(
-    LastSweep, given=("not_seen",), inline={"listing": RowOf(ListingMemory), "upkeep": RowOf(UpkeepCursor)}
+    LastSweep, given=("not_seen", "no_answer"), inline={"listing": RowOf(ListingMemory), "upkeep": RowOf(UpkeepCursor)}
 )
 _INSTANT, _NAMES = codec_of(datetime, in_json=True), codec_of(tuple[str, ...], in_json=True)
 
@@ -53,7 +53,11 @@ def encode_last_sweep(last: LastSweep) -> Columns:
     by_time: dict[str, list[str]] = {}
     for run_id, seen_at in sorted(last.not_seen.items()):
         by_time.setdefault(seen_at.isoformat(), []).append(run_id)
-    return _LAST_SWEEP.encode(last) | cut("notSeen", dump(by_time))
+    return (
+        _LAST_SWEEP.encode(last)
+        | cut("notSeen", dump(by_time))
+        | (cut("noAnswer", dump(last.no_answer)) if last.no_answer else {})
+    )
 
 
 def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
@@ -63,6 +67,7 @@ def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
         not_seen = {
             run_id: _INSTANT.decode(time) for time, run_ids in by_time.items() for run_id in _NAMES.decode(run_ids)
         }
+        no_answer = _NAMES.decode(json.loads(uncut("noAnswer", columns) or "[]"))
     except (ValueError, TypeError, AttributeError, RecursionError) as wrong:
-        raise RowUnreadable("The columns notSeen of a stored row cannot be read.") from wrong
-    return _LAST_SWEEP.decode(columns, not_seen=not_seen)
+        raise RowUnreadable("The columns notSeen or noAnswer of a stored row cannot be read.") from wrong
+    return _LAST_SWEEP.decode(columns, not_seen=not_seen, no_answer=no_answer)

@@ -117,6 +117,7 @@ def test_an_unknown_pipeline_or_update_does_not_exist(workspace: SimulatedWorksp
         assert refusal(answer) == (404, "RESOURCE_DOES_NOT_EXIST")
         assert answer.json()["message"] == "The specified pipeline nope was not found."
     assert refusal(call("GET", f"/pipelines/{pipeline_id}/updates/u")) == (404, "RESOURCE_DOES_NOT_EXIST")
+    workspace.configure(has_update_stop=True)
     assert refusal(call("POST", f"/pipelines/{pipeline_id}/updates/u/stop")) == (404, "RESOURCE_DOES_NOT_EXIST")
     update_id = call.start(pipeline_id)
     workspace.forget_update(pipeline_id, update_id)

@@ -56,6 +56,7 @@ def test_without_a_pace_only_control_moves_an_update(
 def test_a_stop_goes_through_stopping_to_canceled(workspace: SimulatedWorkspace, call: Caller, by_update: bool) -> None:
     pipeline_id = workspace.add_pipeline()
     update_id = call.start(pipeline_id)
+    workspace.configure(has_update_stop=True)
     path = f"/pipelines/{pipeline_id}/updates/{update_id}/stop" if by_update else f"/pipelines/{pipeline_id}/stop"
     for _ in range(2):
         answer = call("POST", path)
@@ -79,13 +80,20 @@ def test_stopping_lasts_as_long_as_the_pipeline_drains(
     assert call.state(pipeline_id, update_id) == "CANCELED"
 
 
-def test_the_stop_of_one_update_is_missing_on_some_workspaces(workspace: SimulatedWorkspace, call: Caller) -> None:
+def test_the_stop_of_one_update_is_missing_unless_the_workspace_is_told_to_have_it(
+    workspace: SimulatedWorkspace, call: Caller
+) -> None:
     pipeline_id = workspace.add_pipeline()
     update_id = call.start(pipeline_id)
-    workspace.configure(has_update_stop=False)
-    answer = call("POST", f"/pipelines/{pipeline_id}/updates/{update_id}/stop")
-    assert refusal(answer) == (404, "ENDPOINT_NOT_FOUND")
+    path = f"/pipelines/{pipeline_id}/updates/{update_id}/stop"
+    answer = call("POST", path)
+    assert (answer.status_code, answer.json()) == (404, {"error": "Bad Target: /api/2.0/pipelines"})
+    workspace.configure(update_stop_refusal="endpoint_not_found")
+    assert refusal(call("POST", path)) == (404, "ENDPOINT_NOT_FOUND")
     assert call.state(pipeline_id, update_id) == "CREATED"
+    workspace.configure(has_update_stop=True)
+    assert call("POST", path).status_code == 200
+    assert call.state(pipeline_id, update_id) == "STOPPING"
 
 
 def test_a_failed_update_is_followed_by_retries_under_new_ids(now: SimulatedTime) -> None:
