@@ -18,7 +18,7 @@ from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
 from polysync_core.adapters.library_logs import quiet_libraries
-from polysync_core.adapters.memory import CachedValue, RefreshTurns, keep_what_is_built
+from polysync_core.adapters.memory import CachedValue, FreshCalls, LookGate, RefreshTurns, keep_what_is_built
 from polysync_core.adapters.storage.await_secret import AWAIT_SECRET_BYTES, AwaitSecret
 from polysync_core.adapters.storage.callback_store import CallbackStore
 from polysync_core.adapters.storage.job_store import JobStore
@@ -103,6 +103,8 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
             cleaner=RunCleaner(rows),
             clock=clock,
             refresh_turns=refresh_turns,
+            gate=LookGate(clock),
+            fresh_looks=FreshCalls(),
             new_id=new_id,
         )
 

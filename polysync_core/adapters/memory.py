@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from polysync_core.adapters.clock import Clock
@@ -79,6 +79,12 @@ class RefreshTurns:
             self._under_way[run_id] = threading.Event()
             return True
 
+    def is_taken(self, run_id: str, every_seconds: float) -> bool:
+        """Whether another caller of this process took the turn in `every_seconds`."""
+        with self._lock:
+            taken_at = self._taken_at.get(run_id)
+        return taken_at is not None and self._clock.monotonic() - taken_at < every_seconds
+
     def over(self, run_id: str) -> None:
         with self._lock:
             under_way = self._under_way.pop(run_id, None)
@@ -91,6 +97,89 @@ class RefreshTurns:
             under_way = self._under_way.get(run_id)
         if under_way is not None:
             under_way.wait(seconds)
+
+
+class LookGate:
+    """Bounds how many readers ask one workspace at a time, so that a silent one does not hold all of the app's threads.
+
+    While the workspace gives no answer, only one reader asks it in `PROBE_SECONDS`.
+    """
+
+    MOST = 8
+    PROBE_SECONDS = 15.0
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._is_silent = False
+        self._probed_at = 0.0
+
+    def try_enter(self) -> bool:
+        """Whether the caller may ask the workspace now. If so, it must `leave`."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if self._inside >= self.MOST or (self._is_silent and now - self._probed_at < self.PROBE_SECONDS):
+                return False
+            self._inside += 1
+            self._probed_at = now
+            return True
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+
+    def note(self, *, answered: bool) -> None:
+        """Note whether the workspace answered the last call."""
+        with self._lock:
+            self._is_silent = not answered
+            self._probed_at = self._clock.monotonic()
+
+
+class FreshCalls(Generic[_T]):
+    """Shares a call among the callers that wait for it. Each gets an answer to a call that began after it asked."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: dict[str, tuple[Future[_T], Future[_T] | None]] = {}
+
+    def get(self, key: str, make: Callable[[], _T], *, timeout_seconds: float) -> _T:
+        """The result of `make`, called by this caller or by another one that waits too. Raises what `make` raises.
+
+        Raises TimeoutError when the other caller's call takes longer than `timeout_seconds`.
+        """
+        mine, before = Future[_T](), None
+        with self._lock:
+            present = self._under_way.get(key)
+            if present is None:
+                self._under_way[key] = (mine, None)
+            elif present[1] is None:
+                before = present[0]
+                self._under_way[key] = (before, mine)
+            else:
+                shared = present[1]
+                mine = shared
+        if present is not None and before is None:
+            return mine.result(timeout_seconds)
+        if before is not None:
+            wait([before], timeout_seconds)
+        try:
+            mine.set_result(make())
+        except BaseException as error:
+            mine.set_exception(error)
+        finally:
+            self._end(key, mine)
+        return mine.result()
+
+    def _end(self, key: str, ended: Future[_T]) -> None:
+        with self._lock:
+            running, following = self._under_way[key]
+            if following is None:
+                del self._under_way[key]
+            elif running is ended:
+                self._under_way[key] = (following, None)
+            else:  # this caller did not wait for the one before, which is still under way
+                self._under_way[key] = (running, None)
 
 
 def keep_what_is_built() -> None:

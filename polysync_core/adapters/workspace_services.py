@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
-from polysync_core.adapters.memory import RefreshTurns
+from polysync_core.adapters.memory import FreshCalls, LookGate, RefreshTurns
 from polysync_core.adapters.storage.callback_store import CallbackStore
 from polysync_core.adapters.storage.job_store import JobStore
 from polysync_core.adapters.storage.run_cleaner import RunCleaner
 from polysync_core.adapters.storage.run_store import RunStore
+from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.workspace import Workspace
 
 
@@ -26,6 +27,8 @@ class WorkspaceServices:
     cleaner: RunCleaner
     clock: Clock
     refresh_turns: RefreshTurns
+    gate: LookGate
+    fresh_looks: FreshCalls[SeenUpdate]
     new_id: Callable[[], str]
 
     @property

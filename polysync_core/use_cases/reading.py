@@ -91,22 +91,37 @@ def view_of(run: Run, ws: WorkspaceServices, stale_since: datetime | None) -> Ru
 
 
 def _read_through(run: Run, ws: WorkspaceServices, max_age_seconds: int, limits: TransitionLimits) -> Run:
-    """Observe the run now, or wait for the reader that does. Returns the stored run when the observation fails."""
+    """Observe the run now, or wait for the reader that does.
+
+    Returns the stored run when the observation fails, and at once while the workspace is silent or has enough readers.
+    """
     run_id = str(run.run_id)
-    is_own_turn = ws.refresh_turns.take_turn(run_id, max_age_seconds)
+    if ws.refresh_turns.is_taken(run_id, max_age_seconds):
+        return _await_other(run, ws)
+    if not ws.gate.try_enter():
+        return run
     try:
-        if is_own_turn:
+        if not ws.refresh_turns.take_turn(run_id, max_age_seconds):
+            return _await_other(run, ws)
+        try:
             seen = _observe_and_save(run, ws, limits)
-        else:
-            seen = None
-            ws.refresh_turns.await_other(run_id, budgets.READ_WAIT)
+        finally:
+            ws.refresh_turns.over(run_id)
+        ws.gate.note(answered=True)
         return seen or ws.runs.find(run.run_id) or run
     except PolysyncError as error:
+        if isinstance(error, DatabricksUnreachable | DatabricksError):
+            ws.gate.note(answered=isinstance(error, DatabricksError))
         _log.warning("a stale run could not be looked at: %s", error.code, extra={"run_id": run_id})
         return run
     finally:
-        if is_own_turn:
-            ws.refresh_turns.over(run_id)
+        ws.gate.leave()
+
+
+def _await_other(run: Run, ws: WorkspaceServices) -> Run:
+    """The run after the look of another reader that is under way, if one is."""
+    ws.refresh_turns.await_other(str(run.run_id), budgets.READ_WAIT)
+    return ws.runs.find(run.run_id) or run
 
 
 def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits) -> Run | None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.parameters import resolve_full_refresh
+from polysync_core.use_cases.attaching import join_tracked
 from polysync_core.values.callback import Waiter
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
@@ -32,6 +33,8 @@ def reserve(
     request: StartRequest, ws: WorkspaceServices, deadline: Deadline, timeout: timedelta | None
 ) -> Locked[Reservation] | Started:
     """The pipeline's reservation, made for `request`; or the outcome of the first request with its key.
+
+    A request that would rather join than fail joins the pipeline's tracked active run, if there is one.
 
     `timeout`: after which the run is to be stopped. Waits for another start of the pipeline where the request would
     rather join than fail, and for the first request with its key. Raises UpdateConflict, KeyReused, KeyInFlight,
@@ -79,19 +82,22 @@ class _Reserver:
                 waiter=None if address is None else Waiter(callback_id=callback_id, address=address),
                 pipeline_name=self._defaults.name,
             )
-            held = self._runs.reserve(
-                reservation,
-                self._request.idempotency_key,
-                UsedKey(
-                    fingerprint=self._request.fingerprint,
-                    owner=reservation.owner,
-                    used_at=now,
-                    callback_id=callback_id,
-                ),
+            key = UsedKey(
+                fingerprint=self._request.fingerprint, owner=reservation.owner, used_at=now, callback_id=callback_id
             )
+            joined = self._join_tracked(reservation, key)
+            if joined is not None:
+                return joined
+            held = self._runs.reserve(reservation, self._request.idempotency_key, key)
             if held is not None:
                 return held
             self._wait_for_the_other_start()
+
+    def _join_tracked(self, reservation: Reservation, key: UsedKey) -> Started | None:
+        if self._request.on_conflict is OnConflict.FAIL:
+            return None
+        client = self._ws.databricks.client(self._deadline.within(budgets.START_ATTACH_LOOK))
+        return join_tracked(self._request, reservation, key, self._ws, client)
 
     def _repeat(self, used: UsedKey) -> Started:
         """Answer a repeat of a key as its first request was answered, waiting while that is still in flight."""

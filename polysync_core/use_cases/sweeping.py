@@ -131,6 +131,8 @@ class _Sweep:
             except PolysyncError as error:
                 name = self._ws.workspace.name
                 _log.warning("workspace %s does not answer: %s", name, error.detail, extra={"action": "sweep"})
+                if isinstance(error, DatabricksUnreachable):
+                    self._ws.gate.note(answered=False)
             cursor = self._upkeep.clean(cursor, self._limits.retention)
         finally:
             cursor = replace(cursor, settled_after=settling.finish(self._deadline))
@@ -218,7 +220,10 @@ class _Sweep:
         finally:
             for each in (pool, silent_pool):
                 each.shutdown(wait=False, cancel_futures=True)
-        return {futures[future]: future.result() for future in done}
+        outcomes = {futures[future]: future.result() for future in done}
+        if outcomes:
+            self._ws.gate.note(answered=any(outcome is not _Outcome.NO_ANSWER for outcome in outcomes.values()))
+        return outcomes
 
     def _observe_and_save(self, active: Locked[Run], listed: SeenUpdate | None) -> _Outcome:
         """Sweep one run: `listed` is its update as the listing shows it, or None for a look of its own."""

@@ -9,7 +9,7 @@ from math import inf
 import pytest
 
 from polysync_core.adapters.clock import Clock
-from polysync_core.adapters.memory import CachedValue
+from polysync_core.adapters.memory import CachedValue, FreshCalls
 from polysync_core.values.errors import StorageUnavailable
 
 CALLERS = 8
@@ -43,3 +43,42 @@ def test_callers_during_a_computation_share_its_result_or_its_error(works: bool)
     assert answers == {"the value" if works else "Silent."}
     assert made == 1
     assert works or remembered.get(lambda: "the next time") == "the next time"
+
+
+def test_callers_share_a_call_that_began_after_they_asked() -> None:
+    fresh = FreshCalls[int]()
+    first_is_under_way, go_on = threading.Event(), threading.Event()
+    made: list[int] = []
+
+    def make() -> int:
+        number = len(made) + 1
+        made.append(number)
+        if number == 1:
+            first_is_under_way.set()
+            go_on.wait(10)
+        return number
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        first = pool.submit(fresh.get, "a run", make, timeout_seconds=10)
+        first_is_under_way.wait(10)
+        others = [pool.submit(fresh.get, "a run", make, timeout_seconds=10) for _ in range(CALLERS - 1)]
+        while sum(future.running() for future in others) < len(others):
+            pass
+        go_on.set()
+        assert first.result(10) == 1
+        results = [other.result(10) for other in others]
+    assert min(results) == 2, "the call under way when they asked is too old for them"
+    assert max(results) < CALLERS - 1
+    assert fresh.get("a run", make, timeout_seconds=10) == len(made)
+
+
+def test_the_error_of_a_shared_call_reaches_all_and_the_next_call_begins_anew() -> None:
+    fresh = FreshCalls[str]()
+
+    def fail() -> str:
+        raise StorageUnavailable("Silent.")
+
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable):
+            fresh.get("a run", fail, timeout_seconds=1)
+    assert fresh.get("a run", lambda: "the value", timeout_seconds=1) == "the value"

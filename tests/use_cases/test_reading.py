@@ -9,6 +9,7 @@ import pytest
 
 from local.receiver import Receiver
 from local.rig import ManualClock, Rig
+from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions.run_states import status_of_run
@@ -161,6 +162,47 @@ def test_a_reader_answers_in_time_when_databricks_hangs(azurite: str, rig: Rig, 
 
     with ThreadPoolExecutor(2) as pool:
         assert max(pool.map(read, range(2))) < 10
+
+
+def test_a_silent_workspace_holds_few_readers_and_the_others_get_the_stored_answer_at_once(
+    azurite: str, rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    real_time = Rig(azurite, {rig.name: workspace.url}, workspace, Clock(), POLYSYNC_STATUS_MAX_AGE_SECONDS="1")
+    runs = track_running(real_time, workspace, workspace.add_pipelines(40))
+    workspace.add_fault("hang", method="GET", seconds=60, times=None)
+    time.sleep(1.1)
+
+    def read(run_id: RunId) -> float:
+        began = time.monotonic()
+        assert real_time.read(run_id).stale_since is not None
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(20) as pool:
+        seconds = sorted(pool.map(read, [run.run_id for run in runs[:20]]))
+        assert seconds[11] < 2 < seconds[12], "eight readers wait for Databricks, the others do not"
+        workspace.clear_calls()
+        assert max(pool.map(read, [run.run_id for run in runs[20:]])) < 2
+    assert workspace.calls() == [], "the last look got no answer"
+    workspace.clear_faults()
+    real_time.sweep()
+    time.sleep(1.1)
+    assert real_time.read(runs[30].run_id).stale_since is None, "the sweep got an answer"
+    assert workspace.calls("GET", UPDATE) != []
+
+
+def test_a_silent_workspace_is_asked_again_by_one_reader_after_15_seconds(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    runs = [rig.start(workspace.add_pipeline()).run for _ in range(6)]
+    clock.pass_time(minutes=1)
+    workspace.down()
+    rig.read(runs[0].run_id)
+    workspace.up()
+    rig.read(runs[1].run_id)
+    assert rig.read(runs[1].run_id).stale_since is not None, "not asked yet"
+    clock.pass_time(seconds=15)
+    assert rig.read(runs[2].run_id).stale_since is None
+    assert rig.read(runs[3].run_id).stale_since is None, "it answers again"
 
 
 def test_a_run_is_looked_for_in_every_workspace(rig: Rig, azurite: str, workspace: SimulatedWorkspace) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from local.receiver import Receiver
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
+from polysync_core.adapters.clock import Clock
 from polysync_core.use_cases import cancelling
 from polysync_core.values.errors import DatabricksError, KeyInFlight, KeyReused, RunNotFound, UpdateConflict
-from polysync_core.values.run import Reservation, UsedKey
+from polysync_core.values.run import Reservation, Started, UsedKey
 
 ATTACH = {"onConflict": "attach"}
 TABLES = ["orders"]
@@ -138,6 +141,54 @@ def test_attach_joins_an_update_of_the_whole_pipeline_whatever_else_it_was_start
     pipeline_id = workspace.add_pipeline()
     active = workspace.start_elsewhere(pipeline_id, cause="API_CALL", **options)
     assert rig.start(pipeline_id, ATTACH).run.run_id.update_id == active
+
+
+@pytest.mark.parametrize("wanted", ["nothing", "a key", "a key and a callback"])
+def test_thirty_callers_join_one_active_update_at_once(
+    azurite: str, rig: Rig, workspace: SimulatedWorkspace, receiver: Receiver, wanted: str
+) -> None:
+    """Seen before: each caller reserved the pipeline for three answers of 300 ms, and half of them ran out of time."""
+    callers = 20 if "callback" in wanted else 30  # a run has at most 20 callbacks
+    real_time = Rig(azurite, {rig.name: workspace.url}, workspace, Clock(), POLYSYNC_CALLBACK_HOSTS=receiver.host)
+    pipeline_id = workspace.add_pipeline()
+    first = real_time.start(pipeline_id).run
+    workspace.configure(latency_seconds=0.3)
+    workspace.clear_calls()
+
+    def join(number: int) -> Started:
+        body = ATTACH | ({"callbackUrl": receiver.url(f"/{number}")} if "callback" in wanted else {})
+        return real_time.start(pipeline_id, body, key=None if wanted == "nothing" else f"k{number}")
+
+    with ThreadPoolExecutor(callers) as pool:
+        joined = [*pool.map(join, range(callers))]
+    assert {(each.attached, each.run.run_id) for each in joined} == {(True, first.run_id)}
+    assert workspace.calls("POST", "/pipelines/{id}/updates") == [], "nobody tried to start"
+    assert len(workspace.calls("GET", "/pipelines/{id}/updates/{uid}")) < callers / 2, "they shared their looks"
+    assert len(real_time.stored(first.run_id).callbacks) == (callers if "callback" in wanted else 0)
+    if wanted != "nothing":
+        assert join(7).run.run_id == first.run_id, "the key is kept"
+
+
+def test_a_tracked_run_is_joined_only_while_a_new_look_shows_its_update_active(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    first = rig.start(pipeline_id).run
+    workspace.set_state(pipeline_id, None, "COMPLETED")
+    started = rig.start(pipeline_id, ATTACH)
+    assert not started.attached
+    assert started.run.run_id != first.run_id
+    assert len(workspace.updates_of(pipeline_id)) == 2
+
+
+def test_the_same_key_joins_once(rig: Rig, workspace: SimulatedWorkspace, receiver: Receiver) -> None:
+    pipeline_id = workspace.add_pipeline()
+    first = rig.start(pipeline_id).run
+    with ThreadPoolExecutor(4) as pool:
+        joined = [*pool.map(lambda _: rig.start(pipeline_id, ATTACH, key="k"), range(4))]
+    assert {each.run.run_id for each in joined} == {first.run_id}
+    with pytest.raises(KeyReused):
+        rig.start(pipeline_id, {**ATTACH, "timeoutMinutes": 5}, key="k")
 
 
 def test_attach_waits_for_a_start_in_flight(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:

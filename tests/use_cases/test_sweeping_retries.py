@@ -150,7 +150,7 @@ def test_attach_is_refused_while_the_run_of_a_retry_is_unknown(
     pipeline_id = workspace.add_pipeline(script=FAILING, retries=1, retry_script=script_ending("RUNNING"))
     first = rig.start(pipeline_id, FOLLOW).run
     clock.pass_time(seconds=8)
-    workspace.add_fault("status", method="GET", route="/pipelines/{id}/updates/{uid}", status=500, after=1, times=9)
+    workspace.add_fault("status", method="GET", route="/pipelines/{id}/updates/{uid}", status=500, after=2, times=9)
     with pytest.raises(UpdateConflict, match="whether a run goes on with it") as conflict:
         rig.start(pipeline_id, {"onConflict": "attach"}, key="k")
     assert conflict.value.retry_after_seconds

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from polysync_core.rules.rows.run_entity import (
     decode_last_sweep,
     encode_last_sweep,
 )
+from polysync_core.values.callback import Waiter
 from polysync_core.values.errors import RowUnreadable, StorageUnavailable
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import LastSweep, Reservation, Run, RunFilter, RunPage, UsedKey
@@ -127,6 +129,29 @@ class RunStore(RunRows):
         if reservation.waiter is not None:
             return self._callbacks.join(run_id, reservation.waiter, reservation.reserved_at, operations)
         self._partition.commit(operations, was_written=lambda: self._locked(reservation) is None)
+        return self.find(run_id)
+
+    def join(
+        self, run_id: RunId, idempotency_key: str | None, used: UsedKey, waiter: Waiter | None, now: datetime
+    ) -> Run | None:
+        """Let a caller join an active run: store its key as `used`, and let it wait for the callback that it wants.
+
+        Returns the run as it is now. None when the run is no longer kept, or the key was used meanwhile. Raises
+        TooManyCallbacks and TooBusy: then nothing was written.
+        """
+        operations = []
+        if idempotency_key is not None:
+            start_row = row_keys.start(run_id.pipeline_id, idempotency_key)
+            operations.append(tables.create(start_row, USED_KEY.encode(used)))
+        if waiter is not None:
+            return self._callbacks.join(run_id, waiter, now, operations)
+
+        def was_written() -> bool:
+            row = self._partition.get(start_row)
+            return row is not None and row.get("owner") == used.owner
+
+        if operations and not self._partition.commit(operations, was_written=was_written):
+            return None
         return self.find(run_id)
 
     # --- runs

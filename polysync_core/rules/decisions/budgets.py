@@ -18,6 +18,8 @@ START_KEY_WAIT = 20.0
 """How long a repeat waits for the first request with its Idempotency-Key."""
 START_SIGN_IN_LOOK = 3.0
 """A start that meets another one in flight may ask this long whether the address answers with a sign-in page."""
+START_ATTACH_LOOK = 5.0
+"""A start that would join a tracked run may ask this long whether its update is active."""
 START_TRACK = 40.0
 """Until then storage is asked again to take the run of a started update."""
 
