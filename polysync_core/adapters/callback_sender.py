@@ -20,6 +20,7 @@ import certifi
 from standardwebhooks import Webhook
 
 from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.memory import SilentHosts
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_addresses import AddressRefused, HostRule, Target, may_connect, target_of
 from polysync_core.rules.decisions.callback_rules import TryResult
@@ -48,7 +49,7 @@ def default_tls() -> ssl.SSLContext:
 class CallbackSender:
     """Safe to use from all threads. `secret` (whsec_…) signs what goes to a `callbackUrl`.
 
-    A try ends `try_seconds` after it began, whatever the receiver does.
+    A try ends `try_seconds` after it began, whatever the receiver does. `silent_hosts` gave no answer lately.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class CallbackSender:
         self._resolve = resolver
         self._tls = tls
         self._try_seconds = try_seconds
+        self.silent_hosts = SilentHosts(Clock())
 
     def send(self, waiter: Waiter, body: bytes, now: datetime) -> TryResult:
         """POST `body` to the waiter, once. Never raises for what the receiver or the network does."""

@@ -136,6 +136,31 @@ class LookGate:
             self._probed_at = self._clock.monotonic()
 
 
+class SilentHosts:
+    """Hosts that gave no answer to their last call, for 10 minutes after it. Safe to use from all threads."""
+
+    FOR_SECONDS = 600.0
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._since: dict[str, float] = {}
+
+    def note(self, host: str, *, answered: bool) -> None:
+        with self._lock:
+            if answered:
+                self._since.pop(host, None)
+                return
+            if len(self._since) >= _FORGET_OVER:
+                self._since.clear()
+            self._since[host] = self._clock.monotonic()
+
+    def is_silent(self, host: str) -> bool:
+        with self._lock:
+            since = self._since.get(host)
+        return since is not None and self._clock.monotonic() - since < self.FOR_SECONDS
+
+
 class FreshCalls(Generic[_T]):
     """Shares a call among the callers that wait for it. Each gets an answer to a call that began after it asked."""
 

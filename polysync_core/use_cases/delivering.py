@@ -29,9 +29,13 @@ from polysync_core.values.run import Run
 from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.deliver")
-_THREADS, _THREADS_A_HOST = 32, 4
+_THREADS, _THREADS_A_HOST = 64, 4
+"""A host has one thread until it answers in this pass, so that hosts that hang leave threads for the others."""
+_THREADS_FOR_SILENT = 16
+"""Hosts that gave no answer lately share this many."""
+_READERS = 16
 _BACKLOG_A_HOST = 200
-"""At most this many due callbacks of one host are read in a pass, so that a dead host cannot hide the others."""
+"""A pass takes at most this many first tries and this many repeats of one host in one workspace."""
 
 
 class _Outcome(Enum):
@@ -99,6 +103,8 @@ class _Pass:
     ) -> None:
         self._workspaces = workspaces
         self._sender = sender
+        self._silent_hosts = sender.silent_hosts
+        self._answering: set[str] = set()
         self._public_url = public_url
         self._clock = workspaces[0].clock
         self._deadline = Deadline.after(self._clock, pass_seconds)
@@ -128,20 +134,30 @@ class _Pass:
     # --- gather
 
     def _gather(self) -> list[_Delivery]:
-        """What is due, in the order of sending."""
+        """What is due, in the order of sending. The workspaces are read side by side, so that none hides another."""
+        with ContextPool(min(_READERS, len(self._workspaces)), thread_name_prefix="due callbacks") as pool:
+            found = [delivery for read in pool.map(self._read_due, self._workspaces) for delivery in read]
+        return list(
+            callback_rules.take_turns(
+                found, lambda delivery: delivery.owed, lambda delivery: (delivery.ws.workspace, delivery.owed.host)
+            )
+        )
+
+    def _read_due(self, ws: WorkspaceServices) -> list[_Delivery]:
+        """What is due in one workspace, as far as it can be read in time."""
         found: list[_Delivery] = []
-        of_host: Counter[str] = Counter()
-        for ws in self._workspaces:
-            try:
-                for callback in ws.callbacks.due(self._clock.now()):
-                    of_host[callback.value.host] += 1
-                    if of_host[callback.value.host] <= _BACKLOG_A_HOST:
-                        found.append(_Delivery(ws=ws, callback=callback))
-                    if self._gathering.is_over():
-                        break
-            except PolysyncError as error:
-                _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
-        return list(callback_rules.take_turns(found, lambda delivery: delivery.owed))
+        taken: Counter[tuple[str, bool]] = Counter()
+        try:
+            for callback in ws.callbacks.due(self._clock.now()):
+                kind = callback.value.host, callback.value.tries > 0
+                taken[kind] += 1
+                if taken[kind] <= _BACKLOG_A_HOST:
+                    found.append(_Delivery(ws=ws, callback=callback))
+                if self._gathering.is_over():
+                    break
+        except PolysyncError as error:
+            _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
+        return found
 
     # --- send
 
@@ -156,9 +172,13 @@ class _Pass:
                 waiting = self._begin(waiting, sending, pool)
                 done, _ = wait(sending, timeout=self._deadline.seconds_left(), return_when=FIRST_COMPLETED)
                 for future in done:
-                    del sending[future]
+                    host = sending.pop(future)
                     outcomes[future.result()] += 1
+                    if not self._silent_hosts.is_silent(host):
+                        self._answering.add(host)
         finally:
+            for host in sending.values():
+                self._silent_hosts.note(host, answered=False)
             pool.shutdown(wait=False, cancel_futures=True)
         return outcomes
 
@@ -167,11 +187,15 @@ class _Pass:
     ) -> list[_Delivery]:
         """Begin as many deliveries as threads and each host's share allow. Returns the rest."""
         of_host = Counter(sending.values())
+        silent = sum(count for host, count in of_host.items() if self._silent_hosts.is_silent(host))
         rest = []
         for delivery in waiting:
             host = delivery.owed.host
-            if len(sending) < _THREADS and of_host[host] < _THREADS_A_HOST:
+            is_silent = self._silent_hosts.is_silent(host)
+            most = _THREADS_A_HOST if host in self._answering else 1
+            if len(sending) < _THREADS and of_host[host] < most and not (is_silent and silent >= _THREADS_FOR_SILENT):
                 of_host[host] += 1
+                silent += is_silent
                 sending[pool.submit(self._send, delivery)] = host
             else:
                 rest.append(delivery)
@@ -221,10 +245,12 @@ class _Pass:
                 now=now,
                 stale_since=None,
             )
-            return self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
+            result = self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
         except Exception:
             _log.exception("a callback", extra={"run_id": str(run.run_id), "action": "deliver"})
             return TryResult(status=None, trouble="a fault of the app, whose log holds the details")
+        self._silent_hosts.note(waiter.address.host, answered=result.status is not None)
+        return result
 
 
 def _log_failure(owed: OwedCallback, trouble: str) -> None:

@@ -161,7 +161,7 @@ def test_first_tries_go_before_repeats_and_hosts_take_turns() -> None:
         owed("quiet", 9, name="q1"),
         owed("dead", 0, tries=1, name="d-again"),
     ]
-    order = callback_rules.take_turns(entries, lambda entry: entry)
+    order = callback_rules.take_turns(entries, lambda entry: entry, lambda entry: entry.host)
     assert [entry.callback_id for entry in order] == ["b1", "q1", "b2", "b3", "b-again", "d-again"]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 
+import pytest
 from azure.data.tables import TableClient
 
 from local.receiver import Receiver
 from local.rig import Rig
+from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.callback_entity import OWED
@@ -20,7 +23,7 @@ from tests.conftest import RigOf
 from tests.use_cases.callbacks import callback_of, finish, started
 
 
-def owe_often(rig: Rig, run: Run, count: int) -> None:
+def owe_often(rig: Rig, run: Run, count: int, *, tries: int = 0) -> None:
     """Queue the run's callback `count` times more, all due long before now."""
     callback, connection = callback_of(rig, run), rig.settings.tables.connection_string
     assert connection is not None
@@ -30,6 +33,7 @@ def owe_often(rig: Rig, run: Run, count: int) -> None:
             callback_id=callback.callback_id,
             host=callback.host,
             due_at=rig.clock.now() - timedelta(hours=1, seconds=number),
+            tries=tries,
         )
         for number in range(count)
     ]
@@ -59,3 +63,53 @@ def test_of_one_host_a_pass_considers_200_and_sends_those_of_others(rig_of: RigO
         released.set()
         assert (report.due, report.delivered) == (201, 1)
         assert callback_of(rig, runs[1]).state is CallbackState.DELIVERED
+
+
+@pytest.mark.parametrize("silent", [9, 40])
+def test_hosts_that_hang_do_not_hold_up_one_that_answers(rig_of: RigOf, silent: int) -> None:
+    """Seen before: eight hosts with four threads each held all 32 threads of every pass."""
+    with ExitStack() as stack:
+        released = threading.Event()
+        stack.callback(released.set)
+        dead = [stack.enter_context(Receiver(before=lambda _: released.wait(20))) for _ in range(silent)]
+        live = stack.enter_context(Receiver())
+        rig = rig_of(*dead, live, watch=Clock())
+        runs = [started(rig, receiver.url()) for receiver in (*dead, live)]
+        for run in runs:
+            finish(rig, run)
+            owe_often(rig, run, 60)
+        workspaces = [*rig.services.workspaces.values()]
+        delivering.deliver_callbacks(workspaces, rig.services.sender, None, pass_seconds=4)
+        assert callback_of(rig, runs[-1]).state is CallbackState.DELIVERED
+        first = [len(receiver.deliveries) for receiver in dead]
+        assert max(first) == 1, "a host has one thread until it answers"
+        delivering.deliver_callbacks(workspaces, rig.services.sender, None, pass_seconds=1)
+        assert sum(len(receiver.deliveries) for receiver in dead) - sum(first) <= 16
+
+
+def test_a_backlog_in_one_workspace_does_not_hide_what_is_due_in_another(
+    azurite: str, workspace: SimulatedWorkspace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"POLYSYNC_CALLBACK_HOSTS": receiver.host}
+    busy = Rig(azurite, {"busy": workspace.url}, workspace, Clock(), **settings)
+    run = started(busy, receiver.url("/busy"))
+    finish(busy, run)
+    owe_often(busy, run, 3_000)
+    with SimulatedWorkspace() as other:
+        for name, value in other.environ().items():
+            monkeypatch.setenv(name, value)
+        quiet = Rig(azurite, {"quiet": other.url}, other, Clock(), **settings)
+        for number in range(60):
+            finish(quiet, started(quiet, receiver.url(f"/quiet/{number}")))
+        delivering.deliver_callbacks([busy.ws, quiet.ws], quiet.services.sender, None)
+    assert sum(delivery.path.startswith("/quiet") for delivery in receiver.deliveries) == 60
+
+
+def test_many_repeats_of_a_host_do_not_hide_its_first_tries(rig_of: RigOf, receiver: Receiver) -> None:
+    rig = rig_of(receiver, watch=Clock())
+    repeated, new = started(rig, receiver.url("/repeated")), started(rig, receiver.url("/new"))
+    finish(rig, repeated)
+    owe_often(rig, repeated, 250, tries=3)
+    finish(rig, new)
+    delivering.deliver_callbacks([rig.ws], rig.services.sender, None)
+    assert "/new" in [delivery.path for delivery in receiver.deliveries[:6]]

@@ -7,7 +7,7 @@ due callbacks    -> the order in which they are sent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import accumulate, zip_longest
@@ -158,16 +158,18 @@ def next_try_at(kind: CallbackKind, since: datetime, now: datetime) -> datetime 
     return next((since + offset for offset in _OFFSETS if since + offset > now), None)
 
 
-def take_turns(due: Iterable[_T], owed_of: Callable[[_T], OwedCallback]) -> Iterator[_T]:
-    """The order of sending: first tries before repeats, and in each the hosts by turns, the longest due first.
+def take_turns(
+    due: Iterable[_T], owed_of: Callable[[_T], OwedCallback], lane_of: Callable[[_T], Hashable]
+) -> Iterator[_T]:
+    """The order of sending: first tries before repeats. In each the lanes take turns, the longest due first.
 
-    So a host that owes answers to many delays the others by one at most.
+    A lane is what must not hold up the others, such as one host. A lane with many entries delays another by one entry.
     """
     ordered = sorted(due, key=lambda entry: owed_of(entry).due_at)
     for repeats in (False, True):
-        by_host: dict[str, list[_T]] = {}
+        lanes: dict[Hashable, list[_T]] = {}
         for entry in ordered:
             if (owed_of(entry).tries > 0) is repeats:
-                by_host.setdefault(owed_of(entry).host, []).append(entry)
-        for turn in zip_longest(*by_host.values()):
+                lanes.setdefault(lane_of(entry), []).append(entry)
+        for turn in zip_longest(*lanes.values()):
             yield from (entry for entry in turn if entry is not None)
