@@ -29,7 +29,7 @@ with DAG("polysync", schedule=None, default_args={"owner": "airflow"}) as dag:
         data=json.dumps({"full_refresh": False}),
         headers={
             "Content-Type": "application/json",
-            "Idempotency-Key": "{{ dag.dag_id }}/{{ run_id }}/{{ ti.try_number }}",
+            "Idempotency-Key": "{{ dag.dag_id }}/{{ run_id }}/{{ ti.task_id }}/{{ ti.try_number }}",
         },
         response_filter=lambda response: response.json()["runId"],
         retries=0,

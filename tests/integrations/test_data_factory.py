@@ -147,7 +147,7 @@ def test_a_start_carries_a_key_is_not_repeated_and_may_take_a_day(file: Path) ->
     ]
     assert len(starts) == (0 if file.stem == "polysync_cancel" else 1)
     for start in starts:
-        assert start["typeProperties"]["headers"]["Idempotency-Key"]["value"] == "@pipeline().RunId"
+        assert start["typeProperties"]["headers"]["Idempotency-Key"]["value"] == "@concat(pipeline().RunId, '/run')"
         assert start["policy"].get("retry", 0) == 0
     waiting = {"polysync_run": "policy", "polysync_run_webhook": "typeProperties"}.get(file.stem)
     if waiting:
