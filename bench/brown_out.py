@@ -74,7 +74,8 @@ def main() -> None:
     with ExitStack() as stack:
         azurite = stack.enter_context(Azurite())
         workspace = stack.enter_context(SimulatedWorkspace(pace_seconds=None))
-        os.environ.update(workspace.environ())
+        identity = {name: value for name, value in workspace.environ().items() if name.startswith("IDENTITY_")}
+        os.environ.update(identity)
         plan = FaultPlan()
         plans = [plan, FaultPlan(), FaultPlan()]
         urls = [stack.enter_context(FaultProxy(workspace.url, each, label=workspace_label)).url for each in plans]

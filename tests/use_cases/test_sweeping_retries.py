@@ -42,15 +42,25 @@ def _sweep_for(rig: Rig, clock: ManualClock, run_id: RunId, seconds: int) -> lis
     return seen
 
 
-def test_by_default_a_run_is_exactly_its_update_and_says_that_databricks_retries(
-    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+@pytest.mark.parametrize(
+    ("end", "cause", "status"),
+    [
+        ("FAILED", "RETRY_ON_FAILURE", Status.FAILED),
+        ("CANCELED", "SETTINGS_CHANGE", Status.CANCELLED),
+        ("CANCELED", "SCHEMA_CHANGE", Status.CANCELLED),
+    ],
+)
+def test_by_default_a_run_is_exactly_its_update_and_says_that_databricks_goes_on_by_itself(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, end: str, cause: str, status: Status
 ) -> None:
-    pipeline_id = workspace.add_pipeline(script=FAILING, retries=1)
+    pipeline_id = workspace.add_pipeline(
+        script=(*FAILING[:-1], end), retries=1, retry_cause=cause, retry_after_state=end
+    )
     run_id = rig.start(pipeline_id).run.run_id
     _sweep_for(rig, clock, run_id, 10)
     run = rig.stored(run_id)
     first, second = workspace.updates_of(pipeline_id)
-    assert (status_of_run(run), run.is_finished, len(run.attempts)) == (Status.FAILED, True, 1)
+    assert (status_of_run(run), run.is_finished, len(run.attempts)) == (status, True, 1)
     assert run.run_id.update_id == first.update_id
     assert f"retries it by itself as update {second.update_id}" in message_of(run, clock.now(), None)
 

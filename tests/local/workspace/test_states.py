@@ -149,3 +149,35 @@ def test_a_misspelt_script_cause_or_setting_is_refused(workspace: SimulatedWorks
         workspace.add_fault("reset", route="/pipelines/{pipeline_id}")
     with pytest.raises(ValueError, match="there is no pipeline nope"):
         workspace.updates_of("nope")
+
+
+def test_an_update_shows_what_it_was_started_with(workspace: SimulatedWorkspace, call: Caller) -> None:
+    pipeline_id = workspace.add_pipeline()
+    options = {"validate_only": True, "refresh_selection": ["orders"], "rewind_spec": {"datasets": []}}
+    started = call("POST", f"/pipelines/{pipeline_id}/updates", json={**options, "full_refresh_selection": []})
+    update_id = started.json()["update_id"]
+    one = call("GET", f"/pipelines/{pipeline_id}/updates/{update_id}").json()["update"]
+    (listed,) = call("GET", f"/pipelines/{pipeline_id}/updates").json()["updates"]
+    for shown in (one, listed):
+        assert {name: shown[name] for name in options} == options
+        assert "full_refresh_selection" not in shown, "an empty list is left out"
+    workspace.configure(listing_shows_options=False)
+    (listed,) = call("GET", f"/pipelines/{pipeline_id}/updates").json()["updates"]
+    assert not options.keys() & listed.keys()
+
+
+@pytest.mark.parametrize("wrong", [{"validate_only": "true"}, {"refresh_selection": "orders"}, {"rewind_spec": []}])
+def test_a_start_with_a_field_of_a_wrong_type_is_refused(
+    workspace: SimulatedWorkspace, call: Caller, wrong: dict[str, object]
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    answer = call("POST", f"/pipelines/{pipeline_id}/updates", json=wrong)
+    assert refusal(answer) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_a_development_update_is_not_retried(now: SimulatedTime) -> None:
+    with SimulatedWorkspace(pace_seconds=1, now=now) as workspace:
+        pipeline_id = workspace.add_pipeline(script=["RUNNING", "FAILED"], retries=2)
+        workspace.start_elsewhere(pipeline_id, development=True)
+        now.epoch_seconds += 60
+        assert [update.state for update in workspace.updates_of(pipeline_id)] == ["FAILED"]
