@@ -102,11 +102,12 @@ class RefreshTurns:
 class LookGate:
     """Bounds how many readers ask one workspace at a time, so that a silent one does not hold all of the app's threads.
 
-    While the workspace gives no answer, only one reader asks it in `PROBE_SECONDS`.
+    While the workspace gives no answer, only one reader asks it in `PROBE_SECONDS`, and none while sweeps, which come
+    more often, report that it is still silent.
     """
 
     MOST = 8
-    PROBE_SECONDS = 15.0
+    PROBE_SECONDS = 30.0
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

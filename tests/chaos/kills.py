@@ -77,6 +77,8 @@ def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print)
             host.start()
             with callers:
                 for number in range(1, run.kills + 1):
+                    # In every second life the workspace has no stop of one update, the normal case.
+                    stage.workspace.configure(has_update_stop=number % 2 == 0)
                     time.sleep(lives.uniform(*LIFE_SECONDS))
                     host.kill()
                     host.start()

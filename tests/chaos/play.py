@@ -28,6 +28,7 @@ class Played:
 def play(stage: Stage, scenario: Scenario, faults: Sequence[Fault], *, reserving: bool = True) -> Played:
     trial = Trial(partition=stage.new_partition())
     stage.bugs.clear()
+    stage.workspace.configure(has_update_stop=scenario.has_update_stop)
     scenario.prepare(stage, stage.new_app(trial.partition, scenario.settings, reserving=reserving), trial)
     _expect(trial, scenario, faults)
     stage.plan.clear_calls()
@@ -40,7 +41,6 @@ def play(stage: Stage, scenario: Scenario, faults: Sequence[Fault], *, reserving
     if was_killed:
         app = stage.new_app(trial.partition, scenario.settings, reserving=reserving)
     verdict = settle_down(stage, app, trial)
-    stage.workspace.configure(has_update_stop=True)
     stage.ledger.forget_deliveries()
     for pipeline_id in trial.pipeline_ids:
         stage.workspace.remove_pipeline(pipeline_id)

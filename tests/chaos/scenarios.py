@@ -20,7 +20,8 @@ ATTACH = {"onConflict": "attach"}
 class Scenario:
     """`prepare` prepares with a calm app; `act` is what meets the faults: its calls are recorded.
 
-    `believed`: the faults of the receiver that are taken for its last word.
+    `believed`: the faults of the receiver that are taken for its last word. `has_update_stop`: whether the workspace
+    has a stop of one update; else it answers "Bad Target", and the pipeline's stop is used.
     """
 
     path: str
@@ -30,6 +31,7 @@ class Scenario:
     settings: Mapping[str, str] = field(default_factory=dict)
     most_deliveries: int = 1
     believed: frozenset[str] = frozenset()
+    has_update_stop: bool = True
 
 
 def new_pipeline(stage: Stage, trial: Trial, **details: object) -> str:
@@ -202,11 +204,6 @@ def _cancels_by_key(stage: Stage, app: App, trial: Trial) -> None:
     trial.cancels.append(WantedCancel(start=request, by_key=True))
 
 
-def _cancels_without_the_route(stage: Stage, app: App, trial: Trial) -> None:
-    _cancels(stage, app, trial)
-    stage.workspace.configure(has_update_stop=False)
-
-
 def _reads_a_stale_run(stage: Stage, app: App, trial: Trial) -> None:
     request = begin(stage, app, trial)
     stage.workspace.set_state(request.pipeline_id, None, "COMPLETED")
@@ -262,6 +259,9 @@ SCENARIOS = (
     Scenario(path="start", name="that joins another's update", prepare=_joins_anothers, act=_ask),
     Scenario(path="sweep", name="of few runs", prepare=_sweeps_few, act=_sweep),
     Scenario(path="sweep", name="of many runs, one to stop", prepare=_sweeps_many, act=_sweep),
+    Scenario(
+        path="sweep", name="that stops without the route", prepare=_sweeps_many, act=_sweep, has_update_stop=False
+    ),
     Scenario(path="sweep", name="of starts that died", prepare=_sweeps_left_starts, act=_sweep),
     Scenario(path="sweep", name="that clears a start", prepare=_sweeps_starts_that_never_show, act=_sweep),
     Scenario(path="sweep", name="of a retried run", prepare=_sweeps_a_retried_run, act=_sweep),
@@ -275,7 +275,8 @@ SCENARIOS = (
     ),
     Scenario(path="cancel", name="of a run", prepare=_cancels, act=_ask),
     Scenario(path="cancel", name="by its start's key", prepare=_cancels_by_key, act=_ask),
-    Scenario(path="cancel", name="without the route", prepare=_cancels_without_the_route, act=_ask),
+    Scenario(path="cancel", name="without the route", prepare=_cancels, act=_ask, has_update_stop=False),
+    Scenario(path="cancel", name="by key, without the route", prepare=_cancels_by_key, act=_ask, has_update_stop=False),
     Scenario(path="read", name="of a stale run", prepare=_reads_a_stale_run, act=_read),
     Scenario(path="read", name="of a run that goes on", prepare=_reads_a_run_that_goes_on, act=_read),
     Scenario(path="callback", name="that is due", prepare=_owes, act=_deliver),
