@@ -8,16 +8,14 @@ from dataclasses import dataclass, replace
 from polysync_core.adapters.storage.races import retry_lost_races
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
-from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import (
+from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksUnreachable,
-    KeyInFlight,
     PermissionRefused,
-    RunNotFound,
     TokenUnavailable,
-    TooBusy,
 )
+from polysync_core.values.deadline import Deadline
+from polysync_core.values.errors import KeyInFlight, RunNotFound, TooBusy
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
 

@@ -9,8 +9,9 @@ from polysync_core.adapters.databricks.entra import EntraTokens
 from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
+from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import DatabricksError, PolysyncError
+from polysync_core.values.errors import PolysyncError
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Check, LastSweep
 

@@ -22,8 +22,9 @@ from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
 from polysync_core.values.databricks import Absent, PipelinesPage
+from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import DatabricksError, PolysyncError
+from polysync_core.values.errors import PolysyncError
 from polysync_core.values.job import Change, DiscoveryPass, DiscoveryReport, StoredJob, Tally
 
 CONNECTIONS = 16

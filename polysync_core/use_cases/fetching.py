@@ -14,7 +14,8 @@ from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.discovery_rules import Seen, read_pause_seconds
 from polysync_core.use_cases.retrying import retried
 from polysync_core.values.databricks import Absent, PipelinesPage
-from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable, PermissionRefused
+from polysync_core.values.errors import PolysyncError
 
 _T = TypeVar("_T")
 

@@ -15,14 +15,9 @@ from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.use_cases.discovering import CONNECTIONS, discover
 from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
+from polysync_core.values.databricks_errors import DatabricksUnreachable
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import (
-    DatabricksUnreachable,
-    JobNotFound,
-    PolysyncError,
-    RowUnreadable,
-    StorageUnavailable,
-)
+from polysync_core.values.errors import JobNotFound, PolysyncError, RowUnreadable, StorageUnavailable
 from polysync_core.values.job import DiscoveryPass, DiscoveryReport, FullRefresh, Job, LastDiscovery
 from polysync_core.values.workspace import Workspace
 

@@ -18,7 +18,8 @@ from polysync_core.rules.decisions.run_transitions import (
     wants_failure_context,
 )
 from polysync_core.values.databricks import Absent, Gone, SeenUpdate
-from polysync_core.values.errors import DatabricksError, PolysyncError, UpdateConflict
+from polysync_core.values.databricks_errors import DatabricksError
+from polysync_core.values.errors import PolysyncError, UpdateConflict
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run, RunError
 from polysync_core.values.stored import Locked

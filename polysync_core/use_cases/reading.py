@@ -13,8 +13,9 @@ from polysync_core.rules.decisions import budgets, sweep_rules
 from polysync_core.rules.decisions.run_transitions import TransitionLimits, decide
 from polysync_core.use_cases.observing import Observation, observe_run
 from polysync_core.use_cases.retrying import retried
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError, RunNotFound
+from polysync_core.values.errors import PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import LastSweep, Run, RunFilter
 from polysync_core.values.workspace import Workspace

@@ -10,9 +10,9 @@ from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.parameters import resolve_full_refresh
 from polysync_core.use_cases.attaching import join_tracked
 from polysync_core.values.callback import Waiter
+from polysync_core.values.databricks_errors import DatabricksSignInPage
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
-    DatabricksSignInPage,
     KeyInFlight,
     KeyReused,
     PolysyncError,

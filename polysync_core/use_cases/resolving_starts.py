@@ -9,7 +9,7 @@ from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, start_rules
 from polysync_core.rules.decisions.callback_rules import put_waiter
 from polysync_core.values.databricks import SeenUpdate
-from polysync_core.values.errors import DatabricksError
+from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Attempt, Reservation, Run
 from polysync_core.values.stored import Locked

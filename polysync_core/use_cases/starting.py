@@ -30,11 +30,9 @@ from polysync_core.use_cases.reserving import last_post_of, reserve
 from polysync_core.use_cases.resolving_starts import find_started, new_run
 from polysync_core.use_cases.retrying import retried
 from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksSignInPage, PipelineNotFound
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import (
-    DatabricksError,
-    DatabricksSignInPage,
-    PipelineNotFound,
     PolysyncError,
     RunGivenUp,
     StartUnknown,

@@ -22,8 +22,9 @@ from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.use_cases.observing import Observation, observe_run
 from polysync_core.use_cases.upkeep import Upkeep
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
+from polysync_core.values.errors import PolysyncError
 from polysync_core.values.run import LastSweep, ListingMemory, Reservation, Run, SweepReport, UpkeepCursor
 from polysync_core.values.stored import Locked, Scan, UnreadableRow
 

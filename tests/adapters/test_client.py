@@ -19,8 +19,8 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import DATABRICKS_SCOPE, EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
+from polysync_core.values.databricks_errors import DatabricksUnreachable
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import DatabricksUnreachable
 from polysync_core.values.ids import RunId
 from polysync_core.values.workspace import Workspace
 

@@ -9,8 +9,9 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.storage.tables import Table, storage_deadline
 from polysync_core.services import RUNS_TABLE
+from polysync_core.values.databricks_errors import TokenUnavailable
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import StorageUnavailable, TokenUnavailable
+from polysync_core.values.errors import StorageUnavailable
 from polysync_core.values.workspace import TablesAddress
 
 BODIES = [

@@ -13,8 +13,8 @@ from requests.adapters import HTTPAdapter
 from local.rig import ManualClock
 from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import DATABRICKS_SCOPE, EntraTokens, management_scope
+from polysync_core.values.databricks_errors import DatabricksUnreachable
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import DatabricksUnreachable
 from polysync_core.values.workspace import Workspace
 
 PUBLIC = "https://management.core.windows.net/.default"

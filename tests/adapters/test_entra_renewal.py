@@ -10,13 +10,13 @@ import pytest
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from local.workspace.identity import DATABRICKS_RESOURCE
-from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import (
+from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksNetworkRefused,
     DatabricksSignInPage,
     PermissionRefused,
 )
+from polysync_core.values.deadline import Deadline
 
 UPDATES = "/pipelines/{id}/updates"
 JWT: dict[str, Any] = {

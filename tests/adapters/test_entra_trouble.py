@@ -16,7 +16,7 @@ from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.databricks.entra import EntraTokens, build_credential
 from polysync_core.rules.decisions import budgets
-from polysync_core.values.errors import TokenUnavailable
+from polysync_core.values.databricks_errors import TokenUnavailable
 
 TOKEN = "/msi/token"
 

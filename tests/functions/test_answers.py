@@ -9,7 +9,7 @@ import pytest
 
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.wire.pipelines_api import START_HINTS
-from polysync_core.values.errors import PERMISSION_HINT
+from polysync_core.values.databricks_errors import PERMISSION_HINT
 from tests.functions.app import KEY, Answer, ServedApp, served
 from tests.functions.secrecy import QUERY_MARK, check_problem, check_told
 

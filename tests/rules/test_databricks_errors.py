@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polysync_core.rules.wire import pipelines_api as api
 from polysync_core.rules.wire.databricks_errors import Refusal, refusal_of
 from polysync_core.rules.wire.pipelines_api import ApiRequest
-from polysync_core.values.errors import (
+from polysync_core.values.databricks_errors import (
     NETWORK_HINT,
     PERMISSION_HINT,
     SIGN_IN_HINT,

@@ -20,7 +20,8 @@ from polysync_core.rules.decisions.discovery_rules import (
 )
 from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.values.databricks import Absent, PipelineSpec
-from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PermissionRefused, PolysyncError
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable, PermissionRefused
+from polysync_core.values.errors import PolysyncError
 from polysync_core.values.job import (
     Change,
     ChangeKind,

@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 
 from polysync_core.rules.wire import http_answers as answers
-from polysync_core.values.errors import (
-    DatabricksError,
-    FieldProblem,
-    InvalidRequest,
-    KeyInFlight,
-    PolysyncError,
-    RunNotFound,
-)
+from polysync_core.values.databricks_errors import DatabricksError
+from polysync_core.values.errors import FieldProblem, InvalidRequest, KeyInFlight, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from tests.rules.examples import make_call
 

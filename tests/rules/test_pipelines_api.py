@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polysync_core.rules.wire import pipelines_api as api
 from polysync_core.rules.wire.pipelines_api import ApiRequest
 from polysync_core.values.databricks import ListedPipeline, PipelinesPage, SeenUpdate, UpdatesPage
-from polysync_core.values.errors import DatabricksError
+from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.ids import RunId
 
 RUN = RunId("p-1", "u-1")

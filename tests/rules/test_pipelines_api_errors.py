@@ -7,7 +7,7 @@ import json
 import pytest
 
 from polysync_core.rules.wire import pipelines_api as api
-from polysync_core.values.errors import PERMISSION_HINT, DatabricksError, PermissionRefused
+from polysync_core.values.databricks_errors import PERMISSION_HINT, DatabricksError, PermissionRefused
 
 
 def refused(status: int, body: bytes, headers: dict[str, str] | None = None) -> DatabricksError:

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from polysync_core.rules.decisions import budgets, start_rules
 from polysync_core.rules.decisions.start_rules import NextStep
 from polysync_core.values.databricks import SeenUpdate
-from polysync_core.values.errors import (
+from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksUnreachable,
     PermissionRefused,
-    PolysyncError,
-    StorageUnavailable,
     TokenUnavailable,
 )
+from polysync_core.values.errors import PolysyncError, StorageUnavailable
 from polysync_core.values.run import Reservation
 from tests.rules.examples import NOW
 

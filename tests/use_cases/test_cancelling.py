@@ -15,7 +15,8 @@ from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.wire.http_answers import problem
 from polysync_core.use_cases import cancelling
 from polysync_core.values.callback import CallbackAddress, CallbackKind, Waiter
-from polysync_core.values.errors import PermissionRefused, RunNotFound, TooBusy
+from polysync_core.values.databricks_errors import PermissionRefused
+from polysync_core.values.errors import RunNotFound, TooBusy
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Status
 

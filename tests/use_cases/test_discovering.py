@@ -10,16 +10,15 @@ import pytest
 
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
-from polysync_core.values.errors import (
+from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksNetworkRefused,
     DatabricksSignInPage,
     DatabricksUnreachable,
-    JobNotFound,
-    JobTooLarge,
     PermissionRefused,
     TokenUnavailable,
 )
+from polysync_core.values.errors import JobNotFound, JobTooLarge
 from polysync_core.values.job import Counts, Tally
 from tests.use_cases.jobs_rig import (
     LEFT_OUT,

@@ -13,7 +13,7 @@ from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.use_cases import jobs
-from polysync_core.values.errors import DatabricksError
+from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.job import Counts, DiscoveryPass, DiscoveryReport, Tally
 from tests.use_cases.jobs_rig import PIPELINE, PIPELINES, discover_all, document, etags, table, written
 

@@ -7,7 +7,8 @@ import pytest
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.use_cases import jobs
-from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, JobNotFound, RowUnreadable
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
+from polysync_core.values.errors import JobNotFound, RowUnreadable
 from polysync_core.values.job import Counts, Direction
 from tests.use_cases.jobs_rig import (
     LEFT_OUT,

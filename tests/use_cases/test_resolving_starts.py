@@ -10,7 +10,8 @@ import pytest
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from local.workspace.queries import encode_page_token
-from polysync_core.values.errors import DatabricksError, DatabricksSignInPage, StartUnknown, UpdateConflict
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksSignInPage
+from polysync_core.values.errors import StartUnknown, UpdateConflict
 
 SIGN_IN = "<html><head><title>Sign In</title></head></html>"
 UPDATES, UPDATE = "/pipelines/{id}/updates", "/pipelines/{id}/updates/{uid}"

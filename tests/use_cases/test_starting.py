@@ -13,14 +13,9 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.use_cases.resolving_starts import new_run
 from polysync_core.values.databricks import SeenUpdate
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable, PermissionRefused
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import (
-    DatabricksError,
-    DatabricksUnreachable,
-    PermissionRefused,
-    StartUnknown,
-    UpdateConflict,
-)
+from polysync_core.values.errors import StartUnknown, UpdateConflict
 from polysync_core.values.run import Reservation, UsedKey
 
 START = "/pipelines/{id}/updates"

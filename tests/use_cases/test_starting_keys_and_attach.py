@@ -13,7 +13,8 @@ from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.use_cases import cancelling
-from polysync_core.values.errors import DatabricksError, KeyInFlight, KeyReused, RunNotFound, UpdateConflict
+from polysync_core.values.databricks_errors import DatabricksError
+from polysync_core.values.errors import KeyInFlight, KeyReused, RunNotFound, UpdateConflict
 from polysync_core.values.run import Reservation, Started, UsedKey
 
 ATTACH = {"onConflict": "attach"}

@@ -15,7 +15,7 @@ from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.run_document import iso, message_of
 from polysync_core.use_cases import checking
 from polysync_core.values.callback import CallbackAddress, CallbackKind, Waiter
-from polysync_core.values.errors import PermissionRefused
+from polysync_core.values.databricks_errors import PermissionRefused
 from polysync_core.values.run import Status
 
 UPDATE = "/pipelines/{id}/updates/{uid}"

@@ -8,13 +8,17 @@ import re
 import pytest
 
 from polysync_core.values import errors
-from polysync_core.values.errors import (
-    BodyTooLarge,
-    CallbacksNotOwed,
+from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksNetworkRefused,
     DatabricksSignInPage,
     DatabricksUnreachable,
+    PermissionRefused,
+    TokenUnavailable,
+)
+from polysync_core.values.errors import (
+    BodyTooLarge,
+    CallbacksNotOwed,
     FieldProblem,
     InvalidRequest,
     JobNotFound,
@@ -22,14 +26,12 @@ from polysync_core.values.errors import (
     KeyInFlight,
     KeyReused,
     ParameterReadOnly,
-    PermissionRefused,
     PolysyncError,
     RowUnreadable,
     RunNotFound,
     SettingsError,
     StartUnknown,
     StorageUnavailable,
-    TokenUnavailable,
     TooBusy,
     TooManyCallbacks,
     UpdateConflict,

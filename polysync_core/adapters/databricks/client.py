@@ -24,11 +24,8 @@ from polysync_core.rules.wire import pipelines_api
 from polysync_core.rules.wire.databricks_errors import NO_SUCH_ROUTE, Refusal, refusal_of
 from polysync_core.rules.wire.pipelines_api import ApiRequest
 from polysync_core.values.databricks import ErrorEvent, PipelinesPage, PipelineSpec, SeenUpdate, UpdatesPage
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import (
-    DatabricksError,
-    DatabricksUnreachable,
-)
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import JsonObject
 from polysync_core.values.workspace import Workspace

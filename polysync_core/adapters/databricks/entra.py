@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions import budgets
+from polysync_core.values.databricks_errors import TokenUnavailable
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import TokenUnavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential

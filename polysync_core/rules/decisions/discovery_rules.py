@@ -8,7 +8,8 @@ from datetime import datetime
 
 from polysync_core.rules.decisions.parameters import ImportRules, import_parameters, is_same
 from polysync_core.values.databricks import Absent, PipelineSpec
-from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
+from polysync_core.values.errors import PolysyncError
 from polysync_core.values.job import (
     Change,
     ChangeKind,

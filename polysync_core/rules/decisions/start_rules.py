@@ -13,7 +13,8 @@ from enum import Enum, auto
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.values.databricks import SeenUpdate
-from polysync_core.values.errors import DatabricksError, DatabricksUnreachable, PolysyncError
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
+from polysync_core.values.errors import PolysyncError
 from polysync_core.values.run import Reservation
 
 CLOCK_SKEW = timedelta(seconds=60)

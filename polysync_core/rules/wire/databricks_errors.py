@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
 from polysync_core.rules.decisions.parameters import well_formed
-from polysync_core.values.errors import (
+from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksNetworkRefused,
     DatabricksSignInPage,

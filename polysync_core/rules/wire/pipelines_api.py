@@ -20,7 +20,7 @@ from polysync_core.values.databricks import (
     SeenUpdate,
     UpdatesPage,
 )
-from polysync_core.values.errors import DatabricksError, DatabricksSignInPage
+from polysync_core.values.databricks_errors import DatabricksError, DatabricksSignInPage
 from polysync_core.values.ids import RunId, is_id, normal_id
 from polysync_core.values.run import JsonObject
 

@@ -9,13 +9,18 @@ from polysync_core.rules.wire.addresses import Addresses, await_token, update_ur
 from polysync_core.rules.wire.job_document import encode_job_document, encode_report
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
 from polysync_core.values.callback import Callback, CallbackKind, CallbackState
-from polysync_core.values.errors import (
-    BodyTooLarge,
-    CallbacksNotOwed,
+from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksNetworkRefused,
     DatabricksSignInPage,
     DatabricksUnreachable,
+    PermissionRefused,
+    PipelineNotFound,
+    TokenUnavailable,
+)
+from polysync_core.values.errors import (
+    BodyTooLarge,
+    CallbacksNotOwed,
     FieldProblem,
     InvalidRequest,
     JobNotFound,
@@ -23,8 +28,6 @@ from polysync_core.values.errors import (
     KeyInFlight,
     KeyReused,
     ParameterReadOnly,
-    PermissionRefused,
-    PipelineNotFound,
     RowUnreadable,
     RunFinished,
     RunGivenUp,
@@ -32,7 +35,6 @@ from polysync_core.values.errors import (
     SettingsError,
     StartUnknown,
     StorageUnavailable,
-    TokenUnavailable,
     TooBusy,
     TooManyCallbacks,
     UpdateConflict,
