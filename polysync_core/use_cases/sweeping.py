@@ -10,16 +10,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 
 from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
 from polysync_core.adapters.threads import ContextPool, start_thread
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
-from polysync_core.rules.decisions.run_transitions import NO_FAILURE_CONTEXT, decide, decide_unseen
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
-from polysync_core.use_cases.observing import Observation, observe_run
+from polysync_core.use_cases.run_sweeper import NOT_SEEN, Outcome, RunSweeper
 from polysync_core.use_cases.upkeep import Upkeep
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
 from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
@@ -33,18 +31,6 @@ _MOST_UNREADABLE_NOTED = 1_000
 """At most this many unreadable `active` rows are noted as not seen: a row of storage holds 1 MiB."""
 _THREADS, _THREADS_FOR_SILENT = 16, 4
 """What gave no answer in the last sweep has a few threads of its own, so that it cannot hold up the others."""
-
-
-class _Outcome(Enum):
-    UNCHANGED = auto()
-    CHANGED = auto()
-    FINISHED = auto()
-    OVERTAKEN = auto()  # somebody else changed the run meanwhile, so what was seen of it is not written
-    FAILED = auto()
-    NO_ANSWER = auto()  # Databricks accepted the request and did not answer
-
-
-_NOT_SEEN = {_Outcome.FAILED, _Outcome.NO_ANSWER}
 
 
 def sweep_workspaces(workspaces: Sequence[WorkspaceServices], limits: SweepLimits) -> tuple[SweepReport, ...]:
@@ -114,17 +100,17 @@ class _Sweep:
         self._began = ws.clock.monotonic()
         self._deadline = Deadline.after(ws.clock, budgets.SWEEP_WORK)
         self._client = ws.databricks.client(self._deadline.within(budgets.SWEEP_DATABRICKS))
+        self._runs = RunSweeper(ws, limits.transitions, self._client, self._deadline)
         self._listing_client = ws.databricks.client(self._deadline.within(budgets.SWEEP_LISTING))
         # Upkeep has a client of its own: its calls must not use up the time of the observations.
         settling_client = ws.databricks.client(self._deadline.within(budgets.SWEEP_DATABRICKS))
         self._upkeep = Upkeep(ws=ws, client=settling_client, began_at=self._began_at, deadline=self._deadline)
-        self._failures_logged = 0
 
     def run(self) -> SweepReport:
         rows = self._gather()
         last = rows.last or LastSweep(swept_at=self._began_at, report=SweepReport(workspace=self._ws.workspace.name))
         settling = self._upkeep.begin_settling(rows.starts.rows, last.upkeep.settled_after, self._limits.settle_seconds)
-        outcomes: Mapping[str, _Outcome] = {}
+        outcomes: Mapping[str, Outcome] = {}
         memory, cursor = last.listing, last.upkeep
         try:
             try:
@@ -148,7 +134,7 @@ class _Sweep:
             log_unreadable(row.partition, row.key, "sweep")
         return rows
 
-    def _look(self, rows: _Gathered, memory: ListingMemory) -> tuple[Mapping[str, _Outcome], ListingMemory]:
+    def _look(self, rows: _Gathered, memory: ListingMemory) -> tuple[Mapping[str, Outcome], ListingMemory]:
         """Observe the active runs. Returns what became of each one reached, and what is known of listings now.
 
         While Databricks refuses listings for now, a few runs are looked at singly, the longest unseen first.
@@ -203,7 +189,7 @@ class _Sweep:
 
     # --- decide and apply
 
-    def _observe_all(self, rows: _Gathered, plan: sweep_rules.LookPlan) -> dict[str, _Outcome]:
+    def _observe_all(self, rows: _Gathered, plan: sweep_rules.LookPlan) -> dict[str, Outcome]:
         """What became of each run; a run that was not reached in time has no outcome here."""
         by_id = {str(locked.value.run_id): locked for locked in rows.active.rows}
         seen: dict[str, SeenUpdate | None] = {**plan.listed, **dict.fromkeys(plan.single)}
@@ -211,10 +197,8 @@ class _Sweep:
         pool = ContextPool(max_workers=_THREADS)
         silent_pool = ContextPool(max_workers=_THREADS_FOR_SILENT) if len(silent) < len(seen) else pool
         try:
-            futures: dict[Future[_Outcome], str] = {
-                (silent_pool if run_id in silent else pool).submit(
-                    self._observe_and_save, by_id[run_id], listed
-                ): run_id
+            futures: dict[Future[Outcome], str] = {
+                (silent_pool if run_id in silent else pool).submit(self._runs.sweep, by_id[run_id], listed): run_id
                 for run_id, listed in seen.items()
             }
             done, _ = wait(futures, timeout=self._deadline.seconds_left())
@@ -223,80 +207,26 @@ class _Sweep:
                 each.shutdown(wait=False, cancel_futures=True)
         outcomes = {futures[future]: future.result() for future in done}
         if outcomes:
-            self._ws.gate.note(answered=any(outcome is not _Outcome.NO_ANSWER for outcome in outcomes.values()))
+            self._ws.gate.note(answered=any(outcome is not Outcome.NO_ANSWER for outcome in outcomes.values()))
         return outcomes
-
-    def _observe_and_save(self, active: Locked[Run], listed: SeenUpdate | None) -> _Outcome:
-        """Sweep one run: `listed` is its update as the listing shows it, or None for a look of its own."""
-        run = active.value
-        try:
-            with storage_deadline(self._deadline):
-                observation = (
-                    observe_run(run, self._ws, self._client)
-                    if listed is None
-                    else Observation(seen=listed, failure_context=NO_FAILURE_CONTEXT)
-                )
-                decision = decide(
-                    run, observation.seen, self._ws.clock.now(), self._limits.transitions, observation.failure_context
-                )
-                saved = decision.write and self._ws.runs.save_transition(active, decision.run) is not None
-                if decision.stop and (saved or not decision.write):  # a stop is sent only once its wish is stored
-                    self._stop(decision.run)
-        except PolysyncError as error:
-            self._log_failure(run, error)
-            if isinstance(error, DatabricksError):
-                self._keep_time_out(active)
-            is_silent = isinstance(error, DatabricksUnreachable) and error.was_sent
-            return _Outcome.NO_ANSWER if is_silent else _Outcome.FAILED
-        except Exception:
-            _log.exception("run %s", run.run_id, extra={"run_id": str(run.run_id), "action": "sweep"})
-            return _Outcome.FAILED
-        if not saved:
-            return _Outcome.OVERTAKEN if decision.write else _Outcome.UNCHANGED
-        return _Outcome.FINISHED if decision.run.is_finished else _Outcome.CHANGED
-
-    def _keep_time_out(self, active: Locked[Run]) -> None:
-        """Store and ask for a stop that is due, also where Databricks does not show the update, as after a 403."""
-        try:
-            decision = decide_unseen(active.value, self._ws.clock.now())
-            with storage_deadline(self._deadline):
-                saved = decision.write and self._ws.runs.save_transition(active, decision.run) is not None
-        except PolysyncError as error:
-            self._log_failure(active.value, error)
-            return
-        if decision.stop and (saved or not decision.write):
-            self._stop(decision.run)
-
-    def _stop(self, run: Run) -> None:
-        """Ask Databricks to stop the run. A failure does not undo the observation; the next sweep asks again."""
-        try:
-            self._client.stop(run.current_id)
-        except PolysyncError as error:
-            self._log_failure(run, error)
-
-    def _log_failure(self, run: Run, error: PolysyncError) -> None:
-        """Write a line for a run that could not be swept or stopped; at most 20 in a sweep."""
-        self._failures_logged += 1
-        if self._failures_logged <= MOST_LOGGED:
-            _log.warning("run %s: %s", run.run_id, error.detail, extra={"run_id": str(run.run_id), "action": "sweep"})
 
     # --- report
 
     def _save(
-        self, rows: _Gathered, outcomes: Mapping[str, _Outcome], memory: ListingMemory, cursor: UpkeepCursor
+        self, rows: _Gathered, outcomes: Mapping[str, Outcome], memory: ListingMemory, cursor: UpkeepCursor
     ) -> SweepReport:
         """Write the `sweep|last` row."""
         ended = [*outcomes.values()]
         run_ids = [str(active.value.run_id) for active in rows.active.rows]
-        failed = [run_id for run_id in run_ids if outcomes.get(run_id, _Outcome.FAILED) in _NOT_SEEN]
-        overtaken = [run_id for run_id, outcome in outcomes.items() if outcome is _Outcome.OVERTAKEN]
-        no_answer = [run_id for run_id, outcome in outcomes.items() if outcome is _Outcome.NO_ANSWER]
+        failed = [run_id for run_id in run_ids if outcomes.get(run_id, Outcome.FAILED) in NOT_SEEN]
+        overtaken = [run_id for run_id, outcome in outcomes.items() if outcome is Outcome.OVERTAKEN]
+        no_answer = [run_id for run_id, outcome in outcomes.items() if outcome is Outcome.NO_ANSWER]
         not_read = [row.subject for row in rows.active.unreadable[:_MOST_UNREADABLE_NOTED]]
         report = SweepReport(
             workspace=self._ws.workspace.name,
             active=len(run_ids),
-            changed=ended.count(_Outcome.CHANGED),
-            finished=ended.count(_Outcome.FINISHED),
+            changed=ended.count(Outcome.CHANGED),
+            finished=ended.count(Outcome.FINISHED),
             failed=len(failed),
             unreadable=len(rows.unreadable),
             calls=self._client.calls + self._listing_client.calls + self._upkeep.client.calls,
