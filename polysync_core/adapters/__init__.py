@@ -1,1 +1,1 @@
-"""The doors to the outside: Databricks, Entra ID, Table Storage, the clock. No decision about runs is made here."""
+"""All I/O: Databricks, Entra ID, Table Storage, callbacks, the clock. An adapter makes no decision about a run."""

@@ -1,4 +1,4 @@
-"""Sends one callback: resolves the host once, checks every address, and connects to one of those it has checked.
+"""Sends one callback. It resolves the host once, checks every address, and connects to an address that it has checked.
 
 Nothing else of the answer counts than its status: a redirect is a failure, a body is read a little and thrown away.
 Written on sockets rather than on requests, which would resolve the name a second time, follow the environment's
@@ -31,18 +31,18 @@ _MAX_READ_BYTES = 16 * 1024
 _USER_AGENT = "Polysync"
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""A host and a port -> all its IP addresses; OSError when there is none."""
+"""Takes a host and a port and returns all its IP addresses. Raises OSError when there are none."""
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver."""
+    """Resolve by the system's resolver."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 @functools.cache
 def default_tls() -> ssl.SSLContext:
-    """Checks certificates against the same authorities as the calls to Databricks; read once a process."""
+    """Check certificates against the same authorities as the calls to Databricks."""
     return ssl.create_default_context(cafile=certifi.where())
 
 
@@ -69,7 +69,7 @@ class CallbackSender:
         self.silent_hosts = SilentHosts(Clock())
 
     def send(self, waiter: Waiter, body: bytes, now: datetime) -> TryResult:
-        """POST `body` to the waiter, once. Never raises for what the receiver or the network does."""
+        """POST `body` to the waiter, once. What the receiver or the network does is in the result; it never raises."""
         deadline = Deadline.after(Clock(), self._try_seconds)
         try:
             target = target_of(waiter.address.url, self._hosts)
@@ -122,7 +122,7 @@ class CallbackSender:
 
 
 def _connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
-    """A connection to the first of `addresses` that takes one. OSError when none does."""
+    """A connection to the first of `addresses` that accepts one. Raises OSError when none does."""
     wrong: OSError = TimeoutError()
     for address in addresses:
         seconds = deadline.within(budgets.CALLBACK_CONNECT).seconds_left()
@@ -144,7 +144,7 @@ class _NotConnected(OSError):
 
 @contextlib.contextmanager
 def _cut_off(connected: socket.socket, deadline: Deadline) -> Iterator[None]:
-    """Break the connection at the deadline: a socket's own time-out starts again with each byte that comes."""
+    """Break the connection at the deadline. A socket's own time-out begins again with each byte."""
 
     def cut() -> None:
         with contextlib.suppress(OSError):
@@ -161,7 +161,7 @@ def _cut_off(connected: socket.socket, deadline: Deadline) -> Iterator[None]:
 
 
 def _trouble(wrong: Exception, *, is_late: bool) -> str:
-    """Why no answer came; never the library's own text."""
+    """Why no answer came, without the library's own text."""
     if isinstance(wrong, _NotConnected):
         return "no connection could be made"
     if isinstance(wrong, ssl.SSLCertVerificationError):

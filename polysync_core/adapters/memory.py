@@ -1,4 +1,4 @@
-"""What a process remembers, so that a thousand callers cost no more calls than one."""
+"""What a process remembers, so that many callers share one call and a silent party holds up nobody else."""
 
 from __future__ import annotations
 

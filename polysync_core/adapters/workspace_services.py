@@ -1,4 +1,4 @@
-"""Everything a use case may touch for one workspace, in one value. Built in services, handed to the use cases."""
+"""All that a use case needs for one workspace. services.py builds it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from polysync_core.values.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkspaceServices:
-    """One workspace, its runs and jobs in storage, the clock, random ids, and this process's memory of its looks."""
+    """One workspace: its API, its runs and jobs in storage, the clock, random ids, and this process's memory of it."""
 
     databricks: Databricks
     runs: RunStore

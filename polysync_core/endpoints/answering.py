@@ -1,4 +1,4 @@
-"""Turns the outcome of a request into an answer: a reply, a problem, or, for a bug, a reference to the log."""
+"""Turns the outcome of a request into a reply: an answer, a problem, or, for a bug, a reference to the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def refuse_all(error: SettingsError, call: Call) -> Reply:
 
 
 def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refuse_all) -> Reply:
-    """Serve `call`. Every PolysyncError becomes a problem; anything else is a bug: 500 with a reference id."""
+    """Serve `call`. A PolysyncError becomes a problem. Any other exception is a bug: it is logged and answered with 500
+    and a reference id."""
     try:
         return endpoint(call, services.current())
     except PolysyncError as error:
@@ -37,7 +38,7 @@ def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refu
 
 
 def on_timer(name: str, work: Callable[[Services], object]) -> None:
-    """Do a timer's work. Trouble is logged, once, and left to the timer's next tick."""
+    """Do a timer's work. An error is logged, and the timer's next tick tries again."""
     try:
         work(services.current())
     except PolysyncError as error:

@@ -1,4 +1,4 @@
-"""One function a route, for the routes of the app itself: alive, health, openapi."""
+"""The routes of the app itself: alive, health, openapi."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def alive(_: Call, __: Services) -> Reply:
 
 
 def alive_with_bad_settings(_: SettingsError, __: Call) -> Reply:
-    """A process that serves is alive: to restart it would not mend its settings."""
+    """A process that serves is alive, also with wrong settings. A restart would not correct them."""
     return Reply(status=200, body={"alive": True})
 
 

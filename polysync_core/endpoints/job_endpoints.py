@@ -1,4 +1,4 @@
-"""One function a route, of those about jobs: decode the call, let a use case work, encode its outcome."""
+"""The routes of jobs. Each function decodes the call, lets a use case work, and encodes its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One function a route: decode the call, let a use case work, encode its outcome. No rule lives here."""
+"""The routes of runs. Each function decodes the call, lets a use case work, and encodes its outcome."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def start_update(call: Call, services: Services) -> Reply:
     document = _document(call, services, view)
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
     if started.attached:
-        joined["ignoredParameters"] = list(request.ignored_parameters)  # this caller's, not the first one's
+        joined["ignoredParameters"] = list(request.ignored_parameters)  # those of this caller, not of the first one
     if request.callback is not None and request.callback.kind is CallbackKind.DATA_FACTORY:
         waiting = {name: value for name, value in waiting.items() if name != "Location"}
     return Reply(status=202, body=document | joined, headers=waiting)

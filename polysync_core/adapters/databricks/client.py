@@ -1,6 +1,6 @@
-"""Databricks over requests: one connection pool a process, a time-out on every call, no decision about runs.
+"""Calls Databricks with requests. The process has one connection pool, and every call has a time-out.
 
-A `BoundedClient` makes one use case's calls to one workspace: it ends by a deadline and counts its calls.
+A `BoundedClient` makes the calls of one use case to one workspace. All of them end by its deadline.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 class Databricks:
     """One workspace. Safe to use from all threads.
 
-    `knows_update_stop` says whether the mission's stop route exists there: False, for this process, once the workspace
-    itself answered that it does not. `accepted_token` is the last one that it took.
+    `knows_update_stop` becomes False once the workspace has answered that the mission's stop route does not exist.
+    `accepted_token` is the last token that the workspace accepted.
     """
 
     def __init__(self, workspace: Workspace, session: requests.Session, tokens: EntraTokens, clock: Clock) -> None:
@@ -54,9 +54,10 @@ class Databricks:
 
 
 class BoundedClient:
-    """Calls to one workspace until a deadline, each of them tried once.
+    """Calls one workspace until a deadline. It sends each call once.
 
-    Every call raises DatabricksError (it answered otherwise), DatabricksUnreachable (no answer) or TokenUnavailable.
+    Every call raises DatabricksError for an answer that is not a success, DatabricksUnreachable for no answer, and
+    TokenUnavailable.
     """
 
     def __init__(self, databricks: Databricks, deadline: Deadline) -> None:
@@ -86,7 +87,7 @@ class BoundedClient:
         return _pages(lambda page_token: self.fetch_updates_page(pipeline_id, page_token))
 
     def fetch_newest_updates(self, pipeline_id: str) -> tuple[SeenUpdate, ...]:
-        """The first page that is not empty; an empty one may come before it."""
+        """The updates of the first page that is not empty. An empty page may come before it."""
         pages = islice(self.iter_updates_pages(pipeline_id), budgets.MOST_UPDATES_PAGES)
         return next((page.updates for page in pages if page.updates), ())
 
@@ -103,10 +104,10 @@ class BoundedClient:
         )
 
     def stop(self, run_id: RunId) -> None:
-        """Ask for the stop of this one update.
+        """Ask for the stop of this one update, by the mission's route.
 
-        By the mission's route; where the workspace does not take it, by the pipeline's stop after a look that our
-        update is the active one (Databricks allows one). Between that look and the stop another could begin.
+        Where the workspace does not have that route, the pipeline's stop is used, after a GET has shown that our update
+        is the active one. Databricks allows one. Between that GET and the stop another could begin.
         No official SDK has the mission's route, and workspaces and gateways refuse an unknown route in many forms. So
         only answers that are about the caller or the moment are raised; every other refusal leads to the look.
         """
@@ -123,7 +124,7 @@ class BoundedClient:
             self._send(pipelines_api.stop_pipeline(run_id.pipeline_id))
 
     def _is_active(self, run_id: RunId) -> bool:
-        """Whether the update is the pipeline's active one. A state that is not known is one only of the newest."""
+        """Whether the update is the pipeline's active one. In an unknown state, only the newest one is."""
         seen = self.fetch_update(run_id)
         if is_known(seen.state):
             return not is_final(seen.state)
@@ -136,7 +137,7 @@ class BoundedClient:
         timeout_seconds: float = budgets.DATABRICKS_READ,
         begins_by: Deadline | None = None,
     ) -> JsonObject:
-        """Send the request; after a refused token once more, with a new one. None of them begins after `begins_by`."""
+        """Send the request. If the token is refused, send it again with a new one. No call begins after `begins_by`."""
         databricks, tokens = self._databricks, self._databricks.tokens
         token = tokens.token(until=begins_by)
         status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
@@ -189,7 +190,7 @@ class BoundedClient:
             raise _unreachable(wrong) from None
 
     def _read(self, response: requests.Response) -> bytes:
-        """The whole body, in bounded size."""
+        """Read the whole body, up to a limit."""
         body = bytearray()
         while piece := response.raw.read1(1 << 16, decode_content=True):
             body += piece
@@ -198,7 +199,7 @@ class BoundedClient:
         return bytes(body)
 
     def _resource_headers(self, until: Deadline | None) -> dict[str, str]:
-        """For a principal that has not been added to the workspace: sent only where `resourceId` is configured."""
+        """The headers for a principal that is not a member of the workspace, where `resourceId` is configured."""
         workspace = self._databricks.workspace
         if workspace.resource_id is None:
             return {}
@@ -214,7 +215,7 @@ _Page = TypeVar("_Page", PipelinesPage, UpdatesPage)
 
 
 def _pages(fetch: Callable[[str | None], _Page]) -> Iterator[_Page]:
-    """All pages of a listing, empty ones too. Only a missing page token ends it, and one that comes twice."""
+    """All pages of a listing, also empty ones. It ends at a missing page token, or at one that comes again."""
     page_token: str | None = None
     used: set[str] = set()
     while True:
@@ -238,7 +239,7 @@ class _Identity(AuthBase):
 
 
 def _unreachable(wrong: Exception) -> DatabricksUnreachable:
-    """Distinguish a connection that was never made from a request that may have been executed. Shows no address."""
+    """Distinguish a connection that was never made from a request that may have been executed."""
     reason = _innermost(wrong)
     if isinstance(getattr(reason, "args", [None])[0], ssl.SSLCertVerificationError):
         return DatabricksUnreachable("The workspace's certificate is not valid.", was_sent=False)
@@ -254,6 +255,6 @@ def _unreachable(wrong: Exception) -> DatabricksUnreachable:
 
 
 def _innermost(wrong: Exception) -> Any:
-    """What requests and urllib3 wrapped: the reason inside a MaxRetryError, else the first argument."""
+    """The error that requests and urllib3 wrapped: the reason of a MaxRetryError, else the first argument."""
     inner = wrong.args[0] if wrong.args else None
     return getattr(inner, "reason", None) or inner

@@ -1,7 +1,7 @@
 """Entra ID tokens for Databricks, by azure-identity: the managed identity in Azure, the developer's login on a laptop.
 
-One credential a process. azure-identity keeps a token until it is near its end; a token that Databricks refuses all the
-same is replaced once by a new credential, which has an empty cache.
+The process has one credential. azure-identity keeps a token until it is near its end. If Databricks refuses a token
+before, a new credential, whose cache is empty, replaces it once.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ _MANAGEMENT = {
     "databricks.azure.cn": "https://management.core.chinacloudapi.cn/.default",
 }
 _PUBLIC_MANAGEMENT = "https://management.core.windows.net/.default"
-"""Azure's management, by the domain of its cloud's workspaces; any other host is of the public cloud."""
+"""The address of Azure's management for each cloud, by the domain of its workspaces. Any other host is in the public
+cloud."""
 _BELIEVED_WHEN_FORBIDDEN_SECONDS, _BELIEVED_WHEN_EXPIRED_SECONDS = 60.0, 5.0
-"""A token that was renewed within this time is believed, so the refusal has another cause."""
+"""If a token that was renewed within this time is refused, the refusal must have another cause."""
 
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 2.0
 _RENEWED_BEFORE_END_SECONDS = 300.0
 _AZ_WAS_SLOW = "Failed to invoke the Azure CLI"
-"""azure-identity's words for an `az` that did not end in time; another failure of `az` has other words."""
+"""azure-identity's message for an `az` that did not end in time."""
 
 
 def _remedy(wrong: Exception) -> str:
@@ -52,7 +53,7 @@ def _remedy(wrong: Exception) -> str:
 
 
 def management_scope(workspace_url: str) -> str:
-    """The scope of a management token for a workspace: each of Azure's clouds has a management of its own."""
+    """The scope of a management token for a workspace. Each of Azure's clouds has its own."""
     host = urlsplit(workspace_url).hostname or ""
     return next((scope for zone, scope in _MANAGEMENT.items() if host.endswith(f".{zone}")), _PUBLIC_MANAGEMENT)
 
@@ -114,14 +115,14 @@ class _Credential:
 
 
 def _is_over(asked: Future[AccessToken]) -> bool:
-    """Whether an answer came that is of no use any more: a failure, or a token near its end."""
+    """Whether the kept answer is of no use any more: it is a failure, or a token near its end."""
     if not asked.done():
         return False
     return asked.exception() is not None or asked.result().expires_on - time.time() < _RENEWED_BEFORE_END_SECONDS
 
 
 class EntraTokens:
-    """Hands out tokens. Safe to use from all threads."""
+    """Returns tokens. Safe to use from all threads."""
 
     def __init__(self, build: Callable[[], TokenCredential], clock: Clock) -> None:
         self._build: Callable[[], _Credential] = lambda: _Credential(build())
@@ -132,7 +133,7 @@ class EntraTokens:
 
     @property
     def credential(self) -> TokenCredential:
-        """The process's credential (Table Storage opens with it too)."""
+        """The process's credential. Table Storage is opened with it too."""
         with self._lock:
             if self._credential is None:
                 self._credential = self._build()
@@ -161,7 +162,7 @@ class EntraTokens:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _forget(self, failed: TokenCredential) -> None:
-        """Build the credential anew for the next question: it keeps an error for seconds, and would not ask again."""
+        """Build a new credential for the next request. The present one keeps an error for seconds."""
         with self._lock:
             if self._credential is failed:
                 self._credential = None

@@ -1,4 +1,4 @@
-"""The random key of the await tokens, in a partition of the table PolysyncRuns that no workspace can have."""
+"""The random key of the await tokens. It is in a partition of the table PolysyncRuns that no workspace can have."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ AWAIT_SECRET_BYTES = 32
 
 
 class AwaitSecret:
-    """One row, which every instance of the app reads."""
+    """The row of the key, which every instance of the app reads."""
 
     def __init__(self, table: Table) -> None:
         self._rows = table.partition(row_keys.SECRETS_PARTITION)
 
     def find_or_make(self, new_secret: Callable[[], bytes]) -> bytes:
-        """The stored key; the first caller stores what `new_secret` returns. Raises StorageUnavailable."""
+        """The stored key. The first caller stores what `new_secret` returns. Raises StorageUnavailable."""
         row = self._rows.get(row_keys.AWAIT_SECRET)
         if row is None:
             made = base64.b64encode(new_secret()).decode()

@@ -1,4 +1,4 @@
-"""Callbacks in the table PolysyncRuns: waiting callers (`waiter` rows), and what is owed and when (`callback` rows).
+"""Callbacks in the table PolysyncRuns. A `waiter` row is a waiting caller; a `callback` row is a callback that is due.
 
 The state of each callback is a column of the run itself, so every change of it is made under the run's lock. A
 caller that joins a run while it finishes is either among its waiters or finds it finished.
@@ -63,7 +63,7 @@ class CallbackStore:
         return self._change(run_id, change)
 
     def leave(self, run_id: RunId, callback_id: str) -> Run | None:
-        """End a caller's waiting for an active run. A finished run, or one without that waiter, is left as it is."""
+        """Remove a caller from an active run. A finished run, or one without that waiter, is left as it is."""
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
             key = row_keys.waiter(run_id, callback_id)
@@ -75,7 +75,7 @@ class CallbackStore:
         return self._change(run_id, change)
 
     def owe_again(self, run_id: RunId, now: datetime) -> Run | None:
-        """Owe every callback of a finished run once more, due at once. An active run is left as it is."""
+        """Make every callback of a finished run due again, now. An active run is left as it is."""
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
             if not run.is_finished:
@@ -104,7 +104,7 @@ class CallbackStore:
     # --- what is owed
 
     def due(self, now: datetime) -> Iterator[Locked[OwedCallback]]:
-        """What is due at `now`, the longest due first. A row that cannot be read is logged and skipped."""
+        """The callbacks that are due at `now`, the longest due first. An unreadable row is logged and skipped."""
         unreadable = 0
         for row in self._partition.scan(
             row_keys.CALLBACK, where="RowKey lt @until", values={"until": row_keys.due_until(now)}
@@ -159,7 +159,7 @@ class CallbackStore:
         return retry_lost_races(attempt, _MOST_RACES)
 
     def drop(self, locked: Locked[OwedCallback]) -> None:
-        """Forget an owed callback that nobody waits for any more."""
+        """Delete a callback row that nobody waits for any more."""
         self._partition.commit([_delete(locked)], was_written=lambda: False)
 
     def _queue_anew(self, run: Run, callback_id: str | None = None) -> list[Operation]:

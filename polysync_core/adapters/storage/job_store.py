@@ -1,4 +1,4 @@
-"""The table PolysyncJobs: one row a job, and one that says how the workspace was discovered last.
+"""The table PolysyncJobs: a row for each job, and one for the workspace's last discovery.
 
 A row written by a discovery carries the random `writeId` of its write, so that after an unclear answer of storage it
 can be read back and recognised.
@@ -49,11 +49,11 @@ from polysync_core.values.job import (
 )
 
 MAX_PAGE_CHARACTERS = 1_000_000
-"""Of parameters in one page of a listing: Data Factory takes answers up to 4 MB."""
+"""Characters of parameters in one page of a listing. Data Factory accepts answers up to 4 MB."""
 _MAX_BATCH_CHARACTERS = 1_500_000
-"""Of parameters in one batch: Table Storage takes 4 MiB, and quotes double on the way."""
+"""Characters of parameters in one batch. Table Storage accepts 4 MiB, and quotes are doubled on the way."""
 _MAX_BATCH, _MAX_JOBS = 100, 50
-"""Rows in one batch, and jobs: a removed one takes two rows."""
+"""Jobs in one batch. A removed job takes two rows, and a batch holds 100."""
 _log = logging.getLogger("polysync.jobs")
 
 
@@ -71,7 +71,7 @@ class JobStore:
         return None if row is None else _stored(row)
 
     def find_defaults(self, pipeline_id: str) -> JobDefaults:
-        """What a start needs of its job; RowUnreadable when the user's own columns are unreadable."""
+        """What a start needs of its job. Raises RowUnreadable when the user's own columns are unreadable."""
         row = self._partition.get(job_key(pipeline_id), DEFAULTS_COLUMNS)
         return JobDefaults() if row is None else decode_defaults(row)
 
@@ -106,7 +106,7 @@ class JobStore:
     # --- writing
 
     def save(self, writes: Sequence[JobWrite]) -> list[JobWrite]:
-        """Bring rows into step, in batches. Returns those whose rows were not as expected; these were not written.
+        """Write jobs in batches. Returns the jobs whose rows were not as expected; these were not written.
 
         A row is written by merge, under its ETag: a PUT that came in between is not undone, but noticed.
         """
@@ -122,7 +122,7 @@ class JobStore:
         return self._partition.commit(operations, was_written=lambda: self._wrote(writes, write_id))
 
     def _wrote(self, writes: Sequence[JobWrite], write_id: str) -> bool:
-        """Whether this very batch is there: a batch is there whole or not at all."""
+        """Whether this batch was written. A batch is written whole or not at all."""
         write = next((write for write in writes if write.columns is not None), writes[0])
         row = self._partition.get(job_key(write.pipeline_id), ["RowKey", "writeId"])
         if write.columns is None:
@@ -159,7 +159,7 @@ class JobStore:
     # --- the last discovery
 
     def discoveries(self) -> Discoveries:
-        """How the workspace was discovered last; nothing is known while the row is unreadable."""
+        """The workspace's last discovery. It is empty while its row is unreadable."""
         row = self._partition.get(DISCOVERY_LAST)
         try:
             return Discoveries() if row is None else decode_discoveries(row)
@@ -167,7 +167,7 @@ class JobStore:
             return Discoveries()
 
     def save_completed(self, last: LastDiscovery | None, tally: Tally, *, scheduled: bool) -> None:
-        """Write the report of a discovery that came to its end; `scheduled` ends the one under way."""
+        """Write the report of a complete discovery. `scheduled`: the scheduled discovery is no longer under way."""
         columns = encode_last_discovery(last, tally)
         if scheduled:
             columns |= encode_under_way(None)

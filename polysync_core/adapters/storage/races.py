@@ -1,4 +1,4 @@
-"""Optimistic locking: when another change was first, a change is attempted again on what is stored then."""
+"""Optimistic locking. When another change was first, the change is tried again on what is stored then."""
 
 from __future__ import annotations
 

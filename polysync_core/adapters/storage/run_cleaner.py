@@ -1,4 +1,4 @@
-"""Deletes what has been kept long enough: finished runs with all their rows, and used keys. In bounded pieces."""
+"""Deletes finished runs and used keys after the retention, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class RunCleaner:
         return self._partition.commit(operations, was_written=partial(self._is_gone, recent))
 
     def _delete_forgotten_attempts(self, run: Run) -> None:
-        """The rows that lead from attempts to the run, of attempts that the run itself has not kept."""
+        """Delete the alias rows of attempts that the run itself no longer names."""
         kept = {row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id)) for attempt in run.attempts}
         rows = self._partition.scan(
             f"{row_keys.RUN}{run.run_id.pipeline_id}:",
@@ -126,7 +126,7 @@ class RunCleaner:
         return self._is_gone(row_keys.run(used.run_id))
 
     def _is_reserved(self, row: TableEntity) -> bool:
-        """Whether a reservation, also an unreadable one, still leads to this key."""
+        """Whether a reservation of this key, readable or not, is still stored."""
         leading = self._partition.scan(
             row_keys.STARTING,
             where="( startRow eq @key or owner eq @owner )",

@@ -1,4 +1,4 @@
-"""The rows that hold one run: `run`, `recent` and, while it is active, `active`. They change together or not at all.
+"""The rows of one run: `run`, `recent` and, while it is active, `active`. They change in one batch.
 
 Each writer leaves a random `writeId`, so that after an unclear answer of storage the write can be recognised.
 """
@@ -25,7 +25,7 @@ class RunRows:
         self._new_id = new_id
 
     def find(self, run_id: RunId) -> Run | None:
-        """The run; by the id of any of its attempts.
+        """The run, by the id of any of its attempts. None when it is not known.
 
         Where the `run` row of an active run is unreadable, its `active` row is read; RowUnreadable for any other.
         """

@@ -1,4 +1,4 @@
-"""The runs of one workspace, in the table PolysyncRuns: each method is one atomic step of a run's story.
+"""The runs of one workspace, in the table PolysyncRuns. Each method makes one atomic change.
 
 Rows that decide something carry the random `owner` (a start) or `writeId` (a run) of their writer, so that after an
 unclear answer of storage the row can be read back and recognised.
@@ -87,7 +87,7 @@ class RunStore(RunRows):
         return None if row is None else USED_KEY.decode(row)
 
     def release(self, locked: Locked[Reservation]) -> None:
-        """Forget a start that definitely did not happen: its reservation and its key. Harmless when both are gone."""
+        """Delete the reservation and the key of a start that definitely did not happen. Harmless when both are gone."""
         reservation, operations = locked.value, [_end(locked)]
         if reservation.start_row is not None:
             used = self._partition.get(reservation.start_row)
@@ -99,8 +99,8 @@ class RunStore(RunRows):
         """Begin to track `run`: end its reservation, complete its key, insert the run. Returns the run as it is stored.
 
         `attached`: the key's caller did not start the update but joined it.
-        When another (a sweep that settled this start) was first, theirs is returned: one update has one run. Raises
-        TooManyCallbacks when too many callers wait for that one.
+        If another instance tracked the update first, its run is returned, so that one update has one run. Raises
+        TooManyCallbacks when too many callers wait for that run.
         """
         waiter = locked.value.waiter
         waiting = [] if waiter is None else [tables.create(*waiter_row(run.run_id, waiter))]
@@ -113,7 +113,7 @@ class RunStore(RunRows):
                 return self.complete(locked, tracked.run_id, attached=attached) or tracked
             return tracked
         if self.insert(run, outcome) or self.insert(run, waiting):
-            return run  # its reservation was cleared meanwhile, and perhaps its key released
+            return run  # its reservation was cleared meanwhile, and its key may have been released
         tracked = self.find(run.run_id)
         if tracked is None:
             raise StorageUnavailable("Table Storage did not keep the run.")
@@ -254,7 +254,7 @@ def _end(locked: Locked[Reservation]) -> Operation:
 
 
 def _outcome(reservation: Reservation, run_id: RunId, attached: bool) -> list[Operation]:
-    """What completes the key of a start; nothing when it came without one."""
+    """The operations that complete the key of a start. None without a key."""
     if reservation.start_row is None:
         return []
     return [tables.merge(reservation.start_row, {"runId": str(run_id), "attached": attached})]

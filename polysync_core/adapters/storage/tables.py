@@ -1,4 +1,4 @@
-"""A table of Azure Table Storage: rows in, rows out, and what an error means. Knows nothing of runs.
+"""Reads and writes rows of Azure Table Storage, and decides what an error means. It knows nothing of runs.
 
 azure-data-tables repeats some calls by itself and cannot repeat others, so an error does not say whether a write
 happened: a reset leaves it open, and a repeat after a hidden success comes back as "already exists" or "changed since".
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 POOL_SIZE = 64
 _RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
 _TROUBLE = (AzureError, DeserializationError, RequestException, HTTPException)
-"""What azure-data-tables raises: its own errors, and the transport's errors for truncated or malformed responses."""
+"""The errors that azure-data-tables raises: its own, and the transport's for truncated or malformed responses."""
 _REMEDIES = {
     "AuthorizationFailure": "The storage account's network rules do not let the app in. Allow the app's network in the "
     "account's networking, or give the tables a private endpoint in the app's virtual network.",
@@ -96,13 +96,13 @@ def create(key: str, columns: Mapping[str, object]) -> Operation:
 
 
 def replace(key: str, columns: Mapping[str, object], etag: str | None = None) -> Operation:
-    """Put the row as it is given; with `etag` only over exactly that version."""
+    """Write the whole row. With `etag`, only over that version."""
     kind = TransactionOperation.UPSERT if etag is None else TransactionOperation.UPDATE
     return Operation(kind=kind, key=key, columns=columns, options={"mode": UpdateMode.REPLACE, **_if_unchanged(etag)})
 
 
 def merge(key: str, columns: Mapping[str, object], etag: str | None = None) -> Operation:
-    """Change the named columns of a row that has to exist; with `etag` only of exactly that version."""
+    """Change the named columns of an existing row. With `etag`, only of that version."""
     options = {"mode": UpdateMode.MERGE, **_if_unchanged(etag)}
     return Operation(kind=TransactionOperation.UPDATE, key=key, columns=columns, options=options)
 
@@ -113,7 +113,7 @@ def insert_or_merge(key: str, columns: Mapping[str, object]) -> Operation:
 
 
 def delete(key: str, etag: str | None = None) -> Operation:
-    """Delete the row; with `etag` only exactly that version."""
+    """Delete the row. With `etag`, only that version."""
     return Operation(kind=TransactionOperation.DELETE, key=key, options=_if_unchanged(etag))
 
 
@@ -139,7 +139,7 @@ class Partition:
         self.name = name
 
     def get(self, key: str, columns: list[str] | None = None) -> TableEntity | None:
-        """The row, or None; of `columns`, where given, those that it has."""
+        """The row, or None. With `columns`, only these columns."""
         try:
             return self._table.client().get_entity(self.name, key, select=columns, **_limits())
         except ResourceNotFoundError:
@@ -171,7 +171,7 @@ class Partition:
             raise _unavailable(wrong) from wrong
 
     def put(self, key: str, columns: Mapping[str, object]) -> None:
-        """Write the row, whatever was there."""
+        """Write the whole row, whether it exists or not."""
         self._write(replace(key, columns))
 
     def set_columns(self, key: str, columns: Mapping[str, object]) -> None:
@@ -230,7 +230,7 @@ class Table:
         return Partition(self, name)
 
     def create(self) -> None:
-        """Create the table; nothing happens when it exists already."""
+        """Create the table, if it does not exist yet."""
         try:
             self.client().create_table(**_limits())
         except ResourceExistsError:
@@ -259,7 +259,7 @@ class Table:
 
 
 def _unavailable(wrong: Exception) -> StorageUnavailable:
-    """Says what kind of trouble it is; never the library's own text, which holds addresses."""
+    """The error in the app's own words. The library's text is left out, since it holds addresses."""
     if isinstance(wrong, HttpResponseError) and wrong.status_code is not None:
         error_code = getattr(wrong, "error_code", None)
         code = str(getattr(error_code, "value", error_code))  # the library's own word, or a text that it does not know

@@ -1,4 +1,4 @@
-"""Which addresses may be called back. A caller chooses them, so each is a way to make this app call something inside.
+"""Which addresses may be called back. A caller chooses the address, and must not be able to reach internal services.
 
 setting -> HostRule      the hosts that may be called
 address -> Target        taken apart once; what is checked here is what is connected to
@@ -29,9 +29,9 @@ _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)*[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 """A host name in lower case. Its last label begins with a letter: what ends in a number is an IPv4 address to many."""
 _OPEN_TO_ALL = ("azurewebsites.net", "cloudapp.azure.com", "azurefd.net")
-"""Domains under which, at any depth, anyone can have a name."""
+"""Domains under which anyone can register a name, at any depth."""
 _TOO_WIDE = frozenset({"azure.com", "windows.net"})
-"""Domains that hold some of those."""
+"""Domains that contain some of those."""
 _PRIVATE = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
 _RESERVED_V4 = tuple(
     IPv4Network(text)
@@ -40,7 +40,7 @@ _RESERVED_V4 = tuple(
         "10.0.0.0/8",
         "100.64.0.0/10",
         "127.0.0.0/8",
-        "168.63.129.16/32",  # Azure's own, inside every virtual network
+        "168.63.129.16/32",  # Azure's own services, inside every virtual network
         "169.254.0.0/16",
         "172.16.0.0/12",
         "192.0.0.0/24",
@@ -55,7 +55,7 @@ _RESERVED_V4 = tuple(
     )
 )
 _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
-"""All that is given out; IPv4-mapped, NAT64, unique local, link-local and multicast addresses lie outside."""
+"""The public unicast range. IPv4-mapped, NAT64, unique local, link-local and multicast addresses are outside it."""
 _RESERVED_V6 = tuple(
     IPv6Network(text)
     for text in (
@@ -138,7 +138,7 @@ def _is_open_to_all(domain: str) -> bool:
 
 
 def check_address(address: CallbackAddress, rules: Sequence[HostRule]) -> None:
-    """Raise InvalidRequest when the address may not be called; it names the field and the host, never the rest."""
+    """Raise InvalidRequest when the address may not be called. It names the field and the host only."""
     try:
         target_of(address.url, rules)
     except AddressRefused as refused:
@@ -204,7 +204,7 @@ def is_allowed_address(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _host_of(netloc: str, hostname: str | None) -> str | None:
-    """The host in its one usual form; None when it is not a plain name or address."""
+    """The host in its normal form. None when it is not a plain name or address."""
     if not hostname or "@" in netloc:
         return None
     if "[" in netloc or ":" in hostname:
@@ -216,7 +216,7 @@ def _host_of(netloc: str, hostname: str | None) -> str | None:
 
 
 def _ip_of(text: str) -> IPv4Address | IPv6Address | None:
-    """The address, in its strict form only: no octal, hexadecimal or shortened IPv4, no IPv6 zone."""
+    """The address, if it is in the strict form: no octal, hexadecimal or shortened IPv4, no IPv6 zone."""
     try:
         return None if "%" in text else ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""When a callback is tried, what is sent, and what an answer means. Pure: all times come in.
+"""When a callback is tried, and what an answer means. Pure: times are arguments.
 
 run finishes     -> every waiting callback is due
 one try + answer -> delivered, due again later, or given up
@@ -19,16 +19,15 @@ from polysync_core.values.run import Run
 
 _T = TypeVar("_T")
 MAX_CALLBACKS = 20
-"""At most this many callbacks per run: the batch that finishes a run must stay under Table Storage's 100 operations."""
+"""A run has at most this many callbacks: the batch that finishes it must stay under Table Storage's 100 operations."""
 TRIED_FOR = timedelta(hours=24)
 """A callback is tried for this long, counted from its first try."""
-"""A try takes no longer; Standard Webhooks suggests 15 to 30 s."""
 CLAIMED_FOR = timedelta(seconds=60)
 """How long a claim on a callback lasts; after that another instance may send it."""
 _CLOSE_TRIES_FOR = timedelta(minutes=10)
 """The default time-out of Data Factory's WebHook activity."""
 _CLOSE_TRIES_EVERY = timedelta(seconds=14)
-"""A little less than the timer's 15 s, so that each of its ticks finds the callback due."""
+"""A little less than the timer's 15 s, so that the callback is due at each tick."""
 _DELAYS = (
     timedelta(seconds=5),
     timedelta(minutes=5),
@@ -46,7 +45,7 @@ _ASK_FOR_A_REPEAT = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TryResult:
-    """What came of one try: the receiver's HTTP status, or None and the `trouble` that kept an answer away."""
+    """The result of one try: the receiver's HTTP status, or None and the `trouble` because of which no answer came."""
 
     status: int | None
     trouble: str = ""
@@ -58,7 +57,7 @@ class TryResult:
     def ends(self, kind: CallbackKind) -> bool:
         """Whether the answer ends the deliveries: 410, or any 4xx of Data Factory's one-time address.
 
-        But for those that ask for a repeat.
+        A status that asks for a repeat does not.
         """
         if self.status is None or self.status in _ASK_FOR_A_REPEAT:
             return False
@@ -72,9 +71,9 @@ class TryResult:
 
 
 def put_waiter(run: Run, waiter: Waiter, now: datetime) -> Run:
-    """The run with that waiter's callback: a new one, or the one of that id going to another address from now on.
+    """The run with that waiter's callback. A callback with the same id is sent to the new address from now on.
 
-    It is waiting, or due now when the run is finished. TooManyCallbacks at the 21st.
+    The callback waits, or is due now if the run is finished. Raises TooManyCallbacks at the 21st.
     """
     address = waiter.address
     old = next((entry for entry in run.callbacks if entry.callback_id == waiter.callback_id), None)
@@ -102,7 +101,7 @@ def put_callback(run: Run, callback: Callback) -> Run:
 
 
 def owe_waiting(run: Run) -> Run:
-    """A run that has just finished: every waiting caller is owed a callback, due at once."""
+    """A run that has just finished, with the callback of every waiting caller due now."""
     due_at = run.finished_at or run.updated_at
     waiting = CallbackState.WAITING
     return replace(
@@ -111,7 +110,7 @@ def owe_waiting(run: Run) -> Run:
 
 
 def owe_all(run: Run, now: datetime) -> Run:
-    """A finished run whose callbacks are all owed again, due at once."""
+    """A finished run with all its callbacks due again, now."""
     return replace(run, callbacks=tuple(_due(entry, now) for entry in run.callbacks))
 
 
@@ -120,7 +119,7 @@ def _due(callback: Callback, due_at: datetime) -> Callback:
 
 
 def owed_of(run: Run, *, callback_id: str | None = None) -> tuple[OwedCallback, ...]:
-    """The queue's entries for the run's due callbacks, or for the one of that id; none was tried yet."""
+    """The queue's entries for the run's due callbacks, or for the one with that id. None was tried yet."""
     return tuple(
         OwedCallback(
             run_id=run.run_id,
@@ -136,7 +135,7 @@ def owed_of(run: Run, *, callback_id: str | None = None) -> tuple[OwedCallback, 
 
 
 def claim(owed: OwedCallback, now: datetime) -> OwedCallback:
-    """The entry while somebody sends it: should they die, it is due again when the claim has run out."""
+    """The entry while an instance sends it. If that instance dies, the callback is due again when the claim ends."""
     return replace(owed, due_at=now + CLAIMED_FOR, tries=owed.tries + 1, since=owed.since or now)
 
 
@@ -152,7 +151,7 @@ def decide_after_try(callback: Callback, owed: OwedCallback, result: TryResult, 
 
 
 def next_try_at(kind: CallbackKind, since: datetime, now: datetime) -> datetime | None:
-    """When to try again what was first tried at `since` and has just failed; None: never."""
+    """When to try again after a failed try. The first try was at `since`. None: never."""
     if kind is CallbackKind.DATA_FACTORY and now + _CLOSE_TRIES_EVERY <= since + _CLOSE_TRIES_FOR:
         return now + _CLOSE_TRIES_EVERY
     return next((since + offset for offset in _OFFSETS if since + offset > now), None)

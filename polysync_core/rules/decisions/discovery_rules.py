@@ -1,4 +1,4 @@
-"""What a discovery does with what it saw: stored job + Databricks' answer + now -> the job, and what differs. Pure."""
+"""What a discovery makes of an answer of Databricks: the job as it is now, and what has changed. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from polysync_core.values.job import (
 
 MAX_CHANGES = 1000
 MAX_NOT_SYNCED = 20
-"""The report names this many jobs that could not be looked at. Of any further one its own row says so."""
+"""The report names at most this many jobs that could not be read. Any further job has a mark in its own row."""
 _TRIES, _TRIES_WHEN_BUSY = 3, 6
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -44,7 +44,7 @@ class PipelineSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobDecision:
-    """A job before and after (None: there is none). `write` False: the row says it all already."""
+    """A job before and after (None: there is none). `write` is False if the stored row is right as it is."""
 
     before: Job | None
     after: Job | None
@@ -52,7 +52,7 @@ class JobDecision:
 
 
 def decide_job(pipeline: PipelineSeen, *, rules: ImportRules, now: datetime, always_write: bool = False) -> JobDecision:
-    """Bring a job into step. Only Absent.GONE removes one; Absent.FORBIDDEN keeps all but marks it.
+    """Compare a stored job with what was seen. Absent.GONE removes the job; Absent.FORBIDDEN keeps it and marks it.
 
     The user's full_refresh is carried along untouched. An unchanged job is not written, unless `always_write`.
     """
@@ -152,7 +152,7 @@ def _parameter_changes(
 def _change(
     job: str, parameter: str | None, kind: ChangeKind, before: ImportedValue | None, after: ImportedValue | None
 ) -> Change:
-    """Of a value that was or is hidden neither side is shown: it may be the same secret."""
+    """If the value was or is hidden, neither side is shown, since both may be the same secret."""
     if isinstance(before, HiddenValue) or isinstance(after, HiddenValue):
         return Change(job=job, parameter=parameter, kind=kind, before=None, after=None)
     return Change(job=job, parameter=parameter, kind=kind, before=before, after=after)

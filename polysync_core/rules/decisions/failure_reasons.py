@@ -1,4 +1,4 @@
-"""Why an update failed, out of the pipeline's event log. Pure.
+"""Finds the reason of a failed update in the pipeline's event log. Pure.
 
 The event that reports a failure says only "Update 27bc77 is FAILED."; the reason is in its exceptions, the cause last
 (https://learn.microsoft.com/azure/databricks/ldp/monitor-event-log-schema). Databricks' filters are unreliable, so

@@ -1,4 +1,4 @@
-"""What follows for a run from one look at it: the only place where a run's story goes on. Pure: all times come in.
+"""What follows for a run from one observation. No other module decides how a run goes on. Pure: times are arguments.
 
 run + what was seen + now -> Decision: the run as it is now, whether to write it, whether to ask for a stop
 """

@@ -1,4 +1,4 @@
-"""What a start may do, and how an update is recognised as the one it started. Pure: all times come in.
+"""What a start does after each answer, and how its update is recognised. Pure: times are arguments.
 
 A start's POST is never repeated while its outcome is unknown: Databricks has no idempotency token, so a repeat could
 start the pipeline twice. It is looked up instead.

@@ -1,4 +1,4 @@
-"""The sweep's thinking: which runs to look at and how, and what follows from what was seen. Pure: all times come in.
+"""Which runs a sweep observes, and how: one by one, or through the listing of pipelines. Pure: times are arguments.
 
 active runs + what is known of listings -> should_list    one by one, or through the listing of pipelines
 active runs + listing                   -> LookPlan       which runs the listing settles, which need their own look
