@@ -1,4 +1,4 @@
-"""The only wiring: the environment -> Settings -> adapters, built on first use and kept for the process."""
+"""The only wiring: builds the adapters from the settings, on first use, and keeps them for the process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ quiet_libraries()  # before anything is called, and also while the settings are 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """What the triggers work with: the settings, and the services of each workspace, the default first."""
+    """The settings, and the services of each workspace, the default workspace first."""
 
     settings: Settings
     clock: Clock
@@ -83,7 +83,7 @@ class Services:
 
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
-    """Wire the adapters to `settings`. Connects to nothing yet."""
+    """Build the adapters from `settings`. Nothing is connected yet."""
     tokens = EntraTokens(lambda: build_credential(environ), clock)
     storage = tokens
     if settings.tables.client_id is not None:

@@ -1,4 +1,4 @@
-"""The app's settings: read once, validated together, every bad one named in one error.
+"""The app's settings. They are validated together, and one error names every bad setting.
 
 Names and meanings: README, "Settings". A blank value counts as not set.
 """
@@ -60,14 +60,14 @@ SETTING_NAMES = frozenset(
 )
 _PREFIX = "POLYSYNC_"
 _BESIDE_OURS = frozenset({"AZURE_CLIENT_ID"})
-"""Settings of others that the app works with."""
+"""Settings of the platform that the app reads."""
 _MISSPELT = 0.86
 """Names more similar than this (difflib ratio) count as typos: POLYSYNC_TABEL does, POLYSYNC_CALLBACK_URL does not."""
 _UNIT = re.compile(r"_(SECONDS|MINUTES|HOURS|DAYS)$")
 _MONTH = r"(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|[0-9*/,-])+"
 _WEEKDAY = r"(SUN|MON|TUE|WED|THU|FRI|SAT|[0-6*/,-])+"
 _SCHEDULE = re.compile(rf"([0-9*/,-]+ ){{4}}{_MONTH} {_WEEKDAY}", re.IGNORECASE)
-"""What both NCRONTAB and croniter understand alike: six fields, names of three letters, Sunday is 0."""
+"""The schedules that NCRONTAB and croniter read alike: six fields, names of three letters, Sunday is 0."""
 _T = TypeVar("_T")
 
 
@@ -96,7 +96,7 @@ class Settings:
 
     @property
     def sweep_limits(self) -> SweepLimits:
-        """What these settings say about a sweep, and about every transition of a run."""
+        """The limits of a sweep, and of every transition of a run."""
         return SweepLimits(
             transitions=TransitionLimits(
                 lost_after=timedelta(minutes=self.lost_after_minutes),
@@ -113,7 +113,7 @@ class Settings:
 
 
 def ignored_names(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The names that look like settings, and neither are any nor resemble one: somebody else's, perhaps."""
+    """Names that look like settings, but neither are settings nor resemble one."""
     return tuple(name for name in _unknown(environ) if _meant(name) is None)
 
 
@@ -123,7 +123,7 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
 
 
 def _meant(name: str) -> str | None:
-    """The setting that a name is a misspelling of; one with another unit, or none, is close to it too."""
+    """The setting of which a name is a misspelling. A name with another unit, or without one, counts too."""
     known = {_UNIT.sub("", setting): setting for setting in SETTING_NAMES}
     near = difflib.get_close_matches(_UNIT.sub("", name.upper()), known, n=1, cutoff=_MISSPELT)
     return known[near[0]] if near else None
@@ -206,7 +206,7 @@ class _Reader:
         return settings
 
     def _is_unresolved(self, name: str, value: str) -> bool:
-        """Whether the value is a reference that the platform did not resolve: then it counts as not set."""
+        """Whether the value is a reference that the platform did not resolve. Then the setting counts as not set."""
         is_read = name in SETTING_NAMES or name in _BESIDE_OURS or is_storage_name(name)
         remedy = unresolved_reference(value.strip()) if is_read else None
         if remedy is None:

@@ -1,4 +1,4 @@
-"""Cancel a run: write the intent down, then ask Databricks. The sweep repeats the stop until it takes."""
+"""Cancel a run: store the request, then ask Databricks. Each sweep asks again until the update stops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_RACES = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cancelled:
-    """`asked` False: the run was finished (or, by the key of an attached start, is not this caller's to stop)."""
+    """`asked` is False if the run was finished, or if the caller only joined it and so may not stop it."""
 
     run: Run
     asked: bool
@@ -34,8 +34,8 @@ class Cancelled:
 def cancel_run(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
     """Ask for the stop of a run. A finished run is returned as it is, without a call to Databricks.
 
-    When Databricks cannot be asked now, the intent is kept and the sweep asks. Raises RunNotFound and TooBusy, and
-    PermissionRefused, after which the intent is kept all the same.
+    When Databricks cannot be asked now, the request stays stored and the sweep asks. Raises RunNotFound and TooBusy.
+    Raises PermissionRefused too; then the request stays stored all the same.
     """
     cancelled = retry_lost_races(lambda: _save_intent(run_id, ws), _MOST_RACES)
     if cancelled.asked and cancelled.run.state != "STOPPING":
@@ -44,7 +44,7 @@ def cancel_run(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
 
 
 def cancel_pipeline(pipeline_id: str, idempotency_key: str | None, ws: WorkspaceServices) -> Cancelled:
-    """Cancel the run that the key's start made; without a key, the pipeline's active run if it is ours.
+    """Cancel the run that was started with the key. Without a key, cancel the pipeline's active run, if it is tracked.
 
     RunNotFound when the key is not known or nothing of ours is active, KeyInFlight while its start has no outcome.
     """

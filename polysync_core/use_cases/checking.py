@@ -46,7 +46,7 @@ def _sweep_check(ws: WorkspaceServices) -> Callable[[], Check]:
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
-    """Run one check. Databricks' own message is left out: anybody may read the health, and it can name people."""
+    """Run one check. Databricks' own message is left out, since it can name people and anybody may read the health."""
     try:
         return Check(name=name, ok=True, message=look())
     except DatabricksError as error:
@@ -72,7 +72,7 @@ def _workspace(ws: WorkspaceServices) -> str:
 
 
 def _last_sweep(ws: WorkspaceServices) -> str:
-    """No sweep yet is fine; an old one is not while runs are active. Unreadable rows are unhealthy."""
+    """The age of the last sweep. Unhealthy while runs are active and no sweep comes, or rows are unreadable."""
     last, now = ws.runs.last_sweep(), ws.clock.now()
     due_since = next((callback.value.due_at for callback in ws.callbacks.due(now)), now)
     if now - due_since > SWEEP_OVERDUE:

@@ -1,4 +1,4 @@
-"""Send the callbacks that are owed and due, at least once each. A claim keeps two deliverers from sending the same one.
+"""Send the callbacks that are due, each at least once. An instance claims a callback before it sends it.
 
 Deliveries run side by side. A slow receiver holds only a few threads, and a pass ends in time whatever receivers do.
 Callbacks that a pass did not begin stay due for the next one.
@@ -46,7 +46,7 @@ class _Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryReport:
-    """What one pass did, in counts. `left`: due, and not begun or not ended in this pass."""
+    """The counts of one pass. `left`: callbacks that were due and did not end in this pass."""
 
     due: int
     delivered: int
@@ -69,7 +69,7 @@ def deliver_callbacks(
 
 
 def redeliver(run_id: RunId, ws: WorkspaceServices) -> Run:
-    """Owe all callbacks of a finished run again, due at once, each with the webhook-id it had.
+    """Make all callbacks of a finished run due again, now. Each keeps its webhook-id.
 
     Raises RunNotFound, and CallbacksNotOwed while the run is active.
     """
@@ -185,7 +185,7 @@ class _Pass:
     def _begin(
         self, waiting: list[_Delivery], sending: dict[Future[_Outcome], str], pool: ContextPool
     ) -> list[_Delivery]:
-        """Begin as many deliveries as threads and each host's share allow. Returns the rest."""
+        """Begin as many deliveries as the threads and the share of each host allow. Returns the others."""
         of_host = Counter(sending.values())
         silent = sum(count for host, count in of_host.items() if self._silent_hosts.is_silent(host))
         rest = []
@@ -202,7 +202,7 @@ class _Pass:
         return rest
 
     def _send(self, delivery: _Delivery) -> _Outcome:
-        """Claim the callback, send it, and write what came of it."""
+        """Claim the callback, send it, and store the result."""
         ws, owed = delivery.ws, delivery.owed
         try:
             claimed = ws.callbacks.claim(delivery.callback, self._clock.now())
@@ -235,7 +235,7 @@ class _Pass:
         return ws.workspace.name if len(self._workspaces) > 1 else None
 
     def _post(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
-        """Try once. A bug counts as a failed try, so that its callback is given up like any other."""
+        """Send the callback once. A bug of the app counts as a failed try, so that it is given up in the end."""
         now = self._clock.now()
         try:
             document = encode_document(

@@ -1,8 +1,8 @@
-"""Discovery: list the workspace's pipelines, read each one's configuration, bring the jobs into step.
+"""Discovery: list the workspace's pipelines, read the configuration of each, and update the stored jobs.
 
 A discovery goes by pipeline id, 100 at a time: a page of the listing and the stored jobs of the same stretch of ids,
 side by side. Every pipeline in either of them is fetched. A stored job that the listing lacks is removed only if that
-fetch answers that its pipeline does not exist. So nothing hangs on the listing being complete, or in order.
+fetch answers that its pipeline does not exist. So it does not matter whether the listing is complete or in order.
 
 It may end at any point and go on later: a DiscoveryPass holds how far it has come. What is in step is not written.
 """
@@ -31,13 +31,13 @@ CONNECTIONS = 16
 """Calls to Databricks at a time."""
 _CHUNK = 100
 _SAVE_EVERY_SECONDS = 30.0
-"""How much of a scheduled discovery is done again, at most, when its process dies."""
+"""When a process dies, its scheduled discovery repeats at most this much."""
 _log = logging.getLogger("polysync.discovery")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Candidate:
-    """A pipeline to look at: `listed_name` is the listing's, if any; `stored` when a job is kept for it."""
+    """A pipeline to fetch, with its name in the listing and its stored job, if there are any."""
 
     pipeline_id: str
     is_listed: bool
@@ -105,7 +105,7 @@ class _Discovery:
         return report
 
     def _go_as_far_as_possible(self, fetcher: Fetcher) -> bool:
-        """Whether the discovery came to its end. Trouble that comes before anything was done is raised."""
+        """Whether the discovery is complete. An error is raised if it comes before anything was done."""
         try:
             return self._go_through(fetcher)
         except OutOfTime as late:
@@ -139,7 +139,7 @@ class _Discovery:
                 self._skip_upto = ""
 
     def _note_order(self, page: PipelinesPage) -> None:
-        """Databricks lists by id. A page with lower ids than an earlier one: what is skipped by id could be missed."""
+        """Note whether the listing is in order of id, as it usually is. If not, no pipeline is skipped by its id."""
         ids = [listed.pipeline_id for listed in page.pipelines]
         if ids and min(ids) <= self._highest:
             self._pass = replace(self._pass, in_order=False)

@@ -1,4 +1,4 @@
-"""Fetch many pipelines' configurations side by side, over a bounded number of connections, at Databricks' pace."""
+"""Fetch the configurations of many pipelines in parallel, with a bounded number of calls at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 class OutOfTime(Exception):
-    """The conversation ends before an answer can come; `because` is what held it up, if anything did."""
+    """The deadline comes before an answer can. `because` is the error that delayed the answer, if there was one."""
 
     def __init__(self, because: PolysyncError | None = None) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class OutOfTime(Exception):
 
 
 class Fetcher:
-    """Reads of one workspace until its conversation ends. A 429 or 503 holds all of them back while it says so."""
+    """Reads one workspace until a deadline. A 429 or 503 pauses all its calls for as long as Databricks asks."""
 
     def __init__(self, client: BoundedClient, clock: Clock, connections: int) -> None:
         self._client = client
@@ -51,9 +51,9 @@ class Fetcher:
         return self._patiently(lambda: self._client.fetch_pipelines_page(page_token))
 
     def fetch_all(self, pipeline_ids: Sequence[str]) -> Iterator[Seen | PolysyncError | None]:
-        """An answer for each, in order; the error where there was none, None for those that time did not reach.
+        """For each pipeline, in order: the answer, the error, or None if there was no time for it.
 
-        Raises what no other pipeline would fare better with: TokenUnavailable, and an answer that refuses the app.
+        Raises errors that would meet every pipeline: TokenUnavailable, and an answer that refuses the app.
         """
         return self._pool.map(self._fetch, pipeline_ids)
 

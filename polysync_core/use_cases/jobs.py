@@ -1,4 +1,4 @@
-"""What callers do with jobs: discover, sync, read, and set full_refresh. And the discovery of the timer."""
+"""Discover, sync and read jobs, and set full_refresh. Also the discovery by the timer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class JobList:
 
 
 def discover_over_http(ws: WorkspaceServices, rules: ImportRules, go_on_from: DiscoveryPass | None) -> DiscoveryReport:
-    """Discover for as long as a caller waits: within 50 s there is an answer, with what is left in its report.
+    """Discover within the time that a caller waits. The report says whether something is left.
 
     Raises what Databricks and storage raise when nothing could be done.
     """
@@ -60,7 +60,7 @@ def discover_over_http(ws: WorkspaceServices, rules: ImportRules, go_on_from: Di
 
 
 def discover_on_schedule(workspaces: Sequence[WorkspaceServices], rules: ImportRules) -> None:
-    """Discover every workspace within one tick, side by side; what is left of one goes on with the next tick."""
+    """Discover all workspaces in parallel. What is left of one is done at the next tick."""
     if not workspaces:
         return
     connections = max(1, CONNECTIONS // len(workspaces))
@@ -88,7 +88,7 @@ def _discover_in_a_tick(ws: WorkspaceServices, rules: ImportRules, connections: 
 
 
 def sync_parameters(pipeline_id: str, ws: WorkspaceServices, rules: ImportRules) -> DiscoveryReport:
-    """Bring one job into step. JobNotFound when it is not imported; what Databricks raises when it cannot be asked."""
+    """Sync the parameters of one job. Raises JobNotFound when it is not imported, and the errors of Databricks."""
     name, clock = ws.workspace.name, ws.clock
     began_at = clock.monotonic()
     stored = ws.jobs.find(pipeline_id)

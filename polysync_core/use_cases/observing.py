@@ -87,13 +87,13 @@ def _fetch_reason(run: Run, client: BoundedClient) -> RunError | None:
 # --- a run that continues with an automatic retry
 
 _LOOKS = 5
-"""At a run that may go on with the retry: one for each earlier retry that no sweep has seen yet, and for lost races."""
+"""How often the followers of retries are observed: once for each retry that no sweep has seen, and for lost races."""
 _NO_LIMITS = TransitionLimits(lost_after=timedelta.max, retry_grace=timedelta.max)
 """A start never gives a run up, however long the run has waited; the sweep does that."""
 
 
 def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedClient) -> Run | None:
-    """The run that has `retry` as its update or goes on with it now; None when nobody follows it.
+    """The run that has `retry` as an attempt, or continues with it now. None when no run follows it.
 
     Raises UpdateConflict while that is unknown: a new run for the retry would take the retry from its own run.
     """
@@ -116,7 +116,7 @@ def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedCl
 
 
 def _observe_again(follower: Locked[Run], ws: WorkspaceServices, client: BoundedClient) -> None:
-    """As the sweep does; a stop that is to be asked for is left to it."""
+    """Observe the run as a sweep does. If a stop is wanted, the sweep asks for it."""
     observation = observe_run(follower.value, ws, client)
     decision = decide(follower.value, observation.seen, ws.clock.now(), _NO_LIMITS, observation.failure_context)
     if decision.write:

@@ -1,4 +1,4 @@
-"""Read runs. A stale one is looked at on the way, through the same transition as the sweep's."""
+"""Read runs. A stale run is observed first, and changes by the same transition as in a sweep."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RunList:
 
 
 def find_run(run_id: RunId, workspaces: Sequence[WorkspaceServices]) -> tuple[Run, WorkspaceServices]:
-    """Look for a run in every one of `accesses`. RunNotFound when none has it."""
+    """Find a run in one of `workspaces`. Raises RunNotFound when none has it."""
     for ws in workspaces:
         run = ws.runs.find(run_id)
         if run is not None:
@@ -50,12 +50,12 @@ def find_run(run_id: RunId, workspaces: Sequence[WorkspaceServices]) -> tuple[Ru
 def read_run(
     run_id: RunId, workspaces: Sequence[WorkspaceServices], *, max_age_seconds: int, limits: TransitionLimits
 ) -> RunView:
-    """The run, not older than `max_age_seconds` if Databricks lets itself be asked.
+    """The run, not older than `max_age_seconds` if Databricks answers.
 
     A state that the last sweep or another reader confirmed within that age causes no call.
     """
     for ws in workspaces:
-        last = ws.runs.last_sweep()  # before the run: what a later one saw is not in its row
+        last = ws.runs.last_sweep()  # read before the run, whose row lacks what a later sweep saw
         run = ws.runs.find(run_id)
         if run is None:
             continue
@@ -66,7 +66,7 @@ def read_run(
 
 
 def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> RunView:
-    """The run as storage has it, without a look."""
+    """The run as it is stored. Databricks is not asked."""
     is_fresh = sweep_rules.is_fresh(run, None, ws.clock.now(), max_age_seconds)
     last = None if is_fresh else ws.runs.last_sweep()
     return _shown(run, ws, last, max_age_seconds)
@@ -75,7 +75,7 @@ def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> Run
 def list_runs(
     ws: WorkspaceServices, wanted: RunFilter, *, limit: int, continuation: str | None, max_age_seconds: int
 ) -> RunList:
-    """Runs of one workspace, newest first, as storage has them."""
+    """Runs of one workspace, newest first, as they are stored."""
     last = ws.runs.last_sweep()
     page = ws.runs.list_recent(wanted, limit=limit, continuation=continuation)
     views = tuple(_shown(run, ws, last, max_age_seconds) for run in page.runs)
@@ -128,7 +128,7 @@ def _await_other(run: Run, ws: WorkspaceServices) -> Run:
 def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits) -> Run | None:
     """The run as it was seen and stored now; None when another change was first.
 
-    An unchanged run is written too, with the time of the look: that is what the next readers go by.
+    An unchanged run is written too, with the time of the observation, so that the next readers find it fresh.
     """
     active = ws.runs.find_active(run.run_id)
     if active is None:
@@ -144,7 +144,7 @@ def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits)
 
 
 def _stop(run: Run, client: BoundedClient) -> None:
-    """Ask for a stop that is stored as asked for: no sweep may come soon, where timers do not fire."""
+    """Ask for a stop that is stored as requested. Where timers do not fire, no sweep will ask."""
     try:
         client.stop(run.current_id)
     except PolysyncError as error:

@@ -1,4 +1,4 @@
-"""Reserve a pipeline for a start, or find what its Idempotency-Key led to before."""
+"""Reserve a pipeline for a start, or find the outcome of an earlier start with the same Idempotency-Key."""
 
 from __future__ import annotations
 

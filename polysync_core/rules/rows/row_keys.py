@@ -15,7 +15,7 @@ from polysync_core.values.ids import RunId
 
 SWEEP_LAST = "sweep|last"
 SECRETS_PARTITION, AWAIT_SECRET = "secret|", "secret|await"
-"""A partition that no workspace can have: their names hold no '|'."""
+"""A partition that no workspace can have, since no host contains '|'."""
 STARTING, START, RUN, ACTIVE, RECENT = "starting|", "start|", "run|", "active|", "recent|"
 WAITER, CALLBACK = "waiter|", "callback|"
 _LAST_MILLISECOND = 99_999_999_999_999
@@ -26,7 +26,7 @@ def starting(pipeline_id: str) -> str:
 
 
 def start(pipeline_id: str, idempotency_key: str) -> str:
-    """The row of a used key. The key itself is stored nowhere: a caller may have put anything into it."""
+    """The row of a used key. Only a hash of the key is stored, since a caller may put anything into a key."""
     digest = hashlib.sha256(f"{pipeline_id}\n{idempotency_key}".encode()).hexdigest()
     return f"{START}{digest}"
 
@@ -40,17 +40,17 @@ def active(run_id: RunId) -> str:
 
 
 def recent(run_id: RunId, accepted_at: datetime) -> str:
-    """Sorts newest first: the milliseconds left until year 5138."""
+    """A key that sorts the newest first. It holds the milliseconds left until the year 5138."""
     return f"{_recent_at(accepted_at)}|{run_id}"
 
 
 def id_of_recent(key: str) -> str:
-    """The run id in the key of a `recent` row, as text; whether it is one has to be seen."""
+    """The text after the time in the key of a `recent` row. It is a run id, unless the row is unreadable."""
     return key.rpartition("|")[2]
 
 
 def recent_before(instant: datetime) -> str:
-    """The key after which the runs follow that were accepted before `instant`."""
+    """The key before those of all runs that were accepted before `instant`."""
     return f"{_recent_at(instant)}|~"
 
 
@@ -63,7 +63,7 @@ def waiter(run_id: RunId, callback_id: str) -> str:
 
 
 def callback(run_id: RunId, callback_id: str, due_at: datetime) -> str:
-    """Sorts by when it is due."""
+    """A key that sorts by the time when the callback is due."""
     return f"{due_until(due_at)[:-1]}{run_id}|{callback_id}"
 
 
@@ -77,11 +77,11 @@ def end_of(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
-# --- where a listing goes on
+# --- where a listing continues
 
 
 def encode_continuation(key: str) -> str:
-    """The row key after which a listing goes on, as opaque text for callers."""
+    """The row key after which a listing continues, as opaque text for callers."""
     return base64.urlsafe_b64encode(key.encode("ascii")).decode("ascii")
 
 

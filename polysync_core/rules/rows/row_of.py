@@ -1,4 +1,4 @@
-"""A kind of row: one list of fields describes how a value is stored in columns, for both directions.
+"""A kind of row. One list of fields describes how a value is encoded into columns and decoded from them.
 
 Names and codecs follow from the dataclass: `accepted_at: datetime` is the column acceptedAt. A reader ignores columns
 that it does not know, and a missing column is the field's default. Anything else raises RowUnreadable.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Columns = dict[str, object]
 PIECE = 32_000
-"""Characters a column: Table Storage holds 32,768 UTF-16 units, https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
+"""Characters in one column. Table Storage allows 32,768 UTF-16 units, https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
 _T = TypeVar("_T")
 _D = TypeVar("_D", bound="DataclassInstance")
 
@@ -42,12 +42,12 @@ def dump(value: object) -> str:
 
 
 def cut(name: str, text: str) -> Columns:
-    """A text of any length as the columns name0, name1 …"""
+    """Split a text of any length into the columns name0, name1 …"""
     return {f"{name}{number}": text[at : at + PIECE] for number, at in enumerate(range(0, len(text), PIECE))}
 
 
 def uncut(name: str, columns: Mapping[str, object]) -> str:
-    """The text that `cut` cut; "" when there is no such column."""
+    """Join the columns that `cut` made. "" when there are none."""
     pieces: list[str] = []
     while (piece := columns.get(f"{name}{len(pieces)}")) is not None:
         pieces.append(_of_kind(str, piece))

@@ -1,4 +1,4 @@
-"""The rows of runs and starts. The rows `run`, `active` and `recent` have the same columns, so each is read alone."""
+"""The rows of runs and starts. The rows `run`, `active` and `recent` have the same columns: one read is enough."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _INSTANT, _NAMES = codec_of(datetime, in_json=True), codec_of(tuple[str, ...], i
 
 
 def encode_last_sweep(last: LastSweep) -> Columns:
-    """The run ids not seen are kept by the time, which most of them share: a thousand ids fill the columns."""
+    """The run ids that were not seen are grouped by their time, which most of them share. That keeps the row small."""
     by_time: dict[str, list[str]] = {}
     for run_id, seen_at in sorted(last.not_seen.items()):
         by_time.setdefault(seen_at.isoformat(), []).append(run_id)

@@ -1,4 +1,4 @@
-"""The addresses that callers get: ours, absolute, and Databricks' pages for people. And the await address's token."""
+"""The addresses in answers: our own, which are absolute, and Databricks' pages. Also the token of the await address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polysync_core.values.ids import RunId
 
 PREFIX = "/api"
 POLL_AFTER_SECONDS = 15
-"""The Retry-After of a waiting caller, in seconds: one sweep."""
+"""The Retry-After of a waiting caller, in seconds. A sweep comes as often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Addresses:
 
     @property
     def routes_url(self) -> str:
-        """What comes before every route."""
+        """The address before every route."""
         return self.base_url if urlsplit(self.base_url).path else f"{self.base_url}{PREFIX}"
 
     def status_url(self, run_id: RunId) -> str:
@@ -52,7 +52,7 @@ class Addresses:
         return f"{self.routes_url}/runs/{run_id}{rest}{'?' if query else ''}{urlencode(query)}"
 
     def waiting_headers(self, run_id: RunId, token: str) -> Mapping[str, str]:
-        """What makes Data Factory and Logic Apps wait (Location), and Azure's monitors find the status."""
+        """The headers of a 202. Data Factory and Logic Apps poll Location; Azure's clients poll Operation-Location."""
         return {
             "Location": self.result_url(run_id, token),
             "Operation-Location": self.status_url(run_id),
@@ -77,5 +77,5 @@ def await_token(secret: bytes, run_id: RunId) -> str:
 
 
 def is_await_token(given: str, secret: bytes, run_id: RunId) -> bool:
-    """Compared in constant time."""
+    """Whether the token is that of the run. The comparison takes constant time."""
     return hmac.compare_digest(given.encode(), await_token(secret, run_id).encode())

@@ -1,4 +1,4 @@
-"""What an answer of Databricks means that is no success: whose 404 it is, and what a refusal is about. Pure.
+"""What an answer of Databricks means that is not a success: what a 404 and a refusal are about. Pure.
 
 The HTTP status decides, then the error_code. The exceptions, where a text has to be read, are in the tables here. An
 unknown text keeps the cautious reading: nothing is removed, given up or repeated because of it. Source of the codes:
@@ -22,7 +22,7 @@ from polysync_core.values.databricks_errors import (
 from polysync_core.values.run import JsonObject
 
 NO_SUCH_ROUTE = "ENDPOINT_NOT_FOUND"
-"""The error_code of a 404 that is about the route, not about what it names."""
+"""The error_code of a 404 about the route, and not about an id in it."""
 _NO_SUCH_THING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
 _IS_MISSING = r"(?:(?:was |is )?not found|does not exist|doesn't exist|could not be found|no longer exists)\b"
 _OTHER_THINGS = re.compile(
@@ -38,7 +38,7 @@ _ABOUT_TOKEN = re.compile(
 _NOT_THAT_TOKEN = re.compile(
     r"\b(page|next|next page|continuation|idempotency|unexpected|unrecognized)[ _-]token", re.IGNORECASE
 )
-"""A listing's token, and what a parser calls a word."""
+"""Texts about other tokens: a listing's page token, and a parser's word."""
 _NETWORK = {
     re.compile(r"private[ _-]?link|private endpoint|public (network )?access", re.IGNORECASE): (
         "it is reached through a private link only"
@@ -50,7 +50,7 @@ _NETWORK = {
         "its network rules do not let the app in"
     ),
 }
-"""What a network's refusal says, and how it is told."""
+"""Texts of a refused network, and how the app reports them."""
 _SIGN_IN_ADDRESS = re.compile(r"/(login|log-in|signin|sign-in|sso|oidc|oauth2|saml)\b|login\.", re.IGNORECASE)
 _SIGN_IN_PAGE = re.compile(
     rb"<title[^>]*>[^<]{0,200}?(sign[ -]?in|log[ -]?in|login)\b|login\.microsoftonline\.|/login\.html", re.IGNORECASE
@@ -61,13 +61,13 @@ _MAX_CODE, _MAX_SAID, _MAX_PAGE = 64, 1000, 20_000
 class Refusal(Enum):
     """What an answer refuses. Only a refused token is worth a new one, and a permission that may hide one."""
 
-    NETWORK = auto()  # the place where the app is
-    TOKEN = auto()  # the app's token: no longer valid, of another tenant, for another audience
-    PERMISSION = auto()  # what was asked for
+    NETWORK = auto()  # the network that the app comes from
+    TOKEN = auto()  # the app's token: expired, of another tenant, or for another audience
+    PERMISSION = auto()  # the permission for this call
 
 
 def refusal_of(status: int, headers: Mapping[str, str], body: bytes) -> Refusal | None:
-    """What the answer refuses, or None. Databricks refuses by 401 and 403; a 400 and a redirect were seen, too."""
+    """What the answer refuses, or None. Databricks refuses with 401 and 403. A 400 and a redirect were seen too."""
     if not 300 <= status < 400 and status not in {400, 401, 403}:
         return None
     payload = json_object(body)
@@ -110,7 +110,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes, named: Se
 
 
 def is_sign_in(status: int, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether the answer is a page for people, or sends to one: then what answered is not a workspace's API."""
+    """Whether the answer is a sign-in page or a redirect to one. Then it does not come from a workspace's API."""
     if 300 <= status < 400:
         return bool(_SIGN_IN_ADDRESS.search(headers.get("Location", "")))
     page = body[:_MAX_PAGE].lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -118,7 +118,7 @@ def is_sign_in(status: int, headers: Mapping[str, str], body: bytes) -> bool:
 
 
 def json_object(body: bytes) -> JsonObject | None:
-    """Read as UTF-8. An escape may still make half a surrogate pair, which no log, row or address takes."""
+    """Decode UTF-8. An escape may still make half of a surrogate pair, which no log, row or address can hold."""
     try:
         payload = json.loads(body.decode("utf-8-sig"))
         if b"\\ud" in body.lower():
@@ -149,7 +149,7 @@ def _network_trouble(headers: Mapping[str, str], says: str) -> str | None:
 
 
 def _said(body: bytes, payload: JsonObject | None) -> str:
-    """Databricks' own words in one bounded line; of an HTML page only its text."""
+    """Databricks' message in one line of bounded length. Of an HTML page, only its text."""
     if payload is not None:
         texts = [payload.get(name) for name in ("message", "error")]
         text = next((text for text in texts if isinstance(text, str)), "")
@@ -159,6 +159,6 @@ def _said(body: bytes, payload: JsonObject | None) -> str:
 
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> int | None:
-    """Whole seconds, as Databricks sends them; anything else counts as missing."""
+    """The Retry-After in whole seconds, as Databricks sends it. Anything else counts as missing."""
     value = headers.get("Retry-After", "").strip()
     return int(value) if value.isascii() and value.isdecimal() and len(value) < 6 else None

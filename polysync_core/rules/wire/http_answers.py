@@ -1,4 +1,4 @@
-"""What the app answers: JSON documents, errors as problems, the health. Pure: no web framework here."""
+"""The app's answers: JSON documents, problems, and the health. Pure, without a web framework."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FieldErrorDocument(TypedDict):
 
 
 class ActiveUpdateDocument(TypedDict):
-    """The update in the way of a start; `runId` is null when it was started elsewhere."""
+    """The update that is active. `runId` is null when it was started elsewhere."""
 
     updateId: str
     state: str | None
@@ -102,7 +102,7 @@ class Reply:
     content_type: str = "application/json"
 
     def encode(self) -> bytes:
-        """The body as UTF-8. Half a surrogate pair, as JSON from elsewhere may hold, becomes a question mark."""
+        """The body as UTF-8. Half of a surrogate pair, which JSON may hold, becomes a question mark."""
         return json.dumps(self.body, ensure_ascii=False).encode("utf-8", "replace")
 
 
@@ -129,7 +129,7 @@ def encode_health(checks: Sequence[Check]) -> Reply:
 
 
 def internal_error(reference: str, instance: str) -> Reply:
-    """The answer to a bug of the app: only the reference under which the log holds the details."""
+    """The answer to a bug of the app. It holds only the reference id of the log line."""
     detail = f"This is a fault of the app; its log holds the details under the reference {reference}."
     members = problem_members("InternalError", "Something went wrong", 500, detail, instance)
     return Reply(status=500, body={**members, "reference": reference}, content_type="application/problem+json")

@@ -1,4 +1,4 @@
-"""What a request may hold: callers' JSON -> values. Pure: no web framework in here."""
+"""Decodes requests: checks what a caller sent, and turns it into values. Pure, without a web framework."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HOSTS_OWN = frozenset({"code", "clientId"})
 
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 _PATH = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")
-"""https://www.rfc-editor.org/rfc/rfc3986#appendix-B. urlsplit raises for a Host that is none; this always matches."""
+"""https://www.rfc-editor.org/rfc/rfc3986#appendix-B. urlsplit raises for a bad Host. This pattern always matches."""
 _PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipeline's settings in Databricks)"
 
 
@@ -53,10 +53,10 @@ class Call:
         return "" if found is None else found[1]
 
     def addresses(self, public_url: str | None, app_url: str | None) -> Addresses:
-        """Under the configured public address, else the host that the request came to, else the platform's name.
+        """The addresses under the configured public address, else the request's host, else the platform's name.
 
-        The platform's name is the last: a slot keeps its own when it is swapped into production. In Azure, where there
-        is such a name, TLS ends before the app, and the request's own scheme may be http.
+        The platform's name comes last, since a slot keeps its own name when it is swapped into production. In Azure
+        TLS ends before the app, so the request's own scheme may be http.
         """
         if public_url is not None:
             return Addresses(public_url)
@@ -72,7 +72,7 @@ class Call:
 
 
 def read_flag(value: object) -> object:
-    """true/false, also as the strings that the workflow document and Data Factory's interpolation send."""
+    """true or false, or the strings for them that the workflow document and Data Factory's interpolation send."""
     if isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
     if value is None or isinstance(value, bool):
@@ -103,7 +103,7 @@ def decode_pipeline_id(call: Call) -> str:
 
 
 def decode_run_id(call: Call) -> RunId:
-    """The run id of the path. One that is malformed is simply not known: RunNotFound says what a run id looks like."""
+    """The run id of the path. RunNotFound for a malformed one; it says what a run id looks like."""
     pipeline_id, _, update_id = call.route.get("run_id", "").partition(":")
     try:
         return RunId(normal_id(pipeline_id), normal_id(update_id))
@@ -114,7 +114,7 @@ def decode_run_id(call: Call) -> RunId:
 def decode_workspace(
     call: Call, workspaces: tuple[str, ...], in_body: str | None = None, *, query: tuple[str, ...] = ()
 ) -> str | None:
-    """The workspace that the query or the body names, or None; an unknown one is refused with the known ones listed.
+    """The workspace that the query or the body names, or None. An unknown name is refused; the known ones are listed.
 
     `query` are the other query parameters of the route; any further one is refused: a misspelt `workspace` must not
     start an update in another.
@@ -143,7 +143,7 @@ def _nearest(given: str, names: Iterable[str]) -> str:
 
 
 class WorkspaceBody(BaseModel):
-    """The body of a route that needs none: it may name the workspace, and holds nothing else that is read."""
+    """The body of a route that needs none. Only the name of the workspace is read."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -198,7 +198,7 @@ def _decode_object(body: bytes) -> JsonObject:
 
 
 def decode_idempotency_key(call: Call) -> str | None:
-    """The Idempotency-Key header: the IETF draft's quoted string, accepted unquoted too."""
+    """The Idempotency-Key header. The IETF draft quotes it; it is accepted without quotes too."""
     header = call.headers.get("idempotency-key")
     if header is None:
         return None
@@ -213,7 +213,7 @@ def decode_idempotency_key(call: Call) -> str | None:
 
 
 def _field_problem(error: Any, model: type[BaseModel], of: str) -> FieldProblem:
-    """pydantic's error in our words: which field, what is allowed, what was given."""
+    """A pydantic error as a FieldProblem: which field, what is allowed, what was given."""
     location = ".".join(str(part) for part in error["loc"])[:_MAX_SHOWN]
     if error["loc"][1:] and error["loc"][-1] == "[key]":
         return FieldProblem(field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters")
@@ -239,7 +239,7 @@ _ALLOWED = {
     "greater_than_equal": _TIMEOUT,
     "less_than_equal": _TIMEOUT,
 }
-"""pydantic's kinds of error in our words; `flag` says it in its own."""
+"""What is allowed, by the type of pydantic's error. `read_flag` has a message of its own."""
 
 
 _UNSAID = object()

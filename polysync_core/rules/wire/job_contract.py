@@ -1,4 +1,4 @@
-"""Callers' JSON about jobs <-> values. Pure."""
+"""Decodes requests about jobs. Pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ParameterBody(BaseModel):
 
 
 def decode_discover(call: Call, workspaces: tuple[str, ...], now: datetime) -> tuple[str, DiscoveryPass | None]:
-    """The workspace to discover, and where to go on (None: from the beginning)."""
+    """The workspace to discover, and where to continue (None: from the beginning)."""
     body = decode_body(call, DiscoverBody, "a discovery")
     workspace = decode_workspace(call, workspaces, body.workspace, query=("continuation",)) or workspaces[0]
     in_query = call.query.get("continuation")
@@ -75,13 +75,13 @@ def decode_parameter(call: Call, workspaces: tuple[str, ...]) -> tuple[str | Non
 
 
 def encode_discovery_continuation(workspace: str, rest: DiscoveryPass) -> str:
-    """What a caller hands back to go on: opaque, and only good for its workspace."""
+    """The continuation of a discovery: opaque, and valid only for its workspace."""
     kept = {"workspace": workspace, **encode_pass(rest)}
     return base64.urlsafe_b64encode(json.dumps(kept, separators=(",", ":")).encode()).decode()
 
 
 def decode_discovery_continuation(given: str, workspace: str, now: datetime) -> DiscoveryPass:
-    """Read a continuation; InvalidRequest when it is none of ours, or of another workspace."""
+    """Decode a continuation. InvalidRequest when it is malformed or of another workspace."""
     try:
         kept = decode_json(base64.urlsafe_b64decode(given.encode("ascii")))
         if not isinstance(kept, dict):

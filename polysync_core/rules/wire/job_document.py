@@ -1,4 +1,4 @@
-"""How callers see a job and a discovery. Every field is always there, null when unknown."""
+"""The documents of jobs and discoveries. Every field is always there, and is null when unknown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from polysync_core.values.workspace import Workspace
 JOB_TYPE: Literal["Databricks Pipeline"] = "Databricks Pipeline"
 PLATFORM: Literal["Azure Databricks"] = "Azure Databricks"
 _MAX_SHOWN = 500
-"""Characters of a value in a list of changes; the job's own document has it whole."""
+"""Characters of a value in a list of changes. The job's own document shows the whole value."""
 
 
 class ParameterDocument(TypedDict):
@@ -76,7 +76,7 @@ class JobListDocument(TypedDict):
 
 
 class CountsDocument(TypedDict):
-    """How many there were of each kind."""
+    """Counts by kind of change."""
 
     added: int
     changed: int
@@ -98,7 +98,7 @@ ChangeDocument.__doc__ = "One difference."
 
 
 class DiscoveryReportDocument(TypedDict):
-    """What this call of a discovery, or of Sync Parameters, did."""
+    """The result of this call of a discovery or of Sync Parameters."""
 
     workspace: str
     jobs: CountsDocument

@@ -1,7 +1,7 @@
-"""The Pipelines API 2.0 as values: what is sent, and how an answer is read. No I/O.
+"""The Pipelines API 2.0: builds requests and decodes answers. No I/O.
 
-Source of every call: https://docs.databricks.com/api/azure/workspace/pipelines. Reading is lenient where Databricks may
-change (new states, missing fields) and strict where a wrong reading would harm (an update id that is none).
+Source of every call: https://docs.databricks.com/api/azure/workspace/pipelines. Decoding accepts what
+Databricks may change, such as new states and missing fields. It is strict where an error would do harm, as in an id.
 """
 
 from __future__ import annotations
@@ -48,14 +48,15 @@ START_HINTS = {
     "(target storage, cluster policy) is missing: look at the pipeline's page in Databricks.",
     404: "A pipeline's id is in its settings in Databricks, and in GET /api/jobs once it was discovered.",
 }
-"""What helps after a refused start, by Databricks' status; 400 is the mission's own hint."""
+"""The remedy after a refused start, by Databricks' status. The text for 400 is the mission's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiRequest:
     """One call. `route` is its path as a template: for logs and counts, without ids.
 
-    `may_be_empty`: its success needs to say nothing. Of any other an empty body would pass for an empty listing.
+    `may_be_empty`: a success may have an empty body. For any other request that is an error, since an empty body could
+    be taken for an empty listing.
     """
 
     method: str
@@ -73,7 +74,7 @@ class ApiRequest:
 
 
 def start_update(pipeline_id: str, full_refresh: bool) -> ApiRequest:
-    """The mission's trigger body, and nothing else in it."""
+    """The start, with exactly the mission's body."""
     return ApiRequest(
         method="POST",
         route="/pipelines/{pipeline_id}/updates",
@@ -310,6 +311,6 @@ def _objects(value: object) -> list[JsonObject]:
 
 
 def _token(payload: JsonObject) -> str | None:
-    """Whole, however long: half a token is none."""
+    """The page token, whole. A part of a token would be useless."""
     token = payload.get("next_page_token")
     return token if isinstance(token, str) and token else None

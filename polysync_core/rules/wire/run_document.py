@@ -1,4 +1,4 @@
-"""The run document: how callers see a run. Every field is always there, null when unknown."""
+"""The run document. Every field is always there, and is null when unknown."""
 
 from __future__ import annotations
 

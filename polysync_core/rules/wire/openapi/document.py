@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of all routes, from the table of routes and the schemas. Built on its first request."""
+"""The OpenAPI 3.1 document, built from the table of routes and the schemas on its first request."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _request_body(body: Body) -> dict[str, object]:
 
 
 def _responses(operation: Operation) -> dict[str, object]:
-    """By status: the answers, the problems, and what the host answers by itself, without a body."""
+    """The responses by status: answers, problems, and the host's own answers, which have no body."""
     responses: dict[int, dict[str, Any]] = {answer.status: _response(answer) for answer in operation.answers}
     errors = operation.errors if operation.reports_bad_settings else (*operation.errors, examples.SETTINGS)
     for status in sorted({error.http_status for error in errors}):
@@ -137,7 +137,7 @@ def _problem_response(operation: Operation, errors: Iterable[PolysyncError]) -> 
 
 
 def _joined(own: Mapping[str, Any], problems: Mapping[str, Any]) -> dict[str, Any]:
-    """One status that is at times an answer and at times a problem."""
+    """One status that may be an answer or a problem."""
     return {
         "description": f"{own['description']} {problems['description']}",
         "content": own["content"] | problems["content"],

@@ -1,4 +1,4 @@
-"""What the examples of the OpenAPI document show: example values, through the encoders of the real answers."""
+"""The examples of the OpenAPI document: example values, encoded as the real answers are."""
 
 from __future__ import annotations
 
