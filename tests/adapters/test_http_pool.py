@@ -14,8 +14,10 @@ from urllib3.connection import HTTPSConnection
 
 from local.loopback import LoopbackServer
 from local.messages import Reply, Request, json_reply
-from local.rig import ManualClock
+from local.rig import ManualClock, Rig
+from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.databricks.http_pool import new_session
+from polysync_core.values.deadline import Deadline
 from tests.adapters.test_callback_sender import Authority
 
 
@@ -54,6 +56,17 @@ def test_each_of_many_workspaces_keeps_its_connection(hosts: list[Host], clock: 
     for _ in range(3):
         for host in hosts:
             assert session.get(host.url, timeout=5).status_code == 200
+    assert [len(set(host.peers)) for host in hosts] == [1] * len(hosts)
+
+
+def test_the_app_keeps_a_connection_for_each_of_its_workspaces(
+    hosts: list[Host], azurite: str, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    urls = {f"w{number}": host.url.rstrip("/") for number, host in enumerate(hosts)}
+    rig = Rig(azurite, urls, workspace, clock)
+    for _ in range(3):
+        for ws in rig.services.workspaces.values():
+            ws.databricks.client(Deadline.after(clock, 10)).fetch_pipelines_page()
     assert [len(set(host.peers)) for host in hosts] == [1] * len(hosts)
 
 
