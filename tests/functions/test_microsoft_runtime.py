@@ -78,7 +78,7 @@ def runtime(
 ) -> Iterator[tuple[MicrosoftRuntime, ServedApp]]:
     with SimulatedWorkspace() as databricks:
         name = f"microsoft-{os.urandom(4).hex()}"
-        environ = settings_of(azurite, name, databricks)
+        environ = settings_of(azurite, name, databricks) | {"POLYSYNC_CALLBACK_HOSTS": "127.0.0.1:9"}
         log = tmp_path_factory.mktemp("log") / "driver"
         with MicrosoftRuntime(deployed, environ, log) as runtime:
             yield (
@@ -191,12 +191,19 @@ def test_every_log_line_carries_its_invocation_also_from_the_apps_own_threads(
     runtime: tuple[MicrosoftRuntime, ServedApp], microsoft: ServedApp
 ) -> None:
     stories.a_run_that_fails(microsoft)
-    pipeline_id = microsoft.databricks.add_pipeline()
-    microsoft.start(pipeline_id)
+    called_back, other = microsoft.databricks.add_pipelines(2)
+    microsoft.start(called_back, {"callbackUrl": "http://127.0.0.1:9/nobody-listens"})
+    microsoft.databricks.set_state(called_back, None, "COMPLETED")
+    microsoft.fire("sweep_runs")
+    microsoft.fire("deliver_callbacks")
+    microsoft.start(other)
     microsoft.databricks.add_fault("status", status=500, method="GET", times=None)
     microsoft.fire("sweep_runs")
     microsoft.databricks.clear_faults()
     log = runtime[0].log
+    assert re.search(r"^WARNING polysync\.deliver: \[invocation\] callback ", log, re.MULTILINE), (
+        "of a delivering thread"
+    )
     assert re.search(r"^WARNING polysync\.sweep: \[invocation\] run ", log, re.MULTILINE), "of a thread of the sweep"
     assert "NO INVOCATION" not in log
 

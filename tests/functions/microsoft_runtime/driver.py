@@ -40,15 +40,16 @@ def main() -> int:
     sys.path[0] = app_dir  # in place of this project: what the app imports must be in its own folder
     os.chdir(app_dir)
     logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("polysync").addFilter(_note_invocation)
-    for name in ("sweep", "deliver", "http", "rows", "discovery"):
-        logging.getLogger(f"polysync.{name}").addFilter(_note_invocation)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_note_invocation)
     asyncio.run(_serve(app_dir, answers))
     return 0
 
 
 def _note_invocation(record: logging.LogRecord) -> bool:
     """The worker in Azure drops a line of an invocation that has no id."""
+    if not record.name.startswith("polysync"):
+        return True
     invocation_id = runtime.invocation_id_cv.get()
     record.msg = f"[{'invocation' if invocation_id else 'NO INVOCATION'}] {record.msg}"
     return True
