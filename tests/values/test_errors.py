@@ -7,13 +7,14 @@ import re
 
 import pytest
 
-from polysync_core.values import errors
+from polysync_core.values import databricks_errors, errors
 from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksNetworkRefused,
     DatabricksSignInPage,
     DatabricksUnreachable,
     PermissionRefused,
+    PipelineNotFound,
     TokenUnavailable,
 )
 from polysync_core.values.errors import (
@@ -28,6 +29,8 @@ from polysync_core.values.errors import (
     ParameterReadOnly,
     PolysyncError,
     RowUnreadable,
+    RunFinished,
+    RunGivenUp,
     RunNotFound,
     SettingsError,
     StartUnknown,
@@ -47,12 +50,15 @@ EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
     (ParameterReadOnly("x"), PolysyncError, "ParameterReadOnly", 409),
     (JobTooLarge("x"), PolysyncError, "JobTooLarge", 422),
     (UpdateConflict("x"), PolysyncError, "ActiveUpdateExists", 409),
+    (RunGivenUp("x", code="RunAbandoned"), UpdateConflict, "RunAbandoned", 409),
+    (RunFinished("x"), PolysyncError, "RunFinished", 409),
     (TooManyCallbacks("x"), PolysyncError, "TooManyCallbacks", 409),
     (CallbacksNotOwed("x"), PolysyncError, "RunActive", 409),
     (KeyReused("x"), PolysyncError, "IdempotencyKeyReused", 422),
     (KeyInFlight("x"), PolysyncError, "IdempotencyKeyInFlight", 503),
     (StartUnknown("x"), PolysyncError, "StartUnknown", 504),
     (DatabricksError("x", databricks_status=500), PolysyncError, "DatabricksError", 502),
+    (PipelineNotFound("x", databricks_status=404), DatabricksError, "PipelineNotFound", 404),
     (
         PermissionRefused("x", databricks_status=401, error_code=None),
         DatabricksError,
@@ -96,7 +102,8 @@ def test_each_error_has_its_code_status_and_place(
 def test_the_drawing_and_the_examples_name_every_error() -> None:
     classes = {
         name
-        for name, value in inspect.getmembers(errors, inspect.isclass)
+        for module in (errors, databricks_errors)
+        for name, value in inspect.getmembers(module, inspect.isclass)
         if issubclass(value, PolysyncError) and value is not PolysyncError
     }
     assert classes == set(drawn())
