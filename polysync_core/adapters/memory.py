@@ -172,32 +172,29 @@ class FreshCalls(Generic[_T]):
     def get(self, key: str, make: Callable[[], _T], *, timeout_seconds: float) -> _T:
         """The result of `make`, called by this caller or by another one that waits too. Raises what `make` raises.
 
-        Raises TimeoutError when the other caller's call takes longer than `timeout_seconds`.
+        Raises TimeoutError when a call of another caller takes longer than `timeout_seconds`.
         """
-        mine, before = Future[_T](), None
+        mine = Future[_T]()
         with self._lock:
-            present = self._under_way.get(key)
-            if present is None:
-                self._under_way[key] = (mine, None)
-            elif present[1] is None:
-                before = present[0]
-                self._under_way[key] = (before, mine)
-            else:
-                shared = present[1]
-                mine = shared
-        if present is not None and before is None:
-            return mine.result(timeout_seconds)
-        if before is not None:
-            wait([before], timeout_seconds)
+            before, shared = self._under_way.get(key, (None, None))
+            if shared is None:
+                self._under_way[key] = (mine, None) if before is None else (before, mine)
+        if shared is not None:
+            return shared.result(timeout_seconds)
         try:
-            mine.set_result(make())
+            if before is not None and not wait([before], timeout_seconds).done:
+                raise TimeoutError("the call under way took too long")
+            value = make()
         except BaseException as error:
-            mine.set_exception(error)
-        finally:
             self._end(key, mine)
-        return mine.result()
+            mine.set_exception(error)
+            raise
+        self._end(key, mine)
+        mine.set_result(value)
+        return value
 
     def _end(self, key: str, ended: Future[_T]) -> None:
+        """Let the next call begin. It comes before the result, so that nobody joins a call that has begun."""
         with self._lock:
             running, following = self._under_way[key]
             if following is None:

@@ -13,7 +13,7 @@ from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import PolysyncError
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Check, LastSweep
+from polysync_core.values.run import Check, LastSweep, Run
 
 SWEEP_OVERDUE = timedelta(minutes=5)
 UNSEEN_TOO_LONG = timedelta(hours=1)
@@ -108,7 +108,7 @@ def _unseen_for_long(ws: WorkspaceServices, last: LastSweep, now: datetime) -> s
     candidates = sorted(run_id for run_id, seen_at in last.not_seen.items() if now - seen_at > UNSEEN_TOO_LONG)
     named = []
     for run_id in candidates[:_MOST_NAMED]:
-        run = ws.runs.find(RunId.parse(run_id))
+        run = _find(run_id, ws)
         if run is not None and now - sweep_rules.seen_at(run, last) > UNSEEN_TOO_LONG:
             named.append(f"{run_id} since {sweep_rules.seen_at(run, last):%Y-%m-%d %H:%M UTC}")
     if not named:
@@ -118,6 +118,14 @@ def _unseen_for_long(ws: WorkspaceServices, last: LastSweep, now: datetime) -> s
         f"; Databricks does not show run {', '.join(named)}{more}. Give the app access again. If nothing else can "
         "end a run, POST /api/runs/{run_id}/abandon does"
     )
+
+
+def _find(run_id: str, ws: WorkspaceServices) -> Run | None:
+    """The run; None where an unreadable row was not seen, whose key holds no run id."""
+    try:
+        return ws.runs.find(RunId.parse(run_id))
+    except ValueError:
+        return None
 
 
 class _Unhealthy(PolysyncError):

@@ -108,7 +108,6 @@ def _read_through(run: Run, ws: WorkspaceServices, max_age_seconds: int, limits:
             seen = _observe_and_save(run, ws, limits)
         finally:
             ws.refresh_turns.over(run_id)
-        ws.gate.note(answered=True)
         return seen or ws.runs.find(run.run_id) or run
     except PolysyncError as error:
         if isinstance(error, DatabricksUnreachable | DatabricksError):
@@ -135,6 +134,7 @@ def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits)
         return None
     client = ws.databricks.client(Deadline.after(ws.clock, budgets.READ))
     observation = _observe_with_retry(active.value, ws, client)
+    ws.gate.note(answered=True)
     now = ws.clock.now()
     decision = decide(active.value, observation.seen, now, limits, observation.failure_context)
     saved = ws.runs.save_transition(active, decision.run if decision.write else replace(decision.run, seen_at=now))
