@@ -1,8 +1,8 @@
 """Sends one callback. It resolves the host once, checks every address, and connects to an address that it has checked.
 
 Nothing else of the answer counts than its status: a redirect is a failure, a body is read a little and thrown away.
-Written on sockets rather than on requests, which would resolve the name a second time, follow the environment's
-proxies, and know no end to a receiver that answers byte by byte. Time here is the real one: sockets know no other.
+It uses sockets. The library requests would resolve the name a second time and follow the environment's proxies. It
+could not end a call to a receiver that answers byte by byte. Time here is the real one: sockets know no other.
 """
 
 from __future__ import annotations

@@ -102,8 +102,8 @@ class RefreshTurns:
 class LookGate:
     """Bounds how many readers ask one workspace at a time, so that a silent one does not hold all of the app's threads.
 
-    While the workspace gives no answer, only one reader asks it in `PROBE_SECONDS`, and none while sweeps, which come
-    more often, report that it is still silent.
+    While the workspace gives no answer, only one reader asks it in `PROBE_SECONDS`. Sweeps come more often, so while
+    they report that it is still silent, no reader asks.
     """
 
     MOST = 8

@@ -5,8 +5,8 @@ soak, and the control.
     python -m tests.chaos singles --shard 1/2      beside another process with --shard 2/2
     python -m tests.chaos singles --resume         goes on where the last one of this commit was stopped
 
-Without a part's name all of them. Exits with 1 when anything is doubled, lost, wrong …, when a fault met no call, when
-memory grew by more than a tenth, and when a control, whose starts reserve nothing, shows nothing.
+Without a part's name all of them. It exits with 1 when anything is doubled, lost or wrong, when a fault met no call, or
+when memory grew by more than a tenth. It does too when a control, whose starts reserve nothing, shows nothing.
 """
 
 from __future__ import annotations

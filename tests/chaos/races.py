@@ -1,5 +1,8 @@
-"""Everybody at one run at once, round after round: two instances sweep and deliver, callers join, repeat, cancel, read
-and want their callbacks again, while the update ends by itself, by a cancel, or by whichever comes first."""
+"""Everybody at one run at once, round after round.
+
+Two instances sweep and deliver. Callers join, repeat, cancel, read and ask for their callbacks again. Meanwhile the
+update ends by itself, by a cancel, or by whichever comes first.
+"""
 
 from __future__ import annotations
 

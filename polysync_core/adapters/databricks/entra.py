@@ -170,10 +170,10 @@ class EntraTokens:
     def renewed(self, refused: str, *, expired: bool, worked_before: bool, until: Deadline | None = None) -> str | None:
         """A new token in place of `refused`, or None when a new one would be no better.
 
-        `expired`: the refusal was of the token, not of a permission. `worked_before`: the workspace took it before. A
-        token that is itself a renewal of the last minute (of the last seconds, when the refusal calls it expired) is
-        believed, and the permission is at fault: else each forbidden pipeline, and each call of a sweep by an unknown
-        principal, cost a token. One that is refused after it had worked has been revoked.
+        `expired`: the refusal was of the token, not of a permission. `worked_before`: the workspace accepted it before.
+        A token that was itself renewed in the last minute is not renewed again: then the permission is at fault. If the
+        refusal calls the token expired, that holds for the last seconds only. Without this rule, each forbidden
+        pipeline would cost a token. A token that is refused after it had worked has been revoked.
         """
         with self._lock:
             current = self._credential

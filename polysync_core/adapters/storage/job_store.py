@@ -1,7 +1,7 @@
 """The table PolysyncJobs: a row for each job, and one for the workspace's last discovery.
 
-A row written by a discovery carries the random `writeId` of its write, so that after an unclear answer of storage it
-can be read back and recognised.
+A row written by a discovery carries the random `writeId` of its write. After an unclear answer of storage, the row is
+read back and recognised by it.
 """
 
 from __future__ import annotations

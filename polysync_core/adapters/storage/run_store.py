@@ -1,7 +1,7 @@
 """The runs of one workspace, in the table PolysyncRuns. Each method makes one atomic change.
 
-Rows that decide something carry the random `owner` (a start) or `writeId` (a run) of their writer, so that after an
-unclear answer of storage the row can be read back and recognised.
+A row carries the random `owner` (a start) or `writeId` (a run) of its writer. After an unclear answer of storage, the
+row is read back and recognised by it.
 """
 
 from __future__ import annotations

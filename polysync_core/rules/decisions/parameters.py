@@ -1,7 +1,7 @@
 """A pipeline's configuration -> a job's parameters; what a start sends of them. Pure.
 
-Imported are the plain top-level fields of `spec` (continuous, development, photon …), the entries of
-`spec.configuration` and the pipeline's own `parameters`, those whose names match a pattern of POLYSYNC_PARAMETERS.
+Three kinds are imported: the plain top-level fields of `spec` (continuous, development, photon …), the entries of
+`spec.configuration`, and the pipeline's own `parameters`. Their names must match a pattern of POLYSYNC_PARAMETERS.
 Source of the shape: https://docs.databricks.com/api/azure/workspace/pipelines/get
 """
 

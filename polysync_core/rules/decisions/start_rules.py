@@ -75,10 +75,10 @@ def kind_of(seen: SeenUpdate) -> str:
 def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple[SeenUpdate, ...]:
     """The updates that `reservation` may have started, the likeliest first.
 
-    They came by the API, are of the same kind, at the earliest a minute before the reservation and at the latest
-    a minute after its POST's last possible end (clock skew):
-    first those after the reservation, the oldest leading; then those before it, the newest leading. A stranger's equal
-    start in that minute would look the same.
+    They were started over the API and are of the same kind. They were created at the earliest a minute before the
+    reservation, and at the latest a minute after its POST's last possible end, since clocks differ. Those after the
+    reservation come first, the oldest leading; then those before it, the newest leading. A stranger's equal start in
+    that minute would look the same.
     """
     alike = [
         (seen.created_at - reservation.reserved_at, seen)
