@@ -1,28 +1,28 @@
-"""Every error that Polysync raises on purpose. function_app answers each as a problem; anything else is a bug.
+"""Every error that Polysync raises on purpose. The app answers each with a problem document. Any other error is a bug.
 
 PolysyncError
-├── SettingsError          503  settings missing or contradictory; names all of them
-├── InvalidRequest         400  a field of the request; names it, what was given, what is allowed
+├── SettingsError          503  settings are missing or contradictory; the error names all of them
+├── InvalidRequest         400  a field of the request is wrong; the error names it and the allowed values
 │   └── BodyTooLarge       413
-├── RunNotFound            404  no such run, or nothing of ours active
-├── JobNotFound            404  no such job; the detail says how to import it
-├── ParameterReadOnly      409  a parameter that only Databricks changes
-├── JobTooLarge            422  a pipeline's configuration that no row can hold
+├── RunNotFound            404  there is no such run, or no active run of this app
+├── JobNotFound            404  there is no such job; the detail says how to import it
+├── ParameterReadOnly      409  the parameter can be changed only in Databricks
+├── JobTooLarge            422  the pipeline's configuration does not fit into a row
 ├── UpdateConflict         409  the pipeline has an active update, or a start in flight
 ├── TooManyCallbacks       409  the run already has as many callbacks as it can have
-├── CallbacksNotOwed       409  the run is active: its callbacks are sent when it finishes
-├── KeyReused              422  the Idempotency-Key came with another request before
-├── KeyInFlight            503  the Idempotency-Key's first request is still being handled
-├── StartUnknown           504  the outcome of a start is not known yet; never repeated, settled by the sweep
-├── DatabricksError             Databricks answered, and not with what was asked for
-│   ├── PermissionRefused  403  it refuses the app's identity, or its token, also with a new one
-│   ├── DatabricksNetworkRefused 403  it refuses the place where the app is
-│   └── DatabricksSignInPage 503  a page for people came: the address is not of a workspace's API
-├── DatabricksUnreachable  503  no answer: nothing was sent, or (504) nobody knows what became of it
+├── CallbacksNotOwed       409  the run is active, so its callbacks are not sent yet
+├── KeyReused              422  the Idempotency-Key came with a different request before
+├── KeyInFlight            503  the first request with the Idempotency-Key is still being handled
+├── StartUnknown           504  the outcome of a start is not known yet; its POST is never repeated, and a sweep settles it
+├── DatabricksError             Databricks answered, but not with the requested result
+│   ├── PermissionRefused  403  it refuses the app's identity, or its token even after a new one
+│   ├── DatabricksNetworkRefused 403  it refuses the network that the app comes from
+│   └── DatabricksSignInPage 503  a sign-in page came, so the address is not a workspace's API
+├── DatabricksUnreachable  503  no answer came; 504 when the request was sent, so its outcome is unknown
 ├── TokenUnavailable       503  Entra ID gave no token
-├── TooBusy                503  a change lost one race after another: others changed the same row each time
-└── StorageUnavailable     503  Table Storage did not answer, or not clearly
-    └── RowUnreadable           a stored row that cannot be read; only a person can correct or delete it
+├── TooBusy                503  a change failed again and again, because others changed the same row
+└── StorageUnavailable     503  Table Storage did not answer, or its answer was not usable
+    └── RowUnreadable           a stored row cannot be read
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def as_sentence(text: str) -> str:
 
 
 class PolysyncError(Exception):
-    """Base of all. `code` is for programs, the text for a person; neither ever holds a secret or an address's query."""
+    """The base class. `code` is for programs, and the text is for a person. Neither holds a secret or a URL's query."""
 
     code = "PolysyncError"
     http_status = 500
@@ -74,7 +74,7 @@ class PolysyncError(Exception):
         return {}
 
     def with_hint(self, hint: str) -> Self:
-        """A copy of this error whose text goes on with `hint`."""
+        """Return a copy of this error with `hint` added to its text."""
         # copy() would call __init__, whose arguments differ from class to class.
         hinted = self.__class__.__new__(self.__class__, *self.args)
         hinted.__dict__.update(self.__dict__)
@@ -95,7 +95,7 @@ class SettingsError(PolysyncError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldProblem:
-    """What is wrong with one field: `given` is bounded text, None where the value may be a secret."""
+    """What is wrong with one field. `given` is the value as bounded text, or None if the value may be a secret."""
 
     field: str
     allowed: str
@@ -149,7 +149,7 @@ class JobTooLarge(PolysyncError):
 
 
 class UpdateConflict(PolysyncError):
-    """The pipeline is busy. `active` names the active update, its page and, if it is tracked, its run."""
+    """The pipeline is busy. `active` names the active update, its page and its run (if the app tracks the update)."""
 
     code, http_status, title = "ActiveUpdateExists", 409, "The pipeline already has an active update"
 
@@ -189,7 +189,7 @@ class KeyInFlight(PolysyncError):
 
 
 class StartUnknown(PolysyncError):
-    """`databricks` is Databricks' answer to the start, if there was one."""
+    """`databricks` is the response of Databricks to the start, or None if there was none."""
 
     code, http_status, title = "StartUnknown", 504, "It is not known yet whether the update was started"
 
@@ -204,12 +204,12 @@ class StartUnknown(PolysyncError):
 
 
 class DatabricksError(PolysyncError):
-    """An answer of Databricks that is not a success.
+    """A response of Databricks that is not a success.
 
-    `databricks_status` is its HTTP status, `error_code` its code as text (None when missing), `says` its own message,
-    bounded. `does_not_exist` and `route_unknown` are two kinds of 404; one that is neither is somebody else's, and
-    proves nothing. `hint` is the remedy, where there is one for all errors of the kind. rules/wire/databricks_errors
-    distinguishes the kinds.
+    `databricks_status` is its HTTP status. `error_code` is its code as text, or None if missing. `says` is its message,
+    cut to a limit. `does_not_exist` and `route_unknown` are two kinds of 404. A 404 of neither kind is about something
+    else and proves nothing. `hint` is the remedy, if one remedy fits all errors of the class.
+    rules/wire/databricks_errors distinguishes the kinds.
     """
 
     code, title = "DatabricksError", "Databricks refused the call"
@@ -237,29 +237,29 @@ class DatabricksError(PolysyncError):
 
     @property
     def is_busy(self) -> bool:
-        """Databricks did not accept the call and asks for another try later."""
+        """Whether Databricks did not accept the call and asks for a retry later."""
         return self.databricks_status in {429, 503}
 
     @property
     def is_transient(self) -> bool:
-        """A repeat of a read may succeed."""
+        """Whether a retry of a read may succeed."""
         return self.databricks_status in {408, 429, 500, 502, 503, 504}
 
     @property
     def refuses_app(self) -> bool:
-        """The answer is about this app or its way to the workspace, so no other call would do better."""
+        """Whether the response is about this app or its network path. Every other call would then fail too."""
         return self.databricks_status == 401
 
     def members(self) -> Mapping[str, object]:
         return {"databricks": self.as_member()}
 
     def as_member(self) -> Mapping[str, object]:
-        """Databricks' answer, as the problem's `databricks` member."""
+        """Return the response of Databricks as the problem's `databricks` member."""
         return {"status": self.databricks_status, "error_code": self.error_code, "message": self.says}
 
 
 class PermissionRefused(DatabricksError):
-    """`refuses_token`: it is about the app's token, and not about what was asked for."""
+    """If `refuses_token` is true, the refusal is about the app's token and not about the requested object."""
 
     code, title = "DatabricksPermissionDenied", "Databricks does not let this app do that"
 
@@ -283,7 +283,7 @@ class PermissionRefused(DatabricksError):
 
 
 class DatabricksNetworkRefused(DatabricksError):
-    """About the place where the app is, so of every call to the workspace; never about one job or update."""
+    """Databricks refuses the app's network. This affects every call to the workspace, not just one job or update."""
 
     code, title = "DatabricksNetworkRefused", "Databricks' network rules do not let this app in"
     hint = NETWORK_HINT
@@ -321,7 +321,7 @@ class DatabricksSignInPage(DatabricksError):
 
 
 class DatabricksUnreachable(PolysyncError):
-    """No usable answer came. `was_sent` False: the connection failed before the request left, so nothing happened."""
+    """No usable response came. If `was_sent` is false, the request was never sent, so nothing happened."""
 
     code, title = "DatabricksUnreachable", "Databricks did not answer"
 
