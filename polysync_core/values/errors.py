@@ -13,7 +13,7 @@ PolysyncError
 ├── CallbacksNotOwed       409  the run is active, so its callbacks are not sent yet
 ├── KeyReused              422  the Idempotency-Key came with a different request before
 ├── KeyInFlight            503  the first request with the Idempotency-Key is still being handled
-├── StartUnknown           504  the outcome of a start is not known yet; its POST is never repeated, and a sweep settles it
+├── StartUnknown           504  the outcome of a start is unknown; it is never repeated, and a sweep settles it
 ├── DatabricksError             Databricks answered, but not with the requested result
 │   ├── PermissionRefused  403  it refuses the app's identity, or its token even after a new one
 │   ├── DatabricksNetworkRefused 403  it refuses the network that the app comes from
