@@ -1,8 +1,8 @@
-"""When a callback is tried, what is sent, and what an answer means. Pure: all times come in.
+"""Decide when a callback is tried, and what a response to it means. Pure: the times are arguments.
 
-run finishes     -> every waiting callback is due
-one try + answer -> delivered, due again later, or given up
-due callbacks    -> the order in which they are sent
+- When a run finishes, every waiting callback becomes due.
+- After a try, a callback is delivered, due again later, or given up.
+- Due callbacks are sent in the order of `take_turns`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ MAX_CALLBACKS = 20
 """At most this many callbacks per run: the batch that finishes a run must stay under Table Storage's 100 operations."""
 TRIED_FOR = timedelta(hours=24)
 """A callback is tried for this long, counted from its first try."""
-"""A try takes no longer; Standard Webhooks suggests 15 to 30 s."""
 CLAIMED_FOR = timedelta(seconds=60)
-"""How long a claim on a callback lasts; after that another instance may send it."""
+"""A claim on a callback lasts this long. After that another instance may send the callback."""
 _CLOSE_TRIES_FOR = timedelta(minutes=10)
 """The default time-out of Data Factory's WebHook activity."""
 _CLOSE_TRIES_EVERY = timedelta(seconds=14)
-"""A little less than the timer's 15 s, so that each of its ticks finds the callback due."""
+"""A little less than the timer's 15 s, so that the callback is due at each tick."""
 _DELAYS = (
     timedelta(seconds=5),
     timedelta(minutes=5),
@@ -37,7 +36,7 @@ _DELAYS = (
     timedelta(hours=5),
     timedelta(hours=10),
 )
-"""After the first try and each further one, as https://www.standardwebhooks.com suggests; the last try is at 24 h."""
+"""The pauses after the first try and each further one. The last try is at 24 h. See https://www.standardwebhooks.com"""
 _OFFSETS = (*accumulate(_DELAYS), TRIED_FOR)
 _MAX_ERROR = 200
 _ASK_FOR_A_REPEAT = frozenset({408, 425, 429})
@@ -46,7 +45,7 @@ _ASK_FOR_A_REPEAT = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TryResult:
-    """What came of one try: the receiver's HTTP status, or None and the `trouble` that kept an answer away."""
+    """The result of one try. `status` is the receiver's HTTP status. If it is None, `trouble` says why none came."""
 
     status: int | None
     trouble: str = ""
@@ -56,9 +55,9 @@ class TryResult:
         return self.status is not None and 200 <= self.status < 300
 
     def ends(self, kind: CallbackKind) -> bool:
-        """Whether the answer ends the deliveries: 410, or any 4xx of Data Factory's one-time address.
+        """Whether the response ends the tries. A 410 does, and for Data Factory's one-time address any 4xx does.
 
-        But for those that ask for a repeat.
+        A status that asks for a retry (408, 425, 429) does not.
         """
         if self.status is None or self.status in _ASK_FOR_A_REPEAT:
             return False
@@ -72,9 +71,9 @@ class TryResult:
 
 
 def put_waiter(run: Run, waiter: Waiter, now: datetime) -> Run:
-    """The run with that waiter's callback: a new one, or the one of that id going to another address from now on.
+    """Return the run with the waiter's callback. It replaces the callback with the same id, if there is one.
 
-    It is waiting, or due now when the run is finished. TooManyCallbacks at the 21st.
+    The callback is waiting, or due now if the run is finished. Raises TooManyCallbacks for the 21st callback.
     """
     address = waiter.address
     old = next((entry for entry in run.callbacks if entry.callback_id == waiter.callback_id), None)
@@ -94,7 +93,7 @@ def remove_waiter(run: Run, callback_id: str) -> Run:
 
 
 def put_callback(run: Run, callback: Callback) -> Run:
-    """The run with `callback` in place of the one of that id."""
+    """Return the run with `callback` in place of the callback with the same id."""
     return replace(
         run,
         callbacks=tuple(callback if entry.callback_id == callback.callback_id else entry for entry in run.callbacks),
@@ -102,7 +101,7 @@ def put_callback(run: Run, callback: Callback) -> Run:
 
 
 def owe_waiting(run: Run) -> Run:
-    """A run that has just finished: every waiting caller is owed a callback, due at once."""
+    """Return a run that has just finished with every waiting callback due at once."""
     due_at = run.finished_at or run.updated_at
     waiting = CallbackState.WAITING
     return replace(
@@ -111,7 +110,7 @@ def owe_waiting(run: Run) -> Run:
 
 
 def owe_all(run: Run, now: datetime) -> Run:
-    """A finished run whose callbacks are all owed again, due at once."""
+    """Return a finished run with all its callbacks due at once, also those that were delivered or given up."""
     return replace(run, callbacks=tuple(_due(entry, now) for entry in run.callbacks))
 
 
@@ -120,7 +119,7 @@ def _due(callback: Callback, due_at: datetime) -> Callback:
 
 
 def owed_of(run: Run, *, callback_id: str | None = None) -> tuple[OwedCallback, ...]:
-    """The queue's entries for the run's due callbacks, or for the one of that id; none was tried yet."""
+    """Return the queue's entries for the run's due callbacks, or only for `callback_id`. They count no tries yet."""
     return tuple(
         OwedCallback(
             run_id=run.run_id,
@@ -136,12 +135,15 @@ def owed_of(run: Run, *, callback_id: str | None = None) -> tuple[OwedCallback, 
 
 
 def claim(owed: OwedCallback, now: datetime) -> OwedCallback:
-    """The entry while somebody sends it: should they die, it is due again when the claim has run out."""
+    """Return the entry for the time that an instance sends it. It is due again when the claim ends.
+
+    So another instance sends the callback if the first one crashes.
+    """
     return replace(owed, due_at=now + CLAIMED_FOR, tries=owed.tries + 1, since=owed.since or now)
 
 
 def decide_after_try(callback: Callback, owed: OwedCallback, result: TryResult, now: datetime) -> Callback:
-    """The callback after the try that `owed` counts."""
+    """Return the callback after the try for which `owed` was claimed."""
     tried = replace(callback, tries=callback.tries + 1, next_attempt_at=None)
     if result.is_delivered:
         return replace(tried, state=CallbackState.DELIVERED, last_error=None)
@@ -152,16 +154,17 @@ def decide_after_try(callback: Callback, owed: OwedCallback, result: TryResult, 
 
 
 def next_try_at(kind: CallbackKind, since: datetime, now: datetime) -> datetime | None:
-    """When to try again what was first tried at `since` and has just failed; None: never."""
+    """Return when to retry a callback that was first tried at `since` and has just failed. None means never."""
     if kind is CallbackKind.DATA_FACTORY and now + _CLOSE_TRIES_EVERY <= since + _CLOSE_TRIES_FOR:
         return now + _CLOSE_TRIES_EVERY
     return next((since + offset for offset in _OFFSETS if since + offset > now), None)
 
 
 def take_turns(due: Iterable[_T], owed_of: Callable[[_T], OwedCallback]) -> Iterator[_T]:
-    """The order of sending: first tries before repeats, and in each the hosts by turns, the longest due first.
+    """Yield the due callbacks in the order of sending: first tries before retries.
 
-    So a host that owes answers to many delays the others by one at most.
+    In each of the two groups, the hosts take turns with one callback each. Callbacks of one host are in the order of
+    their due time. So a host with many callbacks delays each other host only by one callback a turn.
     """
     ordered = sorted(due, key=lambda entry: owed_of(entry).due_at)
     for repeats in (False, True):
