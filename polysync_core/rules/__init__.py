@@ -1,1 +1,1 @@
-"""Pure rules: values in, values out. Nothing here reads a clock, the environment or the network."""
+"""Pure rules. They take values and return values. Nothing here reads a clock, the environment or the network."""

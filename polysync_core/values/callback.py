@@ -1,4 +1,4 @@
-"""The values of callbacks: waiting callers, their addresses, what they are owed. Frozen; times are aware UTC."""
+"""The frozen values of callbacks: waiting callers, their addresses and the callbacks to send. Times are aware UTC."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ class CallbackState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallbackAddress:
-    """Where a caller wants to be called back. `url` is a credential: stored to be called, shown nowhere.
+    """The address that a caller wants to be called at. `url` is a credential. It is stored, but never shown.
 
-    `base_url` is where the caller reached us (Addresses says its form), for the addresses in what is delivered.
+    `base_url` is the address at which the caller reached this app, in the form of Addresses.base_url. The addresses in
+    the delivered body begin with it.
     """
 
     kind: CallbackKind
@@ -40,17 +41,17 @@ class CallbackAddress:
 
     @property
     def host(self) -> str:
-        """The part that may be shown: the host, and the port if there is one."""
+        """The part of `url` that may be shown: the host, and the port if there is one."""
         return urlsplit(self.url).netloc.lower()
 
     def leads_where(self, other: CallbackAddress) -> bool:
-        """Whether both call the same receiver in the same form, whatever host each caller reached us under."""
+        """Whether both have the same receiver and the same kind. `base_url` is not compared."""
         return (self.kind, self.url) == (other.kind, other.url)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiter:
-    """A caller that waits for a run. `callback_id` is the webhook-id of everything that is delivered to it."""
+    """A caller that waits for a run. Every delivery to it has `callback_id` as its webhook-id."""
 
     callback_id: str
     address: CallbackAddress
@@ -58,7 +59,7 @@ class Waiter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Callback:
-    """The state of a run's callback. `last_error` is why the last try failed, without any part of an address."""
+    """The state of a run's callback. `last_error` says why the last try failed. It holds no part of an address."""
 
     callback_id: str
     kind: CallbackKind
@@ -71,7 +72,7 @@ class Callback:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwedCallback:
-    """A callback of a finished run that is to be sent from `due_at` on. `since` is when it was first tried."""
+    """A callback of a finished run, to be sent at `due_at` or later. `since` is the time of the first try, or None."""
 
     run_id: RunId
     callback_id: str

@@ -1,4 +1,4 @@
-"""What Databricks answered, as frozen values. Times are aware UTC."""
+"""The responses of Databricks as frozen values. Times are aware UTC."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 
 class Absent(Enum):
-    """An answer of Databricks that brings no update or configuration, and still says something for sure."""
+    """A response of Databricks without an update or configuration that still proves something."""
 
     GONE = auto()
     """The update, or the pipeline, does not exist."""
@@ -23,10 +23,7 @@ Gone = Literal[Absent.GONE]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenUpdate:
-    """One update as Databricks showed it. Anything it left out is None.
-
-    `partial_by` names the fields that make it less than a refresh of the whole pipeline, such as validate_only.
-    """
+    """One update as Databricks returned it. A field that Databricks left out is None."""
 
     update_id: str
     state: str | None
@@ -39,7 +36,7 @@ class SeenUpdate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedPipeline:
-    """A pipeline as GET /pipelines lists it, with its latest updates, newest first."""
+    """A pipeline as GET /pipelines lists it. Its latest updates are in order, newest first."""
 
     pipeline_id: str
     name: str | None
@@ -60,7 +57,11 @@ class UpdatesPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipelineSpec:
-    """A pipeline's configuration as Databricks answered it; `spec` as its JSON, `parameters` its own, name to value."""
+    """A pipeline's configuration as Databricks returned it.
+
+    `spec` is the JSON object of the configuration. `parameters` maps the names of the pipeline's own parameters to
+    their values.
+    """
 
     name: str | None
     spec: Mapping[str, object]
@@ -69,7 +70,7 @@ class PipelineSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """One exception of an event: its class and its text, either may be missing."""
+    """One exception of an event. Its class and its text may each be missing."""
 
     class_name: str | None
     message: str | None
@@ -77,7 +78,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ErrorEvent:
-    """An error event as Databricks listed it, its exceptions from the outermost to the cause."""
+    """An error event as Databricks listed it. `failures` are its exceptions, the outermost first and the cause last."""
 
     update_id: str | None
     fatal: bool

@@ -27,12 +27,12 @@ SIGN_IN_HINT = (
 
 
 class DatabricksError(PolysyncError):
-    """An answer of Databricks that is not a success.
+    """A response of Databricks that is not a success.
 
-    `databricks_status` is its HTTP status, `error_code` its code as text (None when missing), `says` its own message,
-    bounded. `does_not_exist` and `route_unknown` are two kinds of 404; one that is neither is somebody else's, and
-    proves nothing. `hint` is the remedy, where there is one for all errors of the kind. rules/wire/databricks_errors
-    distinguishes the kinds.
+    `databricks_status` is its HTTP status. `error_code` is its code as text, or None if missing. `says` is its message,
+    cut to a limit. `does_not_exist` and `route_unknown` are two kinds of 404. A 404 of neither kind is about something
+    else and proves nothing. `hint` is the remedy, if one remedy fits all errors of the class.
+    rules/wire/databricks_errors distinguishes the kinds.
     """
 
     code, title = "DatabricksError", "Databricks refused the call"
@@ -60,24 +60,24 @@ class DatabricksError(PolysyncError):
 
     @property
     def is_busy(self) -> bool:
-        """Databricks did not accept the call and asks for another try later."""
+        """Whether Databricks did not accept the call and asks for a retry later."""
         return self.databricks_status in {429, 503}
 
     @property
     def is_transient(self) -> bool:
-        """A repeat of a read may succeed."""
+        """Whether a retry of a read may succeed."""
         return self.databricks_status in {408, 429, 500, 502, 503, 504}
 
     @property
     def refuses_app(self) -> bool:
-        """The answer is about this app or its way to the workspace, so no other call would do better."""
+        """Whether the response is about this app or its network path. Every other call would then fail too."""
         return self.databricks_status == 401
 
     def members(self) -> Mapping[str, object]:
         return {"databricks": self.as_member()}
 
     def as_member(self) -> Mapping[str, object]:
-        """Databricks' answer, as the problem's `databricks` member."""
+        """Return the response of Databricks as the problem's `databricks` member."""
         return {"status": self.databricks_status, "error_code": self.error_code, "message": self.says}
 
 
@@ -97,7 +97,7 @@ class PipelineNotFound(DatabricksError):
 
 
 class PermissionRefused(DatabricksError):
-    """`refuses_token`: it is about the app's token, and not about what was asked for."""
+    """If `refuses_token` is true, the refusal is about the app's token and not about the requested object."""
 
     code, title = "DatabricksPermissionDenied", "Databricks does not let this app do that"
 
@@ -121,7 +121,7 @@ class PermissionRefused(DatabricksError):
 
 
 class DatabricksNetworkRefused(DatabricksError):
-    """About the place where the app is, so of every call to the workspace; never about one job or update."""
+    """Databricks refuses the app's network. This affects every call to the workspace, not just one job or update."""
 
     code, title = "DatabricksNetworkRefused", "Databricks' network rules do not let this app in"
     hint = NETWORK_HINT
@@ -159,7 +159,7 @@ class DatabricksSignInPage(DatabricksError):
 
 
 class DatabricksUnreachable(PolysyncError):
-    """No usable answer came. `was_sent` False: the connection failed before the request left, so nothing happened."""
+    """No usable response came. If `was_sent` is false, the request was never sent, so nothing happened."""
 
     code, title = "DatabricksUnreachable", "Databricks did not answer"
 

@@ -1,7 +1,7 @@
-"""A deadline: one moment on one clock, passed down from a request to everything that is done for it.
+"""A deadline is one moment on one clock. It is passed down from a request to every call that is made for it.
 
-A deadline is measured on the clock that made it, which tests move by hand. A socket knows real seconds only: what is
-left when a call begins becomes that call's time-out.
+A deadline is measured on the clock that made it. Tests move that clock by hand. A socket counts real seconds, so the
+seconds that are left when a call begins become the time-out of that call.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Protocol, Self
 
 
 class MonotonicClock(Protocol):
-    """Anything that counts seconds which never go back."""
+    """A clock whose seconds never go back."""
 
     def monotonic(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment by which something must have ended: `at` is in seconds on `clock`."""
+    """A moment by which something must have ended. `at` is in seconds on `clock`."""
 
     clock: MonotonicClock
     at: float
@@ -29,11 +29,11 @@ class Deadline:
         return cls(clock, clock.monotonic() + seconds)
 
     def seconds_left(self) -> float:
-        """Seconds until the deadline; 0 once it is over."""
+        """Return the seconds until the deadline, or 0 when it has passed."""
         return max(0.0, self.at - self.clock.monotonic())
 
     def is_over(self) -> bool:
-        """Whether the moment has passed; at the moment itself there is still time to begin something."""
+        """Whether the moment has passed. At the exact moment the deadline is not over yet."""
         return self.clock.monotonic() > self.at
 
     def within(self, seconds: float) -> Deadline:

@@ -41,7 +41,7 @@ def as_sentence(text: str) -> str:
 
 
 class PolysyncError(Exception):
-    """Base of all. `code` is for programs, the text for a person; neither ever holds a secret or an address's query."""
+    """The base class. `code` is for programs, and the text is for a person. Neither holds a secret or a URL's query."""
 
     code = "PolysyncError"
     http_status = 500
@@ -60,7 +60,7 @@ class PolysyncError(Exception):
         return {}
 
     def with_hint(self, hint: str) -> Self:
-        """A copy of this error whose text goes on with `hint`."""
+        """Return a copy of this error with `hint` added to its text."""
         # copy() would call __init__, whose arguments differ from class to class.
         hinted = self.__class__.__new__(self.__class__, *self.args)
         hinted.__dict__.update(self.__dict__)
@@ -81,7 +81,7 @@ class SettingsError(PolysyncError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldProblem:
-    """What is wrong with one field: `given` is bounded text, None where the value may be a secret."""
+    """What is wrong with one field. `given` is the value as bounded text, or None if the value may be a secret."""
 
     field: str
     allowed: str
@@ -135,7 +135,7 @@ class JobTooLarge(PolysyncError):
 
 
 class UpdateConflict(PolysyncError):
-    """The pipeline is busy. `active` names the active update, its page and, if it is tracked, its run."""
+    """The pipeline is busy. `active` names the active update, its page and its run (if the app tracks the update)."""
 
     code, http_status, title = "ActiveUpdateExists", 409, "The pipeline already has an active update"
 
@@ -189,7 +189,7 @@ class KeyInFlight(PolysyncError):
 
 
 class StartUnknown(PolysyncError):
-    """`databricks` is Databricks' answer to the start, if there was one."""
+    """`databricks` is the response of Databricks to the start, or None if there was none."""
 
     code, http_status, title = "StartUnknown", 504, "It is not known yet whether the update was started"
 

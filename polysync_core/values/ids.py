@@ -1,4 +1,4 @@
-"""Ids: what enters a path or a row key, and the mission's composite run id."""
+"""The ids that are used in paths and row keys, and the mission's composite run id."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` can be a pipeline id or an update id: 1 to 64 letters, digits, '-' or '_' (Databricks' are UUIDs).
+    """Whether `text` can be a pipeline id or an update id: 1 to 64 letters, digits, '-' or '_'.
 
-    Only such a text ever enters a path or a row key.
+    The ids of Databricks are UUIDs. Only a text of this form is used in a path or a row key.
     """
     return _ID.fullmatch(text) is not None
 
 
 def normal_id(text: str) -> str:
-    """One spelling of an id: a UUID in small letters, as Databricks writes it. Any other id keeps its letters.
+    """Return a UUID in lower case, as Databricks writes it. Any other id is returned unchanged.
 
-    Databricks takes a UUID in capitals for the same one, so two spellings would be two rows of one pipeline.
+    Databricks ignores the case of a UUID. Without this, two spellings would make two rows for one pipeline.
     """
     return text.lower() if _UUID.fullmatch(text) else text
 
@@ -40,7 +40,7 @@ class RunId:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "{pipeline_id}:{update_id}"; ValueError when it is not of that form."""
+        """Read "{pipeline_id}:{update_id}". Raises ValueError if the text has another form."""
         pipeline_id, _, update_id = text.partition(":")
         return cls(pipeline_id, update_id)
 

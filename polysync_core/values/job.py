@@ -1,4 +1,4 @@
-"""The values of jobs and discovery: frozen, keyword-only, without I/O. Times are aware UTC."""
+"""The frozen values of jobs and discovery. Times are aware UTC."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 
 Value = bool | int | float | str
-"""A parameter's value. Written as text it is what Databricks holds, to the letter: 200, true, 0.5, "3.10", "007"."""
+"""A parameter's value. Written as text, it is exactly what Databricks holds: 200, true, 0.5, "3.10", "007"."""
 
 
 @dataclass(frozen=True, slots=True)
 class HiddenValue:
-    """A secret's place: the keyed hash of its value, by which a change of it shows."""
+    """Stands for a secret value. `digest` is a keyed hash, so a change of the value can be detected."""
 
     digest: str
 
@@ -21,11 +21,11 @@ class HiddenValue:
 ImportedValue = Value | HiddenValue
 
 FULL_REFRESH = "full_refresh"
-"""The one parameter that reaches the update API. The user's own: no import ever makes or changes it."""
+"""The only parameter that is sent to the update API. The user sets it. An import never creates or changes it."""
 
 
 class DataType(StrEnum):
-    """What a value is, read off the value itself."""
+    """The type of a value. It is found from the value itself."""
 
     BOOL = "Bool"
     INT = "Int"
@@ -34,7 +34,7 @@ class DataType(StrEnum):
 
 
 class Direction(StrEnum):
-    """The mission's three directions. Output is never sent, and nothing is ever updated from a response."""
+    """The mission's three directions. A parameter with direction Output is never sent, nor updated from a response."""
 
     INPUT = "Input"
     OUTPUT = "Output"
@@ -49,7 +49,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FullRefresh:
-    """The user's own full_refresh of a job, as PUT stored it."""
+    """The full_refresh of a job as the user set it by PUT."""
 
     value: bool
     direction: Direction = Direction.INPUT
@@ -57,9 +57,10 @@ class FullRefresh:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parameter:
-    """A parameter as it is shown. `forwarded`: a start that does not say otherwise sends it.
+    """A parameter as callers see it.
 
-    `hidden`: the value is a secret, and None stands for it.
+    If `forwarded` is true, a start sends it unless the request gives another value. If `hidden` is true, the value is a
+    secret and `value` is None.
     """
 
     name: str
@@ -72,11 +73,14 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A pipeline imported into Polysync. `parameters` are the imported ones, by name; `full_refresh` is the user's.
+    """A pipeline that was imported into Polysync.
 
-    `accessible` False: Databricks refuses its configuration to this app; name and parameters are the last known ones.
-    `synced_at` is when the parameters were last known to be in step (None: never). `failed_at` is when the last
-    discovery began that could not look at this job among many.
+    `parameters` maps the names of the imported parameters to their values. `full_refresh` is set by the user. If
+    `accessible` is false, Databricks does not let this app read the configuration. The name and parameters are then the
+    last known ones. `synced_at` is the last time that the parameters were known to equal those in Databricks, or None.
+
+    `failed_at` is the begin time of the last discovery that marked this job as not fetched. A discovery does so only
+    when its list `not_synced` is full.
     """
 
     pipeline_id: str
@@ -91,9 +95,9 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredJob:
-    """A job with the ETag of its row and the number of its pieces.
+    """A job with the ETag of its row. `pieces` is the number of columns that hold the parameters.
 
-    `job` is None when the row cannot be read; a discovery then writes it again.
+    `job` is None when the row cannot be read. A discovery then writes the row again.
     """
 
     pipeline_id: str
@@ -104,9 +108,10 @@ class StoredJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobWrite:
-    """One row to bring from `stored` (None: there is none) to `columns`, by merge (None: the row goes).
+    """One change of a job's row. `stored` is the present row, or None if there is none.
 
-    `kept`: the columns of the row that stays of a removed job.
+    `columns` are merged into the row. If `columns` is None, the row is deleted. `kept` are the columns of the
+    `removed` row that remembers a removed job.
     """
 
     pipeline_id: str
@@ -117,7 +122,7 @@ class JobWrite:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobDefaults:
-    """What a start needs to know of its job. Both None when there is no such job."""
+    """The values of a job that a start uses. Both are None when there is no such job."""
 
     name: str | None = None
     full_refresh: FullRefresh | None = None
@@ -125,7 +130,7 @@ class JobDefaults:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobPage:
-    """One page of jobs, by pipeline id, and the opaque continuation of the next one (None: the end)."""
+    """One page of jobs, sorted by pipeline id. `continuation` is opaque text for the next page, or None at the end."""
 
     jobs: tuple[Job, ...]
     continuation: str | None
@@ -149,9 +154,9 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One difference; `parameter` None means the job itself (its name, or whether it is accessible).
+    """One difference. If `parameter` is None, the job itself differs: it, its name, or whether it is accessible.
 
-    Of a hidden value neither `before` nor `after` is known.
+    For a hidden value both `before` and `after` are None.
     """
 
     job: str
@@ -163,7 +168,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """What one or many jobs came to. `failed` jobs could not be looked at and are counted nowhere else."""
+    """The counts of one or more jobs. `failed` jobs could not be fetched or saved. They are counted nowhere else."""
 
     jobs: Counts = field(default_factory=Counts)
     parameters: Counts = field(default_factory=Counts)
@@ -179,12 +184,14 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiscoveryPass:
-    """How far a discovery has come, so that another call can go on.
+    """The progress of a discovery, so that another call can continue it.
 
-    Every stored job up to the pipeline id `after` is done. `page_token` is Databricks' for the page to read next, of
-    which everything up to `page_after` is done. `in_order` False: an earlier page listed higher ids than a later one.
-    `tally` counts the whole pass. `not_synced` are the first jobs that could not be looked at, and when each was in
-    step last.
+    Every stored job up to the pipeline id `after` is done. `page_token` is Databricks' token of the page to read next.
+    On that page everything up to the id `page_after` is done. `in_order` is false if an earlier page listed higher ids
+    than a later one.
+
+    `tally` counts the whole pass. `not_synced` holds the first jobs that could not be fetched or saved. It maps each
+    pipeline id to the time when the job was last in sync (None: never).
     """
 
     began_at: datetime
@@ -198,7 +205,10 @@ class DiscoveryPass:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LastDiscovery:
-    """The last discovery that came to its end: every job is in step as of `discovered_at`, but those `not_synced`."""
+    """The last complete discovery. Every job was in sync at `discovered_at`, except those in `not_synced`.
+
+    A job whose own `failed_at` is not earlier is an exception too. `not_synced` is that of DiscoveryPass.
+    """
 
     discovered_at: datetime
     not_synced: Mapping[str, datetime | None] = field(default_factory=dict)
@@ -206,7 +216,7 @@ class LastDiscovery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discoveries:
-    """The `discovery|last` row of a workspace: its last complete discovery, and the scheduled one under way."""
+    """The `discovery|last` row of a workspace: its last complete discovery, and the scheduled one in progress."""
 
     last: LastDiscovery | None = None
     under_way: DiscoveryPass | None = None
@@ -214,7 +224,7 @@ class Discoveries:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiscoveryReport:
-    """What one call of a discovery did. `rest` is what is left for another call; None: the discovery is complete."""
+    """What one call of a discovery did. Another call continues from `rest`. None: the discovery is complete."""
 
     workspace: str
     tally: Tally

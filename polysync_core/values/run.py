@@ -48,7 +48,7 @@ class RunError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """Our record of one update, from acceptance until nothing more is owed for it.
+    """Our record of one update, from acceptance until its last callback is delivered or given up.
 
     `seen_at` is the last time that an answer of Databricks was stored in this run. A sweep that finds the run unchanged
     stores nothing in it. `state_since` is when its present state was first seen. `missing_since` is the first of an
@@ -84,7 +84,7 @@ class Run:
 
     @property
     def state(self) -> str | None:
-        """Databricks' word for the last attempt. None if none was ever seen, even when the run was given up."""
+        """Databricks' state of the last attempt. None if no state was seen yet, or the run was given up."""
         return self.attempts[-1].state
 
     @property
@@ -123,9 +123,9 @@ class StartRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reservation:
-    """A start in flight, as its `starting` row keeps it. `owner` is the random token of the call that made it.
+    """A start in flight, as its `starting` row stores it. `owner` is a random token of the call that made it.
 
-    `start_row` names the row of its Idempotency-Key; the store fills it in.
+    `start_row` is the key of the row for its Idempotency-Key. The store sets it.
     """
 
     pipeline_id: str
@@ -158,7 +158,7 @@ class UsedKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepReport:
-    """The counts of one sweep of one workspace. `seconds` lasts until the report, before `sweep|last` is written."""
+    """The counts of one sweep of one workspace. `seconds` is measured before the row `sweep|last` is written."""
 
     workspace: str
     active: int = 0
@@ -179,8 +179,8 @@ class ListingMemory:
     """What sweeps know about listing a workspace's pipelines.
 
     The pipelines took `pages` pages of 100 when they were last counted (None: never). While listings are used, each
-    run is still observed singly once a round. The round began at `round_began_at`; `round_cursor` is its last run id.
-    Databricks asked to wait with listings until `not_before` (None: it did not).
+    run is still fetched by its own request once a round. The round began at `round_began_at`. `round_cursor` is the
+    last run id that the round has reached.
     """
 
     pages: int | None = None
@@ -194,8 +194,8 @@ class ListingMemory:
 class UpkeepCursor:
     """How far the upkeep of a workspace has come.
 
-    `settled_after` is the last pipeline id whose start was settled, `cleaned_keys_after` the last used key that was
-    checked for its age. Old rows were last deleted at `cleaned_at` (None: never).
+    `settled_after` is the pipeline id of the last start that had its turn to be settled. `cleaned_keys_after` is the
+    last row key of a used key whose age was checked. Old rows were last deleted at `cleaned_at` (None: never).
     """
 
     settled_after: str = ""
@@ -227,7 +227,7 @@ class LastSweep:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFilter:
-    """Which runs a listing shows; None means all."""
+    """Which runs a list returns. None means all. If `active` is true, finished runs are left out."""
 
     status: Status | None = None
     pipeline_id: str | None = None
@@ -236,7 +236,7 @@ class RunFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPage:
-    """One page of runs, newest first, and the opaque continuation of the next one (None: the end)."""
+    """One page of runs, newest first. `continuation` is opaque text for the next page, or None at the end."""
 
     runs: tuple[Run, ...]
     continuation: str | None

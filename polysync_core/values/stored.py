@@ -1,4 +1,4 @@
-"""What storage returns around a value: the ETag that locks it, and the rows that cannot be read."""
+"""What storage returns with a value: the ETag that locks it, and the rows that cannot be read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Locked(Generic[T]):
-    """A value with the ETag of the row that is its lock: a change succeeds only while that row is unchanged.
+    """A value with the ETag of the row that is its lock. A change succeeds only while that row is unchanged.
 
-    The lock of a run is its `active` row while it is active, and its `run` row once it is finished.
+    The lock of an active run is its `active` row. The lock of a finished run is its `run` row.
     """
 
     value: T

@@ -1,4 +1,4 @@
-"""Where the services are that the app works with: the Databricks workspaces and Table Storage."""
+"""The addresses of the Databricks workspaces and of Table Storage."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ class Workspace:
 
     @property
     def partition(self) -> str:
-        """The partition of its rows: host, and port if there is one. A workspace that is renamed keeps its runs."""
+        """The partition of its rows: the host, and the port if there is one. So a renamed workspace keeps its runs."""
         return self.url.partition("://")[2].lower()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TablesAddress:
-    """Where Table Storage is: a connection string, or an endpoint that the app's identity opens.
+    """The address of Table Storage: a connection string, or an endpoint that is called with the app's identity.
 
-    `client_id` names a user-assigned identity for the endpoint; None: the one that opens Databricks too.
+    `client_id` is the user-assigned identity for the endpoint. None means the identity that is also used for
+    Databricks.
     """
 
     connection_string: str | None = field(default=None, repr=False)

@@ -1,11 +1,11 @@
-"""Which addresses may be called back. A caller chooses the address, and must not be able to reach internal services.
+"""Decide which addresses may be called back. Callers choose them, so they could make this app call an internal service.
 
-setting -> HostRule      the hosts that may be called
-address -> Target        taken apart once; what is checked here is what is connected to
-IP address -> yes or no  where a name may lead: only to plainly public addresses
+- `parse_hosts` reads the setting as HostRules: the hosts that may be called.
+- `target_of` parses an address once. The connection uses exactly the parts that were checked.
+- `may_connect` decides which IP addresses a host name may resolve to. In general they must be public.
 
-Source of the reserved networks: https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 sibling.
-Python's `ipaddress.is_global` lets some of them pass.
+Source of the reserved networks: https://www.iana.org/assignments/iana-ipv4-special-registry and the IPv6 registry.
+Python's `ipaddress.is_global` accepts some of them.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _HTTPS_PORT, _HTTP_PORT = 443, 80
 _ADDRESS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)*[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
-"""A host name in lower case. Its last label begins with a letter: what ends in a number is an IPv4 address to many."""
+"""A host name in lower case. Its last label begins with a letter, since many clients read a number as IPv4."""
 _OPEN_TO_ALL = ("azurewebsites.net", "cloudapp.azure.com", "azurefd.net")
 """Domains under which anyone can register a name, at any depth."""
 _TOO_WIDE = frozenset({"azure.com", "windows.net"})
-"""Domains that contain some of those."""
+"""Domains that contain some of the domains in _OPEN_TO_ALL."""
 _PRIVATE = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
 _RESERVED_V4 = tuple(
     IPv4Network(text)
@@ -40,7 +40,7 @@ _RESERVED_V4 = tuple(
         "10.0.0.0/8",
         "100.64.0.0/10",
         "127.0.0.0/8",
-        "168.63.129.16/32",  # Azure's own services, inside every virtual network
+        "168.63.129.16/32",  # an address of Azure inside every virtual network
         "169.254.0.0/16",
         "172.16.0.0/12",
         "192.0.0.0/24",
@@ -55,7 +55,7 @@ _RESERVED_V4 = tuple(
     )
 )
 _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
-"""The public unicast range. IPv4-mapped, NAT64, unique local, link-local and multicast addresses are outside it."""
+"""All public unicast addresses. IPv4-mapped, NAT64, unique local, link-local and multicast addresses lie outside."""
 _RESERVED_V6 = tuple(
     IPv6Network(text)
     for text in (
@@ -68,12 +68,12 @@ _RESERVED_V6 = tuple(
 
 
 class AddressRefused(ValueError):
-    """An address that may not be called. The text names its host at most: path and query are credentials."""
+    """Raised for an address that may not be called. The text names at most its host: path and query are credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostRule:
-    """One entry of the setting: this host, or with `any_below` every host below it, on this port."""
+    """One entry of the setting: this host on this port. If `any_below` is true: every host below it instead."""
 
     host: str
     port: int = _HTTPS_PORT
@@ -88,7 +88,7 @@ class HostRule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """An address taken apart. `resource` is its path and query. `is_listed`: the setting names its very host."""
+    """A parsed address. `resource` is its path and query. `is_listed`: the setting names exactly this host."""
 
     host: str
     port: int
@@ -110,8 +110,8 @@ class Target:
 def parse_hosts(text: str) -> tuple[HostRule, ...]:
     """Read the setting: host patterns with commas between, each with an optional ":port".
 
-    A pattern is a host (name or IP address, an IPv6 one in brackets) or "*." and a domain. ValueError says which
-    entry is neither.
+    A pattern is a host, or "*." and a domain. A host is a name or an IP address. IPv6 addresses are in brackets. Raises
+    ValueError, which says which entry is wrong.
     """
     entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
     return tuple(_parse_host_rule(entry, f"entry {number}") for number, entry in enumerate(entries, 1))
@@ -138,7 +138,7 @@ def _is_open_to_all(domain: str) -> bool:
 
 
 def check_address(address: CallbackAddress, rules: Sequence[HostRule]) -> None:
-    """Raise InvalidRequest when the address may not be called. It names the field and the host only."""
+    """Raise InvalidRequest if the address may not be called. The error names the field and at most the host."""
     try:
         target_of(address.url, rules)
     except AddressRefused as refused:
@@ -146,7 +146,7 @@ def check_address(address: CallbackAddress, rules: Sequence[HostRule]) -> None:
 
 
 def target_of(url: str, rules: Sequence[HostRule]) -> Target:
-    """Take `url` apart. AddressRefused unless it is https (http only to a loopback host) on a host of `rules`."""
+    """Parse `url`. Raises AddressRefused unless `rules` cover its host and it is https. Loopback may use http."""
     if len(url) > MAX_LENGTH or not _ADDRESS.fullmatch(url):
         raise AddressRefused(
             f"must be an https address of at most {MAX_LENGTH} characters, without spaces, fragment or other than ASCII"
@@ -181,10 +181,11 @@ def target_of(url: str, rules: Sequence[HostRule]) -> Target:
 
 
 def may_connect(ip: str, target: Target) -> bool:
-    """Whether a connection to `ip`, to which the target's host was resolved, may be made.
+    """Whether the app may connect to `ip`. The target's host was resolved to it.
 
-    Only plainly public addresses; private ones too for a host that is listed literally, and loopback ones for a listed
-    host that is itself loopback. Nothing lifts the ban on the rest (metadata services, multicast, tunnels).
+    Public addresses are allowed. Private addresses are allowed only if the setting names exactly the host. Loopback
+    addresses are allowed only if that host is also loopback. All others (metadata services, multicast, tunnels) are
+    never allowed.
     """
     address = _ip_of(ip)
     if address is None:
@@ -197,14 +198,14 @@ def may_connect(ip: str, target: Target) -> bool:
 
 
 def is_allowed_address(address: IPv4Address | IPv6Address) -> bool:
-    """Whether the address is plainly public unicast."""
+    """Whether the address is public unicast and not reserved."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _RESERVED_V4)
     return address in _GLOBAL_UNICAST_V6 and not any(address in network for network in _RESERVED_V6)
 
 
 def _host_of(netloc: str, hostname: str | None) -> str | None:
-    """The host in its normal form. None when it is not a plain name or address."""
+    """Return the host in its usual form, or None if it is not a plain name or IP address."""
     if not hostname or "@" in netloc:
         return None
     if "[" in netloc or ":" in hostname:
@@ -216,7 +217,7 @@ def _host_of(netloc: str, hostname: str | None) -> str | None:
 
 
 def _ip_of(text: str) -> IPv4Address | IPv6Address | None:
-    """The address, if it is in the strict form: no octal, hexadecimal or shortened IPv4, no IPv6 zone."""
+    """Parse a strict IP address. Octal, hexadecimal and shortened IPv4 give None, and so does an IPv6 zone."""
     try:
         return None if "%" in text else ip_address(text)
     except ValueError:
@@ -224,7 +225,7 @@ def _ip_of(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _is_loopback(host: str) -> bool:
-    """`localhost` or a literal loopback address. Names are not resolved."""
+    """Whether `host` is `localhost` or a literal loopback address. Names are not resolved."""
     if host == "localhost":
         return True
     address = _ip_of(host)

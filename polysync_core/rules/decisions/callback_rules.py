@@ -23,7 +23,7 @@ MAX_CALLBACKS = 20
 TRIED_FOR = timedelta(hours=24)
 """A callback is tried for this long, counted from its first try."""
 CLAIMED_FOR = timedelta(seconds=60)
-"""How long a claim on a callback lasts; after that another instance may send it."""
+"""A claim on a callback lasts this long. After that another instance may send the callback."""
 _CLOSE_TRIES_FOR = timedelta(minutes=10)
 """The default time-out of Data Factory's WebHook activity."""
 _CLOSE_TRIES_EVERY = timedelta(seconds=14)
@@ -36,7 +36,7 @@ _DELAYS = (
     timedelta(hours=5),
     timedelta(hours=10),
 )
-"""After the first try and each further one, as https://www.standardwebhooks.com suggests; the last try is at 24 h."""
+"""The pauses after the first try and each further one. The last try is at 24 h. See https://www.standardwebhooks.com"""
 _OFFSETS = (*accumulate(_DELAYS), TRIED_FOR)
 _MAX_ERROR = 200
 _ASK_FOR_A_REPEAT = frozenset({408, 425, 429})
@@ -93,7 +93,7 @@ def remove_waiter(run: Run, callback_id: str) -> Run:
 
 
 def put_callback(run: Run, callback: Callback) -> Run:
-    """The run with `callback` in place of the one of that id."""
+    """Return the run with `callback` in place of the callback with the same id."""
     return replace(
         run,
         callbacks=tuple(callback if entry.callback_id == callback.callback_id else entry for entry in run.callbacks),
@@ -140,7 +140,7 @@ def claim(owed: OwedCallback, now: datetime) -> OwedCallback:
 
 
 def decide_after_try(callback: Callback, owed: OwedCallback, result: TryResult, now: datetime) -> Callback:
-    """The callback after the try that `owed` counts."""
+    """Return the callback after the try for which `owed` was claimed."""
     tried = replace(callback, tries=callback.tries + 1, next_attempt_at=None)
     if result.is_delivered:
         return replace(tried, state=CallbackState.DELIVERED, last_error=None)

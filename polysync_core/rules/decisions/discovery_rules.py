@@ -1,4 +1,4 @@
-"""What a discovery makes of an answer of Databricks: the job as it is now, and what has changed. Pure."""
+"""Decide how a discovery changes a job, from the stored job, the response of Databricks and the time. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from polysync_core.values.job import (
 
 MAX_CHANGES = 1000
 MAX_NOT_SYNCED = 20
-"""The report names at most this many jobs that could not be read. Any further job has a mark in its own row."""
+"""At most this many failed jobs are listed in `not_synced`. A further one is marked in its own row (`failedAt`)."""
 _TRIES, _TRIES_WHEN_BUSY = 3, 6
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -34,7 +34,7 @@ Seen = PipelineSpec | Absent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipelineSeen:
-    """An observed pipeline, with the listing's name for it and the stored job (or None)."""
+    """A pipeline as Databricks returned it, with its name in the list of pipelines and its stored job (or None)."""
 
     pipeline_id: str
     seen: Seen
@@ -44,7 +44,7 @@ class PipelineSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobDecision:
-    """A job before and after (None: there is none). `write` is False if the stored row is right as it is."""
+    """A job before and after (None: there is none). If `write` is false, the row is up to date."""
 
     before: Job | None
     after: Job | None
@@ -52,9 +52,10 @@ class JobDecision:
 
 
 def decide_job(pipeline: PipelineSeen, *, rules: ImportRules, now: datetime, always_write: bool = False) -> JobDecision:
-    """Compare a stored job with what was seen. Absent.GONE removes the job; Absent.FORBIDDEN keeps it and marks it.
+    """Decide how a job changes to match its pipeline.
 
-    The user's full_refresh is carried along untouched. An unchanged job is not written, unless `always_write`.
+    Absent.GONE removes the job. Absent.FORBIDDEN keeps its parameters and marks it as not accessible. The user's
+    full_refresh is kept as it is. An unchanged job is written only if `always_write` is true and it is accessible.
     """
     before = pipeline.stored
     if pipeline.seen is Absent.GONE:
@@ -85,9 +86,9 @@ def _is_in_step(one: Job, other: Job) -> bool:
 
 
 def tally(before: Job | None, after: Job | None) -> tuple[Tally, tuple[Change, ...]]:
-    """Count and name the differences of one job. A job counts as changed when anything in it differs.
+    """Return the counts and the changes of one job. A job counts as changed when anything in it differs.
 
-    The user's full_refresh is not part of it: a discovery never changes it.
+    The user's full_refresh is not compared, because a discovery never changes it.
     """
     job = after or before
     if job is None:
@@ -152,14 +153,14 @@ def _parameter_changes(
 def _change(
     job: str, parameter: str | None, kind: ChangeKind, before: ImportedValue | None, after: ImportedValue | None
 ) -> Change:
-    """If the value was or is hidden, neither side is shown, since both may be the same secret."""
+    """If one of the values is hidden, neither is shown. The other may be the same secret."""
     if isinstance(before, HiddenValue) or isinstance(after, HiddenValue):
         return Change(job=job, parameter=parameter, kind=kind, before=None, after=None)
     return Change(job=job, parameter=parameter, kind=kind, before=before, after=after)
 
 
 def synced_at(job: Job, last: LastDiscovery | None) -> datetime | None:
-    """When the job was last known to be in step: by its own row, or by a later discovery that found it unchanged."""
+    """Return when the job was last known to be in sync, by its row or by a later discovery that did not change it."""
     if last is None or not job.accessible or job.synced_at is None:
         return job.synced_at
     if job.failed_at is not None and job.failed_at >= last.discovered_at:
@@ -169,7 +170,11 @@ def synced_at(job: Job, last: LastDiscovery | None) -> datetime | None:
 
 
 def completed(done: DiscoveryPass, before: LastDiscovery | None) -> LastDiscovery | None:
-    """What a discovery that came to its end leaves behind; a later one stays, and any if this one only failed."""
+    """Return the LastDiscovery to store after a complete discovery.
+
+    It is `before` if that is later. It is also `before` if this discovery only failed: more than MAX_NOT_SYNCED jobs
+    failed, and no job succeeded.
+    """
     is_failure = done.tally.failed > MAX_NOT_SYNCED and done.tally.jobs == Counts()
     if is_failure or (before is not None and before.discovered_at > done.began_at):
         return before
@@ -177,10 +182,10 @@ def completed(done: DiscoveryPass, before: LastDiscovery | None) -> LastDiscover
 
 
 def read_pause_seconds(error: PolysyncError, tries: int) -> float | None:
-    """How long to wait before a read is repeated after its `tries`-th try; None: give it up.
+    """Return the seconds to wait before a read is retried after `tries` tries. None means no retry.
 
-    Databricks' own wish (Retry-After) goes first, at least 1 s; without one 1 s, doubling, at most 30 s. A 429 is about
-    the workspace and no pipeline's fault: it is repeated for as long as there is time.
+    Databricks' Retry-After is used first, at least 1 s. Without it the pause is 1 s, doubles with each try and is at
+    most 30 s. A 429 is about the whole workspace, not about one pipeline, so this rule always allows a retry.
     """
     own = min(_LONGEST_PAUSE_SECONDS, float(2 ** min(tries - 1, 10)))
     if isinstance(error, DatabricksUnreachable):

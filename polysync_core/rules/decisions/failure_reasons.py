@@ -1,8 +1,8 @@
-"""Finds the reason of a failed update in the pipeline's event log. Pure.
+"""Find in the pipeline's event log why an update failed. Pure.
 
-The event that reports a failure says only "Update 27bc77 is FAILED."; the reason is in its exceptions, the cause last
-(https://learn.microsoft.com/azure/databricks/ldp/monitor-event-log-schema). Databricks' filters are unreliable, so
-events of other updates are left out here again.
+The event that reports a failure says only "Update 27bc77 is FAILED." The reason is in its exceptions, the cause last:
+https://learn.microsoft.com/azure/databricks/ldp/monitor-event-log-schema. Databricks' filters are unreliable, so
+events of other updates are also left out here.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _MAX_INNERMOST = 600
 _ESC = r"(?:\x1b|\\x1b|\\u001b|\\033)"
 _ESCAPES = re.compile(
     rf"(?:{_ESC}\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    rf"|(?:{_ESC}[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC and its like: titles
-    rf"|{_ESC}[ -/]*[0-~]"  # the short ones
+    rf"|(?:{_ESC}[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC and similar: titles
+    rf"|{_ESC}[ -/]*[0-~]"  # short sequences
     r"|\[(?:0|\d{1,3}(?:;\d{1,3})+)m",  # a colour whose escape character was lost on the way
     re.IGNORECASE,
 )
@@ -30,14 +30,14 @@ _RULE = re.compile(r"([-=_*~#^+─━═—])\1{3,}")
 _TRACEBACK = "Traceback (most recent call last)"
 _NAME = r"(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$][\w$]*"
 _LAST_LINE = re.compile(rf"(?::\s*|Caused by:\s*)?(?P<line>(?P<name>{_NAME})(?::\s.*)?)")
-"""A line that names an exception: the last of a Python traceback, the first of a Java one, and its causes."""
+"""A line that names an exception: the last line of a Python traceback, the first of a Java one, or a Java cause."""
 _NAMES_EXCEPTION = re.compile(r".+\..+|\w*(?:Error|Exception|Warning|Failure|Exit|Interrupt|Throwable|Fault)")
 
 
 def find_reason(events: Iterable[ErrorEvent], update_id: str) -> RunError | None:
-    """The innermost useful exception of the update's events, newest first, a fatal one before others.
+    """Return the innermost exception with a text, or None if no event of this update has one.
 
-    None when no event of this update holds a text.
+    `events` are in order, newest first. Fatal events are searched before others.
     """
     ours = [event for event in events if event.update_id == update_id]
     for event in sorted(ours, key=lambda event: not event.fatal):
@@ -49,9 +49,9 @@ def find_reason(events: Iterable[ErrorEvent], update_id: str) -> RunError | None
 
 
 def reason_of(text: str) -> str:
-    """An exception's text in one bounded line that begins with the innermost exception it names.
+    """Return an exception's text as one bounded line. The line begins with the innermost exception that it names.
 
-    Terminal escapes, control characters and rules are left out. What is too long loses its middle.
+    Terminal escapes, control characters and lines of dashes are left out. The middle of a long text is cut.
     """
     lines = [*_readable_lines(text)]
     innermost = _innermost(lines)
@@ -63,7 +63,7 @@ def reason_of(text: str) -> str:
 
 
 def _readable_lines(text: str) -> Iterable[str]:
-    """The lines that say something, with their indentation, and without runs of blanks inside."""
+    """Yield the lines with a letter or digit. Blanks are merged, and an indented line begins with one blank."""
     for line in _ESCAPES.sub("", text).splitlines():
         shown = "".join(char for char in line if char == "\t" or unicodedata.category(char) not in {"Cc", "Cf"})
         words = " ".join(_RULE.sub(" ", shown).split())
@@ -72,7 +72,10 @@ def _readable_lines(text: str) -> Iterable[str]:
 
 
 def _innermost(lines: Sequence[str]) -> str | None:
-    """The last line that names an exception; in a traceback its first line that is not a frame names one."""
+    """Return the last line that names an exception, or None.
+
+    In a Python traceback, the first line after the frames names the exception.
+    """
     found, is_traceback = None, False
     for line in lines:
         named = _LAST_LINE.fullmatch(line)
@@ -84,7 +87,7 @@ def _innermost(lines: Sequence[str]) -> str | None:
 
 
 def _shortened(text: str, most: int) -> str:
-    """`text`, or its front and its end: an exception's message ends with what matters."""
+    """Return `text`, or its start and end if it is too long. The end of an exception's message matters."""
     if len(text) <= most:
         return text
     front = (most - 3) // 2

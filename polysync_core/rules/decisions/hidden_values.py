@@ -1,7 +1,7 @@
 """Which values of a pipeline's configuration are secrets, by their name and by their format. Pure.
 
-A secret is stored as a keyed hash. In doubt a value is hidden. A user can look it up in Databricks, while a secret
-that was shown once cannot be taken back.
+A secret is stored as a keyed hash. A value that may be a secret is hidden. A user can look it up in Databricks, while
+a secret that was shown once cannot be taken back.
 """
 
 from __future__ import annotations

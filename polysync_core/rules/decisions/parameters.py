@@ -1,7 +1,7 @@
-"""A pipeline's configuration -> a job's parameters; what a start sends of them. Pure.
+"""Import a pipeline's configuration as a job's parameters, and decide what a start sends of them. Pure.
 
-Three kinds are imported: the plain top-level fields of `spec` (continuous, development, photon …), the entries of
-`spec.configuration`, and the pipeline's own `parameters`. Their names must match a pattern of POLYSYNC_PARAMETERS.
+An import takes the plain top-level fields of `spec` (continuous, development, photon …), the entries of
+`spec.configuration` and the pipeline's own `parameters`. Their names must match a pattern of POLYSYNC_PARAMETERS.
 Source of the shape: https://docs.databricks.com/api/azure/workspace/pipelines/get
 """
 
@@ -30,22 +30,21 @@ from polysync_core.values.job import (
 DEFAULT_PATTERNS = "continuous,development,photon,spark.*,custom.*"
 MAX_PATTERNS, MAX_PATTERN = 100, 200
 _NOT_PARAMETERS = frozenset({"id", "name", FULL_REFRESH})
-"""The job has its own fields for id and name; full_refresh is the user's."""
+"""The job has its own fields for id and name. The user sets full_refresh."""
 _FALSE_WHEN_MISSING = {"continuous": False, "development": False, "photon": False}
-"""Databricks leaves them out of an answer when they are false."""
+"""Databricks leaves these out of a response when they are false."""
 _BOOL = re.compile(r"true|false", re.IGNORECASE)
 _INT = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
 _EXACT_INT = 2**53
-"""Beyond it a reader of JSON may lose digits, https://www.rfc-editor.org/rfc/rfc8259#section-6"""
+"""From this value on, a reader of JSON may lose digits: https://www.rfc-editor.org/rfc/rfc8259#section-6"""
 
 
 def parse_patterns(text: str) -> tuple[str, ...]:
-    """The patterns of a comma-separated list. ValueError says in one phrase what is malformed.
+    """Return the patterns of a comma-separated list. Raises ValueError, which says what is malformed.
 
-    A pattern is matched against the whole name, upper and lower case apart: `*` matches any text, `?` for one
-    character, `[ab]` for one of some (and so `[*]` for a star itself). So `spark.*` matches spark.executor.cores, but
-    neither spark nor Spark.x.
+    A pattern is matched against the whole name. Case matters. `*` matches any text, `?` one character, `[ab]` one of
+    these characters, and `[*]` a star. So `spark.*` matches spark.executor.cores, but neither spark nor Spark.x.
     """
     patterns = [part.strip() for part in text.split(",")]
     if len(patterns) > MAX_PATTERNS:
@@ -61,22 +60,22 @@ def parse_patterns(text: str) -> tuple[str, ...]:
 
 
 def _without_sets(pattern: str) -> str:
-    """A ']' right after the '[' (or '[!') matches itself, as in fnmatch."""
+    """Return the pattern without its sets. A ']' right after '[' or '[!' belongs to the set, as in fnmatch."""
     return re.sub(r"\[!?+\]?+[^\]]*\]", "", pattern)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportRules:
-    """What an import keeps: names that match `patterns`; secrets only as a hash by `key`."""
+    """What an import keeps. Names must match `patterns`. Secrets are kept only as a hash with `key`."""
 
     patterns: Sequence[str]
     key: bytes = field(repr=False)
 
 
 def import_parameters(pipeline: PipelineSpec, rules: ImportRules) -> dict[str, ImportedValue]:
-    """The parameters of a pipeline, in order of name. Lists, objects and nulls at the top of `spec` are not parameters.
+    """Return the parameters of a pipeline, sorted by name. Top-level lists, objects and nulls of `spec` are left out.
 
-    A top-level field goes before another entry of the same name, since it is the one that acts.
+    A top-level field replaces another entry of the same name, because Databricks uses the field.
     """
     wanted = re.compile("|".join(fnmatch.translate(pattern) for pattern in rules.patterns))
     found: dict[str, object] = {}
@@ -94,7 +93,10 @@ def import_parameters(pipeline: PipelineSpec, rules: ImportRules) -> dict[str, I
 
 
 def read_value(given: object) -> Value:
-    """A JSON value as a parameter's: a boolean or number where that, written as text, is exactly what was given."""
+    """Return a JSON value as a parameter's value.
+
+    It is a boolean or number if that, written as text, is exactly what was given. Otherwise it is text.
+    """
     text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     if text in {"true", "false"}:
         return text == "true"
@@ -108,9 +110,11 @@ def read_value(given: object) -> Value:
 
 
 def data_type_of(value: Value) -> DataType:
-    """Read off the value. Numbers with leading zeros are texts (they are identifiers), and so is what no double holds.
+    """Return the type of a value, from its text form.
 
-    A value that stayed text to keep its letters ("True", "3.10", an integer of 20 digits) has its type all the same.
+    Numbers with leading zeros are String, because they are identifiers. Floats too large for a double are String too.
+    A value may be stored as text to keep its exact form, such as "True", "3.10" or an integer of 20 digits. Its type is
+    still Bool, Float or Int.
     """
     text = value if isinstance(value, str) else json.dumps(value)
     if _BOOL.fullmatch(text):
@@ -123,12 +127,12 @@ def data_type_of(value: Value) -> DataType:
 
 
 def is_same(one: ImportedValue | None, other: ImportedValue | None) -> bool:
-    """Whether two values are equal and of one kind (Python holds True for equal to 1, and 0.0 to -0.0)."""
+    """Whether two values have the same type and text. (In Python True equals 1, and 0.0 equals -0.0.)"""
     return type(one) is type(other) and str(one) == str(other)
 
 
 def well_formed(text: str) -> str:
-    """`text` without halves of surrogate pairs, which JSON may carry and UTF-8 cannot."""
+    """Return `text` with halves of surrogate pairs replaced. JSON may hold them, but UTF-8 cannot."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -136,19 +140,22 @@ def well_formed(text: str) -> str:
 
 
 def is_forwarded(full_refresh: FullRefresh) -> bool:
-    """The mission's table: sent on update for Input and Input&Output; Output is not supported."""
+    """Whether a start sends full_refresh. By the mission, it does for Input and Input&Output, but not for Output."""
     return full_refresh.direction in {Direction.INPUT, Direction.BOTH}
 
 
 def resolve_full_refresh(requested: bool | None, stored: FullRefresh | None) -> bool:
-    """What a start sends: the request's word, else the job's stored one if it may be sent, else false."""
+    """Return the full_refresh that a start sends.
+
+    It is the value in the request, else the job's stored value if it may be sent, else false.
+    """
     if requested is not None:
         return requested
     return stored is not None and is_forwarded(stored) and stored.value
 
 
 def show_parameters(imported: Mapping[str, ImportedValue], full_refresh: FullRefresh | None) -> tuple[Parameter, ...]:
-    """A job's parameters as they are shown, by name. Imported ones are for reference: Input, never forwarded."""
+    """Return a job's parameters as callers see them, sorted by name. Imported ones are Input and never forwarded."""
     shown = [_show_imported(name, value) for name, value in imported.items()]
     if full_refresh is not None:
         shown.append(

@@ -1,9 +1,9 @@
-"""Databricks' automatic retries: a failed (or cancelled) update may be followed by another under a new id. Pure.
+"""Find Databricks' automatic retries. A failed or cancelled update may be followed by another with a new id. Pure.
 
-No field names the parent. A successor is the next update of the pipeline, created after ours, that Databricks itself
-started. Its causes for that are many, and new ones may appear: RETRY_ON_FAILURE, SCHEMA_CHANGE, SERVICE_UPGRADE,
-INFRASTRUCTURE_MAINTENANCE, SETTINGS_CHANGE. So the few causes of people and APIs are listed, and all others continue
-what ran (UpdateInfoCause of the official SDK).
+No field names the parent update. The successor is the pipeline's next update after ours, if Databricks itself started
+it. Databricks has many causes for that, such as RETRY_ON_FAILURE, SCHEMA_CHANGE, SERVICE_UPGRADE,
+INFRASTRUCTURE_MAINTENANCE and SETTINGS_CHANGE. New ones may appear. So this module lists the few causes of people and
+APIs instead. Every other cause is a continuation (UpdateInfoCause of the official SDK).
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def is_continuation(cause: str | None) -> bool:
 
 
 def may_have_successor(run: Run, state: str | None) -> bool:
-    """Whether Databricks may go on by itself after `state`: not after a success.
+    """Whether Databricks may start a successor after `state`, and the run has to look for it.
 
-    Nor after a stop that we asked for, unless retries are followed: then one that began before the stop could take is
-    ours to stop too.
+    After a success there is none. After a stop request the run looks for one only if it follows retries. A retry may
+    have begun before the stop took effect, and the app must then stop it too.
     """
     return is_final(state) and state != "COMPLETED" and (run.cancel_requested_at is None or run.follow_retries)
 
 
 def next_update(attempt: Attempt, updates: Sequence[SeenUpdate]) -> SeenUpdate | None:
-    """The update that came right after `attempt` in `updates` (a pipeline's, newest first), None when there is none."""
+    """Return the update right after `attempt`, or None. `updates` are the pipeline's updates, newest first."""
     ids = [seen.update_id for seen in updates]
     if attempt.update_id in ids:
         position = ids.index(attempt.update_id)
@@ -43,7 +43,7 @@ def next_update(attempt: Attempt, updates: Sequence[SeenUpdate]) -> SeenUpdate |
 
 
 def reaches_back_to(attempt: Attempt, updates: Sequence[SeenUpdate]) -> bool:
-    """Whether `updates`, a pipeline's newest, go back far enough to hold the one that came right after `attempt`."""
+    """Whether `updates`, the pipeline's newest, go back far enough to contain the update right after `attempt`."""
     return any(
         seen.update_id == attempt.update_id
         or (seen.created_at is not None and attempt.created_at is not None and seen.created_at <= attempt.created_at)

@@ -1,7 +1,7 @@
-"""Databricks' update states: which status each means, which are final, and what a person reads.
+"""The states of Databricks' updates: their status, which of them are final, and a sentence for a person.
 
-The table is the mission's ("Execution flow", step 3); the list of states is the Pipelines API's
-(https://docs.databricks.com/api/azure/workspace/pipelines/getupdate). New states may appear: Unknown and active.
+The mission defines the statuses ("Execution flow", step 3). The Pipelines API defines the states:
+https://docs.databricks.com/api/azure/workspace/pipelines/getupdate. A new state counts as active, with status Unknown.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
 
 
 def status_of(state: str | None) -> Status:
-    """The mission's status of a Databricks state; any other or missing state is Unknown."""
+    """Return the mission's status of a Databricks state. Any other state, or None, is Unknown."""
     return STATUS_OF_STATE.get(state or "", Status.UNKNOWN)
 
 
 def status_of_run(run: Run) -> Status:
-    """The run's status: its state's, but Running while an attempt has ended and the run goes on with a retry."""
+    """Return the status of the run's state, or Running if the last attempt has ended and the run waits for a retry."""
     if is_final(run.state) and not run.is_finished:
         return Status.RUNNING
     return status_of(run.state)
@@ -63,7 +63,7 @@ def is_known(state: str | None) -> bool:
 
 
 def sentence_of(state: str | None) -> str:
-    """One plain sentence on what Databricks is doing in `state`."""
+    """Return one plain sentence about what Databricks does in `state`."""
     if state is None:
         return "Databricks accepted the update but has not reported its state yet."
     return SENTENCES.get(
@@ -75,10 +75,10 @@ _STATUS_CODES = {Status.SUCCESS: 200, Status.FAILED: 424, Status.CANCELLED: 409,
 
 
 def outcome_code(run: Run) -> int:
-    """How a finished run ended, as an HTTP status: 200 Success, 424 Failed, 409 Cancelled, 410 given up."""
+    """Return the HTTP status for a finished run: 200 Success, 424 Failed, 409 Cancelled, 410 given up."""
     return _STATUS_CODES[status_of_run(run)]
 
 
 def error_code_of(run: Run) -> str:
-    """Why a run did not end well, for programs."""
+    """Return a code for programs that says why a run did not end well."""
     return run.error.code if run.error is not None else f"Update{status_of_run(run)}"

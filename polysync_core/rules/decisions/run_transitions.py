@@ -1,6 +1,7 @@
-"""What follows for a run from one observation. No other module decides how a run goes on. Pure: times are arguments.
+"""Decide how a run changes after one observation. No other module does. Pure: the time is an argument.
 
-run + what was seen + now -> Decision: the run as it is now, whether to write it, whether to ask for a stop
+`decide` takes the run, the response of Databricks and the time. It returns a Decision: the new run, whether to write
+it, and whether to ask for a stop.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.run import Attempt, Run, RunError
 
 MOST_ATTEMPTS = 50
-"""At most this many attempts are kept of a run, the first and the latest: a column holds 32K characters."""
+"""A run keeps at most this many attempts: the first and the latest. A column holds only 32K characters."""
 TIMED_OUT = "RunTimedOut"
 LOST = "RunLost"
 ABANDONED = "RunAbandoned"
@@ -25,7 +26,11 @@ SUPERSEDED_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransitionLimits:
-    """After how long of "does not exist" a run is given up; how long a retry of Databricks is waited for."""
+    """The time-outs of a run.
+
+    A run is given up when Databricks has answered "does not exist" for `lost_after`. The app waits `retry_grace` for a
+    retry by Databricks.
+    """
 
     lost_after: timedelta
     retry_grace: timedelta
@@ -33,11 +38,10 @@ class TransitionLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailureContext:
-    """What was read besides the end of an update that may be retried, as far as it could be read.
+    """What was read in addition to the final state of an update. Parts that could not be read are missing.
 
-    `reason`: its innermost error. `updates`: the pipeline's latest, newest first; None when they could not be listed as
-    far back as this one.
-    `taken`: ids among them that already have a run of their own.
+    `reason` is the innermost error. `updates` are the pipeline's latest updates, newest first. `updates` is None if
+    they could not be listed back to this update. `taken` are ids in `updates` that already belong to another run.
     """
 
     reason: RunError | None = None
@@ -47,7 +51,7 @@ class FailureContext:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """`run` as it is now. `write`: it differs enough to be stored. `stop`: Databricks is to be asked for a stop."""
+    """The new run. If `write` is true, store it. If `stop` is true, ask Databricks to stop the update."""
 
     run: Run
     write: bool
@@ -58,14 +62,14 @@ NO_FAILURE_CONTEXT = FailureContext()
 
 
 def wants_failure_context(run: Run, seen: SeenUpdate | Gone) -> bool:
-    """Whether more must be read: why the update failed, or whether the pipeline went on with another one."""
+    """Whether to read the failure context: the reason of a failure, and whether Databricks retries the update."""
     if seen is Absent.GONE:
         return False
     return seen.state == "FAILED" or may_have_successor(run, seen.state) or _is_unknown(seen.state)
 
 
 def knows_reason(run: Run) -> bool:
-    """Whether the reason of the last attempt's failure was read before, while a retry is waited for."""
+    """Whether the app waits for a retry and has already read why the last attempt failed."""
     return run.retry_awaited_since is not None and run.error is not None
 
 
@@ -76,7 +80,7 @@ def decide(
     limits: TransitionLimits,
     failure_context: FailureContext = NO_FAILURE_CONTEXT,
 ) -> Decision:
-    """What follows for an active `run` from one answer of Databricks."""
+    """Return how an active `run` changes after one response of Databricks (`seen`)."""
     if seen is Absent.GONE:
         return _decide_missing(run, now, limits)
     after = _with_seen(run, seen, now)
@@ -142,7 +146,7 @@ def _written(run: Run, now: datetime) -> Run:
 
 
 def _with_timeout(run: Run, now: datetime) -> Run:
-    """Request a stop once the run is past its time-out. An earlier request by a caller is kept as it is."""
+    """Request a stop when the run is past its time-out. An earlier request is kept as it is."""
     if run.timeout_at is None or now < run.timeout_at or run.cancel_requested_at is not None:
         return run
     limit = run.timeout_at.strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -206,10 +210,11 @@ def _decide_final(
 def _is_waited_enough(
     run: Run, waited: timedelta, limits: TransitionLimits, failure_context: FailureContext, *, is_over: bool
 ) -> bool:
-    """Whether no retry of the ended attempt is to be expected any more. `is_over`: the pipeline went on without one.
+    """Whether the app no longer expects a retry of the ended attempt. `is_over`: another update followed already.
 
-    A stop ends the wait only where it took: an attempt that failed by itself may be retried in spite of it, and that
-    retry is to be stopped too. While the updates cannot be listed a retry could be overlooked, so that wait is longer.
+    A stop ends the wait only if it cancelled the attempt. An attempt that failed may still be retried after a stop
+    request, and that retry must be stopped too. If the updates cannot be listed, a retry could be missed, so the wait
+    is longer.
     """
     if failure_context.updates is None:
         return waited >= max(limits.lost_after, limits.retry_grace)
@@ -218,7 +223,7 @@ def _is_waited_enough(
 
 
 def _followed(run: Run, retry: SeenUpdate, now: datetime) -> Run:
-    """Continue the run with Databricks' retry as its next attempt; a time-out error is kept."""
+    """Return the run with Databricks' retry as its next attempt. A time-out error is kept."""
     attempt = Attempt(update_id=retry.update_id, state=retry.state, cause=retry.cause, created_at=retry.created_at)
     first, *later = run.attempts
     attempts = (first, *later[-(MOST_ATTEMPTS - 2) :], attempt)
@@ -231,7 +236,7 @@ def _finished(run: Run, now: datetime, failure_context: FailureContext) -> Run:
 
 
 def _error_of(run: Run, failure_context: FailureContext) -> RunError | None:
-    """None for a success. A run that was stopped for its time-out says so, however Databricks calls its end."""
+    """Return the error of an ended run, or None. A time-out stays the error in every final state except COMPLETED."""
     if run.state == "COMPLETED":
         return None
     if _is_timed_out(run):
@@ -247,9 +252,10 @@ def _is_timed_out(run: Run) -> bool:
 
 
 def _decide_missing(run: Run, now: datetime, limits: TransitionLimits) -> Decision:
-    """Count from the first such answer; given up after `lost_after`. A stop would have nothing to stop.
+    """Give the run up when "does not exist" has lasted for `lost_after`. No stop is asked for.
 
-    An update whose end was seen is not lost: when it is gone while a retry is waited for, it ended as it was seen.
+    If the final state was seen before, the update is not lost. Such a run waits for a retry. When the wait is over, the
+    run finishes with that state.
     """
     if run.retry_awaited_since is not None:
         if now - run.retry_awaited_since < limits.retry_grace:

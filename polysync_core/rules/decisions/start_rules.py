@@ -1,7 +1,7 @@
-"""What a start does after each answer, and how its update is recognised. Pure: times are arguments.
+"""Decide what a start may do, and find the update that it started. Pure: the times are arguments.
 
-A start's POST is never repeated while its outcome is unknown: Databricks has no idempotency token, so a repeat could
-start the pipeline twice. It is looked up instead.
+A start's POST is never repeated while its outcome is unknown. Databricks has no idempotency token, so a repeat could
+start the pipeline twice. The app looks for the update instead.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ LOOK_UP_PAUSES_SECONDS = (0.0, 1.0, 3.0)
 
 
 class NextStep(Enum):
-    """What follows a POST that brought no update id."""
+    """The next step after a POST that returned no update id."""
 
-    REFUSE = auto()  # definitely not started: release everything, answer the caller
-    REPEAT = auto()  # Databricks says that it did not accept it (a 503 is looked up before)
+    REFUSE = auto()  # nothing was started: release the reservation and the key, and answer the caller
+    REPEAT = auto()  # Databricks did not accept it: repeat the POST (after a 503, look for the update first)
     CONFLICT = auto()  # the pipeline has an active update
-    LOOK_UP = auto()  # nobody knows
+    LOOK_UP = auto()  # the outcome is unknown: look for the update
 
 
 def decide_after_failed_post(error: PolysyncError) -> NextStep:
-    """Read a failed POST: was it refused, not accepted (429, 503), in conflict (409), or is its outcome unknown?"""
+    """Return the next step after a failed POST.
+
+    It was refused, not accepted (429, 503) or in conflict (409), or its outcome is unknown.
+    """
     if isinstance(error, DatabricksUnreachable):
         return NextStep.LOOK_UP if error.was_sent else NextStep.REFUSE
     if not isinstance(error, DatabricksError):
@@ -49,12 +52,18 @@ def decide_after_failed_post(error: PolysyncError) -> NextStep:
 
 
 def may_be_executed(error: PolysyncError) -> bool:
-    """Databricks says 503 when it did not accept a call; a gateway before it may say so of one that got through."""
+    """Whether Databricks may have executed the POST despite the error.
+
+    Databricks answers 503 when it did not accept a call. A gateway may answer 503 to a call that Databricks executed.
+    """
     return isinstance(error, DatabricksError) and error.databricks_status == 503
 
 
 def post_pause_seconds(retry_after_seconds: int | None, repeats: int) -> float:
-    """Databricks' own wish, at least 1 s; without one 1 s, doubling."""
+    """Return the seconds to wait before the POST is repeated.
+
+    It is Databricks' Retry-After, at least 1 s. Without one it is 1 s, and doubles with each repeat.
+    """
     return float(max(1, retry_after_seconds)) if retry_after_seconds is not None else float(2**repeats)
 
 
@@ -73,12 +82,13 @@ def kind_of(seen: SeenUpdate) -> str:
 
 
 def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple[SeenUpdate, ...]:
-    """The updates that `reservation` may have started, the likeliest first.
+    """Return the updates that `reservation` may have started, the likeliest first.
 
-    They were started over the API and are of the same kind. They were created at the earliest a minute before the
-    reservation, and at the latest a minute after its POST's last possible end, since clocks differ. Those after the
-    reservation come first, the oldest leading; then those before it, the newest leading. A stranger's equal start in
-    that minute would look the same.
+    Their cause is API_CALL and they have the same full_refresh. They were created at most a minute before the
+    reservation, and at most a minute after the last possible end of its POST. The minute allows for clock skew.
+
+    Updates after the reservation come first, the oldest first. Updates before it follow, the newest first. An equal
+    start by another client at that time would look the same.
     """
     alike = [
         (seen.created_at - reservation.reserved_at, seen)
@@ -92,17 +102,20 @@ def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple
 
 
 def find_active(updates: Iterable[SeenUpdate]) -> SeenUpdate | None:
-    """The pipeline's active update: Databricks allows one at a time."""
+    """Return the pipeline's active update, or None. Databricks allows only one at a time."""
     return next((seen for seen in updates if not is_final(seen.state)), None)
 
 
 def may_look_up(reservation: Reservation, now: datetime) -> bool:
-    """Whether the call that made the reservation must be over, so that a sweep may settle it."""
+    """Whether a sweep may settle the reservation. The call that made it must have ended by then."""
     return now >= reservation.reserved_at + timedelta(seconds=budgets.START)
 
 
 def may_clear(reservation: Reservation, now: datetime, settle_seconds: int) -> bool:
-    """Whether an update of this start would have shown by now: `settle_seconds` after its POST's last possible end."""
+    """Whether the reservation may be cleared: any update of this start would be visible by now.
+
+    That is `settle_seconds` after the last possible end of its POST.
+    """
     return now >= reservation.reserved_at + timedelta(
         seconds=max(budgets.START, budgets.START_LAST_POST_ENDS + settle_seconds)
     )

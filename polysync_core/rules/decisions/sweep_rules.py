@@ -20,9 +20,9 @@ from polysync_core.values.run import NEVER, LastSweep, ListingMemory, Run
 from polysync_core.values.stored import UnreadableRow
 
 ROUND = timedelta(minutes=10)
-"""Every run is looked at singly this often, even when the listing shows it unchanged."""
+"""Every run gets its own GET this often, even if the list of pipelines shows it unchanged."""
 SWEEPS_A_ROUND = 40
-"""At the default of a sweep every 15 s."""
+"""The number of sweeps in a ROUND, at the default of one sweep every 15 s."""
 MOST_TO_CATCH_UP = 25
 PAGES_KNOWN_FOR = timedelta(hours=1)
 _AFTER_ALL_IDS = "~"
@@ -45,7 +45,10 @@ class SweepLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LookPlan:
-    """`listed` runs are settled by the listing; `single` run ids need a GET of their own, the longest unseen first."""
+    """How a sweep observes the runs. `listed` maps run ids to their updates in the list of pipelines.
+
+    `single` are the run ids that need their own GET, in the order of sending. `memory` is stored for the next sweep.
+    """
 
     listed: Mapping[str, SeenUpdate]
     single: tuple[str, ...]
@@ -53,7 +56,7 @@ class LookPlan:
 
 
 def known_pages(memory: ListingMemory, now: datetime) -> int | None:
-    """How many pages a listing of the workspace's pipelines takes, as far as that is still known."""
+    """Return how many pages the list of the workspace's pipelines takes. None if the count is unknown or too old."""
     if memory.pages_counted_at is None or now - memory.pages_counted_at > PAGES_KNOWN_FOR:
         return None
     return memory.pages
@@ -62,7 +65,7 @@ def known_pages(memory: ListingMemory, now: datetime) -> int | None:
 def should_list(active: int, pages: int | None) -> bool:
     """Whether listing the pipelines costs fewer calls than one GET for each of `active` runs.
 
-    While nobody knows how many pages a listing takes it is tried, for as long as it stays the cheaper way.
+    `pages` is None if the number of pages is unknown. The list is then tried if there are at least two active runs.
     """
     return active > (1 if pages is None else pages)
 
@@ -80,10 +83,10 @@ def note_busy(memory: ListingMemory, retry_after_seconds: int | None, now: datet
 def plan_looks(
     runs: Sequence[Run], listing: Mapping[str, ListedPipeline] | None, last: LastSweep | None, now: datetime
 ) -> LookPlan:
-    """Sort the active runs into those that `listing` settles and those that need a look of their own.
+    """Divide the active runs into those observed from `listing` and those that need their own GET.
 
-    Singly: those that look finished, are missing in the listing, or have a newer update; and, in rounds of
-    10 minutes, every other. Without a listing all of them.
+    A run needs its own GET if the list shows it finished, does not have it, or has a newer update. Every other run gets
+    its own GET once in a round of 10 minutes. Without a list, every run gets its own GET.
     """
     not_seen: Mapping[str, datetime] = {} if last is None else last.not_seen
     in_order = sorted(runs, key=lambda run: (str(run.run_id) not in not_seen, seen_at(run, last)))
@@ -102,7 +105,7 @@ def plan_looks(
 
 
 def _settled_by(pipeline: ListedPipeline | None, run: Run) -> SeenUpdate | None:
-    """The run's update in the listing when it is the pipeline's newest and not final; else a look of its own is due."""
+    """Return the run's update if the list shows it as the newest and not final. None: the run needs its own GET."""
     if pipeline is None or not pipeline.latest_updates:
         return None
     newest = pipeline.latest_updates[0]
@@ -120,7 +123,7 @@ def _is_newer(other: SeenUpdate, than: SeenUpdate) -> bool:
 def _continue_round(
     listed: Sequence[str], active: int, last: LastSweep | None, now: datetime
 ) -> tuple[ListingMemory, Sequence[str]]:
-    """The round after this sweep, and the runs whose turn it is, in order of run id."""
+    """Return the state of the round after this sweep, and the runs that get their own GET now, in order of run id."""
     memory = ListingMemory() if last is None else last.listing
     began_at, cursor = memory.round_began_at or now, memory.round_cursor
     if cursor == _AFTER_ALL_IDS and now - began_at >= ROUND:
@@ -132,13 +135,16 @@ def _continue_round(
 
 
 def _turn_size(active: int, last: LastSweep | None, now: datetime) -> int:
-    """A fortieth of the runs; after a longer pause than 15 s more, as its share of the round, but at most 25."""
+    """Return how many runs get their own GET in this sweep: a fortieth of the active runs.
+
+    After a longer pause it is the pause's share of the round, but at most 25. It is never less than a fortieth.
+    """
     share = 0.0 if last is None else min(1.0, (now - last.swept_at) / ROUND)
     return max(ceil(active / SWEEPS_A_ROUND), min(MOST_TO_CATCH_UP, ceil(active * share)))
 
 
 def seen_at(run: Run, last: LastSweep | None) -> datetime:
-    """As of when the run's state is known: its own look, or the last sweep that saw it unchanged."""
+    """Return when the run's state was last observed, by its own row or by the last sweep that saw it unchanged."""
     if run.is_finished or last is None:
         return run.seen_at
     return max(run.seen_at, _seen_by_sweep(str(run.run_id), last))
@@ -162,13 +168,13 @@ def note_not_seen(run_ids: Iterable[str], last: LastSweep | None) -> tuple[Mappi
 
 
 def name_pipelines(unreadable: Iterable[UnreadableRow]) -> tuple[str, ...]:
-    """The pipelines of unreadable rows, for health: at most 20, each cut to 200 characters."""
+    """Return the pipeline ids of unreadable rows, for health: at most 20, each cut to 200 characters."""
     names = dict.fromkeys(row.pipeline_id[:MOST_SHOWN_CHARACTERS] for row in unreadable)
     return tuple(names)[:MOST_NAMED]
 
 
 def in_turn(keys: Iterable[str], after: str) -> tuple[str, ...]:
-    """`keys` in their order, beginning after the key `after`, the others behind: so that each is reached some time."""
+    """Return the sorted `keys`, beginning with the first one after `after`. The others follow, so each has its turn."""
     ordered = sorted(keys)
     return (*(key for key in ordered if key > after), *(key for key in ordered if key <= after))
 

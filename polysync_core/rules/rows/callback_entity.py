@@ -1,8 +1,8 @@
 """The rows of callbacks.
 
-`waiter|…` rows (and, while a start has no outcome, its `starting` row) keep the address that is to be called.
-`callback|…` rows are the queue, and the `callbacks` column of a run's rows shows the state of each. Neither of these
-two holds an address.
+A `waiter|…` row holds the address to call. While a start has no outcome, its `starting` row holds the address instead.
+The `callback|…` rows are the queue. The `callbacks` column of a run's rows holds the state of each callback. The queue
+and this column hold no address.
 """
 
 from __future__ import annotations
@@ -16,4 +16,4 @@ _ADDRESS = RowOf(
 WAITER = RowOf(Waiter, inline={"address": _ADDRESS})
 OWED = RowOf(OwedCallback)
 CALLBACK = RowOf(Callback, names={"callback_id": "id"}, in_json=True)
-"""One entry of a run's column `callbacks`."""
+"""One entry of the column `callbacks` of a run."""

@@ -1,7 +1,8 @@
-"""Job <-> columns of a row of PolysyncJobs (PartitionKey: workspace, RowKey: `job|{pipeline_id}`).
+"""Encode and decode the rows of PolysyncJobs (PartitionKey: workspace, RowKey: `job|{pipeline_id}`).
 
-The imported columns are written by discoveries, always by merge. `fullRefresh` and `fullRefreshDirection` are written
-by set_parameter alone, also by merge: so neither ever undoes the other.
+Discoveries write the imported columns, always by merge. set_parameter writes `fullRefresh` and `fullRefreshDirection`,
+also by merge. So neither overwrites the other's columns. When a removed job is imported again, the discovery also
+writes back its old full_refresh.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ JOB, REMOVED, DISCOVERY_LAST = "job|", "removed|", "discovery|last"
 DEFAULTS_COLUMNS = ["name", "fullRefresh", "fullRefreshDirection"]
 _HIDDEN = "hidden"
 MAX_PIECES = 14
-"""With its other columns a row stays under 1 MiB at two bytes a character."""
+"""With this many pieces and its other columns, a row stays under 1 MiB. A character takes two bytes."""
 _JOB = RowOf(Job, given=("parameters", "full_refresh"))
 
 
@@ -42,9 +43,10 @@ def job_key(pipeline_id: str) -> str:
 
 
 def encode_job(job: Job, pieces_before: int = 0) -> Columns:
-    """The imported columns. `pieces_before` is how many pieces the row has; those not needed any more are emptied.
+    """Return the imported columns of a job. `pieces_before` is the number of pieces that the row has now.
 
-    Parameters are JSON in ASCII, so that a character is one UTF-16 unit. Raises JobTooLarge when no row can hold them.
+    Pieces that are no longer needed become empty text. The parameters are JSON in ASCII, so that each character is one
+    UTF-16 unit. Raises JobTooLarge when they do not fit into a row.
     """
     text = json.dumps(dict(job.parameters), default=_encode_hidden, separators=(",", ":"))
     pieces = cut("parameters", text)
@@ -58,9 +60,9 @@ def encode_job(job: Job, pieces_before: int = 0) -> Columns:
 
 
 def decode_job(columns: Mapping[str, object]) -> Job:
-    """Read a row. Raises RowUnreadable, which names the column.
+    """Read a row. Raises RowUnreadable, which names what cannot be read.
 
-    The user's own columns count as not set where they cannot be read: PUT writes them again.
+    The user's columns count as not set when they cannot be read. A PUT of the parameter writes them again.
     """
     try:
         full_refresh = decode_full_refresh(columns)
@@ -91,12 +93,12 @@ def _decode_value(value: object) -> ImportedValue:
 
 
 def encode_full_refresh(full_refresh: FullRefresh) -> Columns:
-    """The columns that are the user's, and no others."""
+    """Return only the columns that the user sets."""
     return {"fullRefresh": full_refresh.value, "fullRefreshDirection": full_refresh.direction.value}
 
 
 def decode_full_refresh(columns: Mapping[str, object]) -> FullRefresh | None:
-    """The user's own full_refresh, or None when it is not set. Raises RowUnreadable."""
+    """Return the full_refresh that the user set, or None if none is set. Raises RowUnreadable."""
     value, direction = columns.get("fullRefresh"), columns.get("fullRefreshDirection")
     if value is None and direction is None:
         return None
@@ -110,18 +112,18 @@ def removed_key(pipeline_id: str) -> str:
 
 
 def encode_removed(full_refresh: FullRefresh, removed_at: datetime) -> Columns:
-    """What is kept of a removed job, for the case that its pipeline comes back."""
+    """Return the columns that are kept of a removed job. They are used if its pipeline is imported again."""
     return {**encode_full_refresh(full_refresh), "removedAt": removed_at}
 
 
 def decode_defaults(columns: Mapping[str, object]) -> JobDefaults:
-    """What a start needs, even when other columns cannot be read. Raises RowUnreadable for the user's own columns."""
+    """Read what a start needs. Other columns may be unreadable. Raises RowUnreadable for the user's columns."""
     name = columns.get("name")
     return JobDefaults(name=name if isinstance(name, str) else None, full_refresh=decode_full_refresh(columns))
 
 
 def pieces_of(columns: Mapping[str, object]) -> int:
-    """How many pieces a row has, also one that cannot be read."""
+    """Return the number of pieces of a row. The row may be unreadable."""
     return sum(1 for number in range(MAX_PIECES + 1) if columns.get(f"parameters{number}") is not None)
 
 
@@ -165,12 +167,12 @@ _LAST = RowOf(
 
 
 def encode_last_discovery(last: LastDiscovery | None, tally: Tally) -> Columns:
-    """The columns that a complete discovery writes: its counts, and when all jobs were in step."""
+    """Return the columns that a complete discovery writes: its counts, and when all jobs were in sync."""
     return {"report": dump(asdict(tally)), **({} if last is None else _LAST.encode(last))}
 
 
 def encode_under_way(under_way: DiscoveryPass | None) -> Columns:
-    """Where the scheduled discovery continues; "" when nothing is left of it."""
+    """Return the column with the progress of the scheduled discovery. It is "" when none is in progress."""
     return {"underWay": "" if under_way is None else dump(encode_pass(under_way))}
 
 
@@ -186,12 +188,12 @@ def decode_discoveries(columns: Mapping[str, object]) -> Discoveries:
 
 
 def encode_pass(under_way: DiscoveryPass) -> dict[str, object]:
-    """A discovery under way as JSON; also what a caller carries from one call to the next."""
+    """Return the progress of a discovery as JSON. A continuation of a caller holds it too."""
     return _PASS.encode(under_way)
 
 
 def decode_pass(given: JsonObject) -> DiscoveryPass:
-    """Read what `encode_pass` made. Raises ValueError for anything else."""
+    """Read the result of `encode_pass`. Raises ValueError for anything else."""
     try:
         return _PASS.decode(given)
     except (RowUnreadable, AttributeError) as wrong:

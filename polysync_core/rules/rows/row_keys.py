@@ -1,7 +1,7 @@
-"""Row keys of the table PolysyncRuns. One partition a workspace, so that every transition is one atomic batch.
+"""Row keys of the table PolysyncRuns. Each workspace has one partition, so that every transition is one atomic batch.
 
-Kinds are set apart by their first word; ids hold letters, digits, '-', '_' and one ':', so nothing has to be escaped
-(Table Storage refuses / \\ # ? and control characters in keys).
+The first word of a key names the kind of row. Table Storage refuses / \\ # ? and control characters in keys. Ids hold
+only letters, digits, '-', '_' and one ':', so they need no escaping.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from polysync_core.values.ids import RunId
 
 SWEEP_LAST = "sweep|last"
 SECRETS_PARTITION, AWAIT_SECRET = "secret|", "secret|await"
-"""A partition that no workspace can have, since no host contains '|'."""
+"""The partition of the app's secrets. No workspace can have it, because a workspace's address holds no '|'."""
 STARTING, START, RUN, ACTIVE, RECENT = "starting|", "start|", "run|", "active|", "recent|"
 WAITER, CALLBACK = "waiter|", "callback|"
 _LAST_MILLISECOND = 99_999_999_999_999
@@ -26,7 +26,7 @@ def starting(pipeline_id: str) -> str:
 
 
 def start(pipeline_id: str, idempotency_key: str) -> str:
-    """The row of a used key. Only a hash of the key is stored, since a caller may put anything into a key."""
+    """The row key of a used Idempotency-Key. It holds only a hash, because a key may hold a secret."""
     digest = hashlib.sha256(f"{pipeline_id}\n{idempotency_key}".encode()).hexdigest()
     return f"{START}{digest}"
 
@@ -40,17 +40,17 @@ def active(run_id: RunId) -> str:
 
 
 def recent(run_id: RunId, accepted_at: datetime) -> str:
-    """A key that sorts the newest first. It holds the milliseconds left until the year 5138."""
+    """The key of a `recent` row. It holds the milliseconds left until the year 5138, so the newest run sorts first."""
     return f"{_recent_at(accepted_at)}|{run_id}"
 
 
 def id_of_recent(key: str) -> str:
-    """The text after the time in the key of a `recent` row. It is a run id, unless the row is unreadable."""
+    """The text of the run id in the key of a `recent` row. It is not checked."""
     return key.rpartition("|")[2]
 
 
 def recent_before(instant: datetime) -> str:
-    """The key before those of all runs that were accepted before `instant`."""
+    """The key that sorts before the `recent` rows of all runs that were accepted before `instant`."""
     return f"{_recent_at(instant)}|~"
 
 
@@ -63,12 +63,12 @@ def waiter(run_id: RunId, callback_id: str) -> str:
 
 
 def callback(run_id: RunId, callback_id: str, due_at: datetime) -> str:
-    """A key that sorts by the time when the callback is due."""
+    """The key of a callback row. The rows sort by their due time."""
     return f"{due_until(due_at)[:-1]}{run_id}|{callback_id}"
 
 
 def due_until(now: datetime) -> str:
-    """The first key after those of the callbacks that are due at `now`."""
+    """The key that sorts after all callbacks that are due at `now`."""
     return f"{CALLBACK}{int(now.timestamp() * 1000):014d}|~"
 
 
@@ -77,16 +77,16 @@ def end_of(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
-# --- where a listing continues
+# --- continuations
 
 
 def encode_continuation(key: str) -> str:
-    """The row key after which a listing continues, as opaque text for callers."""
+    """Return the row key after which a list continues, as opaque text for callers."""
     return base64.urlsafe_b64encode(key.encode("ascii")).decode("ascii")
 
 
 def decode_continuation(given: str | None, prefix: str) -> str:
-    """The row key that a caller brings back ("" for None); InvalidRequest for one that does not begin with `prefix`."""
+    """Return the row key that a caller sent back ("" for None). Raises InvalidRequest if it lacks the `prefix`."""
     if given is None:
         return ""
     try:

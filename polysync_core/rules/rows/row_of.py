@@ -1,7 +1,8 @@
-"""A kind of row. One list of fields describes how a value is encoded into columns and decoded from them.
+"""Encode dataclasses as columns of a row and decode them. One description of a row serves both directions.
 
-Names and codecs follow from the dataclass: `accepted_at: datetime` is the column acceptedAt. A reader ignores columns
-that it does not know, and a missing column is the field's default. Anything else raises RowUnreadable.
+Names and codecs follow from the dataclass. For example, `accepted_at: datetime` is stored in the column acceptedAt. A
+reader ignores columns that it does not know. A missing column gets the field's default. A missing column without a
+default, and bad content, raise RowUnreadable.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 Columns = dict[str, object]
 PIECE = 32_000
-"""Characters in one column. Table Storage allows 32,768 UTF-16 units, https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
+"""The most characters in a column. The limit is 32,768 UTF-16 units: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
 _T = TypeVar("_T")
 _D = TypeVar("_D", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How one value is stored in one column. `decode` raises ValueError, TypeError or KeyError for bad content."""
+    """How one value is stored in one column. For bad content, `decode` raises ValueError, TypeError or KeyError."""
 
     encode: Callable[[Any], object]
     decode: Callable[[Any], Any]
@@ -47,7 +48,7 @@ def cut(name: str, text: str) -> Columns:
 
 
 def uncut(name: str, columns: Mapping[str, object]) -> str:
-    """Join the columns that `cut` made. "" when there are none."""
+    """Join the columns that `cut` made. Returns "" if there are none. Raises TypeError if one is not text."""
     pieces: list[str] = []
     while (piece := columns.get(f"{name}{len(pieces)}")) is not None:
         pieces.append(_of_kind(str, piece))
@@ -57,10 +58,13 @@ def uncut(name: str, columns: Mapping[str, object]) -> str:
 class RowOf(Generic[_D]):
     """Encodes and decodes one dataclass.
 
-    `names`: columns that are not the field's name in camel case. `codecs`: fields whose codec does not follow from
-    their type. `inline`: fields whose own fields are columns of this row. `given`: fields that the caller encodes and
-    decodes itself. `leave_out_empty`: fields that get no column while they are empty. `derived`: columns that are
-    stored for filters and never read. `in_json`: the columns are members of a JSON object, so times are text.
+    - `names` maps fields to column names that are not the field's name in camel case.
+    - `codecs` holds the codecs of fields whose codec does not follow from their type.
+    - `inline` holds fields whose own fields are columns of this row.
+    - `given` are fields that the caller encodes and decodes.
+    - `leave_out_empty` are fields that get no column while they are empty.
+    - `derived` are columns that are stored only for filters. They are never decoded.
+    - `in_json` means that the columns are members of a JSON object, so times are text.
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class RowOf(Generic[_D]):
 
     @property
     def first_column(self) -> str:
-        """The column that is there exactly when a row holds such a value."""
+        """The column that shows whether a row holds such a value: it is present exactly then."""
         return self._columns[0][1]
 
     def encode(self, value: _D) -> Columns:
@@ -109,7 +113,7 @@ class RowOf(Generic[_D]):
         return columns | {name: derive(value) for name, derive in self._derived.items()}
 
     def decode(self, columns: Mapping[str, object], **given: object) -> _D:
-        """The value. Raises RowUnreadable, which names the column that is missing or cannot be read."""
+        """Return the value. Raises RowUnreadable, which names the column that is missing or unreadable."""
         found = dict(given)
         for field, name, codec in self._columns:
             content = columns.get(name)
@@ -140,7 +144,7 @@ def _has_default(field: Field[Any]) -> bool:
 
 
 def codec_of(hint: Any, *, in_json: bool = False) -> Codec:
-    """The codec of a type: text, numbers, times, enums, run ids, dataclasses, and tuples of these as JSON."""
+    """Return the codec of a type: text, number, time, enum, run id or dataclass. A tuple of these is stored as JSON."""
     if isinstance(hint, types.UnionType):
         (hint,) = (part for part in get_args(hint) if part is not type(None))
     if get_origin(hint) is tuple:
@@ -161,7 +165,7 @@ def codec_of(hint: Any, *, in_json: bool = False) -> Codec:
 
 
 def list_of(row: RowOf[Any]) -> Codec:
-    """A tuple of such values, as one column of JSON."""
+    """Return the codec of a tuple of such values. The tuple is one column of JSON."""
     item = Codec(row.encode, lambda value: row.decode(_of_kind(dict, value)))
     return _as_column(lambda value: [row.encode(one) for one in value], partial(_decode_list, item), in_json=False)
 
@@ -187,12 +191,12 @@ def _of_kind(kind: type[_T], value: object) -> _T:
 
 
 def _decode_float(value: object) -> float:
-    """JSON may hold 12 for 12.0, and Python lets a caller give an int for a float."""
+    """Accept an int too. JSON may hold 12 for 12.0, and Python accepts an int where a float is declared."""
     return value if isinstance(value, float) else float(_of_kind(int, value))
 
 
 def _decode_instant(value: object) -> datetime:
-    """A plain aware UTC datetime: the table library's own subclass compares by its ticks only."""
+    """Return a plain aware UTC datetime. The table library's subclass of datetime compares only its ticks."""
     instant = _of_kind(datetime, value)
     instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
     return datetime.fromtimestamp(0, UTC) + (instant - datetime.fromtimestamp(0, UTC))

@@ -1,4 +1,4 @@
-"""The rows of runs and starts. The rows `run`, `active` and `recent` have the same columns: one read is enough."""
+"""The rows of runs and starts. The rows `run`, `active` and `recent` have the same columns. Each is read on its own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _INSTANT, _NAMES = codec_of(datetime, in_json=True), codec_of(tuple[str, ...], i
 
 
 def encode_last_sweep(last: LastSweep) -> Columns:
-    """The run ids that were not seen are grouped by their time, which most of them share. That keeps the row small."""
+    """Return all columns. The ids of `not_seen` are grouped by time, because most share one and a column is limited."""
     by_time: dict[str, list[str]] = {}
     for run_id, seen_at in sorted(last.not_seen.items()):
         by_time.setdefault(seen_at.isoformat(), []).append(run_id)
@@ -61,7 +61,7 @@ def encode_last_sweep(last: LastSweep) -> Columns:
 
 
 def decode_last_sweep(columns: Mapping[str, object]) -> LastSweep:
-    """Raises RowUnreadable."""
+    """Read the row `sweep|last`. Raises RowUnreadable."""
     try:
         by_time = json.loads(uncut("notSeen", columns) or "{}")
         not_seen = {

@@ -1,7 +1,7 @@
-"""What an answer of Databricks means that is not a success: what a 404 and a refusal are about. Pure.
+"""Decode error responses of Databricks: what a 404 is about, and what a refusal is about. Pure.
 
-The HTTP status decides, then the error_code. The exceptions, where a text has to be read, are in the tables here. An
-unknown text keeps the cautious reading: nothing is removed, given up or repeated because of it. Source of the codes:
+The HTTP status decides first, then the error_code. In some cases the text decides; the tables here hold those texts. An
+unknown text is read with caution: nothing is removed, given up or repeated because of it. Source of the codes:
 https://docs.databricks.com/api/azure/workspace/pipelines and the official SDK's error mapping.
 """
 
@@ -22,7 +22,7 @@ from polysync_core.values.databricks_errors import (
 from polysync_core.values.run import JsonObject
 
 NO_SUCH_ROUTE = "ENDPOINT_NOT_FOUND"
-"""The error_code of a 404 about the route, and not about an id in it."""
+"""The error_code of a 404 that is about the route, not about the pipeline or update in its path."""
 _NO_SUCH_THING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
 _IS_MISSING = r"(?:(?:was |is )?not found|does not exist|doesn't exist|could not be found|no longer exists)\b"
 _OTHER_THINGS = re.compile(
@@ -38,7 +38,7 @@ _ABOUT_TOKEN = re.compile(
 _NOT_THAT_TOKEN = re.compile(
     r"\b(page|next|next page|continuation|idempotency|unexpected|unrecognized)[ _-]token", re.IGNORECASE
 )
-"""Texts about other tokens: a listing's page token, and a parser's word."""
+"""Tokens that are not access tokens: those of a listing, and those of a parser."""
 _NETWORK = {
     re.compile(r"private[ _-]?link|private endpoint|public (network )?access", re.IGNORECASE): (
         "it is reached through a private link only"
@@ -50,7 +50,7 @@ _NETWORK = {
         "its network rules do not let the app in"
     ),
 }
-"""Texts of a refused network, and how the app reports them."""
+"""The texts of refusals by the network rules, and the explanation of each."""
 _SIGN_IN_ADDRESS = re.compile(r"/(login|log-in|signin|sign-in|sso|oidc|oauth2|saml)\b|login\.", re.IGNORECASE)
 _SIGN_IN_PAGE = re.compile(
     rb"<title[^>]*>[^<]{0,200}?(sign[ -]?in|log[ -]?in|login)\b|login\.microsoftonline\.|/login\.html", re.IGNORECASE
@@ -59,15 +59,15 @@ _MAX_CODE, _MAX_SAID, _MAX_PAGE = 64, 1000, 20_000
 
 
 class Refusal(Enum):
-    """What an answer refuses. Only a refused token is worth a new one, and a permission that may hide one."""
+    """What a response refuses. A new token may help for TOKEN, and for PERMISSION if the token was the cause."""
 
     NETWORK = auto()  # the network that the app comes from
-    TOKEN = auto()  # the app's token: expired, of another tenant, or for another audience
-    PERMISSION = auto()  # the permission for this call
+    TOKEN = auto()  # the app's token: no longer valid, of another tenant, for another audience
+    PERMISSION = auto()  # the requested action
 
 
 def refusal_of(status: int, headers: Mapping[str, str], body: bytes) -> Refusal | None:
-    """What the answer refuses, or None. Databricks refuses with 401 and 403. A 400 and a redirect were seen too."""
+    """Return what the response refuses, or None. Most refusals are a 401 or 403. A 400 and a redirect were seen too."""
     if not 300 <= status < 400 and status not in {400, 401, 403}:
         return None
     payload = json_object(body)
@@ -81,7 +81,7 @@ def refusal_of(status: int, headers: Mapping[str, str], body: bytes) -> Refusal 
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes, named: Sequence[str]) -> DatabricksError:
-    """The error of an answer of 300 or more. `named` are the ids in the request's path."""
+    """Return the error of a response whose status is 300 or more. `named` are the ids in the request's path."""
     payload = json_object(body)
     raw_code = None if payload is None else payload.get("error_code")
     is_code = isinstance(raw_code, str | int) and not isinstance(raw_code, bool)
@@ -110,7 +110,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes, named: Se
 
 
 def is_sign_in(status: int, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether the answer is a sign-in page or a redirect to one. Then it does not come from a workspace's API."""
+    """Whether the response is a sign-in page or a redirect to one. It then does not come from a workspace's API."""
     if 300 <= status < 400:
         return bool(_SIGN_IN_ADDRESS.search(headers.get("Location", "")))
     page = body[:_MAX_PAGE].lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -118,7 +118,10 @@ def is_sign_in(status: int, headers: Mapping[str, str], body: bytes) -> bool:
 
 
 def json_object(body: bytes) -> JsonObject | None:
-    """Decode UTF-8. An escape may still make half of a surrogate pair, which no log, row or address can hold."""
+    """Read a JSON object in UTF-8. Returns None for any other body. Halves of surrogate pairs are replaced.
+
+    An escape such as \\ud800 can make such a half. No log, row or address accepts it.
+    """
     try:
         payload = json.loads(body.decode("utf-8-sig"))
         if b"\\ud" in body.lower():
@@ -129,10 +132,10 @@ def json_object(body: bytes) -> JsonObject | None:
 
 
 def _is_about(named: Sequence[str], error_code: str | None, says: str) -> bool:
-    """Whether a 404 says that what was asked for does not exist, and not something on the way to it.
+    """Whether a 404 means that the requested pipeline or update does not exist, and not another thing.
 
-    With the code of a missing resource a text may leave the id out, but it may not speak of another thing. Without
-    the code only the known text with the id in it counts.
+    With the error_code of a missing resource, the text may omit the id, but it may not name another thing. With any
+    other code, only the known text with the id counts.
     """
     ids = "|".join(re.escape(name) for name in named) or "(?!)"
     known = rf"(?:the )?(?:specified )?(?:pipeline|update)\W+(?:{ids})\W+{_IS_MISSING}"
@@ -149,7 +152,7 @@ def _network_trouble(headers: Mapping[str, str], says: str) -> str | None:
 
 
 def _said(body: bytes, payload: JsonObject | None) -> str:
-    """Databricks' message in one line of bounded length. Of an HTML page, only its text."""
+    """Return the message of Databricks in one bounded line. Of an HTML page, only the text is used."""
     if payload is not None:
         texts = [payload.get(name) for name in ("message", "error")]
         text = next((text for text in texts if isinstance(text, str)), "")
@@ -159,6 +162,6 @@ def _said(body: bytes, payload: JsonObject | None) -> str:
 
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> int | None:
-    """The Retry-After in whole seconds, as Databricks sends it. Anything else counts as missing."""
+    """Return the Retry-After header in whole seconds, as Databricks sends it. Anything else counts as missing."""
     value = headers.get("Retry-After", "").strip()
     return int(value) if value.isascii() and value.isdecimal() and len(value) < 6 else None

@@ -1,4 +1,4 @@
-"""The app's answers: JSON documents, problems, and the health. Pure, without a web framework."""
+"""The app's responses: JSON documents, errors as problem documents, and health. Pure, without a web framework."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ErrorDocument(TypedDict):
 
 
 class FieldErrorDocument(TypedDict):
-    """What is wrong with one field of the request; `given` is null where it may be a credential."""
+    """What is wrong with one field of the request. `given` is null if it may be a credential."""
 
     field: str
     given: str | None
@@ -33,7 +33,7 @@ class FieldErrorDocument(TypedDict):
 
 
 class ActiveUpdateDocument(TypedDict):
-    """The update that is active. `runId` is null when it was started elsewhere."""
+    """The active update that prevents a start. `runId` is null if the app has no run for it."""
 
     updateId: str
     state: str | None
@@ -42,7 +42,7 @@ class ActiveUpdateDocument(TypedDict):
 
 
 class FromDatabricksDocument(TypedDict):
-    """What Databricks answered, in its own words."""
+    """The response of Databricks."""
 
     status: int
     error_code: str | None
@@ -72,7 +72,7 @@ class ProblemDocument(ProblemMembers, total=False):
 
 
 class AliveDocument(TypedDict):
-    """The process serves."""
+    """The process answers requests."""
 
     alive: Literal[True]
 
@@ -94,7 +94,7 @@ class HealthDocument(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """An HTTP answer: always a JSON object."""
+    """An HTTP response. Its body is always a JSON object."""
 
     status: int
     body: JsonObject
@@ -102,12 +102,12 @@ class Reply:
     content_type: str = "application/json"
 
     def encode(self) -> bytes:
-        """The body as UTF-8. Half of a surrogate pair, which JSON may hold, becomes a question mark."""
+        """Return the body as UTF-8. Half a surrogate pair, which JSON of others may hold, becomes a question mark."""
         return json.dumps(self.body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def problem(error: PolysyncError, instance: str) -> Reply:
-    """RFC 9457 problem details, with Azure's `error` added, so that Azure's clients show the message."""
+    """Return an error as problem details (RFC 9457). Azure's `error` is added, so Azure's clients show the message."""
     headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
     return Reply(
         status=error.http_status,
@@ -121,7 +121,7 @@ def problem(error: PolysyncError, instance: str) -> Reply:
 
 
 def encode_health(checks: Sequence[Check]) -> Reply:
-    """A line for each check; 503 when one of them failed."""
+    """Return one line for each check. The status is 503 if a check failed, else 200."""
     ok = all(check.ok for check in checks)
     lines: list[CheckDocument] = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
     document: HealthDocument = {"status": "ok" if ok else "failing", "checks": lines}
@@ -129,7 +129,7 @@ def encode_health(checks: Sequence[Check]) -> Reply:
 
 
 def internal_error(reference: str, instance: str) -> Reply:
-    """The answer to a bug of the app. It holds only the reference id of the log line."""
+    """Return the response for a bug of the app. It holds only a reference. The log holds the details under it."""
     detail = f"This is a fault of the app; its log holds the details under the reference {reference}."
     members = problem_members("InternalError", "Something went wrong", 500, detail, instance)
     return Reply(status=500, body={**members, "reference": reference}, content_type="application/problem+json")

@@ -1,4 +1,4 @@
-"""Decodes requests: checks what a caller sent, and turns it into values. Pure, without a web framework."""
+"""Decode and check callers' requests. Pure, without a web framework."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
 _MAX_PROBLEMS = 20
 _HOSTS_OWN = frozenset({"code", "clientId"})
-"""Query parameters of the Functions host itself: the key, and its name."""
+"""Query parameters that the Functions host itself reads: the function key, and the key's name."""
 
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 _PATH = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")
-"""https://www.rfc-editor.org/rfc/rfc3986#appendix-B. urlsplit raises for a bad Host. This pattern always matches."""
+"""https://www.rfc-editor.org/rfc/rfc3986#appendix-B. urlsplit raises for a malformed host. This always matches."""
 _PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipeline's settings in Databricks)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """An HTTP request as the app sees it: header names in lower case, `path` without the query."""
+    """An HTTP request. Header names are in lower case. `path` has no query."""
 
     method: str
     url: str
@@ -53,10 +53,11 @@ class Call:
         return "" if found is None else found[1]
 
     def addresses(self, public_url: str | None, app_url: str | None) -> Addresses:
-        """The addresses under the configured public address, else the request's host, else the platform's name.
+        """Return the app's addresses for this caller. Raises InvalidRequest if no base address is known.
 
-        The platform's name comes last, since a slot keeps its own name when it is swapped into production. In Azure
-        TLS ends before the app, so the request's own scheme may be http.
+        The base is the configured `public_url`, else the host of the request, else `app_url` from the platform.
+        `app_url` comes last, because a slot keeps its own name when it is swapped into production. In Azure, `app_url`
+        is set and TLS ends before the app. The scheme of the request may then be http.
         """
         if public_url is not None:
             return Addresses(public_url)
@@ -72,7 +73,10 @@ class Call:
 
 
 def read_flag(value: object) -> object:
-    """true or false, or the strings for them that the workflow document and Data Factory's interpolation send."""
+    """Read true, false or None. The strings "true" and "false" are accepted in any case.
+
+    The workflow document and Data Factory's interpolation send such strings.
+    """
     if isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
     if value is None or isinstance(value, bool):
@@ -87,7 +91,10 @@ Flag = Annotated[bool | None, BeforeValidator(read_flag, json_schema_input_type=
 
 
 def decode_body(call: Call, model: type[_Body], of: str) -> _Body:
-    """The body as `model`, the fields of `of` ("a start"); InvalidRequest names every field that is wrong."""
+    """Return the body as `model`. Raises InvalidRequest, which names the wrong fields, at most 20, or BodyTooLarge.
+
+    `of` names the request in an error, for example "a start".
+    """
     payload = _decode_object(call.body)
     try:
         return model.model_validate(payload)
@@ -103,7 +110,7 @@ def decode_pipeline_id(call: Call) -> str:
 
 
 def decode_run_id(call: Call) -> RunId:
-    """The run id of the path. RunNotFound for a malformed one; it says what a run id looks like."""
+    """Return the run id in the path. Raises RunNotFound if it is malformed. Its text explains the form of a run id."""
     pipeline_id, _, update_id = call.route.get("run_id", "").partition(":")
     try:
         return RunId(normal_id(pipeline_id), normal_id(update_id))
@@ -114,10 +121,11 @@ def decode_run_id(call: Call) -> RunId:
 def decode_workspace(
     call: Call, workspaces: tuple[str, ...], in_body: str | None = None, *, query: tuple[str, ...] = ()
 ) -> str | None:
-    """The workspace that the query or the body names, or None. An unknown name is refused; the known ones are listed.
+    """Return the workspace that the query or the body names, or None.
 
-    `query` are the other query parameters of the route; any further one is refused: a misspelt `workspace` must not
-    start an update in another.
+    Raises InvalidRequest for an unknown workspace. The error lists the known ones. `query` are the other query
+    parameters of the route. Any further parameter is refused, since a misspelt `workspace` must not start an update in
+    another workspace.
     """
     _check_query(call, ("workspace", *query))
     in_query = call.query.get("workspace")
@@ -136,14 +144,14 @@ def _check_query(call: Call, names: tuple[str, ...]) -> None:
 
 
 def _nearest(given: str, names: Iterable[str]) -> str:
-    """A hint at the name that was perhaps meant."""
+    """Return a hint at the name that the caller perhaps meant, or ""."""
     near = difflib.get_close_matches(given.lower(), [name.lower() for name in names], n=1)
     meant = [name for name in names if near and name.lower() == near[0]]
     return f"; did you mean {' or '.join(meant)}" if meant else ""
 
 
 class WorkspaceBody(BaseModel):
-    """The body of a route that needs none. Only the name of the workspace is read."""
+    """The body of a route that needs no body. It may name the workspace. Other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -151,9 +159,9 @@ class WorkspaceBody(BaseModel):
 
 
 def decode_workspace_only(call: Call, workspaces: tuple[str, ...]) -> str | None:
-    """The workspace that the query or the body of a route without another body names, or None.
+    """Return the workspace that the query or the body names, or None. For routes that need no body.
 
-    Other fields of the body are allowed: callers like Logic Apps send a body to every route.
+    Other fields of the body are allowed, since callers such as Logic Apps send a body to every route.
     """
     return decode_workspace(call, workspaces, decode_body(call, WorkspaceBody, "this call").workspace)
 
@@ -198,7 +206,7 @@ def _decode_object(body: bytes) -> JsonObject:
 
 
 def decode_idempotency_key(call: Call) -> str | None:
-    """The Idempotency-Key header. The IETF draft quotes it; it is accepted without quotes too."""
+    """Return the Idempotency-Key header, or None. It is a quoted string in the IETF draft. It may be unquoted too."""
     header = call.headers.get("idempotency-key")
     if header is None:
         return None
@@ -213,7 +221,7 @@ def decode_idempotency_key(call: Call) -> str | None:
 
 
 def _field_problem(error: Any, model: type[BaseModel], of: str) -> FieldProblem:
-    """A pydantic error as a FieldProblem: which field, what is allowed, what was given."""
+    """Encode an error of pydantic in our words: the field, what is allowed and what was given."""
     location = ".".join(str(part) for part in error["loc"])[:_MAX_SHOWN]
     if error["loc"][1:] and error["loc"][-1] == "[key]":
         return FieldProblem(field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters")
@@ -239,7 +247,7 @@ _ALLOWED = {
     "greater_than_equal": _TIMEOUT,
     "less_than_equal": _TIMEOUT,
 }
-"""What is allowed, by the type of pydantic's error. `read_flag` has a message of its own."""
+"""Our words for pydantic's kinds of error. The error of read_flag already has its own words."""
 
 
 _UNSAID = object()
@@ -251,7 +259,7 @@ def refuse(name: str, allowed: str, given: object = _UNSAID) -> NoReturn:
 
 
 def _shown(value: object) -> str:
-    """A value as it was given, cut to one short line. An address may be a credential, so none is shown."""
+    """Return a given value as one short line. An address may be a credential, so it is not shown."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     if "://" in text:
         return "an address"

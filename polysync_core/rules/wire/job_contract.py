@@ -1,4 +1,4 @@
-"""Decodes requests about jobs. Pure."""
+"""Decode callers' requests about jobs, and encode their continuations. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _need_flag(value: object) -> object:
 
 
 class DiscoverBody(BaseModel):
-    """The body of a discovery. Everything is optional, and may be in the query instead."""
+    """The body of a discovery. Every field is optional, and may be in the query instead."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -51,7 +51,7 @@ class ParameterBody(BaseModel):
 
 
 def decode_discover(call: Call, workspaces: tuple[str, ...], now: datetime) -> tuple[str, DiscoveryPass | None]:
-    """The workspace to discover, and where to continue (None: from the beginning)."""
+    """Return the workspace to discover, and the progress to continue from (None: begin). Raises InvalidRequest."""
     body = decode_body(call, DiscoverBody, "a discovery")
     workspace = decode_workspace(call, workspaces, body.workspace, query=("continuation",)) or workspaces[0]
     in_query = call.query.get("continuation")
@@ -62,7 +62,10 @@ def decode_discover(call: Call, workspaces: tuple[str, ...], now: datetime) -> t
 
 
 def decode_parameter(call: Call, workspaces: tuple[str, ...]) -> tuple[str | None, FullRefresh]:
-    """The workspace that is named, and the user's full_refresh. ParameterReadOnly for any other parameter."""
+    """Return the workspace that is named, or None, and the new full_refresh.
+
+    Raises ParameterReadOnly for any other parameter, and InvalidRequest.
+    """
     name = call.route.get("name", "")
     if name != FULL_REFRESH:
         raise ParameterReadOnly(
@@ -75,13 +78,13 @@ def decode_parameter(call: Call, workspaces: tuple[str, ...]) -> tuple[str | Non
 
 
 def encode_discovery_continuation(workspace: str, rest: DiscoveryPass) -> str:
-    """The continuation of a discovery: opaque, and valid only for its workspace."""
+    """Return the opaque text that a caller sends back to continue. It is valid only for its workspace."""
     kept = {"workspace": workspace, **encode_pass(rest)}
     return base64.urlsafe_b64encode(json.dumps(kept, separators=(",", ":")).encode()).decode()
 
 
 def decode_discovery_continuation(given: str, workspace: str, now: datetime) -> DiscoveryPass:
-    """Decode a continuation. InvalidRequest when it is malformed or of another workspace."""
+    """Read a continuation. Raises InvalidRequest if this app did not write it, or wrote it for another workspace."""
     try:
         kept = decode_json(base64.urlsafe_b64decode(given.encode("ascii")))
         if not isinstance(kept, dict):

@@ -1,4 +1,4 @@
-"""The documents of jobs and discoveries. Every field is always there, and is null when unknown."""
+"""The documents of jobs and discoveries that callers see. Every field is always present, and null when unknown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from polysync_core.values.workspace import Workspace
 JOB_TYPE: Literal["Databricks Pipeline"] = "Databricks Pipeline"
 PLATFORM: Literal["Azure Databricks"] = "Azure Databricks"
 _MAX_SHOWN = 500
-"""Characters of a value in a list of changes. The job's own document shows the whole value."""
+"""The most characters of a value in a list of changes. The job's own document has the whole value."""
 
 
 class ParameterDocument(TypedDict):
@@ -69,14 +69,14 @@ class JobDocument(TypedDict):
 
 
 class JobListDocument(TypedDict):
-    """Jobs, by pipeline id."""
+    """Jobs, sorted by pipeline id."""
 
     items: list[JobDocument]
     continuation: Annotated[str | None, Field(description="For the next page; null at the end.")]
 
 
 class CountsDocument(TypedDict):
-    """Counts by kind of change."""
+    """The number of each kind."""
 
     added: int
     changed: int
@@ -110,7 +110,7 @@ class DiscoveryReportDocument(TypedDict):
 
 
 def encode_job_document(job: Job, *, workspace: Workspace, synced_at: datetime | None) -> JobDocument:
-    """The document of `job`. `synced_at` is when it was last known to be in step with Databricks."""
+    """Return the document of `job`. `synced_at` is the last time that it was known to be in sync with Databricks."""
     return {
         "externalId": job.pipeline_id,
         "name": job.name,
@@ -126,7 +126,7 @@ def encode_job_document(job: Job, *, workspace: Workspace, synced_at: datetime |
 
 
 def encode_report(report: DiscoveryReport, continuation: str | None) -> DiscoveryReportDocument:
-    """The discovery report: counts and changes of this one call."""
+    """Return the report of a discovery: the counts and changes of this one call."""
     return {
         "workspace": report.workspace,
         "jobs": _encode_counts(report.tally.jobs),

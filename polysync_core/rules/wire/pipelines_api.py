@@ -31,7 +31,7 @@ _MAX_STATE = 64
 _MAX_SAID = 1000
 _MAX_EXCEPTION = 16_000
 _YEARS = range(1601, 9999)
-"""Table Storage holds no time before 1601; in 9999 none can be added to."""
+"""Table Storage stores no time before 1601. To a time in 9999, no duration can be added safely."""
 _PARTIAL_FIELDS = (
     "validate_only",
     "refresh_selection",
@@ -68,7 +68,7 @@ class ApiRequest:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The ids in its path."""
+        """The ids in the path."""
         parts = zip(self.path.removeprefix(API).split("/"), self.route.split("/"), strict=True)
         return tuple(part for part, template in parts if template.startswith("{"))
 
@@ -92,7 +92,7 @@ def get_update(run_id: RunId) -> ApiRequest:
 
 
 def list_updates(pipeline_id: str, page_token: str | None = None) -> ApiRequest:
-    """Newest first."""
+    """Return the request for a page of updates, newest first."""
     return ApiRequest(
         method="GET",
         route="/pipelines/{pipeline_id}/updates",
@@ -102,19 +102,19 @@ def list_updates(pipeline_id: str, page_token: str | None = None) -> ApiRequest:
 
 
 def list_pipelines(page_token: str | None = None, page_size: int = PAGE_SIZE) -> ApiRequest:
-    """By id (Databricks' default). At most 100 a page: it answers more with an error."""
+    """Return the request for a page of pipelines, by id (Databricks' default). More than 100 a page is an error."""
     return ApiRequest(
         method="GET", route="/pipelines", path=f"{API}/pipelines", query=_page_query(page_token, page_size)
     )
 
 
 def get_pipeline(pipeline_id: str) -> ApiRequest:
-    """The only call that returns a pipeline's `spec`."""
+    """Return the request for a pipeline. No other request returns its `spec`."""
     return ApiRequest(method="GET", route="/pipelines/{pipeline_id}", path=f"{API}/pipelines/{pipeline_id}")
 
 
 def stop_update(run_id: RunId) -> ApiRequest:
-    """The mission's cancel call; not every workspace knows this route."""
+    """Return the request that the mission prescribes for a cancel. Some workspaces do not have this route."""
     return ApiRequest(
         method="POST",
         route="/pipelines/{pipeline_id}/updates/{update_id}/stop",
@@ -124,17 +124,17 @@ def stop_update(run_id: RunId) -> ApiRequest:
 
 
 def may_lack_update_stop(error: DatabricksError) -> bool:
-    """Whether the answer to `stop_update` leaves it open that the workspace has this route.
+    """Whether the response to `stop_update` may mean that the workspace does not have this route.
 
     The route is in no documentation, so an API or a gateway may refuse it with any status. A refused identity and a
-    passing trouble say nothing about the route, and a success needs no other stop.
+    temporary error say nothing about the route. After a success, no other stop is needed.
     """
     status = error.databricks_status
     return status >= 300 and status not in {401, 403, 429, 500, 502, 503, 504}
 
 
 def stop_pipeline(pipeline_id: str) -> ApiRequest:
-    """Stops whichever update is active, so only after a look that it is ours."""
+    """Return the request that stops any active update. First check that our update is the active one."""
     return ApiRequest(
         method="POST",
         route="/pipelines/{pipeline_id}/stop",
@@ -144,7 +144,7 @@ def stop_pipeline(pipeline_id: str) -> ApiRequest:
 
 
 def list_error_events(pipeline_id: str) -> ApiRequest:
-    """The newest error events of a pipeline. Only the filter on the level is documented; 250 a page is the most."""
+    """Return the request for the newest error events. Only a filter on level is documented. A page has 250 at most."""
     return ApiRequest(
         method="GET",
         route="/pipelines/{pipeline_id}/events",
@@ -164,10 +164,10 @@ def _page_query(page_token: str | None, page_size: int = PAGE_SIZE) -> Mapping[s
 
 
 def decode_answer(request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes) -> JsonObject:
-    """The JSON object of a successful answer; no text in it holds half a surrogate pair.
+    """Return the JSON object of a successful response. No text in it holds half a surrogate pair.
 
-    Raises DatabricksError for a status of 300 or more (databricks_errors says of which kind), and for a success that is
-    anything else (502).
+    Raises a DatabricksError for a status of 300 or more. databricks_errors chooses its class. Raises
+    DatabricksSignInPage for a sign-in page, and DatabricksError (502) for a success without a JSON object.
     """
     if status >= 300:
         raise decode_error(status, headers, body, request.named)
@@ -182,7 +182,7 @@ def decode_answer(request: ApiRequest, status: int, headers: Mapping[str, str], 
 
 
 def decode_update_id(payload: JsonObject) -> str:
-    """The new update's id. DatabricksError when the answer holds none: then nobody knows what was started."""
+    """Return the id of the new update. Raises DatabricksError if there is none: the outcome is then unknown."""
     update_id = _id(payload.get("update_id"))
     if update_id is not None:
         return update_id
@@ -190,9 +190,9 @@ def decode_update_id(payload: JsonObject) -> str:
 
 
 def decode_update(payload: JsonObject, run_id: RunId) -> SeenUpdate:
-    """Read the answer of GET /pipelines/{id}/updates/{uid}. DatabricksError when it is about any other update.
+    """Read the response of GET /pipelines/{id}/updates/{uid}. Raises DatabricksError if it is about another update.
 
-    A pipeline's id is the caller's, whose letters may be of another case than Databricks'.
+    The pipeline id came from a caller, so its letters may differ in case from those of Databricks.
     """
     entry = payload.get("update")
     seen = _seen_update(entry)
@@ -209,7 +209,7 @@ def decode_updates_page(payload: JsonObject) -> UpdatesPage:
 
 
 def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
-    """Read a page of GET /pipelines; an entry without a usable id is left out."""
+    """Read a page of GET /pipelines. An entry without a usable id is left out."""
     pipelines = []
     for entry in _objects(payload.get("statuses")):
         pipeline_id = _id(entry.get("pipeline_id"))
@@ -225,9 +225,10 @@ def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
 
 
 def decode_pipeline(payload: JsonObject) -> PipelineSpec:
-    """Read the answer of GET /pipelines/{id}. DatabricksError without a spec: it would pass for an empty one.
+    """Read the response of GET /pipelines/{id}. Raises DatabricksError if `spec` is missing.
 
-    The pipeline's own parameters were seen beside `spec`; within it they count too.
+    A missing `spec` must not count as an empty one. The pipeline's own parameters were seen beside `spec`. Parameters
+    inside `spec` are read too.
     """
     spec = payload.get("spec")
     if not isinstance(spec, dict):
@@ -240,7 +241,7 @@ def decode_pipeline(payload: JsonObject) -> PipelineSpec:
 
 
 def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
-    """Read a page of events; entries that are not events with an error are left out."""
+    """Read a page of events. Entries without an error are left out."""
     events = []
     for entry in _objects(payload.get("events")):
         error, origin = entry.get("error"), entry.get("origin")
@@ -276,7 +277,10 @@ def _seen_update(value: object) -> SeenUpdate | None:
 
 
 def _instant(value: object) -> datetime | None:
-    """Epoch milliseconds: an int in one update, a string in the listing of pipelines, or (seen there) ISO 8601."""
+    """Read epoch milliseconds. They are an int in an update, and a string in the list of pipelines.
+
+    ISO 8601 was seen in that list too.
+    """
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:
@@ -299,7 +303,7 @@ def _id(value: object) -> str | None:
 
 
 def _long_text(value: object) -> str | None:
-    """Front and end of a text: an exception's message ends with what matters."""
+    """Return the text. A long one keeps its start and its end, since the end of an exception's message matters."""
     if not isinstance(value, str) or len(value) <= _MAX_EXCEPTION:
         return value if isinstance(value, str) and value else None
     half = _MAX_EXCEPTION // 2

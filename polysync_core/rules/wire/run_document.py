@@ -1,4 +1,4 @@
-"""The run document. Every field is always there, and is null when unknown."""
+"""The run document that callers see. Every field is always present, and null when its value is unknown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AttemptDocument(TypedDict):
 
 
 class CallbackDocument(TypedDict):
-    """A callback of a run; nothing of its address."""
+    """A callback of a run, without any part of its address."""
 
     kind: Annotated[CallbackKind, Field(description="The field that asked for it.")]
     state: CallbackState
@@ -81,7 +81,7 @@ class StartedRunDocument(RunDocument):
 
 
 class UnhappyEndDocument(_RunMembers):
-    """A run that did not end well, with the members of a problem; `status` is the run's."""
+    """A run that did not end well, with the members of a problem document. `status` is the status of the run."""
 
     type: str
     title: str
@@ -101,7 +101,7 @@ class RunListDocument(TypedDict):
 def encode_document(
     run: Run, *, workspace: Workspace, addresses: Addresses, now: datetime, stale_since: datetime | None
 ) -> RunDocument:
-    """The document of `run`. `stale_since` is set when its state could not be refreshed lately."""
+    """Return the document of `run`. `stale_since` is set when the state of the run could not be refreshed lately."""
     return {
         "runId": str(run.run_id),
         "pipelineId": run.run_id.pipeline_id,
@@ -133,7 +133,7 @@ def encode_document(
 
 
 def message_of(run: Run, now: datetime, stale_since: datetime | None) -> str:
-    """One line for a person: what Databricks is doing, and what else matters now."""
+    """Return one line for a person: what Databricks is doing, and what else matters now."""
     parts = [sentence_of(run.state) if run.error is None else run.error.message]
     if run.retried_as is not None:
         parts.append(
@@ -164,17 +164,17 @@ _TITLES = {
 
 
 def encode_outcome(run: Run, document: RunDocument, instance: str) -> Reply:
-    """The final answer of the await address: 200 Success, 424 Failed, 409 Cancelled, 410 given up.
+    """Return the final response of the await address: 200 Success, 424 Failed, 409 Cancelled, 410 given up.
 
-    All below 500, so that Logic Apps does not repeat; all failures from 400, so that Data Factory's activity fails. A
-    failure has the members of a problem beside the run's own (whose `status` is the mission's word).
+    Every code is below 500, so that Logic Apps does not retry. Every failure is 400 or more, so that Data Factory's
+    activity fails. The body of a failure has the members of the run and of a problem. Its `status` is the run's.
     """
     code = outcome_code(run)
     if code == 200:
         return Reply(status=200, body=document)
     title = _TITLES[status_of_run(run)]
     members = problem_members(error_code_of(run), title, code, document["message"], instance)
-    # Both have a `status` and an `error`: the status is the run's, the error the problem's, which is never null.
+    # Both have a `status` and an `error`. The body has the run's status, and the problem's error, which is never null.
     return Reply(status=code, body={**members, **document, "error": members["error"]})
 
 
@@ -183,12 +183,12 @@ def iso_or_none(instant: datetime | None) -> Instant | None:
 
 
 def iso(instant: datetime) -> Instant:
-    """ISO 8601 in UTC, to the millisecond."""
+    """Return the time in ISO 8601, in UTC, to the millisecond."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _duration_seconds(run: Run, now: datetime) -> float | None:
-    """From Databricks' creation time to the finish, or until now while the run is active."""
+    """Return the seconds from the update's creation in Databricks to the finish, or to now while the run is active."""
     if run.started_at is None:
         return None
     return round(max(0.0, ((run.finished_at or now) - run.started_at).total_seconds()), 3)
@@ -204,7 +204,7 @@ def _encode_attempt(attempt: Attempt) -> AttemptDocument:
 
 
 def _encode_callback(callback: Callback) -> CallbackDocument:
-    """What callers may see of a callback: nothing of its address."""
+    """Return what callers may see of a callback. It holds no part of the address."""
     return {
         "kind": callback.kind,
         "state": callback.state,
@@ -215,9 +215,10 @@ def _encode_callback(callback: Callback) -> CallbackDocument:
 
 
 def encode_body(kind: CallbackKind, run: Run, document: RunDocument) -> bytes:
-    """The JSON that is sent: the run document; for Data Factory in the form that `reportStatusOnCallBack` reads.
+    """Return the JSON body of a callback: the run document.
 
-    There StatusCode is a string, from "400" on it fails the activity; Error is left out on success. Source:
+    Data Factory gets the document in the form that `reportStatusOnCallBack` reads. There StatusCode is a string, and
+    "400" or more fails the activity. Error is left out on success. Source:
     https://learn.microsoft.com/azure/data-factory/control-flow-webhook-activity
     """
     body: JsonObject = document

@@ -30,9 +30,9 @@ def parse_whole_number(given: str, least: int, most: int) -> int:
 
 
 def unresolved_reference(given: str) -> str | None:
-    """The remedy for a reference that the platform did not replace by its value. None if `given` holds no reference.
+    """Return the remedy for a reference that the platform did not resolve. None if `given` holds no reference.
 
-    The platform leaves a reference that it cannot resolve as it is:
+    The platform leaves a reference unchanged if it cannot resolve it:
     https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
     """
     found = _REFERENCE.search(given)
@@ -53,10 +53,10 @@ def unresolved_reference(given: str) -> str | None:
 
 
 def parse_address(given: str, *, with_path: bool = False) -> str:
-    """An address in its shortest form, without a slash at the end, so that one host has one address.
+    """Return an address in its shortest form, without a slash at the end, so that one host has one spelling.
 
-    Plain http is only for loopback. https is added when the scheme is missing. `with_path` allows a path: the endpoint
-    of the storage emulator ends in its account's name, and a gateway may serve the app under a path.
+    Plain http is allowed only for loopback. https is added if the scheme is missing. `with_path` allows a path. The
+    endpoint of the storage emulator ends with its account's name, and a gateway may serve the app under a path.
     """
     try:
         parts = split_address(given)
@@ -79,12 +79,12 @@ def parse_address(given: str, *, with_path: bool = False) -> str:
 
 
 def split_address(given: str) -> SplitResult:
-    """The parts of an address; its scheme is https if it names none. Raises ValueError, as reading a part may too."""
+    """Split an address. The default scheme is https. Raises ValueError, as reading a part of the result may too."""
     return urlsplit(given if "://" in given else f"https://{given}")
 
 
 def parse_host_of_app(given: str) -> str:
-    """The address in WEBSITE_HOSTNAME: the platform's name of the app, or localhost:7071 on a laptop."""
+    """Return the address for WEBSITE_HOSTNAME: the host name that the platform gave the app, or localhost:7071."""
     scheme = "http" if is_loopback(given.rsplit(":", 1)[0].strip("[]")) else "https"
     return parse_address(f"{scheme}://{given}")
 
@@ -100,7 +100,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_connection_string(given: str) -> str:
-    """Check and return a connection string of Table Storage. It names an account. Plain http is only for loopback."""
+    """Check and return a connection string of Table Storage. Plain http is allowed only for loopback."""
     given = given.strip("; ")
     if given.lower() == "usedevelopmentstorage=true":
         return given
@@ -121,7 +121,7 @@ def parse_connection_string(given: str) -> str:
 
 
 def parse_signing_secret(given: str) -> str:
-    """Check a secret that signs callbacks, and return it as it is: `whsec_` and the base64 of 24 to 64 random bytes.
+    """Check and return a secret that signs callbacks: `whsec_` and the base64 of 24 to 64 random bytes.
 
     This is the format of Standard Webhooks: https://www.standardwebhooks.com/
     """

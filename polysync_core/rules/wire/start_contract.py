@@ -1,4 +1,4 @@
-"""What a start may hold: its body and its key -> a StartRequest. Pure."""
+"""Decode the request of a start (its path, query, body and Idempotency-Key) as a StartRequest. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ParameterName = Annotated[str, Field(min_length=1, max_length=MAX_PARAMETER_NAME
 
 
 class StartBody(BaseModel):
-    """The body of a start. Everything is optional; anything else in it is refused by name."""
+    """The body of a start. Every field is optional. An unknown field is refused, and the error names it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -48,9 +48,10 @@ class StartBody(BaseModel):
 
 
 def decode_start(call: Call, workspaces: tuple[str, ...], app_url: str | None = None) -> StartRequest:
-    """Read a start. InvalidRequest names the field, what was given and what is allowed; BodyTooLarge over 64 KB.
+    """Read a start. Raises InvalidRequest, which names the field, the given value and the allowed ones.
 
-    `app_url` is the name that the platform gave the app (Call.addresses says what for).
+    Raises BodyTooLarge for a body over 64 KB. `app_url` is the app's address from the platform. Call.addresses
+    explains its use.
     """
     pipeline_id = decode_pipeline_id(call)
     body = decode_body(call, StartBody, "a start")
@@ -73,7 +74,7 @@ def decode_start(call: Call, workspaces: tuple[str, ...], app_url: str | None = 
 
 
 def _ignored_parameters(ignored: JsonObject) -> tuple[str, ...]:
-    """The names of ignored parameters. They are kept with the run, so together they must fit into one column."""
+    """Return the names of ignored parameters. The run stores them, so together they must fit into one column."""
     names = tuple(ignored)
     if len(json.dumps(names, ensure_ascii=False).encode("utf-16-le")) > 2 * _MAX_IGNORED:
         refuse("parameters", f"names must be at most {_MAX_IGNORED} characters together")
@@ -81,7 +82,7 @@ def _ignored_parameters(ignored: JsonObject) -> tuple[str, ...]:
 
 
 def _full_refresh(body: StartBody) -> bool | None:
-    """The request's own full_refresh: at the top, or among the parameters; not two different ones."""
+    """Return the full_refresh at the top level or in `parameters`, or None. Two different values are refused."""
     inner = (body.parameters or {}).get("full_refresh")
     try:
         inner = read_flag(inner)
@@ -94,7 +95,7 @@ def _full_refresh(body: StartBody) -> bool | None:
 
 
 def _callback(call: Call, body: StartBody, app_url: str | None) -> CallbackAddress | None:
-    """Where the caller wants to be called back, unchecked. Both fields together are refused."""
+    """Return the callback address, or None. Both fields together are refused. The host is not checked here."""
     given = {CallbackKind.DATA_FACTORY: body.callBackUri, CallbackKind.WEBHOOK: body.callbackUrl}
     asked = [(kind, url) for kind, url in given.items() if url is not None]
     if len(asked) > 1:
@@ -104,9 +105,9 @@ def _callback(call: Call, body: StartBody, app_url: str | None) -> CallbackAddre
 
 
 def _fingerprint(request: StartRequest, ignored: JsonObject) -> str:
-    """What makes two requests with one key the same: all but the key itself and callback addresses.
+    """Return a hash of the request. Two requests with one key are the same if their hashes are equal.
 
-    The values of ignored parameters count too: a request with another value is another request.
+    The key and the callback address are not part of it. The values of ignored parameters are part of it.
     """
     parts = [
         request.workspace,

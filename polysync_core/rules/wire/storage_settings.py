@@ -1,6 +1,6 @@
-"""Where Table Storage is, by POLYSYNC_TABLES or by the Functions host's own settings AzureWebJobsStorage. Pure.
+"""Read where Table Storage is, from POLYSYNC_TABLES or the Functions host's settings AzureWebJobsStorage. Pure.
 
-The host reads those names without regard to case, so they are read so here. Source of the names:
+The host ignores the case of its setting names, so this module does too. Source of the names:
 https://learn.microsoft.com/azure/azure-functions/functions-reference#common-properties-for-identity-based-connections
 """
 
@@ -21,7 +21,7 @@ _OTHER_IDENTITIES = (
     "clientSecret",
     "clientCertificate",
 )
-"""Ways to name an identity that the host knows and Polysync does not."""
+"""Settings that name an identity. The host reads them, but Polysync does not."""
 _PROPERTIES = (
     "accountName",
     "tableServiceUri",
@@ -38,19 +38,20 @@ _PROPERTIES = (
 _NAMES = {name.lower(): name for name in (STORAGE, *(f"{STORAGE}__{name}" for name in _PROPERTIES))}
 _MISSPELT = 0.9
 Wrong = Callable[[str, str], None]
-"""Takes the name of a setting and what is wrong with it."""
+"""A function that takes the name of a setting and what is wrong with it."""
 
 
 def is_storage_name(name: str) -> bool:
-    """Whether `name` is one of the host's storage settings, in whatever case, or was meant to be one."""
+    """Whether `name` is one of the host's storage settings, or a misspelt one. The case does not matter."""
     folded = name.lower()
     return folded in _NAMES or _is_misspelt(folded)
 
 
 def read_tables(environ: Mapping[str, str], wrong: Wrong, *, needs_one: bool) -> TablesAddress | None:
-    """The first of: POLYSYNC_TABLES, a connection string of the host, its table endpoint, its account's name.
+    """Return the address from the first setting that is set. Returns None when that setting is not usable.
 
-    None when that is not usable; `wrong` is called for every fault. `needs_one`: that none is set is a fault.
+    The order is POLYSYNC_TABLES, then the host's connection string, its table endpoint and its account name. `wrong` is
+    called for every fault. If `needs_one` is true, it is a fault that no setting is set.
     """
     own = _hosts_own(environ, wrong)
     account = own.get(f"{STORAGE}__accountName", "")
@@ -76,7 +77,7 @@ def read_tables(environ: Mapping[str, str], wrong: Wrong, *, needs_one: bool) ->
 
 
 def _hosts_own(environ: Mapping[str, str], wrong: Wrong) -> Mapping[str, str]:
-    """The host's storage settings that are set, by their right names. Names that it does not read are faults."""
+    """Return the host's storage settings that are set, by their exact names. A misspelt name is a fault."""
     own: dict[str, str] = {}
     for name, value in sorted(environ.items()):
         folded, given = name.lower(), value.strip()
@@ -93,10 +94,10 @@ def _hosts_own(environ: Mapping[str, str], wrong: Wrong) -> Mapping[str, str]:
 
 
 def _is_misspelt(folded: str) -> bool:
-    """Whether the host does not read this name, and whoever set it meant it to.
+    """Whether the host does not read this name, but the user seems to have meant one that it reads.
 
-    After the name `AzureWebJobsStorage` only two underscores make a property of it. Other names count when they are
-    close to one: somebody may have a connection called AzureWebJobsStorageOfOrders.
+    The name is misspelt if `AzureWebJobsStorage` is followed by anything but a letter or digit. Any other name is
+    misspelt only if it is close to a known one. A user may have a connection called AzureWebJobsStorageOfOrders.
     """
     if folded in _NAMES or not folded.startswith("azure"):
         return False
@@ -106,7 +107,7 @@ def _is_misspelt(folded: str) -> bool:
 
 
 def _missing(own: Mapping[str, str]) -> str:
-    """`own`: what is set of the host's settings, and does not say where the tables are."""
+    """Return what is missing. `own` are the host's settings that are set. They do not say where the tables are."""
     if own:
         return (
             f"is missing, and {', '.join(own)} alone does not say where the tables are; set "
@@ -116,7 +117,10 @@ def _missing(own: Mapping[str, str]) -> str:
 
 
 def _client_id(own: Mapping[str, str], wrong: Wrong) -> str | None:
-    """The user-assigned identity. Where the host is given it in another way, ours would be another one, silently."""
+    """Return the user-assigned identity, or None. An identity setting that only the host reads is a fault.
+
+    Otherwise Polysync would use another identity than the host, without a warning.
+    """
     client_id = own.get(f"{STORAGE}__clientId")
     other = next((name for name in own if name.removeprefix(f"{STORAGE}__") in _OTHER_IDENTITIES), None)
     if client_id is None and other is not None:

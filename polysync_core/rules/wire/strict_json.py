@@ -1,4 +1,4 @@
-"""JSON from strangers: UTF-8, no name twice in one object, no NaN, no endless numbers, bounded nesting. Pure."""
+"""Read JSON from untrusted callers. Duplicate names, NaN, very long numbers and deep nesting are refused. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ MAX_DIGITS, MAX_NESTING = 100, 32
 
 
 def decode_json(text: str | bytes) -> object:
-    """Read JSON. ValueError says what is wrong with it; RecursionError when it is nested deeper than MAX_NESTING.
+    """Read JSON. Raises ValueError, which says what is wrong.
 
-    Bytes are UTF-8, with or without its mark (json itself would take UTF-16 and UTF-32 too). Otherwise, and for an
-    escape that makes half of a surrogate pair, UnicodeError is raised.
+    Raises RecursionError if the JSON is nested deeper than MAX_NESTING. Bytes must be UTF-8, with or without a byte
+    order mark. (json itself would accept UTF-16 and UTF-32 too.) Raises UnicodeError, a ValueError, for other bytes and
+    for an escape that makes half of a surrogate pair.
     """
     value: object = json.loads(
         text if isinstance(text, str) else text.decode("utf-8-sig"),

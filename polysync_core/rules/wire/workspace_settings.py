@@ -1,4 +1,4 @@
-"""Which workspaces there are, by DATABRICKS_HOST or by POLYSYNC_WORKSPACES. Pure."""
+"""Read the workspaces from DATABRICKS_HOST or POLYSYNC_WORKSPACES. Pure."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _RESOURCE_ID = re.compile(
 )
 _AZURE_ZONES = ("azuredatabricks.net", "databricks.azure.us", "databricks.azure.cn")
 _ZONES = (*_AZURE_ZONES, "databricks.com", "databricks.us")
-"""Databricks' own domains: of Azure's three clouds, then of AWS and Google."""
+"""The domains of Databricks: those of Azure's three clouds, then those of AWS and Google."""
 _ACCOUNT_CONSOLES = frozenset({"accounts", "accounts-dod"})
 _OWN_ADDRESS = "give the workspace's own, like https://adb-1234567890123456.7.azuredatabricks.net"
 Wrong = Callable[[str, str], None]
-"""Takes the name of a setting and what is wrong with it."""
+"""A function that takes the name of a setting and what is wrong with it."""
 
 
 def read_workspaces(environ: Mapping[str, str], wrong: Wrong, *, needs_one: bool) -> tuple[Workspace, ...]:
-    """Those that are usable, the default one first; `wrong` is called for every fault.
+    """Return the usable workspaces, the default one first. `wrong` is called for every fault.
 
-    `needs_one`: that none is set is a fault.
+    If `needs_one` is true, it is a fault that no workspace is set.
     """
     host, listed = environ.get(HOST, "").strip(), environ.get(SEVERAL, "").strip()
     if host and listed:
@@ -49,7 +49,7 @@ def read_workspaces(environ: Mapping[str, str], wrong: Wrong, *, needs_one: bool
 
 
 def _read_several(listed: str, wrong: Wrong) -> tuple[Workspace, ...]:
-    """Runs and jobs are kept by a workspace's address, so two names of one address would share them."""
+    """Two names for one address are a fault. Rows are stored by address, so both would share runs and jobs."""
     workspaces: dict[str, Workspace] = {}
     try:
         entries = parse_workspaces(listed)
@@ -69,7 +69,7 @@ def _read_several(listed: str, wrong: Wrong) -> tuple[Workspace, ...]:
 
 
 def parse_workspaces(given: str) -> dict[str, object]:
-    """The entries of POLYSYNC_WORKSPACES by name; each is read by parse_workspace."""
+    """Return the entries of POLYSYNC_WORKSPACES by name. parse_workspace reads each entry. Raises ValueError."""
     try:
         entries = decode_json(given)
     except (ValueError, RecursionError) as error:
@@ -97,9 +97,10 @@ def parse_workspace(name: str, entry: object) -> Workspace:
 
 
 def parse_workspace_address(given: str) -> str:
-    """The address of one workspace. Databricks' regional and account addresses answer, but for no workspace.
+    """Return the address of one workspace. Raises ValueError.
 
-    Any other host is taken as it is: a workspace may have a name of its owner's.
+    Databricks' addresses of regions and account consoles are refused: they answer, but they are not workspaces. A host
+    outside Databricks' domains is accepted, because a workspace may have a domain name of its owner.
     """
     try:
         host = (split_address(given).hostname or "").rstrip(".")

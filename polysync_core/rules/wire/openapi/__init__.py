@@ -1,7 +1,8 @@
-"""The OpenAPI document, imported by its first request only.
+"""The OpenAPI document. Its first request imports this package.
 
-document     openapi_document: all of it
-…_routes     the routes of runs, of jobs and of the app; operation is what they are made of
-schemas      the schemas of bodies, from the models that check requests, and of answers, from their documents
-examples     example values, made by the encoders of the real answers
+document     openapi_document, which returns the whole document
+…_routes     the routes of runs, of jobs and of the app
+operation    the dataclasses that describe a route
+schemas      the schemas of request bodies (from the models that check them) and of responses (from their documents)
+examples     example values, made by the encoders of real responses
 """

@@ -1,4 +1,4 @@
-"""The routes of the app itself: what each answers."""
+"""The routes of the app itself, and what each returns."""
 
 from __future__ import annotations
 

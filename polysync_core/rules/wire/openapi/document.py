@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, built from the table of routes and the schemas on its first request."""
+"""The OpenAPI 3.1 document of all routes, made from the routes and the schemas. It is built on its first request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TAGS = {
 
 
 def openapi_document(base_url: str) -> JsonObject:
-    """The document of the app at `base_url`, no slash at the end; a path in it takes the place of /api."""
+    """Return the document of the app at `base_url`, which has no slash at the end. A path in it replaces /api."""
     document = _document()
     if urlsplit(base_url).path:
         paths = {path.removeprefix(PREFIX): told for path, told in document["paths"].items()}
@@ -96,7 +96,7 @@ def _request_body(body: Body) -> dict[str, object]:
 
 
 def _responses(operation: Operation) -> dict[str, object]:
-    """The responses by status: answers, problems, and the host's own answers, which have no body."""
+    """Return the responses by status: those of the app, its problems, and those of the host, which have no body."""
     responses: dict[int, dict[str, Any]] = {answer.status: _response(answer) for answer in operation.answers}
     errors = operation.errors if operation.reports_bad_settings else (*operation.errors, examples.SETTINGS)
     for status in sorted({error.http_status for error in errors}):
@@ -137,7 +137,7 @@ def _problem_response(operation: Operation, errors: Iterable[PolysyncError]) -> 
 
 
 def _joined(own: Mapping[str, Any], problems: Mapping[str, Any]) -> dict[str, Any]:
-    """One status that may be an answer or a problem."""
+    """Return the description of a status that is used for both a normal response and a problem."""
     return {
         "description": f"{own['description']} {problems['description']}",
         "content": own["content"] | problems["content"],

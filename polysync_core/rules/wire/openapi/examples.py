@@ -1,4 +1,4 @@
-"""The examples of the OpenAPI document: example values, encoded as the real answers are."""
+"""The examples of the OpenAPI document: example values, encoded by the encoders of real responses."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ FAILING = {
     "checks": [*_HEALTHY, {"name": "sweep default", "ok": False, "message": "900 s ago, 2 active, 0 not seen"}],
 }
 
-# --- errors, as they are raised
+# --- errors, as the app raises them
 
 INVALID = InvalidRequest(FieldProblem(field="workspace", allowed="must be one of default, finance", given='"finanace"'))
 TOO_LARGE = BodyTooLarge(FieldProblem(field="body", allowed="must be at most 64 KB", given="70000 bytes"))

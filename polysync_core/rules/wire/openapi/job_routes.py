@@ -1,4 +1,4 @@
-"""The routes of jobs: what each takes, what it answers, which errors it raises."""
+"""The routes of jobs: what each takes and returns, and which errors it raises."""
 
 from __future__ import annotations
 

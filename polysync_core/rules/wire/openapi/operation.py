@@ -1,4 +1,4 @@
-"""The parts from which the OpenAPI document describes a route."""
+"""The dataclasses that describe a route of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ JSON = "application/json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """An answer that is not a problem. `model` None: any JSON object.
+    """A response that is not a problem. If `model` is None, its body is any JSON object.
 
-    `headers` are in every such answer, `optional_headers` in some.
+    Every such response has `headers`. Some also have `optional_headers`.
     """
 
     status: int
@@ -28,7 +28,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Body:
-    """A request's body. `model` None: any JSON object, unread."""
+    """The body of a request. If `model` is None, the body is any JSON object, and the app does not read it."""
 
     model: type | None
     examples: Mapping[str, object]
@@ -37,7 +37,7 @@ class Body:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
-    """One function. `parameters` are names of components; `errors` are examples of what it raises.
+    """One route with its method. `parameters` are names of components. `errors` are examples of what it raises.
 
     If `reports_bad_settings` is true, one of its `answers` names the bad settings. Every other operation answers bad
     settings with a problem.

@@ -1,4 +1,4 @@
-"""The schemas of the OpenAPI document: bodies from the models that check requests, answers from the documents."""
+"""The schemas of the OpenAPI document, made from the models that check requests and the documents of responses."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ _MEANINGS = {
         "workspace": _WORKSPACE,
     },
 }
-"""The descriptions of the fields of bodies. pydantic could read them from the models, at 20 ms for each cold start."""
+"""What the fields of the bodies mean. They are not at the models: reading docstrings costs 20 ms at each cold start."""
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without a title on each field that only repeats its name."""
+    """Leaves out the titles of fields, which would only repeat the names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
 
 
 def component_schemas() -> dict[str, Any]:
-    """All schemas, by the name under which others refer to them."""
+    """Return all schemas by name. Other schemas refer to them by this name."""
     _, generated = TypeAdapter.json_schemas(
         [
             *((body.__name__, "validation", TypeAdapter(body)) for body in _BODIES),
@@ -80,7 +80,7 @@ def ref(model: type) -> dict[str, str]:
 
 
 def _name(of_class: str) -> str:
-    """Callers see Run where the code says RunDocument."""
+    """Return the name that callers see, such as Run for RunDocument."""
     return of_class.removesuffix("Document")
 
 
