@@ -180,7 +180,7 @@ class ListingMemory:
 
     The pipelines took `pages` pages of 100 when they were last counted (None: never). While listings are used, each
     run is still fetched by its own request once a round. The round began at `round_began_at`. `round_cursor` is the
-    last run id that the round has reached.
+    last run id that the round has reached. Databricks asked to list no more until `not_before` (None: it did not).
     """
 
     pages: int | None = None

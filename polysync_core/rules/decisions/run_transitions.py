@@ -62,7 +62,7 @@ NO_FAILURE_CONTEXT = FailureContext()
 
 
 def wants_failure_context(run: Run, seen: SeenUpdate | Gone) -> bool:
-    """Whether to read the failure context: the reason of a failure, and whether Databricks retries the update."""
+    """Whether to read more: the reason of a failure, or whether the pipeline went on with another update."""
     if seen is Absent.GONE:
         return False
     return seen.state == "FAILED" or may_have_successor(run, seen.state) or _is_unknown(seen.state)

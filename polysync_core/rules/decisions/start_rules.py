@@ -84,7 +84,7 @@ def kind_of(seen: SeenUpdate) -> str:
 def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple[SeenUpdate, ...]:
     """Return the updates that `reservation` may have started, the likeliest first.
 
-    Their cause is API_CALL and they have the same full_refresh. They were created at most a minute before the
+    Their cause is API_CALL and they are of the same kind. They were created at most a minute before the
     reservation, and at most a minute after the last possible end of its POST. The minute allows for clock skew.
 
     Updates after the reservation come first, the oldest first. Updates before it follow, the newest first. An equal
