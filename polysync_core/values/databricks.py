@@ -23,7 +23,10 @@ Gone = Literal[Absent.GONE]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenUpdate:
-    """One update as Databricks returned it. A field that Databricks left out is None."""
+    """One update as Databricks returned it. A field that Databricks left out is None.
+
+    `partial_by` names the fields that make it less than a refresh of the whole pipeline, such as validate_only.
+    """
 
     update_id: str
     state: str | None
