@@ -1,12 +1,12 @@
-"""The long form, part by part: every fault on every call, two faults in one start, outages, races, kill -9, two days of
-soak, and the control.
+"""The long form: all singles, pairs, outages, races, kills, two days of soak, and the controls.
 
     python -m tests.chaos [singles] [pairs] [outages] [races] [kills] [soak] [--seed N] [--only TEXT] [--kills 500] …
     python -m tests.chaos singles --shard 1/2      beside another process with --shard 2/2
-    python -m tests.chaos singles --resume         goes on where the last one of this commit was stopped
+    python -m tests.chaos singles --resume         continues where the last run of this commit was stopped
 
-Without a part's name all of them. Exits with 1 when anything is doubled, lost, wrong …, when a fault met no call, when
-memory grew by more than a tenth, and when a control, whose starts reserve nothing, shows nothing.
+Without the name of a part it plays all of them. It exits with 1 when anything is doubled, lost, wrong and so on. It
+also exits with 1 when a fault met no call, when memory grew by more than a tenth, and when a control finds nothing. The
+starts of a control make no reservation, so it must find something.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _Case = TypeVar("_Case")
 
 def main() -> int:
     options = _options()
-    options.commit = _commit()  # once: the figures, written at the end, are a change of the working tree
+    options.commit = _commit()  # read once, because writing the figures at the end changes the working tree
     for name in ("azure", "polysync", "urllib3"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no host is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # sys.exit runs the code that stops the hosts
     print(_heading(options.commit, options.seed), "", sep="\n", flush=True)
     results = [part(options) for part in options.parts or _PARTS.values()]
     if not options.only:
@@ -95,7 +95,7 @@ def _part(name: str) -> Callable[[argparse.Namespace], bool]:
 
 
 def _heading(commit: str, seed: int) -> str:
-    """When, on what, and which version of the app."""
+    """Date, machine, commit of the app, and seed."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
@@ -142,7 +142,7 @@ def _outages(options: argparse.Namespace) -> bool:
 
 
 def _log_of(options: argparse.Namespace, part: str, **verdicts: Verdict) -> CaseLog:
-    """A fresh log of a part, with `verdicts` by fault for a part that is not made of cases."""
+    """Start an empty log of a part. `verdicts` are the results by fault of a part that has no cases."""
     log = CaseLog(options.cases, part, options.commit)
     log.begin(resume=False)
     for fault, verdict in verdicts.items():
@@ -177,7 +177,7 @@ def _played(
 
 
 def _print_results(results: Sequence[Result], began: float) -> bool:
-    """Whether all ended well, and every fault met its call."""
+    """Print the results. Return whether every verdict is good and every fault met its call."""
     missed = [result.name for result in results if not result.met]
     _print_table(table.by_fault_and_path(results), began)
     print(f"faults that met no call: {len(missed)}", *missed, sep="\n  ", flush=True)
@@ -242,7 +242,7 @@ def _print_table(sums: Mapping[tuple[str, str], Verdict], began: float) -> None:
 
 
 def _print_control(what: str, control: Verdict) -> bool:
-    """The control is there to go wrong: whether it did."""
+    """Print the control. Return whether it lost or doubled an update, as it should."""
     print(*table.lines({(CONTROL, what): control}), "", sep="\n", flush=True)
     return control.lost + control.doubled > 0
 

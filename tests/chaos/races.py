@@ -1,5 +1,8 @@
-"""Everybody at one run at once, round after round: two instances sweep and deliver, callers join, repeat, cancel, read
-and want their callbacks again, while the update ends by itself, by a cancel, or by whichever comes first."""
+"""Everybody acts on one run at once, round after round.
+
+Two instances sweep and deliver. Callers join, repeat, cancel, read and want their callbacks again. Meanwhile the update
+ends by itself, by a cancel, or by whichever comes first.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,20 @@ End = Literal["by itself", "cancelled", "either"]
 _JOINERS = 3
 _REDELIVERIES = 3
 _STALE_SECONDS = 40.0
-"""Older than a read believes, so that readers look at Databricks too."""
+"""So old that a read does not trust the stored state, and readers call Databricks too."""
 _ROUND_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Races:
-    """`seed` decides who acts in which order within a thread; the machine decides which of them is first."""
+    """`seed` decides the order of actions within a thread. Which thread is first is left to chance."""
 
     rounds: int
     seed: int
 
 
 def run_races(races: Races, tell: Callable[[str], None] = print) -> Verdict:
-    """The sum of several rounds, each on a run of its own."""
+    """Play several rounds, each on a run of its own, and return the sum of their verdicts."""
     tell(f"{races.rounds} races, seed {races.seed}")
     total = NOTHING
     with Stage(pace_seconds=60.0) as stage:
@@ -71,14 +74,14 @@ class _Race:
         return verdict
 
     def _act(self, first: WantedStart) -> None:
-        """All at once; what raises is found as a bug."""
+        """Let all act at once. An exception counts as a bug."""
         one, other = self._apps
         acts: list[Callable[[], object]] = []
         for app in self._apps:
             acts += [self._sweep_and_deliver(app), self._sweep_and_deliver(app), self._read(app, first)]
         for number in range(_JOINERS):
             request = WantedStart(pipeline_id=first.pipeline_id, key=f"joiner-{number}", body={"onConflict": "attach"})
-            request.may_be_refused = frozenset({409})  # its waiting for another start is over at once in simulated time
+            request.may_be_refused = frozenset({409})  # its wait for another start ends at once in simulated time
             self._trial.starts.append(call_back(self._stage, request))
             acts.append(_asking(request, self._apps[number % 2]))
         acts += [_asking(replace(first), other), self._redeliver(one, first.run_id)]
@@ -109,7 +112,7 @@ class _Race:
         return act
 
     def _redeliver(self, app: App, run_id: str) -> Callable[[], None]:
-        """Until the run has finished it is refused."""
+        """Return an act that redelivers several times. A request is refused until the run has finished."""
 
         def act() -> None:
             for _ in range(_REDELIVERIES):
@@ -123,7 +126,7 @@ def _asking(request: WantedStart | WantedCancel, app: App) -> Callable[[], None]
 
 
 def _complete(workspace: SimulatedWorkspace, first: WantedStart) -> None:
-    """The update ends by itself, unless a stop was first."""
+    """Let the update end by itself, unless it was stopped first."""
     update_id = min(first.told)
     if workspace.updates_of(first.pipeline_id)[0].state == "RUNNING":
         workspace.set_state(first.pipeline_id, update_id, "COMPLETED")
