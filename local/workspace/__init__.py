@@ -4,7 +4,7 @@ In a test:
 
     with SimulatedWorkspace(pace_seconds=None) as workspace: ...
 
-From a shell, until SIGINT or SIGTERM. It first prints the lines to export:
+From a shell, until SIGINT or SIGTERM. This first prints the lines to export:
 
     python -m local.workspace [--port 8461] [--pace 5] [--pipelines 3] [--latency-ms 0]
 

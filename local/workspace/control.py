@@ -136,7 +136,7 @@ class Control(PipelineControl):
         """Add a fault (fault.Fault) for the calls of a method and a route, or for all. It counts from the next call on.
 
         With kind "status", the body is `body`, or else Databricks' JSON of `error_code` (a string or a number) and
-        `message`. Kind "garbage" does the same; use it for a body of any text. The route of the identity endpoint is
+        `message`. Kind "garbage" does the same. Use it for a body of any text. The route of the identity endpoint is
         "/msi/token". Its calls get only faults that name this route. Raises ValueError for an unknown kind, `when` or
         route.
         """

@@ -26,7 +26,7 @@ def iso_time(epoch_seconds: float) -> str:
 
 
 def update_info(pipeline: Pipeline, update: Update, *, with_config: bool) -> dict[str, Any]:
-    """An update. Only the response for a single update has `config`; a list leaves it out."""
+    """An update. Only the response for a single update has `config`. A list leaves it out."""
     info: dict[str, Any] = {
         "pipeline_id": pipeline.pipeline_id,
         "update_id": update.update_id,

@@ -1,4 +1,4 @@
-"""Stands in for the worker's protobuf module. The library never imports that module; its caller passes it.
+"""Stands in for the worker's protobuf module. The library does not import it, but gets it passed.
 
 A message is a bag of attributes. Only what the library uses by name is defined. Names and numbers are those of
 FunctionRpc.proto: https://github.com/Azure/azure-functions-language-worker-protobuf
