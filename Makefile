@@ -1,12 +1,12 @@
-# make setup    installs all that the checks and the stand-ins need, inside this folder (PYTHON=... picks the interpreter)
-# make test     everything that must hold: format, lint, types, tests (ARGS=... goes to pytest)
-# make chaos    faults on every call, outages, races, 500 times kill -9, two days of soak: two hours (ARGS='kills --seed 7')
-# make fuzz     500 made-up requests to each route, held against openapi.json (ARGS='--examples 50 --seed 7')
-# make demo     a run from start to callback on this machine (ARGS=... goes to local.demo)
-# make format   writes the format that make test asks for
-# make lock     writes requirements*.txt anew from requirements*.in (ARGS=--upgrade: newest versions)
-# make audit    asks the advisory databases about what is deployed (needs the network)
-# make clean    removes all that make setup and the tools have made
+# make setup    installs all that the checks and the stand-ins need, inside this folder (PYTHON=... names the interpreter)
+# make test     checks format, lint and types, and runs the tests (ARGS=... goes to pytest)
+# make chaos    plays faults on every call, outages, races, 500 kills and a soak; takes two hours (ARGS='kills --seed 7')
+# make fuzz     sends 500 random requests to each route and checks them against openapi.json (ARGS='--examples 50 --seed 7')
+# make demo     shows a run from start to callback on this machine (ARGS=... goes to local.demo)
+# make format   formats the code as make test requires
+# make lock     makes requirements*.txt from requirements*.in (ARGS=--upgrade takes the newest versions)
+# make audit    looks up the deployed packages in the advisory databases (needs the network)
+# make clean    removes everything that make setup and the tools have made
 
 .PHONY: setup test chaos fuzz demo format lint types audit lock clean
 

@@ -1,8 +1,9 @@
-"""The scheduled discovery of a workspace at Databricks' documented limit: calls, seconds, memory, rows written.
+"""Measures the scheduled discovery at Databricks' documented limit: calls, seconds, memory, rows written.
 
     python -m bench.discovery [--pipelines 12000] [--latency-ms 50]
 
-The simulated workspace, Azurite and each discovery run in processes of their own; the memory is a discovery's alone.
+The simulated workspace, Azurite and each discovery run in separate processes. The memory is that of the discovery
+alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from polysync_core.endpoints import job_endpoints as endpoints_jobs
 from polysync_core.services import JOBS_TABLE
 
 LIMIT = 12_000
-"""Saved pipelines of a workspace, https://learn.microsoft.com/azure/databricks/resources/limits"""
+"""The limit of saved pipelines in a workspace: https://learn.microsoft.com/azure/databricks/resources/limits"""
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 def _tick() -> None:
-    """One tick of discover_on_schedule, in a process of its own; prints what it took as JSON."""
+    """Run discover_on_schedule once, in a process of its own, and print the measured values as JSON."""
     at_rest_mb = _peak_mb()
     began_at = time.monotonic()
     endpoints_jobs.discover_on_schedule(services.current())
@@ -95,7 +96,7 @@ def _rows(connection_string: str) -> dict[str, str]:
 
 @contextmanager
 def _workspace(pipelines: int, latency_ms: float) -> Iterator[dict[str, str]]:
-    """A simulated workspace in a process of its own; the environment that leads to it."""
+    """Run a simulated workspace in a process of its own. Yields the environment with which the app uses it."""
     command = [sys.executable, "-m", "local.workspace", "--port", "0"]
     command += ["--pipelines", str(pipelines), "--latency-ms", str(latency_ms)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -1,7 +1,7 @@
-"""What a sweep of unchanged runs costs, beside looking at each run by itself: `python -m bench.sweep`.
+"""Compares a sweep of unchanged runs with a GET for each run: `python -m bench.sweep`.
 
-A simulated workspace of 1,000 pipelines that takes 50 ms an answer, Azurite, both on this machine. Each row is measured
-side by side in one process; the ratio is what counts, the seconds are this machine's.
+A simulated workspace of 1,000 pipelines, with 50 ms latency, and Azurite run on this machine. One process measures both
+sides of each row. Compare the ratios: the seconds depend on the machine.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ THREADS = 16
 
 
 def measure(rig: Rig, workspace: SimulatedWorkspace, runs: int) -> tuple[int, float, int, float]:
-    """Calls and seconds of one sweep, then of one GET for each run over as many threads as a sweep has."""
+    """Return calls and seconds of one sweep, then of one GET for each run. The GETs use as many threads as a sweep."""
     tracked = track_running(rig, workspace, workspace.pipeline_ids()[:runs])
-    rig.sweep()  # learns how many pages a listing takes
+    rig.sweep()  # the first sweep learns how many pages a listing has
     began = time.perf_counter()
     report = rig.sweep()
     swept = time.perf_counter() - began

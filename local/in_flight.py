@@ -1,4 +1,4 @@
-"""What is running now, so that a stop can wait for it."""
+"""Counts what is running now, so that a stop can wait for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 class InFlight:
-    """Counts pieces of work from begin to end, across threads."""
+    """Counts running pieces of work across threads."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -32,6 +32,6 @@ class InFlight:
             self.end()
 
     def wait_until_idle(self, timeout_seconds: float) -> bool:
-        """Whether nothing is left running within the time."""
+        """Wait until nothing is running. Return False if something still runs after `timeout_seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: self.count == 0, timeout_seconds)

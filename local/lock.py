@@ -1,7 +1,7 @@
-"""`make lock`: requirements*.in -> requirements*.txt, by uv from an environment of its own.
+"""`make lock`: uv makes requirements*.txt from requirements*.in. It runs in a virtual environment of its own.
 
-Pins that still fit are kept; `make lock ARGS=--upgrade` takes the newest. requirements.txt comes first: the others
-include it.
+Pins that still fit are kept. `make lock ARGS=--upgrade` takes the newest versions. requirements.txt is made first,
+because the other files include it.
 """
 
 import subprocess
@@ -11,12 +11,12 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# What is locked, and the oldest Python it is to run on.
+# Each requirements file, and the oldest Python that it must work with.
 LOCKED = {"requirements": "3.11", "requirements-dev": "3.11", "requirements-runtime": "3.13"}
 
 
 def main() -> int:
-    """0; raises CalledProcessError when uv cannot resolve."""
+    """Return 0. Raises CalledProcessError when uv cannot resolve the requirements."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = f"{folder}/bin/python"

@@ -1,6 +1,7 @@
 """One HTTP/1.1 server on a loopback address, for every stand-in and test.
 
-Written on http.server: werkzeug's server can neither reset a connection nor send half an answer, which faults need.
+It is built on http.server. Faults need to reset a connection or to send half a response, and werkzeug's server can do
+neither.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ _DISCARD_SECONDS = 2.0
 
 
 def unused_host() -> str:
-    """A loopback address for one server alone: storage partitions are named after addresses, so none may come twice.
+    """Return a random loopback address for one server.
 
-    Only Linux answers on all of 127.0.0.0/8 without set-up.
+    Storage partitions are named after addresses, so no two servers may share an address. Only Linux answers on all of
+    127.0.0.0/8 without set-up. Elsewhere the result is 127.0.0.1.
     """
     if sys.platform != "linux":
         return "127.0.0.1"
@@ -38,9 +40,9 @@ def unused_host() -> str:
 
 
 class LoopbackServer:
-    """Answers every request with `respond(request)`, each connection on a thread of its own, inside the `with` block.
+    """Answers every request with `respond(request)` inside the `with` block. Each connection has a thread of its own.
 
-    `host` is any loopback address. `port` 0 is any free one. Raises OSError for a port that is taken.
+    `host` is any loopback address. With `port` 0 it takes any free port. Raises OSError for a port that is taken.
     """
 
     def __init__(
@@ -74,14 +76,17 @@ class LoopbackServer:
         return self
 
     def another_address(self) -> str:
-        """host:port of a further address that is served alike, in place of the further one before it."""
+        """Open one more address that is served in the same way, and return it as host:port.
+
+        It replaces the address of the last call.
+        """
         if self._other is not None:
             self._other.stop_accepting()
         self._other = LoopbackServer(self._respond, host=unused_host(), closing=self.closing).start()
         return self._other.authority
 
     def stop_accepting(self) -> None:
-        """No new connection, and no further request on an open one."""
+        """Accept no new connection, and no further request on an open connection."""
         self._server.is_stopping = True
         self._server.shutdown()
         self._thread.join()
@@ -125,7 +130,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Bind without HTTPServer's look-up of the host's name, which asks DNS."""
+        """Bind without HTTPServer's look-up of the host's name, because that look-up asks DNS."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
@@ -146,7 +151,7 @@ class _Server(ThreadingHTTPServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has gone is not an error. Anything else is a bug, which the base class prints."""
+        """A client that has gone is not an error. Anything else is a bug, and the base class prints it."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -174,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.request.close()
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        """http.server asks for do_GET, do_MERGE …: every method is served."""
+        """http.server looks for do_GET, do_MERGE and so on. Every method is served."""
         if name.startswith("do_"):
             return self._serve
         raise AttributeError(name)
@@ -192,16 +197,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_expect_100(self) -> bool:
         super().handle_expect_100()
-        self.wfile.flush()  # the client waits for it before it sends the body
+        self.wfile.flush()  # the client waits for this before it sends the body
         return True
 
     def send_error(self, code: int, *_: str | None, **__: str | None) -> None:
-        """Requests that http.server refuses by itself get an empty body."""
+        """Send an empty body for a request that http.server itself refuses."""
         self.close_connection = True
         self._write(Reply(status=code))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Silent: http.server would log the query string."""
+        """Log nothing, because http.server would log the query string."""
 
     def _read_request(self) -> Request:
         try:
@@ -242,11 +247,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _read_exactly(self, size: int) -> bytes:
         content = self.rfile.read(size)
         if len(content) < size:
-            raise ConnectionAbortedError  # the caller has gone in the middle of it
+            raise ConnectionAbortedError  # the caller closed the connection before the end of the body
         return content
 
     def _discard_the_rest(self) -> None:
-        """Read on for a moment: closing at once would reset the connection before the client has read the answer."""
+        """Read and discard what the client still sends, until nothing comes for 2 seconds.
+
+        Closing at once would reset the connection before the client has read the response.
+        """
         self.wfile.flush()
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
@@ -290,12 +298,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece)
 
     def _reset(self) -> None:
-        """SO_LINGER of 0 s: the kernel answers with RST as soon as the last file of the socket is closed."""
+        """Reset the connection. With SO_LINGER of 0 s, the kernel sends RST when the socket's last file is closed."""
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
 
 def _is_bare(reply: Reply) -> bool:
-    """Whether the status allows neither body nor length."""
+    """Whether a response with this status has neither a body nor a Content-Length."""
     return reply.status in {204, 304}

@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request. `target` and `pairs` (the header lines) are as they were sent."""
+    """One request. `target` and `pairs` (the header lines) are as the caller sent them."""
 
     method: str
     target: str
@@ -29,7 +29,7 @@ class Request:
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
-        """Names in lower case; repeated headers are joined with commas."""
+        """The headers by name in lower case. Repeated headers are joined with commas."""
         joined: dict[str, str] = {}
         for name, value in self.pairs:
             key = name.lower()
@@ -38,18 +38,18 @@ class Request:
 
     @cached_property
     def path(self) -> str:
-        """The path, percent-decoded except for %2F, as the Functions host decodes it."""
+        """The path, percent-decoded except for %2F. The Functions host decodes it in the same way."""
         raw = re.sub(r"^https?://[^/]*", "", self.target.partition("#")[0].partition("?")[0], flags=re.IGNORECASE)
         return unquote(re.sub("%2[fF]", lambda slash: "%25" + slash[0][1:], raw))
 
     @property
     def query(self) -> str:
-        """The query string as sent, without its question mark."""
+        """The query string as sent, without the question mark."""
         return self.target.partition("#")[0].partition("?")[2]
 
     @cached_property
     def values(self) -> Mapping[str, list[str]]:
-        """The query's values by name, in order."""
+        """The query's values by name, in the order in which they were sent."""
         return parse_qs(self.query, keep_blank_values=True)
 
     def query_value(self, name: str) -> str | None:
@@ -65,11 +65,11 @@ class Request:
         if self.connection is None or not select.select([self.connection], [], [], 0)[0]:
             return False
         if isinstance(self.connection, ssl.SSLSocket):
-            return False  # it cannot be looked at without reading
+            return False  # a TLS connection cannot be checked without reading from it
         return not self.connection.recv(1, socket.MSG_PEEK)
 
     def wait_for_the_caller_to_leave(self, seconds: float, closing: threading.Event) -> None:
-        """Wait until the caller has closed its side, the server closes, or `seconds` are over."""
+        """Wait until the caller has closed its side, the server closes, or `seconds` have passed."""
         for _ in range(int(seconds / _LOOK_SECONDS)):
             if self._has_left():
                 return
@@ -79,9 +79,9 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer. `manner` says how it is sent: whole, half of it, dripping over `seconds`, or a reset instead of it.
+    """One response. `manner` says how it is sent: whole, half of it, in small pieces over `seconds`, or as a reset.
 
-    `play`, where given, writes to the connection itself. The server adds the length.
+    If `play` is given, it writes to the connection instead. The server adds the Content-Length.
     """
 
     status: int = 200

@@ -1,4 +1,4 @@
-"""A receiver of callbacks on the loopback address, with or without TLS, that answers as a test tells it to."""
+"""A receiver of callbacks on the loopback address, with or without TLS. A test sets its responses."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from local.messages import Reply, Request
 
 @dataclass(kw_only=True)
 class Receiver:
-    """Served inside the `with` block. `status` and `headers` are what it answers; `before` runs before each answer.
+    """A receiver that is served inside the `with` block. `deliveries` are the requests that it got.
 
-    `answer` sends raw bytes instead, on the open socket. `port` 0: a free one is chosen.
+    It responds with `status` and `headers`. `before` runs before each response. If `answer` is given, it writes raw
+    bytes to the open socket instead. With `port` 0 it takes a free port.
     """
 
     port: int = 0

@@ -1,4 +1,4 @@
-"""The core, wired as in Azure, to stand-ins over loopback HTTP, with a clock that the test moves."""
+"""The core on stand-ins over loopback HTTP, wired as in Azure. The test sets its clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from polysync_core.values.run import Run, Started, StartRequest, SweepReport
 
 
 class ManualClock(Clock):
-    """Begins at a fixed moment; a sleep passes at once, by exactly its time. Safe to use from all threads."""
+    """A clock that starts at a fixed moment. A sleep only moves the clock. Safe to use from all threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,12 +46,12 @@ class ManualClock(Clock):
             self._passed += timedelta(seconds=seconds)
 
     def pass_time(self, **duration: float) -> None:
-        """Let time pass: the arguments of timedelta."""
+        """Move the clock. The arguments are those of timedelta."""
         self.sleep(timedelta(**duration).total_seconds())
 
 
 class Rig:
-    """One app on one storage; `urls` names its workspaces, the first is the default."""
+    """One app on one storage. `urls` maps its workspaces' names to their addresses. The first one is the default."""
 
     def __init__(
         self, tables: str, urls: Mapping[str, str], workspace: SimulatedWorkspace, clock: Clock, **settings: str
@@ -72,7 +72,7 @@ class Rig:
         return self.settings.sweep_limits.transitions
 
     def client(self, seconds: float = 20) -> BoundedClient:
-        """A client of the default workspace for the next `seconds`."""
+        """A client of the default workspace. Its deadline is `seconds` from now."""
         return self.ws.databricks.client(Deadline.after(self.clock, seconds))
 
     @property
@@ -86,7 +86,7 @@ class Rig:
         return self.ws.workspace.name
 
     def request(self, pipeline_id: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> StartRequest:
-        """A start as a caller sends it."""
+        """A decoded start, as if a caller had sent it."""
         call = Call(
             method="POST",
             url="http://app.example/api/pipelines/x/updates",
@@ -123,13 +123,13 @@ class Rig:
         return cancelling.cancel_run(run_id, self.ws)
 
     def stored(self, run_id: RunId) -> Run:
-        """The run as storage has it now."""
+        """The run as it is stored now."""
         run = self.ws.runs.find(run_id)
         assert run is not None
         return run
 
     def is_reserved(self, pipeline_id: str) -> bool:
-        """Whether a start of the pipeline is in flight."""
+        """Whether the pipeline has a reservation."""
         held = self.ws.runs.list_reservations().rows
         return pipeline_id in {start.value.pipeline_id for start in held}
 

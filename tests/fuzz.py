@@ -1,8 +1,8 @@
-"""schemathesis against the app on local.host: requests that openapi.json allows, and others that it does not.
+"""Runs schemathesis against the app on local.host, with requests that openapi.json allows and others that it does not.
 
-No answer may be a 5xx (the simulated workspace is healthy), and each must be as the document says: status, media type,
-headers, fields. What the document does not allow must be refused. Half of the requests are aimed at pipelines, jobs and
-runs that there are; the answers tell of more of them.
+No response may be a 5xx, because the simulated workspace is healthy. Each response must match the document: status,
+media type, headers, fields. A request that the document does not allow must be refused. Half of the requests are
+changed to name existing pipelines, jobs and runs. The responses add more runs to these.
 
     python -m tests.fuzz [--examples 500] [--seed N]
 """
@@ -53,18 +53,21 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 REFUSED = checks.negative_data_rejection
-"""Not for a request that was aimed: what made it wrong may be gone. Nor for one with an empty value in its query: the
-host drops it."""
+"""Checks that a wrong request is refused. It is left out in two cases.
+
+A request that was aimed at existing things may have become right. The host drops a query parameter with an empty value,
+so that request may be right too.
+"""
 _NOT_ASCII = "".join(map(chr, range(0x7F, 0x100)))
-"""In headers the host itself refuses them, with an empty 400."""
+"""The host itself refuses these characters in headers, with an empty 400."""
 
 _MOST_OF_AN_ADDRESS = 8_000
-"""A longer one the host itself refuses, with an empty 414."""
+"""The host itself refuses a longer address, with an empty 414."""
 
 
 @dataclass
 class Summary:
-    """What came back, by route and status; and the failures, by route and kind, the first of each."""
+    """The number of responses by route and status, and the first failure by route and kind."""
 
     seed: int
     answers: dict[str, Counter[int]] = field(default_factory=dict)
@@ -88,7 +91,7 @@ class Summary:
 
 
 class _Known:
-    """What there is in the workspace and in the app, to aim at."""
+    """The ids, tokens and continuations that exist in the workspace and in the app."""
 
     def __init__(self, app: ServedApp, receiver: Receiver) -> None:
         self.app, self.name, self.receiver = app, app.name, receiver
@@ -110,7 +113,7 @@ class _Known:
             self.continuations.append(told["continuation"])
 
     def aim(self, case: Case[Any], pick: int) -> None:
-        """Point a request at what there is, with what is in its way taken out."""
+        """Change a request so that it names existing things, and remove what would make it fail."""
         path, query = dict(case.path_parameters or {}), dict(case.query or {})
         if "pipeline_id" in path:
             path["pipeline_id"] = self.pipelines[pick % len(self.pipelines)]
@@ -144,7 +147,7 @@ class _Known:
 
 
 def fuzz(tables: str, examples: int, seed: int) -> Summary:
-    """Send `examples` requests to each route, fewer where there are no more, and look at each answer."""
+    """Send at most `examples` requests to each route, and check each response."""
     summary, began_at = Summary(seed), time.perf_counter()
     with _fuzzed_app(tables) as (app, known, session):
         schema = schemathesis.openapi.from_dict(app.get("/api/openapi.json").json, config=_config())
@@ -209,7 +212,7 @@ def _note_failures(summary: Summary, case: Case[Any], response: Any, held_agains
 
 @contextmanager
 def _fuzzed_app(tables: str) -> Iterator[tuple[ServedApp, _Known, requests.Session]]:
-    """The app, and a session that reaches nothing else: neither another host nor a proxy."""
+    """Yield the app, the known things, and a session that can reach only the app."""
     with (
         Receiver() as receiver,
         served(tables, POLYSYNC_CALLBACK_HOSTS=receiver.host, POLYSYNC_STATUS_MAX_AGE_SECONDS="1") as app,
@@ -223,7 +226,7 @@ def _fuzzed_app(tables: str) -> Iterator[tuple[ServedApp, _Known, requests.Sessi
 
 
 def _config() -> SchemathesisConfig:
-    """The key is ours to send, not to make up."""
+    """The configuration of schemathesis. It does not invent keys, because each request sends the right one."""
     generation = GenerationConfig(with_security_parameters=False, exclude_header_characters=_NOT_ASCII)
     refused = NegativeDataRejectionConfig(expected_statuses=["400", "404", "409", "413", "422"])
     project = ProjectConfig(generation=generation, checks=ChecksConfig(negative_data_rejection=refused))
@@ -235,7 +238,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=500, help="requests to each route (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4)), help="that of an earlier summary")
     options = parser.parse_args()
-    logging.disable(logging.WARNING)  # refusals are part of it; a bug is logged as an error
+    logging.disable(logging.WARNING)  # refused requests are expected, and a bug is logged as an error
     with Azurite() as azurite:
         summary = fuzz(azurite.connection_string, options.examples, options.seed)
     print(summary)

@@ -1,4 +1,4 @@
-"""docs/architecture.md names every folder of the core, and nothing that does not exist."""
+"""docs/architecture.md names every folder of the core. Every path that it names exists."""
 
 from __future__ import annotations
 

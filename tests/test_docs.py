@@ -1,4 +1,4 @@
-"""The documents say what the program does: named tests exist; settings, routes and tables are the program's."""
+"""The documents agree with the program: named tests exist, and settings, routes and tables are correct."""
 
 from __future__ import annotations
 

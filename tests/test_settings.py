@@ -1,4 +1,4 @@
-"""Settings: every bad one named in one error, nothing misspelt overlooked, no secret printed."""
+"""Settings: one error names every bad setting, no misspelt name is ignored silently, and no secret is printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses in settings: https unless loopback, nothing beside the host, and where Table Storage is."""
+"""Addresses in settings: https unless loopback, nothing after the host, and the address of Table Storage."""
 
 from __future__ import annotations
 

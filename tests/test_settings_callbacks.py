@@ -1,4 +1,4 @@
-"""The settings of callbacks, and the address under which callers find the app."""
+"""The settings of callbacks, and the address under which callers reach the app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of discovery: patterns are validated with the others, a schedule falls back and health says so."""
+"""The settings of discovery: a wrong pattern is an error, and a wrong schedule falls back to every hour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a platform leaves in settings: unresolved references, addresses of no workspace, names in another case."""
+"""Bad values that a platform leaves: unresolved references, addresses of no workspace, names in another case."""
 
 from __future__ import annotations
 

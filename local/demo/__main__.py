@@ -1,4 +1,4 @@
-"""python -m local.demo [--stay] [--pipeline ID]: exit status 0 only when everything went as it should."""
+"""python -m local.demo [--stay] [--pipeline ID]. The exit status is 0 only when every step succeeded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo shows: rich on a terminal, plain lines (nothing that moves) anywhere else."""
+"""The output of the demo: formatted by rich on a terminal, plain lines without animation elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Screen:
         self._console.print(escape(text))
 
     def curl(self, method: str, url: str, key: str | None, body: Mapping[str, Any] | None = None) -> None:
-        """The line that does by hand what the demo does next."""
+        """Show the curl command for the request that the demo sends next."""
         parts = ["curl"]
         if method != "GET":
             parts.append(f"-X {method}")
@@ -40,7 +40,7 @@ class Screen:
         self._console.print(f"   [green]$ {escape(' '.join(parts))}[/]")
 
     def answer(self, status: int, headers: Mapping[str, str], shown: Mapping[str, Any]) -> None:
-        """An answer: its status, the headers that matter, and some of its fields."""
+        """Show a response: its status, the given headers, and some of its fields."""
         self._console.print(f"   [bold]{status}[/]")
         for name, value in headers.items():
             self._console.print(f"   {name}: {escape(value)}", style="dim")
@@ -48,7 +48,7 @@ class Screen:
             self._console.print(f"   {escape(line)}")
 
     def state(self, seconds: float, document: Mapping[str, Any]) -> None:
-        """One line for each state that a run comes to."""
+        """Show one line for a state of a run, `seconds` after the start."""
         colour = {"Success": "green", "Failed": "red", "Cancelled": "yellow"}.get(document["status"], "white")
         self._console.print(
             f"   {seconds:5.1f} s  {document['state'] or '-':<22} [{colour}]{document['status']:<10}[/] "
@@ -57,7 +57,7 @@ class Screen:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[Status | None]:
-        """A spinner while something goes on, on a terminal; elsewhere nothing."""
+        """Show a spinner on a terminal until the block ends. Elsewhere show nothing."""
         if not self._console.is_terminal:
             yield None
             return
@@ -66,7 +66,7 @@ class Screen:
 
     @contextmanager
     def progress(self, text: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """A bar that the given function moves to a count, on a terminal; elsewhere nothing."""
+        """Show a progress bar on a terminal. Yields a function that sets its count. Elsewhere show nothing."""
         with Progress(
             TextColumn(f"   {text}"),
             BarColumn(),

@@ -1,4 +1,4 @@
-"""Everything the demo runs, started together and stopped together."""
+"""Starts and stops everything that the demo runs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ LATENCY_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A running app, and a receiver of its callbacks. `workspace` is None when it drives a real one.
+    """A running app, and a receiver of its callbacks.
 
-    `callback_secret` signs what the receiver gets, as POLYSYNC_CALLBACK_SECRET.
+    `workspace` is None when the app uses a real workspace. The app signs callbacks with `callback_secret`, which is
+    POLYSYNC_CALLBACK_SECRET.
     """
 
     url: str
@@ -43,7 +44,7 @@ class Stack:
 
 @contextmanager
 def running_stack(log_file: Path) -> Iterator[Stack]:
-    """Start it all; at the end of the block nothing is left running. The app's log goes to `log_file`."""
+    """Start everything, and stop everything at the end of the block. The app's log is written to `log_file`."""
     is_real = bool(os.environ.get("DATABRICKS_HOST") or os.environ.get("POLYSYNC_WORKSPACES"))
     with ExitStack() as stack:
         _log_to(log_file)
@@ -68,7 +69,7 @@ def running_stack(log_file: Path) -> Iterator[Stack]:
 
 
 def _start_host(stack: ExitStack) -> LocalHost:
-    """On the usual port when it is free, so that the lines of the README work; else on any."""
+    """Listen on port 7071 if it is free, because the README uses it. Otherwise take any free port."""
     try:
         return stack.enter_context(LocalHost(ROOT, key=KEY, port=PORT))
     except HostStartError:

@@ -1,4 +1,4 @@
-"""The demo's steps, as a caller does them: over HTTP. Each raises DemoError when what it shows is not as promised."""
+"""The steps of the demo, as a caller makes them over HTTP. A step raises DemoError if a result is not as promised."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from local.workspace import script_ending
 _PATIENCE_SECONDS = 40.0
 _REAL_PATIENCE_SECONDS = 3600.0
 PIPELINE_ID = "8279d543-063c-4d63-9926-dae38e35ce8b"
-"""The pipeline of the README's examples, so that they work word for word beside `make demo ARGS=--stay`."""
+"""The pipeline id in the README's examples. So they work unchanged beside `make demo ARGS=--stay`."""
 _SHOWN = ("runId", "status", "state", "message", "fullRefresh", "statusUrl", "cancelUrl", "updateUrl")
 
 
 class DemoError(Exception):
-    """Something did not go as it should."""
+    """A step of the demo failed."""
 
 
 class Story:
@@ -35,7 +35,10 @@ class Story:
         self._patience_seconds = _REAL_PATIENCE_SECONDS if stack.workspace is None else _PATIENCE_SECONDS
 
     def tell(self, given: str | None) -> str:
-        """The whole story; gives the pipeline that it ran. `given`: the pipeline of a real workspace."""
+        """Run all steps, and return the id of the pipeline that was run.
+
+        `given` is the id of a pipeline in a real workspace, else None.
+        """
         self._screen.step("Discover the workspace's pipelines as jobs, with their parameters")
         pipeline_id, endless_id = self._pick_pipelines(given)
         self._discover()
@@ -68,7 +71,10 @@ class Story:
         return pipeline_id
 
     def _pick_pipelines(self, given: str | None) -> tuple[str, str]:
-        """The pipeline to run, and the one to cancel: of a real workspace the one named, else two made for the demo."""
+        """Return the id of the pipeline to run and the id of the pipeline to cancel.
+
+        In a real workspace both are the given pipeline. In the simulated workspace two pipelines are created.
+        """
         if self._stack.workspace is None:
             if given is None:
                 raise DemoError(
@@ -86,7 +92,7 @@ class Story:
     # --- jobs
 
     def _discover(self) -> None:
-        """Discover until the report is complete, with a bar that counts the jobs as they come."""
+        """Discover until the report is complete. A progress bar shows how many jobs exist."""
         total = None if self._stack.workspace is None else len(self._stack.workspace.pipeline_ids())
         url = f"{self._stack.url}/api/jobs/discover"
         self._screen.curl("POST", url, KEY, {})
@@ -140,7 +146,7 @@ class Story:
     # --- runs
 
     def _receive(self, run: Mapping[str, Any]) -> None:
-        """Wait for the callback and verify its signature as any receiver would."""
+        """Wait for the callback and verify its signature, as any receiver would."""
         receiver = self._stack.receiver
         with self._screen.waiting("waiting for the callback …"):
             _wait_until(lambda: bool(receiver.deliveries), _PATIENCE_SECONDS, "the callback did not come")
@@ -170,7 +176,7 @@ class Story:
         return document
 
     def _watch(self, run: Mapping[str, Any], until: str | None = None) -> dict[str, Any]:
-        """Show each state of the run until it is finished, or comes to the state `until`."""
+        """Show each state of the run until it is finished or is in the state `until`. Return its document."""
         began = time.monotonic()
         shown: tuple[str | None, str] | None = None
         with self._screen.waiting("waiting for the next sweep …"):

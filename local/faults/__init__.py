@@ -6,16 +6,17 @@ In a test:
     with FaultProxy(azurite_url, plan, name="storage", label=storage_label) as proxy:
         plan.add(Fault("reset", when="after", label="POST $batch starting*", times=1))
         ...
-        plan.calls()      what came through, by label
+        plan.calls()      the calls that came through, with their labels
 
 From a shell, until SIGINT or SIGTERM:
 
     python -m local.faults --upstream http://127.0.0.1:10002 [--port N] [--kind storage] [--fault '{"kind": …}']
 
-Path, query, headers (Host too) and body go on exactly as they came: Table Storage signs the path and the date, and the
-emulator's path holds the account's name, so a signature made for the proxy's address is valid behind it.
+The proxy passes on path, query, headers (also Host) and body unchanged. So a signature that was made for the proxy's
+address is valid at Azurite too. Table Storage signs the path and the date, and the emulator's path holds the account's
+name.
 
-labels  a call's name without its ids, as `POST $batch active run recent` or `POST /pipelines/{id}/updates`
+labels  a call's name without ids, such as `POST $batch active run recent` or `POST /pipelines/{id}/updates`
 proxy   the server
 """
 

@@ -1,4 +1,4 @@
-"""Names for calls, without ids: what a fault is aimed at, and what a record of calls is read by."""
+"""Names for calls, without ids. A fault is aimed at a name, and a record of calls shows the names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from local.workspace.api import UNKNOWN_ROUTE, match_route
 
-# A row's key as it stands in an address, in a filter or in a body: 'active|…' or "active|…"; its kind is before the |.
+# These find the RowKey in an address, in a filter and in a batch's body: 'active|…' or "active|…". The text before the
+# | is the row's kind.
 _KEY_IN_ADDRESS = re.compile(r"RowKey='([^|']*)")
 _KEY_IN_FILTER = re.compile(r"RowKey gt '([^|']*)")
 _KEY_IN_BATCH = re.compile(rb"RowKey(?:='|%3D%27|\": ?\")([^|'\"%]*)")
@@ -20,17 +21,18 @@ def plain_label(method: str, target: str, _body: bytes) -> str:
 
 
 def workspace_label(method: str, target: str, _body: bytes) -> str:
-    """`GET /pipelines/{id}`, by the routes of the Pipelines API; other paths as they are."""
+    """A call of the Pipelines API by its route, such as `GET /pipelines/{id}`. Other paths stay as they are."""
     path = urlsplit(target).path
     route = match_route(unquote(path))[0]
     return f"{method} {path if route == UNKNOWN_ROUTE else route}"
 
 
 def storage_label(method: str, target: str, body: bytes) -> str:
-    """A call of Table Storage by the kinds of rows it is about, which stand before the first | of their keys.
+    """A call of Table Storage by the kinds of its rows. The kind is the text before the first | of a RowKey.
 
-    `GET PolysyncRuns(run)` one row, `GET PolysyncRuns(active…)` a scan, `POST $batch active run recent` a batch in
-    the order of its operations (a key stands twice in some, in address and body: neighbours are told once).
+    `GET PolysyncRuns(run)` is a read of one row and `GET PolysyncRuns(active…)` is a scan. `POST $batch active run
+    recent` is a batch in the order of its operations. Some operations name their key twice, in the address and in the
+    body, so equal neighbours are merged.
     """
     parts = urlsplit(target)
     resource = unquote(parts.path).rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""The proxy: a call comes in, the plan says what happens to it, and the upstream gets it or not."""
+"""The proxy: it receives a call, asks the plan for a fault, and passes the call on to the upstream or does not."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "transfer-encoding",
 
 
 class FaultProxy:
-    """An HTTP/1.1 proxy before one upstream (`http://host:port`), served inside the `with` block; port 0: a free one.
+    """An HTTP/1.1 proxy before one upstream (`http://host:port`), served inside the `with` block.
 
-    `name` is the upstream's name in the plan. `label` names a call from its method, target and body.
+    `name` is the upstream's name in the plan. `label` names a call from its method, target and body. With `port` 0 it
+    takes a free port. Raises ValueError when the upstream is not on a loopback address.
     """
 
     def __init__(
@@ -46,11 +47,14 @@ class FaultProxy:
         return self._server.port
 
     def another_address(self) -> str:
-        """host:port of a further address of this proxy, in place of the further one before it."""
+        """Open one more address of this proxy and return it as host:port.
+
+        It replaces the address of the last call.
+        """
         return self._server.another_address()
 
     def wait_until_idle(self, seconds: float = 10.0) -> None:
-        """Return when no call is under way any more, late ones included. TimeoutError after `seconds`."""
+        """Wait until no call is in flight, late calls included. Raises TimeoutError after `seconds`."""
         if not self._server.in_flight.wait_until_idle(seconds):
             raise TimeoutError(f"{self._server.in_flight.count} calls are still under way")
 
@@ -80,7 +84,7 @@ class FaultProxy:
         return fault.reply(true_reply)
 
     def _execute(self, request: Request) -> Reply | None:
-        """The upstream's reply, over a connection of its own, so that a call is never sent twice. None: no answer."""
+        """The upstream's reply, or None when there is none. A new connection is used, so that no call is sent twice."""
         connection = http.client.HTTPConnection(*self._upstream, timeout=_UPSTREAM_SECONDS)
         try:
             with contextlib.closing(connection):
@@ -99,7 +103,7 @@ class FaultProxy:
             return None
 
     def _execute_later(self, request: Request, seconds: float) -> None:
-        """The call counts as under way from now on, so that nobody takes the proxy for idle before."""
+        """Execute the call after `seconds`. It counts as in flight at once, so the proxy does not look idle before."""
         self._server.in_flight.begin()
 
         def execute() -> None:

@@ -1,11 +1,11 @@
-"""The app served as the Azure Functions host would, for laptops and tests; never deployed.
+"""Serves the app as the Azure Functions host would, for laptops and tests. It is never deployed.
 
-functions   an app object -> the functions it declares, checked as the host and the worker check them
-routes      method and path -> function, by the host's rules
-schedules   NCRONTAB -> the next moment, and the thread that fires a timer function then
-config      host.json, local.settings.json and function_app.py of a folder
-conversion  Request -> the function's parameter -> Reply, through the worker's own converters
-runner      a thread pool for sync functions, one asyncio loop for async ones
+functions   reads the functions that an app declares, with the checks of the host and the worker
+routes      finds the function for a method and a path, by the host's rules
+schedules   finds the next time of an NCRONTAB schedule, and runs timer functions
+config      reads host.json, local.settings.json and function_app.py of a folder
+conversion  turns a Request into a function's argument and its result into a Reply, through the worker's converters
+runner      runs sync functions on a thread pool and async functions on one asyncio loop
 server      LocalHost, which joins them, over local.loopback
 """
 

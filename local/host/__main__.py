@@ -16,7 +16,7 @@ KEY_SETTING = "POLYSYNC_LOCAL_KEY"
 
 
 def main() -> int:
-    """0 after SIGTERM or SIGINT, 1 when the app cannot be started."""
+    """Return 0 after SIGTERM or SIGINT, 1 when the app cannot be started."""
     options = _parse_options()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stop_asked = threading.Event()
@@ -35,7 +35,7 @@ def main() -> int:
     if not host.stop():
         print("A function was still running", flush=True)
         logging.shutdown()
-        os._exit(0)  # the interpreter would wait for the thread that runs it
+        os._exit(0)  # a normal exit would wait for the thread that still runs the function
     return 0
 
 

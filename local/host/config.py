@@ -1,4 +1,4 @@
-"""The files of an app's folder: function_app.py, host.json, local.settings.json."""
+"""Reads the files of an app's folder: function_app.py, host.json, local.settings.json."""
 
 import hashlib
 import importlib.util
@@ -14,10 +14,11 @@ from local.host.functions import HostStartError
 
 
 def load_app(app_dir: Path) -> func.FunctionRegister:
-    """The app object of `app_dir/function_app.py`, imported once a process.
+    """Import `app_dir/function_app.py`, once in each process, and return its app object.
 
-    The module is named function_app where `import function_app` means this very file; otherwise it gets a name of its
-    own, so that a process can serve apps of several folders. Raises HostStartError without exactly one app object.
+    The module is named function_app if `import function_app` would import this very file. Otherwise it gets a name of
+    its own, so that one process can serve the apps of several folders. Raises HostStartError if the file does not hold
+    exactly one app object.
     """
     file = app_dir.resolve() / "function_app.py"
     if not file.is_file():
@@ -44,7 +45,7 @@ def load_app(app_dir: Path) -> func.FunctionRegister:
 
 
 def read_route_prefix(app_dir: Path) -> str:
-    """extensions.http.routePrefix of host.json, without outer slashes; `api` where it or the file is missing."""
+    """Return extensions.http.routePrefix of host.json without outer slashes. The default is `api`."""
     file = app_dir / "host.json"
     host = _read_object(file) if file.is_file() else {}
     prefix = host.get("extensions", {}).get("http", {}).get("routePrefix", "api")
@@ -52,9 +53,9 @@ def read_route_prefix(app_dir: Path) -> str:
 
 
 def apply_local_settings(app_dir: Path, environ: MutableMapping[str, str]) -> None:
-    """Set every one of local.settings.json's Values that the environment does not have: the environment wins.
+    """Copy the Values of local.settings.json into `environ`. A name that is already there keeps its value.
 
-    Raises HostStartError for encrypted or non-text values.
+    Raises HostStartError for encrypted values and for values that are not strings.
     """
     file = app_dir / "local.settings.json"
     if not file.is_file():

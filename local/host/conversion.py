@@ -1,7 +1,7 @@
-"""Request -> an HTTP function's parameter, and its answer -> Reply, through the Python worker's own converters.
+"""Converts a Request to an HTTP function's argument, and its result to a Reply, with the Python worker's own code.
 
-The Datums are those the worker makes of the host's messages: bodies are always bytes (the worker's capability
-RawHttpBodyBytes), empty query values are missing (azure-functions-host, GrpcMessageConversionExtensions.ToRpcHttp).
+The Datums are those that the worker makes of the host's messages. A body is always bytes (the worker's capability
+RawHttpBodyBytes). Empty query values are missing (azure-functions-host, GrpcMessageConversionExtensions.ToRpcHttp).
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,10 @@ _TIMER_INFO = '{"Schedule": {"AdjustForDST": true}, "ScheduleStatus": null, "IsP
 
 
 def decode_query(query: str) -> dict[str, str]:
-    """The parameters of a query string: names in any case are one, repeated values comma-joined, empty ones dropped."""
+    """Return the parameters of a query string.
+
+    Names that differ only in case are the same name. Repeated values are joined with commas. Empty values are left out.
+    """
     first_spelling: dict[str, str] = {}
     values: dict[str, str] = {}
     for spelling, value in parse_qsl(query):
@@ -28,7 +31,7 @@ def decode_query(query: str) -> dict[str, str]:
 
 
 def decode_http(request: Request, route_parameters: dict[str, str]) -> func.HttpRequest:
-    """What an HTTP function is called with."""
+    """Return the argument of an HTTP function."""
     path = quote(request.path, safe="/:@!$&'()*+,;=~").replace("%252F", "%2F").replace("%252f", "%2f")
     query = f"?{request.query}" if request.query else ""
     http = {
@@ -44,8 +47,11 @@ def decode_http(request: Request, route_parameters: dict[str, str]) -> func.Http
 
 
 def encode_http(answer: Any) -> Reply:
-    """What the host sends for a function's answer. Raises for answers that are neither HttpResponse nor str, and for
-    header text that cannot be sent."""
+    """Return what the host sends for a function's result.
+
+    Raises an error for a result that is neither HttpResponse nor str. Raises ValueError for header text that cannot be
+    sent.
+    """
     encoded = _converter("http").encode(answer, expected_type=None)
     if encoded.type == "string":
         return Reply(status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=encoded.value.encode())
@@ -64,7 +70,7 @@ def encode_http(answer: Any) -> Reply:
 
 
 def decode_timer() -> func.TimerRequest:
-    """What a timer function is called with: never past due."""
+    """Return the argument of a timer function. It is never past due."""
     decoded: func.TimerRequest = _converter("timerTrigger").decode(Datum(_TIMER_INFO, "json"), trigger_metadata={})
     return decoded
 

@@ -1,4 +1,4 @@
-"""What an app declares: its functions with their triggers, refused at start-up where Azure would not run them."""
+"""Reads an app's functions and their triggers. A function that Azure would not run is refused at start-up."""
 
 import inspect
 import threading
@@ -13,12 +13,12 @@ ALL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIO
 
 
 class HostStartError(Exception):
-    """The app cannot be served; the message says what to change."""
+    """The app cannot be served. The message says what to change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpTrigger:
-    """`route` has no prefix and no outer slashes; `auth_level` is anonymous, function or admin."""
+    """`route` has no prefix and no outer slashes. `auth_level` is anonymous, function or admin."""
 
     route: str
     methods: frozenset[str]
@@ -27,14 +27,17 @@ class HttpTrigger:
 
 @dataclass(frozen=True, kw_only=True)
 class TimerTrigger:
-    """`schedule` is NCRONTAB as declared, which may be a binding expression such as %SWEEP_SCHEDULE%."""
+    """`schedule` is NCRONTAB as the app declares it. It may contain names of settings such as %SWEEP_SCHEDULE%."""
 
     schedule: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostedFunction:
-    """One function: `parameter` takes the trigger's value, `context` the invocation's context when asked for."""
+    """One function. `parameter` is the name of the parameter that takes the trigger's value.
+
+    If `wants_context`, the parameter `context` takes the invocation's context.
+    """
 
     name: str
     call: Callable[..., Any]
@@ -54,10 +57,10 @@ _loaded_lock = threading.Lock()
 
 
 def load_functions(app: func.FunctionRegister) -> Functions:
-    """The functions of an app, by name as the host orders them.
+    """Return the functions of an app, sorted by name as in the host.
 
-    The answer is kept for each app object, because `app.get_functions()` works only once (a second call reports
-    duplicates). Raises HostStartError for a function that Azure, or this host, cannot run.
+    The result is kept for each app object, because a second call of `app.get_functions()` reports duplicates. Raises
+    HostStartError for a function that Azure or this host cannot run.
     """
     with _loaded_lock:
         if app not in _loaded:
@@ -101,8 +104,10 @@ def _text(enum_or_text: Any) -> str:
 
 
 def _check_parameters(name: str, call: Callable[..., Any], parameter: str) -> bool:
-    """Whether `context` is wanted. The worker refuses an app whose parameters are not exactly its bindings' names
-    (azure-functions-runtime, functions.py, validate_function_params)."""
+    """Return whether the function wants `context`. Raises HostStartError for any other extra or missing parameter.
+
+    The worker refuses such an app too (azure-functions-runtime, functions.py, validate_function_params).
+    """
     parameters = set(inspect.signature(call).parameters)
     wants_context = "context" in parameters and parameter != "context"
     unbound = parameters - {parameter, "context"}

@@ -1,7 +1,7 @@
-"""Method and path -> function, by the Functions host's rules, which are not those of other routers.
+"""Finds the function for a method and a path. The Functions host's rules differ from those of other routers.
 
-A wrong method is no match (404), HEAD is not GET, a failed constraint is no match, literals match in any case, and of
-overlapping routes the first function by name wins (azure-functions-host, WebScriptHostHttpRoutesManager).
+A wrong method is no match (404), and HEAD is not GET. A failed constraint is no match. Literals match in any case. Of
+overlapping routes, the first function by name wins (azure-functions-host, WebScriptHostHttpRoutesManager).
 """
 
 import re
@@ -20,7 +20,7 @@ _PARAMETER = re.compile(r"\{(?P<star>\*?)(?P<name>[A-Za-z_]\w*)(?::(?P<constrain
 
 @dataclass(frozen=True)
 class Route:
-    """One HTTP function and the pattern its whole path must match."""
+    """One HTTP function, and the pattern that its whole path must match."""
 
     function: HostedFunction
     trigger: HttpTrigger
@@ -29,10 +29,11 @@ class Route:
 
 
 def build_routes(functions: Functions, prefix: str) -> tuple[Route, ...]:
-    """The routes in the order they are tried. Raises HostStartError for reserved, doubled or unsupported routes.
+    """Return the routes in the order in which they are tried.
 
-    Reserved is every route that begins with the letters `admin` or `runtime`; doubled is one route text with a
-    method in common (azure-functions-host, ScriptHost.ValidateHttpFunction).
+    Raises HostStartError for reserved, duplicate or unsupported routes. A route that begins with the letters `admin` or
+    `runtime` is reserved. Two functions with the same route text and a common method are duplicates
+    (azure-functions-host, ScriptHost.ValidateHttpFunction).
     """
     routes = []
     for function in sorted(functions, key=lambda function: function.name.lower()):
@@ -50,7 +51,7 @@ def build_routes(functions: Functions, prefix: str) -> tuple[Route, ...]:
 
 
 def match(routes: tuple[Route, ...], method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-    """The first route that takes this method and decoded path, with its parameters; None is the host's 404."""
+    """Return the first route that takes this method and decoded path, and its parameters. None means 404."""
     for route in routes:
         if method in route.trigger.methods and (found := route.pattern.fullmatch(path)):
             return route, {name: value for name, value in found.groupdict().items() if value is not None}

@@ -1,4 +1,4 @@
-"""Runs functions as the Python worker does: sync ones on a thread pool, async ones on one event loop."""
+"""Runs functions as the Python worker does: sync functions on a thread pool, async functions on one event loop."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ _THREADS = 32
 
 
 class Runner:
-    """One for each host; every call is one invocation."""
+    """Runs the functions of one host. Each call of run() is one invocation."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="function")
@@ -25,7 +25,7 @@ class Runner:
         self._loop_thread.start()
 
     def run(self, function: HostedFunction, value: Any) -> Any:
-        """What the function returns for its trigger's value; its exception is raised here."""
+        """Call the function with its trigger's value, and return its result. Raises whatever the function raises."""
         arguments = {function.parameter: value}
         if function.wants_context:
             arguments["context"] = InvocationContext(function.name)
@@ -37,7 +37,7 @@ class Runner:
         return future.result()
 
     def close(self) -> None:
-        """Async functions that still run are cancelled; sync ones cannot be, and are left to end by themselves."""
+        """Cancel the async functions that still run. Sync functions cannot be cancelled, and run until they end."""
         asyncio.run_coroutine_threadsafe(_cancel_all_tasks(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._loop_thread.join()
@@ -54,7 +54,7 @@ async def _cancel_all_tasks() -> None:
 
 @dataclass(frozen=True)
 class NoRetry:
-    """The host's word on retries for a function that has none."""
+    """The retry context of a function that has no retry policy."""
 
     retry_count: int = 0
     max_retry_count: int = 0
@@ -63,7 +63,7 @@ class NoRetry:
 
 @dataclass(frozen=True)
 class Trace:
-    """A W3C trace of its own for each invocation."""
+    """A W3C trace. Each invocation has its own."""
 
     trace_parent: str
     trace_state: str = ""
@@ -71,7 +71,7 @@ class Trace:
 
 
 class InvocationContext(func.Context):
-    """What a function gets that asks for `context: func.Context`."""
+    """The value of a function's parameter `context: func.Context`."""
 
     invocation_id = ""
     function_name = ""

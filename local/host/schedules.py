@@ -1,4 +1,4 @@
-"""NCRONTAB schedules in UTC, and the thread that fires one timer function by its schedule."""
+"""NCRONTAB schedules in UTC, and a thread that runs a timer function on its schedule."""
 
 import os
 import re
@@ -15,7 +15,10 @@ _LONGEST_WAIT_SECONDS = 60.0
 
 
 class Schedule:
-    """Six NCRONTAB fields (or five, without seconds): a day has to match day of month AND weekday."""
+    """Six NCRONTAB fields, or five without seconds. A day must match both day of month and weekday.
+
+    Raises ValueError for any other text.
+    """
 
     def __init__(self, expression: str) -> None:
         if len(expression.split()) not in (5, 6):
@@ -27,14 +30,17 @@ class Schedule:
             raise ValueError(f"{expression!r} is not an NCRONTAB expression: {error}") from error
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first occurrence later than an aware moment."""
+        """Return the first occurrence after `moment`, an aware datetime."""
         times = croniter(self.expression, moment.astimezone(UTC), second_at_beginning=True, day_or=False)
         following: datetime = times.get_next(datetime)
         return following
 
 
 def resolve_schedule(function: HostedFunction, trigger: TimerTrigger) -> Schedule:
-    """The schedule of a timer function, %NAME% taken from the environment. Raises HostStartError if that fails."""
+    """Return the schedule of a timer function. %NAME% is replaced from the environment.
+
+    Raises HostStartError when a name is not set or the schedule is not valid.
+    """
 
     def value_of(name: re.Match[str]) -> str:
         if name[1] not in os.environ:
@@ -48,7 +54,7 @@ def resolve_schedule(function: HostedFunction, trigger: TimerTrigger) -> Schedul
 
 
 class ScheduledTimer:
-    """Calls `fire` at every occurrence, one call at a time; occurrences that pass during a call are left out."""
+    """Calls `fire` at every occurrence, one call at a time. Occurrences that pass during a call are skipped."""
 
     def __init__(self, name: str, schedule: Schedule, fire: Callable[[], None]) -> None:
         self._schedule = schedule
@@ -60,7 +66,7 @@ class ScheduledTimer:
         self._thread.start()
 
     def stop(self) -> None:
-        """No occurrence is begun from now on; a running call goes on."""
+        """Begin no further call. A running call continues."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -68,7 +74,7 @@ class ScheduledTimer:
         while True:
             due = self._schedule.next_after(max(due, datetime.now(UTC)))
             while (seconds := (due - datetime.now(UTC)).total_seconds()) > 0:
-                # Short waits, because the wait's clock stands still while a laptop sleeps.
+                # The wait is short, because the clock that it uses stops while a laptop sleeps.
                 if self._stopped.wait(min(seconds, _LONGEST_WAIT_SECONDS)):
                     return
             if self._stopped.is_set():

@@ -27,11 +27,12 @@ _logger = logging.getLogger("local.host")
 
 
 class LocalHost:
-    """One running host. With `key`, functions that are not anonymous, and /admin, answer 401 without it.
+    """One running host. With `key`, requests to functions that are not anonymous and to /admin need that key, else 401.
 
-    The app is `functions` (of load_functions), else those of `app`, else those of `app_dir/function_app.py`; the route
-    prefix is that of `app_dir/host.json`, else `api`. `timers=False` leaves schedules unfired (`fire` still works).
-    Raises HostStartError where the Functions host would not start a function, and for a port that is taken.
+    The app is `functions` (of load_functions), else the functions of `app`, else those of `app_dir/function_app.py`.
+    The route prefix is that of `app_dir/host.json`, else `api`. With `timers=False` no schedule is followed, but `fire`
+    still works. Raises HostStartError for a function that the Functions host would not start, and for a port that is
+    taken.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class LocalHost:
         return self
 
     def stop(self, grace_seconds: float = 5.0) -> bool:
-        """Accept nothing more, wait for what runs. False when something still ran after the time given."""
+        """Accept nothing more, and wait for what runs. Return False if something still runs after `grace_seconds`."""
         for timer in self._timers:
             timer.stop()
         self._server.stop_accepting()
@@ -100,12 +101,15 @@ class LocalHost:
         return self._server.url
 
     def fire(self, name: str) -> None:
-        """Run a timer function by hand and wait for its end; its exception is raised here. KeyError: no such timer."""
+        """Run a timer function by hand and wait for its end.
+
+        An exception of the function is raised here. Raises KeyError when there is no such timer.
+        """
         with self._in_flight.work():
             self._runner.run(self._timer(name), decode_timer())
 
     def describe(self) -> list[str]:
-        """The function table, one line each: name, methods, address, auth level, or its schedule."""
+        """Return the function table, one line each: name, methods, address and auth level, or name and schedule."""
         lines = []
         for route in self._routes:
             methods = "any" if route.trigger.methods == ALL_METHODS else ",".join(sorted(route.trigger.methods))
@@ -144,7 +148,10 @@ class LocalHost:
             return Reply(status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _answer_admin(self, request: Request) -> Reply:
-        """GET /admin/functions lists, POST /admin/functions/{name} with {"input": ""} fires a timer function."""
+        """Answer the admin API. GET /admin/functions lists, POST /admin/functions/{name} runs a timer function.
+
+        The body of the POST is `{"input": ""}`.
+        """
         if not self._is_let_in(request):
             return Reply(status=HTTPStatus.UNAUTHORIZED)
         folder, _, name = request.path.rstrip("/").lower().removeprefix("/admin/").partition("/")
@@ -188,8 +195,10 @@ class LocalHost:
             _log(function.name, "succeeded", started)
 
     def _is_let_in(self, request: Request) -> bool:
-        """Whether the request brings the key: the header, where there is one, beats `?code=`
-        (azure-functions-host, AuthenticationLevelHandler)."""
+        """Whether the request has the key. A header takes precedence over `?code=`.
+
+        Source: azure-functions-host, AuthenticationLevelHandler.
+        """
         if self._key is None:
             return True
         codes = [value for name, value in parse_qsl(request.query) if name.lower() == "code"]

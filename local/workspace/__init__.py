@@ -1,20 +1,29 @@
-"""A Databricks workspace for the laptop and the tests: the Pipelines API 2.0, and the identity endpoint it trusts.
+"""A simulated Databricks workspace for laptops and tests: the Pipelines API 2.0, and an identity endpoint for tokens.
 
 In a test:
 
     with SimulatedWorkspace(pace_seconds=None) as workspace: ...
 
-From a shell, until SIGINT or SIGTERM; prints the lines to export first:
+From a shell, until SIGINT or SIGTERM. This first prints the lines to export:
 
     python -m local.workspace [--port 8461] [--pace 5] [--pipelines 3] [--latency-ms 0]
 
-What it answers and refuses is in docs of the API and of databricks-sdk-py; sources stand in each module:
-states (one update), pipelines (updates of a pipeline, automatic successors), encoding (their JSON), queries (query
-strings), api (routes), identity (tokens), faults, journal, dispatch (a request's way through all that), server,
-control (the methods below), control_routes, settings.
+Its behaviour follows the documentation of the API and of databricks-sdk-py. Each module names its sources.
 
-Control routes, for other processes: `POST /_sim/{method}` with a JSON object of the method's arguments answers
-`{"result": …}`, or 400/404 `{"error": …}`. No token is asked for; the server listens on the loopback address only.
+    states                    one update
+    pipelines                 the updates of a pipeline, and automatic retries
+    encoding, queries, wire   JSON, query strings, errors
+    api                       the routes
+    identity                  tokens
+    journal                   the calls that were received
+    dispatch                  authentication, faults (local.fault) and journal around a request
+    control, pipeline_control the methods below
+    control_routes            the same methods over HTTP
+    settings, simulated       the settings, and SimulatedWorkspace with its server
+
+Control routes are for other processes. `POST /_sim/{method}` takes a JSON object of the method's arguments. It answers
+200 `{"result": …}`, or 400 or 404 `{"error": …}`. It needs no token, because the server listens on a loopback address
+only.
 
     configure         fields of settings.WorkspaceSettings: latency_seconds, pace_seconds, token_seconds, …
     add_pipeline      pipeline_id?, name?, spec?, script?, pace_seconds?, drain_seconds?, retries?, … -> id
@@ -22,7 +31,7 @@ Control routes, for other processes: `POST /_sim/{method}` with a JSON object of
     pipeline_ids      -> ids
     remove_pipeline, forbid {listed?}, allow                        pipeline_id
     rename_pipeline {name}, set_spec {spec}, set_script {script}    pipeline_id
-    updates_of        pipeline_id -> the truth about its updates, oldest first
+    updates_of        pipeline_id -> its updates as they really are, oldest first
     start_elsewhere   pipeline_id, cause?, full_refresh? -> update id
     set_state         pipeline_id, update_id (null: the newest), state
     advance           pipeline_id, update_id?, steps? -> state

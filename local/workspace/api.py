@@ -1,4 +1,4 @@
-"""The routes of the Pipelines API 2.0: which function answers which request. No network, no threads.
+"""The routes of the Pipelines API 2.0, and the function that answers each of them. No network, no threads.
 
 Sources: the Databricks REST reference, databricks-sdk-py service/pipelines.py.
 """
@@ -38,7 +38,7 @@ _START_TYPES: dict[str, tuple[type, str]] = {
 
 
 def match_route(path: str) -> tuple[str, list[str]]:
-    """The template of a path and the ids in it; UNKNOWN_ROUTE when the API has no such path."""
+    """Return the template of a path and the ids in it, or UNKNOWN_ROUTE when the API has no such path."""
     if path.startswith(PREFIX + "/"):
         given = path[len(PREFIX) + 1 :].split("/")
         for template in ROUTES:
@@ -50,7 +50,7 @@ def match_route(path: str) -> tuple[str, list[str]]:
 
 
 class PipelinesApi:
-    """Answers requests that have passed authentication. `now` gives epoch seconds."""
+    """Answers requests that have passed authentication. `now` returns epoch seconds."""
 
     def __init__(self, registry: PipelineRegistry, settings: WorkspaceSettings, now: Callable[[], float]) -> None:
         self._registry = registry
@@ -68,7 +68,7 @@ class PipelinesApi:
         }
 
     def answer(self, request: Request) -> Reply:
-        """Executes a request. Raises Refusal for what the API refuses."""
+        """Execute a request. Raises Refusal for a request that the API refuses."""
         route, ids = match_route(request.path)
         handler = self._handlers.get((request.method, route))
         if route == UPDATE_STOP_ROUTE and not self._settings.has_update_stop:
@@ -142,8 +142,10 @@ class PipelinesApi:
         return {"update_id": update.update_id}
 
     def _list_updates(self, request: Request, pipeline_id: str) -> dict[str, Any]:
-        """Newest first. `until_update_id` ends the list with that update. Tokens point at an update, so a new one
-        between two pages neither repeats nor hides any."""
+        """List updates, newest first. `until_update_id` ends the list with that update.
+
+        A page token names an update. So an update that starts between two pages neither repeats nor hides any entry.
+        """
         size = queries.page_size(request, default=25, maximum=100)
         pipeline = self._pipeline(pipeline_id)
         listed = pipeline.updates[::-1]

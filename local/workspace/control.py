@@ -1,4 +1,4 @@
-"""The control methods: how a test, or another process through /_sim/, sets the stage and reads the truth."""
+"""The control methods. A test, or another process through /_sim/, prepares the workspace and reads its true content."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ FAULT_KINDS: Mapping[str, Kind] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UpdateRecord:
-    """The truth about an update. history: [(state, entered at, epoch seconds)]; body: of the POST that started it."""
+    """An update as it really is.
+
+    history: pairs of a state and the epoch seconds at which it began. body: the JSON of the POST that started the
+    update, or None.
+    """
 
     update_id: str
     state: str
@@ -42,10 +46,10 @@ class UpdateRecord:
 
 
 class Control(PipelineControl):
-    """All control methods; the ones here are about updates, faults, tokens and journals."""
+    """All control methods. This class adds those about updates, faults, tokens and journals."""
 
     def updates_of(self, pipeline_id: str) -> list[UpdateRecord]:
-        """All updates of a pipeline as of now, oldest first."""
+        """Return all updates of a pipeline as they are now, oldest first."""
         with self._parts.lock:
             return [
                 UpdateRecord(
@@ -87,12 +91,15 @@ class Control(PipelineControl):
             return pipelines.begin(pipeline, cause=cause, full_refresh=False, at=self._parts.now()).update_id
 
     def set_state(self, pipeline_id: str, update_id: str | None, state: str) -> None:
-        """See states.set_state. `update_id` None: the newest update."""
+        """See states.set_state. `update_id` None means the newest update."""
         with self._parts.lock:
             states.set_state(self._update(pipeline_id, update_id), state, now=self._parts.now())
 
     def advance(self, pipeline_id: str, update_id: str | None = None, *, steps: int = 1) -> str:
-        """Moves an update on along its script and gives its state. ValueError when the script ends before."""
+        """Move an update on by `steps` states of its script, and return its state.
+
+        Raises ValueError when the script ends before that.
+        """
         with self._parts.lock:
             update = self._update(pipeline_id, update_id)
             for _ in range(steps):
@@ -100,7 +107,7 @@ class Control(PipelineControl):
             return update.state
 
     def forget_update(self, pipeline_id: str, update_id: str) -> None:
-        """The update is gone: 404, and no listing has it."""
+        """Remove an update. A GET of it then gives 404, and no list contains it."""
         with self._parts.lock:
             self._settled(pipeline_id).updates.remove(self._update(pipeline_id, update_id))
 
@@ -114,7 +121,7 @@ class Control(PipelineControl):
         update_id: str | None = None,
         exceptions: Sequence[Mapping[str, Any]] = (),
     ) -> str:
-        """Adds an entry to the event log, now; its id."""
+        """Add an entry to the event log, with the present time, and return its id."""
         with self._parts.lock:
             pipeline = self._parts.registry.get(pipeline_id)
             event = encoding.event(
@@ -187,29 +194,29 @@ class Control(PipelineControl):
         self._parts.faults.clear()
 
     def down(self) -> None:
-        """Every call of the API finds its connection reset, until up(). The identity endpoint stays."""
+        """Reset the connection of every call of the API until up(). The identity endpoint still answers."""
         self._parts.is_down = True
 
     def up(self) -> None:
         self._parts.is_down = False
 
     def issue_token(self, seconds: float = 3600, *, resource: str = identity.DATABRICKS_RESOURCE) -> str:
-        """A token that the workspace accepts, as if the identity endpoint had handed it out."""
+        """Return a token that the workspace accepts, as if the identity endpoint had issued it."""
         with self._parts.lock:
             return self._parts.issuer.issue(seconds=seconds, resource=resource)
 
     def revoke_tokens(self, *, as_html_403: bool = False) -> None:
-        """Every token out there is refused from now on: 401, or 403 "Invalid access token" as a page of HTML."""
+        """Refuse every token that was issued so far: with 401, or with 403 and an HTML page "Invalid access token"."""
         with self._parts.lock:
             self._parts.issuer.revoke_all(as_html_403=as_html_403)
 
     def tokens_issued(self) -> dict[str, int]:
-        """How many tokens were handed out, by resource."""
+        """How many tokens were issued, by resource."""
         with self._parts.lock:
             return dict(self._parts.issuer.issued)
 
     def calls(self, method: str | None = None, route: str | None = None) -> list[Call]:
-        """The journal of the API, oldest first; `route` is a template such as "/pipelines/{id}/updates"."""
+        """Return the journal of the API, oldest first. `route` is a template such as "/pipelines/{id}/updates"."""
         with self._parts.lock:
             entries = self._parts.calls.entries()
         return [call for call in entries if method in (None, call.method) and route in (None, call.route)]
@@ -219,7 +226,7 @@ class Control(PipelineControl):
             return self._parts.identity_calls.entries()
 
     def clear_calls(self) -> None:
-        """Empties both journals."""
+        """Empty both journals."""
         with self._parts.lock:
             self._parts.calls.clear()
             self._parts.identity_calls.clear()

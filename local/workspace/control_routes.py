@@ -44,7 +44,7 @@ METHODS = (
 
 
 def answer(control: Control, request: Request) -> Reply:
-    """200 `{"result": …}`; 400 `{"error": …}` for wrong arguments; 404 for a method there is not."""
+    """Answer 200 `{"result": …}`, 400 `{"error": …}` for wrong arguments, or 404 for an unknown method."""
     method = request.path.removeprefix(PREFIX)
     if request.method != "POST" or method not in METHODS:
         return json_reply({"error": f"POST {PREFIX}<method>, one of: {', '.join(METHODS)}"}, status=404)

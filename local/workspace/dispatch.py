@@ -1,4 +1,4 @@
-"""From a request to what is sent back: authentication, faults, journal, and the waits between them."""
+"""Handles a request from arrival to reply: authentication, faults, journal, and delays."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from local.workspace.settings import WorkspaceSettings
 from local.workspace.wire import Refusal
 
 WORKSPACE = "workspace"
-"""The name of the API's calls in the plan of faults; those of the identity endpoint are named after its route."""
+"""The name of the API's calls in the fault plan. The calls of the identity endpoint have its route as their name."""
 METADATA_PATH = "/.well-known/databricks-config"
 
 
 @dataclass(kw_only=True)
 class WorkspaceParts:
-    """The state of one workspace. Whoever reads or changes it holds `lock`; nobody waits while holding it."""
+    """The state of one workspace. A thread holds `lock` to read or change it, and never waits while it holds `lock`."""
 
     now: Callable[[], float]
     settings: WorkspaceSettings
@@ -41,7 +41,7 @@ class WorkspaceParts:
 
 
 class Dispatcher:
-    """Answers every request but the control routes'."""
+    """Answers every request except those for the control routes."""
 
     def __init__(self, parts: WorkspaceParts) -> None:
         self._parts = parts
@@ -137,6 +137,6 @@ def _body_value(request: Request) -> Any:
 
 
 def _host_metadata(request: Request) -> Reply:
-    """What databricks-sdk asks a host about itself, once a client (its config.py, _resolve_host_metadata)."""
+    """What databricks-sdk asks a host about itself, once for each client (its config.py, _resolve_host_metadata)."""
     address = f"http://{request.headers.get('host', '127.0.0.1')}"
     return json_reply({"oidc_endpoint": f"{address}/oidc", "workspace_id": "1122334455667788", "cloud": "AZURE"})

@@ -1,8 +1,8 @@
 """Pipelines, updates and events as the JSON of the Databricks API. Pure.
 
-Shapes: databricks-sdk-py, service/pipelines.py (GetPipelineResponse, PipelineStateInfo, UpdateInfo, UpdateStateInfo,
-PipelineEvent). `creation_time` is epoch milliseconds as a number in an update, but an ISO 8601 string in
-`latest_updates`. Empty lists are left out, as protobuf JSON does.
+Source of the shapes: databricks-sdk-py, service/pipelines.py (GetPipelineResponse, PipelineStateInfo, UpdateInfo,
+UpdateStateInfo, PipelineEvent). `creation_time` is a number of epoch milliseconds in an update, but an ISO 8601 string
+in `latest_updates`. Empty lists are left out, as in protobuf JSON.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def update_info(pipeline: Pipeline, update: Update, *, with_config: bool, with_o
 
 
 def pipeline_summary(pipeline: Pipeline) -> dict[str, Any]:
-    """An entry of GET /pipelines: no spec."""
+    """An entry of GET /pipelines. It has no spec."""
     summary: dict[str, Any] = {
         "pipeline_id": pipeline.pipeline_id,
         "name": pipeline.name,
@@ -77,7 +77,7 @@ def pipeline_details(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _pipeline_state(pipeline: Pipeline) -> str:
-    """A word about the pipeline, no guide to its update: IDLE also after a failure."""
+    """The state of the pipeline. It does not show how its last update ended: it is IDLE after a failure too."""
     active = pipeline.active
     if active is None:
         return "IDLE"
@@ -85,11 +85,12 @@ def _pipeline_state(pipeline: Pipeline) -> str:
 
 
 def events(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The event log, oldest first.
+    """Return the event log, oldest first.
 
-    One `update_progress` event for every state of every update. A failure comes as a real workspace tells it: the
-    message says only "Update 27bc77 is FAILED." and the text is in `error.exceptions`; an error event of an update
-    that is not listed any more stands just before it, one of the pipeline that names no update just behind it.
+    It has one `update_progress` event for every state of every update. A failure looks as on a real workspace: the
+    message is only "Update 27bc77 is FAILED.", and the reason is in `error.exceptions`. Each failure has two neighbours
+    that do not belong to it. Before it comes an error event of an update that is no longer listed. After it comes an
+    error event of the pipeline that names no update.
     """
     log = list(pipeline.extra_events)
     for update in pipeline.updates:
@@ -125,7 +126,7 @@ def event(
     update_id: str | None,
     exceptions: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """One entry of the event log; its id follows from `key`. `at` in epoch seconds."""
+    """One entry of the event log. Its id is derived from `key`. `at` is in epoch seconds."""
     origin = {"cloud": "Azure", "pipeline_id": pipeline.pipeline_id, "pipeline_name": pipeline.name}
     if update_id is not None:
         origin["update_id"] = update_id

@@ -1,8 +1,8 @@
-"""Tokens, and the App Service identity endpoint that hands them out.
+"""Tokens, and the App Service identity endpoint that issues them.
 
-Source of the protocol: Microsoft, "Managed identities for App Service and Azure Functions", REST endpoint reference;
-azure-identity's ManagedIdentityCredential speaks it. That library goes by the real clock, so the lifetime it is told
-does too; whether a token that comes back is still good is judged by the workspace's own time.
+Source of the protocol: Microsoft, "Managed identities for App Service and Azure Functions", REST endpoint reference.
+azure-identity's ManagedIdentityCredential uses it. That library uses the real clock, so the expiry time in the response
+uses the real clock too. Whether a token is still valid is decided by the workspace's own clock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Token:
 
 
 class TokenIssuer:
-    """Hands out tokens, remembers them, and judges the ones that come back. `now` gives epoch seconds."""
+    """Issues tokens, stores them, and checks the tokens of calls. `now` returns epoch seconds."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -44,7 +44,7 @@ class TokenIssuer:
         self._revoked: dict[str, bool] = {}
 
     def issue(self, *, seconds: float, resource: str = DATABRICKS_RESOURCE) -> str:
-        """A token in the look of a JWT. Raises ValueError for a resource that nothing here is behind."""
+        """Return a new token in the form of a JWT. Raises ValueError for an unknown resource."""
         if resource not in self.issued:
             raise ValueError(f"resource is one of {', '.join(self.issued)}, not {resource!r}")
         token = Token(resource=resource, expires_at=self._now() + seconds)
@@ -57,7 +57,7 @@ class TokenIssuer:
         return text
 
     def revoke_all(self, *, as_html_403: bool) -> None:
-        """Every token handed out so far is refused from now on."""
+        """Refuse every token that was issued so far."""
         self._revoked = dict.fromkeys(self._tokens, as_html_403)
 
     def identity_reply(self, request: Request, *, token_seconds: float) -> Reply:
@@ -83,7 +83,7 @@ class TokenIssuer:
         return json_reply(answer)
 
     def rejection(self, headers: Mapping[str, str], *, required_resource_id: str | None) -> Reply | None:
-        """Why a call of the API is refused: 401 or 403; None when it may pass."""
+        """The response that refuses a call of the API, 401 or 403. None when the call may pass."""
         scheme, _, text = headers.get("authorization", "").partition(" ")
         token = self._tokens.get(text.strip()) if scheme.lower() == "bearer" else None
         if token is None or token.resource != DATABRICKS_RESOURCE:

@@ -1,4 +1,4 @@
-"""What was asked of the workspace, in the order of the answers."""
+"""The calls that the workspace received, in the order of its responses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Generic, TypeVar
 class Call:
     """One call of the API.
 
-    route: its template, as "/pipelines/{id}/updates"; "(unknown)" for a path the API does not have.
-    query: name to value; a list when it was repeated.
-    status: the HTTP status that was sent; None when the connection was closed without one.
+    route: its template, such as "/pipelines/{id}/updates". "(unknown)" for a path that the API does not have.
+    query: name to value. A repeated name has a list of values.
+    status: the HTTP status that was sent. None when the connection was closed without one.
     executed: False when a fault answered before the call took effect.
-    at: epoch seconds of its arrival, on the workspace's clock; seconds: real time until its answer was ready.
-    body: of a POST: the JSON value as it came, or the text when it is no JSON.
+    at: epoch seconds of its arrival, on the workspace's clock. seconds: real time until its response was ready.
+    body: the JSON value of a POST, or its text if it is not JSON. None for other methods.
     """
 
     method: str
@@ -31,7 +31,10 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityCall:
-    """One call of the identity endpoint. `client_id` when a user-assigned identity was asked for; `at` as in Call."""
+    """One call of the identity endpoint. `at` is as in Call.
+
+    `client_id` is that of the requested user-assigned identity, or None.
+    """
 
     resource: str
     client_id: str | None
@@ -43,7 +46,7 @@ Entry = TypeVar("Entry")
 
 
 class Journal(Generic[Entry]):
-    """A list that only grows, until it is cleared."""
+    """A list to which entries are only added, until it is cleared."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []

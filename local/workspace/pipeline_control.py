@@ -1,4 +1,4 @@
-"""The control methods about pipelines: adding, editing, forbidding and removing them, and the workspace's settings."""
+"""The control methods that add, change, forbid and remove pipelines, and that change the workspace's settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ DEFAULT_SPEC: dict[str, Any] = {
 
 
 class PipelineControl:
-    """Every method takes and gives plain values and is thread-safe. ValueError: no such pipeline, update, state."""
+    """Every method takes and returns plain values and is thread-safe.
+
+    Methods raise ValueError for an unknown pipeline, update or state.
+    """
 
     def __init__(self, parts: WorkspaceParts) -> None:
         self._parts = parts
@@ -43,7 +46,7 @@ class PipelineControl:
         return self._parts.settings
 
     def configure(self, **changes: Any) -> None:
-        """Sets fields of WorkspaceSettings. Raises ValueError for a name it does not have."""
+        """Set fields of WorkspaceSettings. Raises ValueError for a name that it does not have."""
         known = {field.name for field in dataclasses.fields(WorkspaceSettings)}
         if unknown := changes.keys() - known:
             raise ValueError(f"no such setting: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
@@ -67,12 +70,14 @@ class PipelineControl:
         retry_script: Sequence[str] | None = None,
         failures: Sequence[Sequence[str]] = (DEFAULT_FAILURE,),
     ) -> str:
-        """Adds a pipeline and gives its id (a new UUID unless given).
+        """Add a pipeline and return its id. Without `pipeline_id` the id is a new UUID.
 
-        spec: as Databricks keeps it, id and name added; default: DEFAULT_SPEC. script: the states its updates walk
-        through (states.DEFAULT_SCRIPT). pace_seconds: None: the workspace's; math.inf: never by itself.
-        drain_seconds: how long STOPPING lasts; None: as any other state. retry_…: see pipelines.Retries.
-        failures: (class name, message) of what a failing update throws, the cause last.
+        spec: as Databricks keeps it. Id and name are added. The default is DEFAULT_SPEC.
+        script: the states of its updates, in order. The default is states.DEFAULT_SCRIPT.
+        pace_seconds: how long a state lasts. None: the workspace's setting. math.inf: no state ends by itself.
+        drain_seconds: how long STOPPING lasts. None: as long as any other state.
+        retries, retry_…: see pipelines.Retries.
+        failures: (class name, message) of each exception of a failed update, the cause last.
         """
         _check_script(script)
         _check_script(retry_script)
@@ -102,7 +107,7 @@ class PipelineControl:
         return pipeline_id
 
     def add_pipelines(self, count: int) -> list[str]:
-        """Adds pipelines "pipeline 00000", "pipeline 00001", … and gives their ids."""
+        """Add pipelines named "pipeline 00000", "pipeline 00001", … and return their ids."""
         with self._parts.lock:
             start = len(self._parts.registry.ordered_ids)
             return [self.add_pipeline(name=f"pipeline {start + index:05}") for index in range(count)]
@@ -119,26 +124,26 @@ class PipelineControl:
             pipeline.last_modified = self._now_ms()
 
     def set_spec(self, pipeline_id: str, spec: Mapping[str, Any]) -> None:
-        """Replaces the whole spec, as an edit in Databricks does; id and name stay."""
+        """Replace the whole spec, as an edit in Databricks does. Id and name stay."""
         with self._parts.lock:
             pipeline = self._parts.registry.get(pipeline_id)
             pipeline.spec = _full_spec(pipeline_id, pipeline.name, spec)
             pipeline.last_modified = self._now_ms()
 
     def set_script(self, pipeline_id: str, script: Sequence[str]) -> None:
-        """The states of the updates that start from now on."""
+        """Set the states of the updates that start from now on."""
         _check_script(script)
         with self._parts.lock:
             self._parts.registry.get(pipeline_id).script = tuple(script)
 
     def forbid(self, pipeline_id: str, *, listed: bool = False) -> None:
-        """Every call on the pipeline is 403 PERMISSION_DENIED; GET /pipelines leaves it out unless `listed`."""
+        """Answer every call on the pipeline with 403 PERMISSION_DENIED. GET /pipelines omits it unless `listed`."""
         with self._parts.lock:
             pipeline = self._parts.registry.get(pipeline_id)
             pipeline.is_forbidden, pipeline.is_listed = True, listed
 
     def allow(self, pipeline_id: str) -> None:
-        """Takes a forbid back."""
+        """Undo forbid()."""
         with self._parts.lock:
             pipeline = self._parts.registry.get(pipeline_id)
             pipeline.is_forbidden, pipeline.is_listed = False, True

@@ -1,4 +1,7 @@
-"""Pipelines and the updates they have had: one active at a time, automatic successors. Times: epoch seconds, given."""
+"""Pipelines and their updates: one active update at a time, and automatic retries. Times are epoch seconds.
+
+No function reads a clock. The caller passes the time.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +46,11 @@ OPTIONS: dict[str, tuple[type, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Retries:
-    """Databricks starts a new update by itself, `times` times, `delay_seconds` after one ended in `after_state`.
+    """How Databricks retries an update by itself.
 
-    A real workspace: RETRY_ON_FAILURE after FAILED, up to 5; SCHEMA_CHANGE after CANCELED, 2 s later. An update that
-    somebody stopped has no successor. `script` None: the successor walks the pipeline's own script.
+    A new update starts `delay_seconds` after an update ended in `after_state`, at most `times` times. On a real
+    workspace, RETRY_ON_FAILURE comes after FAILED, up to 5 times. SCHEMA_CHANGE comes 2 s after CANCELED. An update
+    that somebody stopped is not retried. `script` None means that the retry has the pipeline's own script.
     """
 
     times: int = 0
@@ -58,7 +62,7 @@ class Retries:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One entry of `error.exceptions` of the event that tells why an update failed."""
+    """One entry of `error.exceptions` in the event with the reason why an update failed."""
 
     class_name: str
     message: str
@@ -66,7 +70,7 @@ class Failure:
 
 @dataclass(kw_only=True)
 class Pipeline:
-    """A pipeline; `updates` oldest first. `pace_seconds` and `drain_seconds`: see states.Update and states.stop."""
+    """A pipeline. `updates` are oldest first. states.Update and states.stop explain the two durations."""
 
     pipeline_id: str
     name: str
@@ -88,7 +92,7 @@ class Pipeline:
 
     @property
     def active(self) -> Update | None:
-        """The update that is not finished. Settle first."""
+        """The update that is not finished, or None. Call settle() first."""
         return self.updates[-1] if self.updates and not self.updates[-1].is_terminal else None
 
     def update(self, update_id: str) -> Update | None:
@@ -96,7 +100,7 @@ class Pipeline:
 
 
 def settle(pipeline: Pipeline, now: float) -> None:
-    """Brings the pipeline to `now`: paced states, and the successors that were due meanwhile."""
+    """Bring the pipeline to the time `now`: enter the states that are due, and start the retries that were due."""
     while pipeline.updates:
         last = pipeline.updates[-1]
         states.run_until(last, now)
@@ -126,12 +130,12 @@ def begin(
     body: dict[str, Any] | None = None,
     options: dict[str, Any] | None = None,
 ) -> Update:
-    """Creates an update in the first state of its script. The caller has made sure that none is active."""
+    """Create an update in the first state of its script. The caller has checked that no update is active."""
     first, *rest = states.script_of_update(script or pipeline.script, full_refresh=full_refresh)
     options = options or {}
     retries = 0 if options.get("development") else pipeline.retries.times  # Databricks retries no development update
     creation_time = int(at * 1000)
-    if pipeline.updates:  # no two updates of a pipeline share their millisecond
+    if pipeline.updates:  # no two updates of a pipeline have the same creation time
         creation_time = max(creation_time, pipeline.updates[-1].creation_time + 1)
     update = Update(
         update_id=str(uuid.uuid4()),
@@ -150,17 +154,18 @@ def begin(
 
 
 class PipelineRegistry:
-    """The pipelines of a workspace by id, and their ids in order (the order in which GET /pipelines answers)."""
+    """The pipelines of a workspace by id, and their ids in ascending order."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Pipeline] = {}
         self.ordered_ids: list[str] = []
 
     def ordered(self, *, by_name: bool, descending: bool, after_id: str | None) -> Iterator[Pipeline]:
-        """The pipelines by id, or by name and id. `after_id`: only those behind it, also when it is gone by now.
+        """Return the pipelines by id, or by name and id. With `after_id`, only the pipelines after it.
 
-        By id a page costs what it holds, also among 12,000. By name everything is sorted, and a page begins anew when
-        the pipeline of `after_id` is gone.
+        By id, `after_id` may be the id of a removed pipeline. The cost of a page depends only on the page's size, also
+        among 12,000 pipelines. By name, all pipelines are sorted. If the pipeline of `after_id` was removed, the
+        listing starts again from the beginning.
         """
         ids = self.ordered_ids
         if by_name:
@@ -175,7 +180,7 @@ class PipelineRegistry:
         return (self._by_id[ids[position]] for position in positions)
 
     def add(self, pipeline: Pipeline) -> None:
-        """Raises ValueError when the id is taken."""
+        """Add a pipeline. Raises ValueError when its id is taken."""
         if pipeline.pipeline_id in self._by_id:
             raise ValueError(f"there is a pipeline {pipeline.pipeline_id} already")
         self._by_id[pipeline.pipeline_id] = pipeline
@@ -185,7 +190,7 @@ class PipelineRegistry:
         return self._by_id.get(pipeline_id)
 
     def get(self, pipeline_id: str) -> Pipeline:
-        """For control methods: raises ValueError when there is no such pipeline."""
+        """Return a pipeline, for control methods. Raises ValueError when there is none with this id."""
         pipeline = self._by_id.get(pipeline_id)
         if pipeline is None:
             raise ValueError(f"there is no pipeline {pipeline_id}")

@@ -1,7 +1,7 @@
-"""What callers write in a query string: page sizes, page tokens, filters, orders. Pure.
+"""Decodes query strings: page sizes, page tokens, filters, orders. Pure.
 
-Source of the filters and bounds: docstrings of databricks-sdk-py, PipelinesAPI.list_pipelines and
-list_pipeline_events; `update_id = '…'` as the Databricks CLI sends it.
+Source of the filters and bounds: docstrings of databricks-sdk-py, PipelinesAPI.list_pipelines and list_pipeline_events.
+The Databricks CLI sends the filter `update_id = '…'`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def page_size(request: Request, *, default: int, maximum: int) -> int:
-    """`max_results`: a whole number from 1 to `maximum`. More is an error, not a smaller page."""
+    """Return `max_results`, a whole number from 1 to `maximum`. A larger number is an error, not a smaller page."""
     text = request.query_value("max_results")
     if text is None:
         return default
@@ -51,7 +51,7 @@ def encode_page_token(value: dict[str, Any]) -> str:
 
 
 def decode_page_token(text: str, *, of: str) -> dict[str, Any]:
-    """The value of a token that this listing (`of`) handed out. Raises Refusal 400 for any other text."""
+    """Return the value of a token that the listing `of` issued. Raises Refusal 400 for any other text."""
     try:
         value = json.loads(base64.urlsafe_b64decode(text.encode()))
     except (binascii.Error, ValueError):
@@ -62,7 +62,7 @@ def decode_page_token(text: str, *, of: str) -> dict[str, Any]:
 
 
 def order(request: Request, *, fields: tuple[str, ...], default: str) -> tuple[str, bool]:
-    """`order_by`: (field, whether descending)."""
+    """Return the field of `order_by`, and whether the order is descending. Raises Refusal 400 for any other text."""
     values = request.values.get("order_by") or [default]
     words = values[0].lower().split()
     if (
@@ -76,7 +76,10 @@ def order(request: Request, *, fields: tuple[str, ...], default: str) -> tuple[s
 
 
 def name_filter(text: str) -> re.Pattern[str]:
-    """`name LIKE 'pattern'` as a regular expression for the whole name; % stands for any text, _ for one character."""
+    """Return a regular expression for the filter `name LIKE 'pattern'`. It matches the whole name.
+
+    In the pattern % stands for any text and _ for one character. Raises Refusal 400 for any other filter.
+    """
     matched = _NAME_FILTER.fullmatch(text)
     if matched is None:
         raise bad_parameter(f"Unsupported filter \"{text}\": only name LIKE '%text%'.")
@@ -85,7 +88,7 @@ def name_filter(text: str) -> re.Pattern[str]:
 
 
 def event_filter(text: str) -> Callable[[Event], bool]:
-    """A predicate from clauses on level, id, update_id and timestamp, joined by AND."""
+    """Return a predicate for clauses on level, id, update_id and timestamp that are joined by AND."""
     clauses: list[Callable[[Event], bool]] = []
     position, joined = 0, True
     while joined:

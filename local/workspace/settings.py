@@ -1,4 +1,4 @@
-"""What a test may change about a whole workspace while it runs."""
+"""The settings of a simulated workspace. A test may change them while it runs."""
 
 from __future__ import annotations
 

@@ -16,17 +16,18 @@ from local.workspace.settings import WorkspaceSettings
 
 
 class SimulatedWorkspace(Control):
-    """A Databricks workspace on loopback, served inside the `with` block.
+    """A Databricks workspace on a loopback address, served inside the `with` block.
 
         with SimulatedWorkspace(pace_seconds=None) as workspace:
             pipeline_id = workspace.add_pipeline(name="orders")
             requests.get(f"{workspace.url}/api/2.0/pipelines/{pipeline_id}",
                          headers={"Authorization": f"Bearer {workspace.issue_token()}"})
 
-    pace_seconds: see WorkspaceSettings; the others of them through `settings` or configure(). host: a loopback
-    address, by default one of its own. port 0: a free one.
-    now: epoch seconds for updates, events and the journal, for tests with a time of their own; token_now: the same for
-    the age of tokens. Waits follow the real clock.
+    pace_seconds: see WorkspaceSettings. The other settings are set through `settings` or configure().
+    host: a loopback address. By default the workspace gets one of its own.
+    port: 0 takes a free port.
+    now: returns epoch seconds for updates, events and the journal. A test may pass its own clock.
+    token_now: the same for the age of tokens. Delays always use the real clock.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class SimulatedWorkspace(Control):
 
     @property
     def url(self) -> str:
-        """DATABRICKS_HOST: no slash at its end."""
+        """The value for DATABRICKS_HOST, without a slash at its end."""
         return f"http://{self._host}:{self._port}"
 
     @property
@@ -71,7 +72,7 @@ class SimulatedWorkspace(Control):
         return self._parts.issuer.identity_header
 
     def environ(self) -> dict[str, str]:
-        """The environment in which the app, with azure-identity's own code, talks to this workspace."""
+        """Return the environment with which the app and azure-identity use this workspace."""
         return {
             "DATABRICKS_HOST": self.url,
             "IDENTITY_ENDPOINT": self.identity_endpoint,

@@ -1,4 +1,4 @@
-"""The states of one update, on a given time: pure, no clock, no I/O.
+"""The states of one update. Pure: the caller passes the time.
 
 State names: databricks-sdk-py, service/pipelines.py, UpdateInfoState. Times are epoch seconds.
 """
@@ -21,12 +21,15 @@ DEFAULT_SCRIPT = (
 
 
 def script_ending(state: str) -> tuple[str, ...]:
-    """The default script with another end: FAILED, CANCELED, or RUNNING for a continuous pipeline."""
+    """Return the default script with another end: FAILED, CANCELED, or RUNNING for a continuous pipeline."""
     return (*DEFAULT_SCRIPT[:-1], state) if state != "RUNNING" else DEFAULT_SCRIPT[:-1]
 
 
 def script_of_update(script: tuple[str, ...], *, full_refresh: bool) -> tuple[str, ...]:
-    """A full refresh passes RESETTING before SETTING_UP_TABLES, unless the script places it itself."""
+    """Return the script of an update. A full refresh adds RESETTING before SETTING_UP_TABLES.
+
+    A script that contains RESETTING or does not contain SETTING_UP_TABLES stays as it is.
+    """
     if not full_refresh or "RESETTING" in script or "SETTING_UP_TABLES" not in script:
         return script
     at = script.index("SETTING_UP_TABLES")
@@ -67,7 +70,7 @@ class Update:
 
 
 def step(update: Update, at: float) -> None:
-    """Enters the next state of the script. Raises ValueError when there is none."""
+    """Enter the next state of the script. Raises ValueError when there is none."""
     if update.is_terminal or not update.remaining:
         raise ValueError(f"update {update.update_id} is {update.state}: its script has no next state")
     update.history.append((update.remaining[0], at))
@@ -75,7 +78,7 @@ def step(update: Update, at: float) -> None:
 
 
 def run_until(update: Update, now: float) -> None:
-    """Enters every state that is due by `now`, each at the moment it was due."""
+    """Enter every state that is due by `now`, each at the time at which it was due."""
     while update.pace_seconds is not None and update.remaining and not update.is_terminal:
         due_at = update.entered_at + update.pace_seconds
         if due_at > now:
@@ -84,7 +87,10 @@ def run_until(update: Update, now: float) -> None:
 
 
 def stop(update: Update, *, now: float, drain_seconds: float | None) -> None:
-    """Moves an unfinished update to STOPPING, and to CANCELED `drain_seconds` later (None: at its own pace)."""
+    """Move an unfinished update to STOPPING. CANCELED follows `drain_seconds` later.
+
+    `drain_seconds` None keeps the update's own pace.
+    """
     if update.is_terminal:
         return
     update.stop_requested = True
@@ -97,10 +103,10 @@ def stop(update: Update, *, now: float, drain_seconds: float | None) -> None:
 
 
 def set_state(update: Update, state: str, *, now: float) -> None:
-    """Puts the update in any state, also one nobody has heard of.
+    """Put the update into any state, also an unknown one.
 
-    Afterwards the script goes on behind that state if the state is still ahead in it, else where it was. STOPPING goes
-    on to CANCELED. Raises ValueError for an update that has finished: no update leaves a terminal state.
+    If the state is still ahead in the script, the script continues after it. Else the script continues where it was.
+    After STOPPING comes CANCELED. Raises ValueError for a finished update, because no update leaves a terminal state.
     """
     if update.is_terminal:
         raise ValueError(f"update {update.update_id} is {update.state}: it cannot become {state}")

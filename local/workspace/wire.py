@@ -1,4 +1,4 @@
-"""The refusals that every route may raise, and bodies of JSON."""
+"""The errors that every route may raise, and the decoding of JSON bodies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local.messages import Reply, json_reply
 
 
 class Refusal(Exception):
-    """An error of the Databricks API: `{"error_code", "message"}` under an HTTP status."""
+    """An error of the Databricks API: an HTTP status with the body `{"error_code", "message"}`."""
 
     def __init__(self, status: int, error_code: str, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ def malformed(message: str) -> Refusal:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Decodes a body that has to be a JSON object. Raises Refusal 400 MALFORMED_REQUEST."""
+    """Decode a body that must be a JSON object. Raises Refusal 400 MALFORMED_REQUEST."""
     try:
         value = json.loads(body)
     except ValueError:

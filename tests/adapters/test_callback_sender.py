@@ -1,4 +1,4 @@
-"""Where a callback's connection is made: to an address that was checked, and to no other."""
+"""A callback connects only to an address that was checked."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ from tests.use_cases.callbacks import callback_of, deliver, finish, started
 
 
 class TestWhereAConnectionIsMade:
-    """`localhost` is listed; what it is resolved to is the test's choice."""
+    """`localhost` is an allowed host. Each test chooses the addresses that it resolves to."""
 
     @pytest.fixture
     def rig(self, rig_of: RigOf, receiver: Receiver) -> Rig:
         return rig_of(receiver, POLYSYNC_CALLBACK_HOSTS=f"localhost:{receiver.port},*.example.org:{receiver.port}")
 
     def sender(self, rig: Rig, *answers: list[str], **more: Any) -> tuple[CallbackSender, list[str]]:
-        """A sender whose resolver returns each of `answers` once, the last for ever; and the names asked for."""
+        """Return a sender and the list of host names that it resolves.
+
+        Its resolver returns each of `answers` once, and the last one for ever.
+        """
         left, asked = [*answers], list[str]()
 
         def resolver(host: str, port: int) -> list[str]:
@@ -121,7 +124,7 @@ class TestWhereAConnectionIsMade:
 
 
 class Authority:
-    """A certificate authority of the test's own."""
+    """A certificate authority that only the test uses."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -133,7 +136,7 @@ class Authority:
         self.client = ssl.create_default_context(cadata=pem)
 
     def server(self, name: str) -> ssl.SSLContext:
-        """For a server with a certificate for `name`."""
+        """Return the context of a server with a certificate for `name`."""
         key = ec.generate_private_key(ec.SECP256R1())
         file = self._folder / f"{name}.pem"
         file.write_bytes(
@@ -166,7 +169,7 @@ class Authority:
 
 
 def _usage(*, is_authority: bool) -> x509.KeyUsage:
-    """What a key is for: Python 3.13 and newer refuse a certificate that does not say."""
+    """The key usage of a certificate. Python 3.13 and newer refuse a certificate without one."""
     return x509.KeyUsage(
         digital_signature=not is_authority,
         content_commitment=False,

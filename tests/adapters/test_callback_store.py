@@ -1,4 +1,4 @@
-"""Callers that wait for a run: they started it, joined it or repeated a start. Each is called back exactly once."""
+"""Callers that wait for a run: they started it, joined it or repeated its start. Each gets exactly one callback."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class TestRepeatsOfAKey:
     def test_a_new_address_after_the_finish_is_owed_at_once(
         self, rig: Rig, receiver: Receiver, clock: ManualClock, status: int
     ) -> None:
-        """Whether it was delivered to the old address, given up there, or is still being tried."""
+        """The old address has got the callback, or it was given up there, or it is still being tried."""
         run = started(rig, receiver.url("/old"), key="k")
         finish(rig, run)
         receiver.status = status

@@ -1,4 +1,4 @@
-"""The client of Databricks: every call ends in time, whatever the other side does."""
+"""The client of Databricks: every call ends by its deadline, whatever the other side does."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_answer_is_read_up_to_32_mb(
 
 
 class _SlowTokens(EntraTokens):
-    """Real tokens, ten seconds each."""
+    """Real tokens. Each takes ten seconds."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(lambda: build_credential(os.environ), clock)
@@ -116,7 +116,7 @@ def test_an_answer_that_comes_byte_by_byte_ends_with_the_time_for_it(
 
 
 class _Trickling:
-    """Answers every call with `content`, a byte every 50 ms."""
+    """Answers every call with `content`, one byte every 50 ms."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

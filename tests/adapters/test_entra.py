@@ -1,4 +1,4 @@
-"""Answers of the identity endpoint that hold no token: trouble of Entra ID or of storage, never a bug."""
+"""Responses of the identity endpoint without a token: they are errors of Entra ID or of storage, never bugs."""
 
 from __future__ import annotations
 

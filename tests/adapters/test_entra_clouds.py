@@ -1,4 +1,4 @@
-"""Which management a workspace's token is for: each of Azure's clouds has its own."""
+"""The management endpoint that a workspace's token is for. Each of Azure's clouds has its own."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ RESOURCE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Databricks/wor
 
 
 class NamingCredential:
-    """Issues tokens that are the names of their scopes."""
+    """Issues tokens that consist of their scopes."""
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
         return AccessToken(" ".join(scopes), int(time.time()) + 3600)
 
 
 class UnpluggedAdapter(HTTPAdapter):
-    """Keeps what is to be sent, and sends nothing."""
+    """Records the headers of requests, and sends nothing."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Answers that refuse the app's token in other ways than by 401, and those that no new token would mend."""
+"""Responses that refuse the app's token without a 401, and refusals that a new token would not change."""
 
 from __future__ import annotations
 

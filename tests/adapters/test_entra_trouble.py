@@ -1,4 +1,4 @@
-"""An identity endpoint that is not ready yet, and an `az` that takes its time."""
+"""An identity endpoint that is not ready yet, and an `az` that is slow."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def test_an_endpoint_that_never_is_ready_costs_a_start_its_15_seconds_and_says_w
 
 @pytest.fixture
 def runs_of_az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Only a made-up `az` gives tokens; AZ_SECONDS is how long one takes. The file has a character for each run."""
+    """Make a fake `az` the only source of tokens. A token takes it AZ_SECONDS.
+
+    Returns a file that gets one character for each run of `az`.
+    """
     runs = tmp_path / "runs"
     answer = '{"accessToken": "token", "expires_on": 4102444800, "expiresOn": "2100-01-01 00:00:00.000000"}'
     script = f"""\

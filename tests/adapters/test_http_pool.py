@@ -1,4 +1,4 @@
-"""Connections to Databricks: kept for each workspace, and not used when they may be dead."""
+"""Connections to Databricks are kept for each workspace, and are not used when they may be dead."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.adapters.test_callback_sender import Authority
 
 
 class Host:
-    """A host with TLS that remembers the address of each connection that a request came over."""
+    """A host with TLS. It records the client address of each request's connection."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self.peers: list[object] = []

@@ -1,4 +1,4 @@
-"""What a process remembers: one computation serves all callers."""
+"""The values that a process remembers: one computation serves all callers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retention: finished runs, their listing and their keys go after the time set; nothing active ever does."""
+"""Retention: finished runs, their listing and their keys are deleted after the configured time. Active runs stay."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_cleaning_ends_when_its_time_is_up_and_goes_on_from_there(
 
 
 def _catch_up(rig: Rig) -> None:
-    """Storage writes its Timestamps in real time: let the test's own time come up to it."""
+    """Move the test's clock to the real time, because storage writes its Timestamps in real time."""
     rig.clock.sleep((datetime.now(UTC) - rig.clock.now()).total_seconds())
 
 
@@ -213,7 +213,7 @@ def test_many_old_runs_go_in_bounded_pieces(rig: Rig, workspace: SimulatedWorksp
 
 
 class _CountingClock:
-    """One second passes with each look at it."""
+    """A clock that moves on by one second each time it is read."""
 
     def __init__(self) -> None:
         self._looks = itertools.count()

@@ -1,4 +1,4 @@
-"""Answers of storage that break off or are none: the write is looked for, and only our own error is ever seen."""
+"""Responses of storage that break off or are invalid: the write is looked up, and only our own errors are raised."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plan() -> FaultPlan:
 
 @pytest.fixture
 def behind_proxy(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, clock: ManualClock) -> Iterator[Rig]:
-    """A rig whose storage is reached through a fault proxy."""
+    """A rig whose storage is behind a fault proxy."""
     direct = azurite.partition("TableEndpoint=")[2].rpartition("/")[0]
     with FaultProxy(direct, plan, label=storage_label) as proxy:
         name = f"test-{uuid.uuid4().hex[:12]}"

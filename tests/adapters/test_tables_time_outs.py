@@ -1,4 +1,4 @@
-"""Storage that accepts a connection and then says nothing: every call ends, and a start answers in time."""
+"""Storage that accepts a connection and sends nothing: every call ends, and a start answers before its deadline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 
 @pytest.fixture
 def silent() -> Iterator[Partition]:
-    """A partition whose server takes every connection and never answers."""
+    """A partition whose server accepts every connection and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken: list[socket.socket] = []
 

@@ -95,7 +95,7 @@ def _part(name: str) -> Callable[[argparse.Namespace], bool]:
 
 
 def _heading(commit: str, seed: int) -> str:
-    """When, on what, and which version of the app."""
+    """Date, machine, commit of the app, and seed."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
@@ -142,7 +142,7 @@ def _outages(options: argparse.Namespace) -> bool:
 
 
 def _log_of(options: argparse.Namespace, part: str, **verdicts: Verdict) -> CaseLog:
-    """A fresh log of a part, with `verdicts` by fault for a part that is not made of cases."""
+    """Start an empty log of a part. `verdicts` are the results by fault of a part that has no cases."""
     log = CaseLog(options.cases, part, options.commit)
     log.begin(resume=False)
     for fault, verdict in verdicts.items():
@@ -177,7 +177,7 @@ def _played(
 
 
 def _print_results(results: Sequence[Result], began: float) -> bool:
-    """Whether all ended well, and every fault met its call."""
+    """Print the results. Return whether every verdict is good and every fault met its call."""
     missed = [result.name for result in results if not result.met]
     _print_table(table.by_fault_and_path(results), began)
     print(f"faults that met no call: {len(missed)}", *missed, sep="\n  ", flush=True)
@@ -242,7 +242,7 @@ def _print_table(sums: Mapping[tuple[str, str], Verdict], began: float) -> None:
 
 
 def _print_control(what: str, control: Verdict) -> bool:
-    """The control is there to go wrong: whether it did."""
+    """Print the control. Return whether it lost or doubled an update, as it should."""
     print(*table.lines({(CONTROL, what): control}), "", sep="\n", flush=True)
     return control.lost + control.doubled > 0
 

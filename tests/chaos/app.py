@@ -1,4 +1,4 @@
-"""The app in this process: wired as in Azure, asked through its endpoints, and the control that reserves nothing."""
+"""The app in this process, wired as in Azure and called through its endpoints. Also the control's store."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ BASE_URL = "http://app.example"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a caller got."""
+    """A response as its caller got it."""
 
     status: int
     body: Mapping[str, Any]
 
 
 class Door(Protocol):
-    """The way into the app. None: no answer came."""
+    """How callers reach the app. A method returns None when no response came."""
 
     def start(self, pipeline_id: str, body: Mapping[str, Any], key: str | None) -> Answer | None: ...
 
@@ -49,19 +49,19 @@ class Door(Protocol):
 
 
 class ForgetfulStore(RunStore):
-    """The control: a start that reserves nothing, so that nothing remembers it before its run is tracked."""
+    """The control's store. It makes no reservation, so nothing records a start until its run is tracked."""
 
     def reserve(
         self, reservation: Reservation, idempotency_key: str | None = None, used: UsedKey | None = None
     ) -> Locked[Reservation] | None:
-        """Always succeeds, without a row."""
+        """Always succeed, without writing a row."""
         del idempotency_key, used
         no_row = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
         return Locked(value=reservation, etag=no_row)
 
 
 def wire(environ: Mapping[str, str], clock: Clock, *, reserving: bool = True) -> Services:
-    """The app's services; not `reserving`: with the store of the control."""
+    """Build the app's services. With `reserving` False they use the control's store."""
     settings = Settings.from_environ({name: environ[name] for name in environ if name.startswith("POLYSYNC_")})
     built = services.build(settings, environ, clock)
     if reserving:
@@ -75,7 +75,7 @@ def wire(environ: Mapping[str, str], clock: Clock, *, reserving: bool = True) ->
 
 
 class App:
-    """A process of the app. Requests go through its endpoints as in function_app."""
+    """One process of the app. Requests go through its endpoints, as in function_app."""
 
     def __init__(self, wired: Services, bugs: list[str]) -> None:
         self._services = wired
@@ -131,7 +131,7 @@ class App:
 
 
 class BugLog(logging.Handler):
-    """Collects what the core logs with a traceback: each is a bug."""
+    """Collects what the core logs with a traceback. Each such entry is a bug."""
 
     def __init__(self, bugs: list[str]) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What is done to a call: each kind of fault, as its upstream would show it."""
+"""The kinds of faults, each in the form in which its upstream would show it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local.faults import Fault
 from tests.chaos.stage import RECEIVER, START, STORAGE, WORKSPACE
 
 Aim = Callable[[str, str | None, int], Fault]
-"""(upstream, label, how many such calls pass first) -> the fault of that call."""
+"""Takes upstream, label, and how many such calls pass first. Returns the fault for the next such call."""
 
 _JSON = {"Content-Type": "application/json"}
 _HTML = {"Content-Type": "text/html"}
@@ -30,7 +30,7 @@ def error_fault(
     times: int | None = 1,
     retry_after: int | None = None,
 ) -> Fault:
-    """An error in the upstream's own words."""
+    """An error response in the upstream's own format."""
     headers = _JSON if retry_after is None else _JSON | {"Retry-After": str(retry_after)}
     return _fault("status", when, upstream, label, after=after, times=times, status=status, headers=headers,
                   body=_error(upstream, status))  # fmt: skip
@@ -39,7 +39,7 @@ def error_fault(
 def page_fault(
     status: int, when: str, upstream: str, label: str | None = None, *, after: int = 0, times: int | None = 1
 ) -> Fault:
-    """A page of HTML, as a gateway answers."""
+    """An HTML page, as a gateway sends it."""
     return _fault("status", when, upstream, label, after=after, times=times, status=status, headers=_HTML, body=_PAGE)
 
 
@@ -69,7 +69,7 @@ def _page(status: int, when: str) -> Aim:
 
 
 def _both(status: int, retry_after: int | None = None) -> Iterator[tuple[str, Aim]]:
-    """The call never got through, and it did."""
+    """Two kinds: the upstream never got the call, or it executed the call."""
     wait = "" if retry_after is None else ", Retry-After"
     for when in ("before", "after"):
         yield f"{status} {when}{wait}", _status(status, when, retry_after=retry_after)
@@ -92,7 +92,7 @@ KINDS: Mapping[str, Aim] = {
     "killed before": _plain("reset", then_down=True),
     "killed after": _plain("reset", "after", then_down=True),
 }
-"""All sides. A success that is a page of HTML is what a proxy on the way answers."""
+"""Faults of all upstreams. A proxy on the way may answer with 200 and an HTML page."""
 
 ONLY: Mapping[str, Mapping[str, Aim]] = {
     STORAGE: {
@@ -113,22 +113,22 @@ ONLY: Mapping[str, Mapping[str, Aim]] = {
 
 HELD = "reset, executed after a sweep"
 _HELD: Mapping[str, Aim] = {HELD: _plain("held")}
-"""Of calls that change something: they are executed once a sweep has looked for what they did, in vain."""
+"""For calls that change something. They are executed after a sweep has looked for their effect and not found it."""
 
 HANG = "no answer, executed"
 _HANG: Mapping[str, Aim] = {HANG: _plain("hang", "after", seconds=_HANG_SECONDS)}
-"""Takes the client's own time-out, in real time."""
+"""Lasts until the client's own time-out, in real time."""
 
 _TAKES_PLACE_OF_A_DELIVERY = frozenset({"200 page before"})
-"""Nobody could tell it from a delivery, so it is left out for the receiver."""
+"""Left out for the receiver, because the app cannot tell it from a delivery."""
 LIES = frozenset({"403 after", "404 page after", "429 after", "429 after, Retry-After"})
-"""Databricks says of a start that it did nothing, and did it: these are believed (docs/reliability.md)."""
+"""Databricks denies that it executed a start that it did execute. The app believes this (docs/reliability.md)."""
 
 
 def kinds_of(upstream: str, label: str | None) -> dict[str, Aim]:
-    """The kinds that tell something about such a call, one that hangs left out.
+    """Return the kinds of faults that are worth playing on such a call, except the one that hangs.
 
-    A read changes nothing: whether the other side has seen it is all the same.
+    A read changes nothing, so it makes no difference whether the upstream has seen it.
     """
     fault_kinds = {**KINDS, **ONLY[upstream]}
     if label is not None and label.startswith("GET"):
@@ -140,12 +140,12 @@ def kinds_of(upstream: str, label: str | None) -> dict[str, Aim]:
 
 
 def aim_of(fault: str, upstream: str) -> Aim:
-    """The kind of that name."""
+    """Return the kind with that name."""
     return {**KINDS, **ONLY[upstream], **_HELD, **_HANG}[fault]
 
 
 def random_faults() -> list[Fault]:
-    """One of each kind for each side, for any call; but nobody is killed, and none fails several times on end."""
+    """Return one fault of each kind for each upstream, for any call. Kills and repeated failures are left out."""
     return [
         aim(upstream, None, 0)
         for upstream in (STORAGE, WORKSPACE, RECEIVER)

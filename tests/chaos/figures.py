@@ -1,6 +1,6 @@
-"""Keeps what each part of the chaos counted: a line a case while it plays, docs/chaos-figures.csv at its end.
+"""Stores the results of each part: one line per case while it plays, and docs/chaos-figures.csv at the end.
 
-The lines make a part that was stopped resumable, and let two processes share the singles.
+A part that was stopped can resume from these lines. They also let two processes share the singles.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ COUNTS = tuple(NOTHING.counts())
 
 
 _DONE = "done"
-"""The last line of a log that is whole."""
+"""The last line of a complete log."""
 
 
 class CaseLog:
     """The results of one part at one commit, kept in a file of JSON lines.
 
-    `shard` tells processes apart that share the part: "1/2" is the first of two.
+    `shard` tells the processes apart that share a part: "1/2" is the first of two.
     """
 
     def __init__(self, folder: Path, part: str, commit: str, shard: str = "1/1") -> None:
@@ -35,10 +35,10 @@ class CaseLog:
         self._path = folder / f"{part}-{shard.replace('/', '-of-')}.jsonl"
 
     def begin(self, *, resume: bool) -> dict[str, Result]:
-        """Start the file again. With `resume`, keep and return by name the results of this commit that it holds."""
+        """Start the file again. With `resume`, keep the results of this commit and return them by name."""
         for other in self._folder.glob(f"{self._part}-*-of-*.jsonl"):
             if not other.stem.endswith(f"-of-{self._shares}"):
-                other.unlink()  # of a run that was shared in another way
+                other.unlink()  # from a run with another number of shards
         kept = [entry for entry in _entries(self._path) if entry["commit"] == self._commit] if resume else []
         self._path.write_text("".join(f"{json.dumps(entry)}\n" for entry in kept))
         return {str(entry["name"]): _result(entry) for entry in kept}
@@ -58,7 +58,7 @@ class CaseLog:
         )
 
     def finish(self) -> None:
-        """Mark the log as whole: only then do its results become figures."""
+        """Mark the log as complete. Only complete logs go into the figures."""
         self._append(_DONE)
 
     def _append(self, entry: object) -> None:
@@ -67,7 +67,7 @@ class CaseLog:
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    """The results in a log. A last line that a kill cut short is left out."""
+    """Return the results in a log. An incomplete last line, left by a kill, is ignored."""
     if not path.exists():
         return []
     lines = path.read_text().splitlines(keepends=True)
@@ -75,7 +75,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a log and those of all processes that shared its part are at their end."""
+    """Whether this log is complete, and the logs of all processes that share its part."""
     start, _, shares = path.stem.rpartition("-of-")
     part = start.rpartition("-")[0]
     logs = [path.with_name(f"{part}-{share}-of-{shares}.jsonl") for share in range(1, int(shares) + 1)]
@@ -97,7 +97,7 @@ def _result(entry: Mapping[str, object]) -> Result:
 
 
 def write_figures(folder: Path, figures: Path) -> None:
-    """Write the sums of every whole part that `folder` holds into `figures`. Rows of other parts stay as they are."""
+    """Write the sums of every complete part in `folder` to the file `figures`. Rows of other parts stay unchanged."""
     sums: dict[tuple[str, ...], Verdict] = {}
     for file in filter(_is_whole, sorted(folder.glob("*.jsonl"))):
         for entry in _entries(file):
@@ -113,7 +113,7 @@ def write_figures(folder: Path, figures: Path) -> None:
 
 
 def read_figures(figures: Path) -> Sequence[Mapping[str, str]]:
-    """The rows of the file, each by column; none when there is no file."""
+    """Return the rows of the file, each by column. Return an empty list when there is no file."""
     if not figures.exists():
         return []
     with figures.open(newline="") as source:

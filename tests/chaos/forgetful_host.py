@@ -1,5 +1,7 @@
-"""`python -m tests.chaos.forgetful_host --port N`: the control's host. function_app's functions, but every one of them
-works with a store that reserves nothing."""
+"""`python -m tests.chaos.forgetful_host --port N`: a host for the control, with a store that makes no reservation.
+
+It serves the functions of function_app.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def main() -> None:
 
 
 def _rewired(function: HostedFunction, wired: Services) -> HostedFunction:
-    """The same function, working with `wired`; those about jobs have no part in this and stay as they are."""
+    """Return the same function with the services `wired`. Functions about jobs are returned unchanged."""
     if isinstance(function.trigger, HttpTrigger):
         endpoint = getattr(endpoints, function.name, None)
         return function if endpoint is None else dataclasses.replace(function, call=_answering(endpoint, wired))
@@ -78,7 +80,7 @@ def _on_timer(work: Callable[[Services], object], wired: Services) -> None:
 
 
 def _nothing(_: Services) -> None:
-    """A timer that the control has no use for."""
+    """Do nothing. The control needs no other timers."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A local host in a process of its own, on one port over all its lives, and the way in over HTTP."""
+"""A local host in a process of its own, and callers that reach it over HTTP. Its port stays after a restart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CALLER_TIMEOUT_SECONDS = 5.0
 
 
 class HostProcess:
-    """`module` is run with --port; its output goes to `log_file`, one life after the other."""
+    """Runs `module` with --port. Its output is appended to `log_file`, also after a restart."""
 
     def __init__(self, environ: Mapping[str, str], log_file: Path, module: str = "local.host") -> None:
         self._environ = {**bare_environment(), **environ}
@@ -37,11 +37,11 @@ class HostProcess:
 
     @property
     def is_up(self) -> bool:
-        """Whether it has answered in this life."""
+        """Whether the host has answered since its last start."""
         return self._is_up
 
     def start(self) -> None:
-        """Returns when it answers. RuntimeError when it ends before."""
+        """Start the host and return when it answers. Raises RuntimeError if it ends before that or answers too late."""
         command = [sys.executable, "-m", self._module, "--port", self.url.rpartition(":")[2]]
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, env=self._environ, stdout=log, stderr=log)
@@ -56,7 +56,7 @@ class HostProcess:
         raise RuntimeError(f"the host did not come up; its log is {self._log_file}")
 
     def kill(self) -> None:
-        """SIGKILL: nothing in it can do anything about it."""
+        """Send SIGKILL, which the host cannot handle."""
         self._is_up = False
         if self._process is not None:
             self._process.kill()
@@ -65,13 +65,13 @@ class HostProcess:
 
 
 def bare_environment() -> dict[str, str]:
-    """Ours, without anything the app would read."""
+    """This process's environment without the variables that the app reads."""
     ours = ("POLYSYNC_", "DATABRICKS_", "AzureWebJobs", "IDENTITY_", "WEBSITE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 class HttpDoor:
-    """Callers over HTTP. A lost connection or a late answer counts as no answer."""
+    """Sends requests over HTTP. A lost connection or a late response counts as no response."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/api"

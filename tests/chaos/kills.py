@@ -1,7 +1,7 @@
 """kill -9 of a real local host at random moments, while callers start, repeat, cancel and read.
 
-Real time while the host lives. Afterwards nobody of the killed can be at work any more, so time may jump: a sweep
-settles a start at the earliest 45 s after its reservation.
+The host runs in real time. After the last kill no process is at work, so the clock may jump: a sweep looks for the
+update of a start from 45 s after its reservation.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _SLOW = [
     Fault("delay", "before", seconds=0.1),
     Fault("delay", "after", seconds=0.1),
 ]
-"""A third of the calls take a little longer, so that kills fall into the middle of them."""
+"""A third of the calls is delayed a little, so that kills often hit a call in flight."""
 
 
 class JumpingClock(ManualClock):
-    """Real time; a sleep is a jump over it."""
+    """Real time. A sleep moves the clock forward and returns at once."""
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self._passed
@@ -56,7 +56,7 @@ class JumpingClock(ManualClock):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KillRun:
-    """`seed` decides what each caller does and how long each life is. The machine decides where a kill falls."""
+    """`seed` decides what each caller does and how long each host lives. Which call a kill hits is left to chance."""
 
     kills: int
     seed: int
@@ -64,7 +64,7 @@ class KillRun:
 
 
 def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print) -> Verdict:
-    """Kill the host `run.kills` times, then let it settle down, and judge."""
+    """Kill the host `run.kills` times. Then let the app recover, and return the verdict."""
     tell(f"{run.kills} kills, seed {run.seed}")
     with Stage(JumpingClock(), PACE_SECONDS) as stage:
         trial = Trial(partition=stage.new_partition())
@@ -92,13 +92,13 @@ def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print)
 
 
 def _bugs_in(log_file: Path) -> list[str]:
-    """What the hosts logged with a traceback: nothing that is raised on purpose is."""
+    """Return what the hosts logged with a traceback. Errors that are raised on purpose have none."""
     lines = log_file.read_text(errors="replace").splitlines()
     return [before for before, line in itertools.pairwise(lines) if line.startswith("Traceback")]
 
 
 class _Callers:
-    """A few threads with something to do at every moment of a host's life. Each request has a pipeline of its own."""
+    """Threads that send requests as long as the hosts live. Each start has a pipeline of its own."""
 
     def __init__(self, stage: Stage, trial: Trial, host: HostProcess, seed: int) -> None:
         self._stage, self._trial, self._host = stage, trial, host
@@ -126,9 +126,9 @@ class _Callers:
                 act(chance)
 
     def _start(self, chance: random.Random) -> None:
-        """A new start; with a key in two of three cases, and then at times by two callers at once.
+        """Send a new start. Two of three have a key, and some of these are sent by two callers at once.
 
-        An update that only a cancel ends has a key: somebody will know its run.
+        A start has a key if its update ends only by a cancel, so that its caller will learn the run.
         """
         key = f"key-{next(self._keys)}" if chance.random() < 2 / 3 else None
         script = chance.choice(["COMPLETED", "FAILED"] if key is None else ["COMPLETED", "FAILED", "RUNNING"])
@@ -151,7 +151,7 @@ class _Callers:
         return chance.choice(known) if known else None
 
     def _repeat(self, chance: random.Random) -> None:
-        """Ask again with the key: without an answer so far, or with one that must not change."""
+        """Repeat a start with its key. It has no response so far, or a response that must stay the same."""
         request = self._pick(chance, lambda request: request.key is not None and request.refusal is None)
         if request is not None:
             request.ask(self._door)

@@ -1,4 +1,4 @@
-"""What the workspace knows and what storage holds, read without the app and without the core's own readers."""
+"""Reads the workspace's updates, the stored rows and the receiver's deliveries, without the app's own code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DATA_FACTORY_CODES = {"Success": "200", "Failed": "424", "Cancelled": "409", "U
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredRun:
-    """A `run` row. `listed` are its `recent` rows' statuses, `is_active` says whether an `active` row is there."""
+    """A `run` row. `listed` are the statuses in its `recent` rows. `is_active`: it has an `active` row."""
 
     run_id: str
     update_ids: tuple[str, ...]
@@ -34,7 +34,7 @@ class StoredRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivered:
-    """One delivery, as its receiver got it."""
+    """One delivery, as the receiver got it."""
 
     run_id: str
     status: str
@@ -42,8 +42,15 @@ class Delivered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entries:
-    """The content of a partition: its runs by id, the later attempts that lead to a run, the pipelines with a start in
-    flight, keys without an outcome, how many callbacks are in the queue, and rows about runs that are not there."""
+    """The content of a partition.
+
+    runs: by run id.
+    aliases: later attempts, each with the run that it leads to.
+    reserved: the pipelines with a start in flight.
+    open_keys: how many keys have no outcome.
+    queued: how many callbacks are in the queue.
+    strays: rows about runs that do not exist.
+    """
 
     runs: Mapping[str, StoredRun]
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +66,7 @@ class Entries:
 
 
 class Ledger:
-    """Reads all sides."""
+    """Reads storage, the workspace and the receiver."""
 
     def __init__(self, connection_string: str, workspace: SimulatedWorkspace, receiver: Receiver) -> None:
         self._service = TableServiceClient.from_connection_string(connection_string)
@@ -74,11 +81,11 @@ class Ledger:
         self._service.delete_table(TABLE)
 
     def updates(self, pipeline_ids: Iterable[str]) -> dict[str, list[UpdateRecord]]:
-        """What Databricks has, by pipeline, oldest first."""
+        """Return the workspace's updates by pipeline, oldest first."""
         return {pipeline_id: self._workspace.updates_of(pipeline_id) for pipeline_id in pipeline_ids}
 
     def deliveries(self) -> dict[str, list[Delivered]]:
-        """What the receiver got, by callback id."""
+        """Return the receiver's deliveries by callback id."""
         told: dict[str, list[Delivered]] = {}
         for delivery in list(self._receiver.deliveries):
             told.setdefault(delivery.target.lstrip("/"), []).append(_delivered(delivery.json))
@@ -116,7 +123,7 @@ class Ledger:
 
 
 def _run_of(row: Mapping[str, object]) -> str | None:
-    """The run that a row is about, None of a row that is about none."""
+    """Return the id of the run that a row is about, or None."""
     parts = str(row["RowKey"]).split("|")
     match parts[0]:
         case "active" | "waiter":
@@ -135,7 +142,10 @@ def _after_bar(key: str) -> str:
 
 
 def _delivered(body: Mapping[str, Any]) -> Delivered:
-    """Data Factory is told by a code beside the document: one that says something else makes a status that none is."""
+    """Decode a delivery. Data Factory gets a status code beside the document.
+
+    If the code does not fit the document, the result has a status that no run can have.
+    """
     document = body.get("Output", body)
     status = str(document["status"])
     if "Output" in body and _DATA_FACTORY_CODES.get(status) != body["StatusCode"]:

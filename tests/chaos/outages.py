@@ -1,4 +1,7 @@
-"""Long trouble: one side is away, or talks nonsense, for many sweeps. Nothing may be given up, ended or lost by it."""
+"""Long outages: one side is down, or answers nonsense, for many sweeps.
+
+No run may be given up, ended or lost because of it.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ from tests.chaos.stage import RECEIVER, STORAGE, WORKSPACE, Stage
 
 _MINUTES = 10
 _SETTINGS = {"POLYSYNC_LOST_AFTER_MINUTES": "1"}
-"""So that a run that is taken for gone is given up within the outage."""
+"""With this short limit, a run that the app wrongly takes for lost is given up within the outage."""
 
 
 def _all_kinds_of_work(stage: Stage, app: App, trial: Trial) -> None:
-    """A run that goes on, one that will end meanwhile, one to stop, one that owes a callback, and a start to come."""
+    """Prepare a run that continues, one that ends, one to stop, one that owes a callback, and a start to come."""
     begin(stage, app, trial, script=script_ending("RUNNING"), pace_seconds=600.0)
     begin(stage, app, trial, pace_seconds=60.0)
     stopped = begin(stage, app, trial, script=script_ending("RUNNING"), pace_seconds=math.inf, drain_seconds=5.0)
@@ -35,7 +38,7 @@ def _all_kinds_of_work(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _go_on(stage: Stage, app: App, trial: Trial) -> None:
-    """A sweep a minute; callers ask and read all the same. Then the run that went on ends."""
+    """Sweep once a minute while callers send requests and read. Then end the run that continued."""
     for _ in range(_MINUTES):
         app.sweep()
         app.deliver()
@@ -50,7 +53,7 @@ def _go_on(stage: Stage, app: App, trial: Trial) -> None:
 
 _SCENARIO = Scenario(path="any", name="of long trouble", prepare=_all_kinds_of_work, act=_go_on, settings=_SETTINGS)
 _API = "* /pipelines*"
-"""Without the identity endpoint: an app without a token would not hear what the workspace says."""
+"""The identity endpoint is left out, because an app without a token would not see the workspace's responses."""
 _KINDS: Mapping[str, Fault] = {
     "storage: 503": error_fault(503, "before", STORAGE, times=None),
     "storage: resets": Fault("reset", upstream=STORAGE, times=None),

@@ -1,4 +1,4 @@
-"""Two faults in one start: its POST works without an answer, and the look-ups that would find the update fail too."""
+"""Two faults in one start: the response to its POST is lost, and the look-ups that would find the update fail too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One case: a path is prepared in calm, acted out while faults happen, let settle, and judged."""
+"""One case. A path is prepared, then played with faults. Then the app recovers, and the result is judged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.chaos.stage import RECEIVER, START, STORAGE, Stage
 from tests.chaos.verdicts import Verdict
 
 _BELIEVED = frozenset({400, 404})
-"""What Databricks says of a start that it did not make, and the app passes on."""
+"""Databricks answers so when it did not execute a start. The app passes the refusal on to the caller."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ def play(stage: Stage, scenario: Scenario, faults: Sequence[Fault], *, reserving
 
 
 def _expect(trial: Trial, scenario: Scenario, faults: Sequence[Fault]) -> None:
-    """What the faults themselves make legitimate: that a start is refused, that a callback is sent again."""
+    """Record what the faults make legitimate: a start may be refused, or a callback may be sent again."""
     for fault in faults:
         if fault.label == START and not fault.executes and fault.status in _BELIEVED:
             for request in trial.starts:
@@ -59,5 +59,5 @@ def _expect(trial: Trial, scenario: Scenario, faults: Sequence[Fault]) -> None:
 
 
 def _may_send_again(fault: Fault) -> bool:
-    """The receiver's answer is lost, or the note that it came."""
+    """Whether the fault can hide that a callback was received: the response or the write of the delivery is lost."""
     return fault.kind != "delay" and (fault.upstream == STORAGE or (fault.upstream == RECEIVER and fault.executes))

@@ -23,20 +23,20 @@ End = Literal["by itself", "cancelled", "either"]
 _JOINERS = 3
 _REDELIVERIES = 3
 _STALE_SECONDS = 40.0
-"""Older than a read believes, so that readers look at Databricks too."""
+"""So old that a read does not trust the stored state, and readers call Databricks too."""
 _ROUND_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Races:
-    """`seed` decides who acts in which order within a thread; the machine decides which of them is first."""
+    """`seed` decides the order of actions within a thread. Which thread is first is left to chance."""
 
     rounds: int
     seed: int
 
 
 def run_races(races: Races, tell: Callable[[str], None] = print) -> Verdict:
-    """The sum of several rounds, each on a run of its own."""
+    """Play several rounds, each on a run of its own, and return the sum of their verdicts."""
     tell(f"{races.rounds} races, seed {races.seed}")
     total = NOTHING
     with Stage(pace_seconds=60.0) as stage:
@@ -74,7 +74,7 @@ class _Race:
         return verdict
 
     def _act(self, first: WantedStart) -> None:
-        """All at once; what raises is found as a bug."""
+        """Let all act at once. An exception counts as a bug."""
         one, other = self._apps
         acts: list[Callable[[], object]] = []
         for app in self._apps:
@@ -112,7 +112,7 @@ class _Race:
         return act
 
     def _redeliver(self, app: App, run_id: str) -> Callable[[], None]:
-        """Until the run has finished it is refused."""
+        """Return an act that redelivers several times. A request is refused until the run has finished."""
 
         def act() -> None:
             for _ in range(_REDELIVERIES):
@@ -126,7 +126,7 @@ def _asking(request: WantedStart | WantedCancel, app: App) -> Callable[[], None]
 
 
 def _complete(workspace: SimulatedWorkspace, first: WantedStart) -> None:
-    """The update ends by itself, unless a stop was first."""
+    """Let the update end by itself, unless it was stopped first."""
     update_id = min(first.told)
     if workspace.updates_of(first.pipeline_id)[0].state == "RUNNING":
         workspace.set_state(first.pipeline_id, update_id, "COMPLETED")

@@ -1,4 +1,4 @@
-"""Were the answers of reads true? Each is held against the states that the run's update had by then."""
+"""Checks the responses to reads. Each must fit the states that the run's update had by then."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ STATUS_OF = {
     "RUNNING": "Running",
     "STOPPING": "Running",
 }
-"""Any other state is Unknown."""
+"""Every other state is decoded to Unknown."""
 RESULT_CODES = {"Success": 200, "Failed": 424, "Cancelled": 409, "Unknown": 410}
-"""Of the await address, once finished; 202 before."""
+"""Statuses of the await address for a finished run. Before that it answers 202."""
 FRESH_SECONDS = 35.0
-"""POLYSYNC_STATUS_MAX_AGE_SECONDS, and what a sweep may take: an answer without an age is at most this old."""
+"""POLYSYNC_STATUS_MAX_AGE_SECONDS plus the time of a sweep: the maximum age of a response without `staleSince`."""
 Updates = Mapping[tuple[str, str], UpdateRecord]
 
 
 def untrue_readings(trial: Trial, updates: Updates, entries: Entries) -> list[str]:
-    """What was said of a run and is not so. A run that nothing tracks is lost, and is not judged here."""
+    """Return the untrue readings, in words. A run that nothing tracks counts as lost, and is left out here."""
     found = []
     for reading in trial.readings:
         run = entries.runs.get(reading.run_id)
@@ -37,7 +37,7 @@ def untrue_readings(trial: Trial, updates: Updates, entries: Entries) -> list[st
 
 
 def _wrong(reading: Reading, run: StoredRun, updates: Updates) -> str | None:
-    """An answer may be missing, or a 5xx, where something was broken on the way."""
+    """Return what is wrong with a reading, or None. While faults happen, a missing response or a 5xx is right."""
     answer = reading.answer
     if answer is None or answer.status >= 500:
         return f"no answer in calm: {answer}" if reading.in_calm else None
@@ -68,14 +68,17 @@ def _wrong_end(reading: Reading, run: StoredRun, status: str, updates: Updates) 
 
 
 def _seen_at(reading: Reading, document: Mapping[str, Any]) -> float:
-    """The earliest moment that the answer may be about."""
+    """The earliest moment that the response may describe, in epoch seconds."""
     since = document["staleSince"]
     seen_at = reading.began_at if since is None else datetime.fromisoformat(since).timestamp()
     return seen_at - FRESH_SECONDS
 
 
 def _statuses(run: StoredRun, since: float, until: float, updates: Updates) -> Iterator[str]:
-    """What the run's updates were at some time from `since` to `until`; one that may be repeated is still Running."""
+    """Yield the statuses that the run's updates had at some moment from `since` to `until`.
+
+    An update that may be retried also counts as Running.
+    """
     for update_id in run.update_ids:
         history = updates[run.run_id.partition(":")[0], update_id].history
         ends = [*(at for _, at in history[1:]), until]

@@ -1,4 +1,4 @@
-"""After the faults: time passes, the app sweeps, callers ask again, until nothing is open. Then the judging."""
+"""After the faults: time passes, the app sweeps, and callers repeat, until nothing is open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.chaos.verdicts import Verdict, judge
 
 
 class SweepingDoor(Door, Protocol):
-    """A way in that also lets the timers work."""
+    """A Door whose timers can be run too."""
 
     def sweep(self) -> None: ...
 
@@ -19,15 +19,16 @@ class SweepingDoor(Door, Protocol):
 
 
 MOST_SWEEPS = 80
-"""26 minutes, in simulated time."""
+"""About 26 minutes of simulated time."""
 _HELD_SWEEPS = 3
-"""A held call that no sweep looks for is executed after this many sweeps."""
+"""A held call is executed after this many sweeps, even if no sweep looks for it."""
 
 
 def settle_down(stage: Stage, app: SweepingDoor, trial: Trial) -> Verdict:
-    """`app` is the process that continues. What is still open after that time is judged as it is.
+    """Let `app`, the process that continues, recover, and return the verdict.
 
-    A call that is held is executed once a sweep has looked for what it did, in vain.
+    A held call is executed once a sweep has looked for its effect and not found it. After MOST_SWEEPS sweeps the
+    verdict counts what is still open.
     """
     for number in range(MOST_SWEEPS):
         refresh_turns = _looks(stage)
@@ -52,5 +53,5 @@ def settle_down(stage: Stage, app: SweepingDoor, trial: Trial) -> Verdict:
 
 
 def _looks(stage: Stage) -> int:
-    """How many look-ups of starts there were."""
+    """How many look-ups of starts there were. It is 0 while no call is held."""
     return sum(call.label == LIST_UPDATES for call in stage.plan.calls()) if stage.plan.is_holding else 0

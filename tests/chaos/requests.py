@@ -1,4 +1,4 @@
-"""What callers want, how they ask for it again, and how they were answered."""
+"""The requests that callers want to make, how they repeat them, and the responses that they got."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ def _never() -> bool:
 
 @dataclass(kw_only=True)
 class WantedStart:
-    """One update wanted. With a key it is asked for until there is an answer; without one, once.
+    """One update that a caller wants. With a key it is requested until there is a response, and without a key once.
 
-    `told` are the updates that its caller was told of: never more than one. `callback_id`: it waits to be called back.
-    `may_be_refused`: the statuses with which a refusal would be the truth. `is_old`: its run ended so long ago that it
-    is to be gone by the end.
+    callback_id: set when the caller waits for a callback.
+    may_be_refused: the statuses with which a refusal is true.
+    is_old: its run ended so long ago that the run must be deleted by the end.
+    told: the ids of the updates that its caller got. There must never be more than one.
     """
 
     pipeline_id: str
@@ -41,7 +42,7 @@ class WantedStart:
 
     @property
     def joins(self) -> bool:
-        """The caller would rather have an active update than a second one."""
+        """Whether the caller prefers to join an active update."""
         return self.body.get("onConflict") == "attach"
 
     @property
@@ -50,16 +51,16 @@ class WantedStart:
 
     @property
     def is_open(self) -> bool:
-        """Whether its caller would ask (again)."""
+        """Whether its caller would send the request (again)."""
         return not self.is_answered and (self.key is not None or self.asked == 0)
 
     @property
     def run_id(self) -> str:
-        """The id of the run in the caller's answer."""
+        """The id of the run in the response. It is valid only after an accepted start."""
         return f"{self.pipeline_id}:{min(self.told)}"
 
     def ask(self, door: Door, is_lost: Callable[[], bool] = _never) -> None:
-        """`is_lost` says, once there is an answer, whether it never reaches the caller."""
+        """Send the request. `is_lost` is called after the response, and says whether the caller never gets it."""
         self.asked += 1
         answer = door.start(self.pipeline_id, self.body, self.key)
         if answer is None or is_lost():
@@ -74,7 +75,7 @@ class WantedStart:
 def call_back(
     stage: Stage, request: WantedStart, field: Literal["callbackUrl", "callBackUri"] = "callbackUrl"
 ) -> WantedStart:
-    """The same request, its caller waiting at the stage's receiver; with callBackUri as Data Factory waits."""
+    """Add a callback address at the stage's receiver to the request, and return it. Data Factory uses callBackUri."""
     request.callback_id = stage.new_callback_id()
     request.body = {**request.body, field: stage.callback_url(request.callback_id)}
     return request
@@ -82,7 +83,10 @@ def call_back(
 
 @dataclass(kw_only=True)
 class WantedCancel:
-    """The update of a start to be stopped: asked for until there is an answer. `by_key`: as its start was asked for."""
+    """A caller wants to stop the update of `start`. It repeats the cancel until there is a response.
+
+    `by_key`: it cancels with the start's key, not with the run id.
+    """
 
     start: WantedStart
     by_key: bool = False
@@ -90,7 +94,7 @@ class WantedCancel:
 
     @property
     def is_open(self) -> bool:
-        """Whether its caller would ask (again). A caller that never heard of a run has nothing to cancel."""
+        """Whether its caller would send the cancel (again). A caller without a run has nothing to cancel."""
         return bool(self.start.told) and (self.answer is None or self.answer.status >= 500)
 
     def ask(self, door: Door, is_lost: Callable[[], bool] = _never) -> None:
@@ -107,7 +111,7 @@ Address = Literal["run", "result", "list"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What a read of a run said. Times are epoch seconds of the stage. `in_calm`: nothing broke it."""
+    """The response to a read of a run. Times are epoch seconds on the stage's clock. `in_calm`: no faults happened."""
 
     address: Address
     run_id: str
@@ -119,9 +123,9 @@ class Reading:
 
 @dataclass(kw_only=True)
 class Trial:
-    """A case: its partition, its pipelines, all that was wanted, in preparation too, and all that was read.
+    """One case: its partition, its pipelines, all requests, also those of the preparation, and all readings.
 
-    `most_deliveries`: how often a callback may have been sent, where nothing can have made it more.
+    `most_deliveries` is how often a callback may be sent. It is None where a fault may have caused repeats.
     """
 
     partition: str
@@ -137,7 +141,7 @@ class Trial:
         return [request for request in requests if request.is_open]
 
     def read(self, stage: Stage, door: Door, request: WantedStart, address: Address, *, in_calm: bool = False) -> None:
-        """Ask for the run that `request` started, and keep the answer."""
+        """Read the run that `request` started, and record the response."""
         began_at = stage.clock.now().timestamp()
         if address == "run":
             answer = door.read(request.run_id)

@@ -1,4 +1,4 @@
-"""The paths. Each is prepared in calm, and then acted out while one of its calls meets a fault."""
+"""The paths. Each is prepared without faults, and then played while one of its calls gets a fault."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def new_pipeline(stage: Stage, trial: Trial, **details: object) -> str:
 
 
 def _ask(stage: Stage, app: App, trial: Trial) -> None:
-    """Every caller asks once. A caller of a dying process gets no answer."""
+    """Let every caller send its request once. The caller of a process that died gets no response."""
     for request in trial.open_request:
         request.ask(app, lambda: stage.plan.is_down)
 
@@ -53,7 +53,7 @@ def _sweep(stage: Stage, app: App, trial: Trial) -> None:
 def begin(
     stage: Stage, app: App, trial: Trial, body: Mapping[str, object] | None = None, **details: object
 ) -> WantedStart:
-    """A start in calm, its update running, its caller waiting to be called back."""
+    """Start an update without faults. It is in the state RUNNING, and its caller waits for a callback."""
     request = WantedStart(pipeline_id=new_pipeline(stage, trial, **details), key="first", body=body or {})
     call_back(stage, request).ask(app)
     stage.workspace.set_state(request.pipeline_id, None, "RUNNING")
@@ -62,7 +62,7 @@ def begin(
 
 
 def _pipeline_of_others_too(stage: Stage, trial: Trial, *, full_refresh: bool = False) -> str:
-    """Some minutes ago somebody else had an equal update over the API: nobody may take it for one of ours."""
+    """Add a pipeline that somebody else started over the API 3 minutes ago. The app must not track that update."""
     pipeline_id = new_pipeline(stage, trial)
     stage.workspace.start_elsewhere(pipeline_id, cause="API_CALL", full_refresh=full_refresh)
     stage.clock.pass_time(minutes=3)
@@ -113,7 +113,7 @@ def _ask_and_allow(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _sweeps_few(stage: Stage, app: App, trial: Trial) -> None:
-    """Too few for a listing: one goes on, one has ended."""
+    """Prepare too few runs for a listing: one continues, one has ended."""
     begin(stage, app, trial)
     ended = begin(stage, app, trial, script=script_ending("FAILED"))
     app.sweep()
@@ -121,7 +121,7 @@ def _sweeps_few(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _sweeps_many(stage: Stage, app: App, trial: Trial) -> None:
-    """Enough for a listing, and one of every kind of work: states to write, an end, a stop to repeat."""
+    """Prepare enough runs for a listing, with every kind of work: states to write, an end, and a stop to repeat."""
     going = [begin(stage, app, trial, pace_seconds=60.0) for _ in range(4)]
     app.sweep()
     stage.workspace.set_state(going[0].pipeline_id, None, "COMPLETED")
@@ -134,7 +134,7 @@ def _sweeps_many(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _sweeps_a_retried_run(stage: Stage, app: App, trial: Trial) -> None:
-    """Its update failed, and Databricks has begun another in its place."""
+    """Prepare a run whose update failed and was retried by Databricks."""
     request = begin(stage, app, trial, {"followRetries": True}, retries=1, retry_script=script_ending("COMPLETED"))
     app.sweep()
     stage.workspace.set_state(request.pipeline_id, None, "FAILED")
@@ -142,7 +142,7 @@ def _sweeps_a_retried_run(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _sweeps_a_run_retried_again(stage: Stage, app: App, trial: Trial) -> None:
-    """The retry that it followed has failed too, and there is another."""
+    """Prepare a run that follows a retry. That retry has failed too, and Databricks has retried again."""
     request = begin(stage, app, trial, {"followRetries": True}, retries=2, retry_script=script_ending("FAILED"))
     app.sweep()
     for _ in range(2):
@@ -152,7 +152,7 @@ def _sweeps_a_run_retried_again(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _sweeps_what_is_old(stage: Stage, app: App, trial: Trial) -> None:
-    """A day after: a run that finished and called back, one that still owes a callback, and one that goes on."""
+    """Prepare three runs, a day later: one called back, one still owes a callback, one continues."""
     done = begin(stage, app, trial)
     stage.workspace.set_state(done.pipeline_id, None, "COMPLETED")
     app.sweep()
@@ -166,7 +166,7 @@ def _sweeps_what_is_old(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _sweep_and_end(stage: Stage, app: App, trial: Trial) -> None:
-    """Cleaning has its turns; then the one that went on ends."""
+    """Sweep twice, so that the cleaner runs. Then end the run that continued."""
     for _ in range(2):
         app.sweep()
         stage.clock.pass_time(minutes=1)
@@ -174,7 +174,7 @@ def _sweep_and_end(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _sweeps_left_starts(stage: Stage, app: App, trial: Trial) -> None:
-    """Two starts that died, one before its POST had left and one after it had worked, a minute ago."""
+    """Two starts whose process died a minute ago: one before Databricks got its POST, one after."""
     for kind in ("before", "after"):
         request = call_back(stage, WantedStart(pipeline_id=new_pipeline(stage, trial), key="key"))
         trial.starts.append(request)
@@ -185,7 +185,7 @@ def _sweeps_left_starts(stage: Stage, app: App, trial: Trial) -> None:
 
 
 def _sweeps_starts_that_never_show(stage: Stage, app: App, trial: Trial) -> None:
-    """A start that died before its POST, long enough ago for its reservation to be cleared."""
+    """A start whose process died before its POST, so long ago that its reservation may be cleared."""
     request = WantedStart(pipeline_id=new_pipeline(stage, trial), key="key")
     trial.starts.append(request)
     stage.plan.add(Fault("reset", label=START, then_down=True))

@@ -18,7 +18,7 @@ _TOKEN = f"GET {IDENTITY_ROUTE}"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """One call of a path: the `number`-th (from 0) with that label."""
+    """One call of a path: the `number`-th call (from 0) with that label."""
 
     scenario: Scenario
     upstream: str
@@ -41,7 +41,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """`fault` and `path` are the table's words; `name` tells the case. `met`: every fault happened to a call."""
+    """`fault` and `path` are columns of the table. `name` names the case. `met`: every fault happened to a call."""
 
     fault: str
     path: str
@@ -51,7 +51,7 @@ class Result:
 
 
 def record_places(stage: Stage, scenario: Scenario) -> list[Place]:
-    """Play the path without a fault, and give the calls it made. AssertionError when it does not end well by itself."""
+    """Play the path without a fault, and return its calls. Raises AssertionError when the verdict is not good."""
     seen: Counter[tuple[str, str]] = Counter()
     places = []
     played = play(stage, scenario, ())
@@ -60,7 +60,7 @@ def record_places(stage: Stage, scenario: Scenario) -> list[Place]:
     for call in played.calls:
         where = (call.upstream, call.label)
         if call.label == _TOKEN and seen[where]:
-            continue  # how many threads ask for the first token at once is chance
+            continue  # it is left to chance how many threads ask for the first token at once
         places.append(Place(scenario=scenario, upstream=call.upstream, label=call.label, number=seen[where]))
         seen[where] += 1
     return places
@@ -76,9 +76,10 @@ def cases_of(places: Iterable[Place]) -> Iterator[Case]:
 
 
 def all_cases(stage: Stage) -> list[Case]:
-    """Recorded, not typed. The first path is played once before, for what is made only once (await's secret).
+    """Record all paths, and return a case for every fault on every call. One call of each label also hangs.
 
-    Every fault on every call; and one call of each label hangs.
+    The first path is played once before that, because some rows are written only once (the secret of the await
+    addresses).
     """
     play(stage, SCENARIOS[0], ())
     places = [place for scenario in SCENARIOS for place in record_places(stage, scenario)]
@@ -87,9 +88,9 @@ def all_cases(stage: Stage) -> list[Case]:
 
 
 def sample_of(cases: Iterable[Case]) -> list[Case]:
-    """One case of each fault on each path, at another call each time; the same ones every time.
+    """Return one case of each fault on each path, at different calls. The result is always the same.
 
-    None that takes a time-out.
+    Cases that wait for a time-out are left out.
     """
     by_kind: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
@@ -100,7 +101,7 @@ def sample_of(cases: Iterable[Case]) -> list[Case]:
 
 
 def control_cases(cases: Iterable[Case]) -> list[Case]:
-    """The cases that break a start without a reservation: its POST works, and nobody hears of it."""
+    """Return the cases that break a start without a reservation: its POST is executed, but the response is lost."""
     unheard = {"reset, executed later", "killed after"}
     return [
         case

@@ -1,6 +1,7 @@
-"""Days of simulated time at a sweep a minute, a fault in every hundredth call: does all end right, does memory stay?
+"""Days of simulated time with a sweep a minute and a fault in every hundredth call.
 
-Tokens last an hour of that time, so they are refused and renewed all along.
+Every run must end right, and memory must not grow. Tokens last an hour of simulated time, so they are refused and
+renewed many times.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from tests.chaos.stage import Stage
 from tests.chaos.verdicts import Verdict
 
 MOST_GROWTH = 0.1
-"""By how much memory may grow after the first hour."""
+"""The share by which memory may grow after the first hour."""
 _READS_A_MINUTE = 3
 _SHARE_STOPPED = 0.1
 _LONGEST_MINUTES = 90.0
 _AS_RECOMMENDED = {"MALLOC_ARENA_MAX": "2"}
-"""README, In Azure."""
+"""From the section "In Azure" of the README."""
 _REFUSED_BY_A_FAULT = frozenset({403, 404})
-"""What random faults may answer a start with, which is believed."""
+"""The statuses with which a random fault may refuse a start. The app believes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Soak:
-    """`rate`: the share of calls that meet a fault. Starts come evenly, but for the last part in 24."""
+    """`rate` is the share of calls that get a fault. Starts are spread over all but the last 24th of the time."""
 
     hours: float = 48.0
     runs: int = 500
@@ -49,16 +50,19 @@ class Soak:
 
     @property
     def longest_minutes(self) -> float:
-        """How long an update takes at the most: the load of the first hour is that of all others."""
+        """The maximum duration of an update. It is short, so that the load in the first hour is as in later hours."""
         return min(_LONGEST_MINUTES, self.minutes * 0.15)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SoakResult:
-    """`calls` are the app's, to all sides. `tokens` were handed out.
+    """The result of a soak.
 
-    Memory is what the app's process holds (its resident size), in bytes: after the first hour (of a short soak: the
-    first half), when `calls_before` had been made, and at the end.
+    calls: the app's calls to all upstreams.
+    calls_before: the calls until the first measurement of memory.
+    tokens: how many tokens were issued.
+    first_bytes: resident memory of the app's process after the first hour. In a short soak: after the first half.
+    last_bytes: the same at the end.
     """
 
     verdict: Verdict
@@ -75,12 +79,12 @@ class SoakResult:
 
     @property
     def bytes_a_call(self) -> float:
-        """By how much memory grew, which in a short soak says more."""
+        """By how many bytes memory grew for each call. In a short soak this is more exact than `growth`."""
         return (self.last_bytes - self.first_bytes) / (self.calls - self.calls_before)
 
 
 class SoakApp:
-    """The way into the app's process. Its clock and the stage's are one."""
+    """Sends requests to the app's process. Its clock follows the stage's clock."""
 
     def __init__(self, stage: Stage, partition: str) -> None:
         self._stage = stage
@@ -182,7 +186,7 @@ def run_soak(soak: Soak, tell: Callable[[str], None] = print) -> SoakResult:
 
 
 def _want(stage: Stage, trial: Trial, chance: random.Random, soak: Soak) -> None:
-    """One more start; its update takes up to 90 minutes, and ends well, badly, or by a cancel."""
+    """Add a start. Its update takes up to `soak.longest_minutes`, and completes, fails or is cancelled."""
     is_stopped = chance.random() < _SHARE_STOPPED
     script = script_ending("RUNNING" if is_stopped else chance.choice(["COMPLETED", "COMPLETED", "FAILED"]))
     seconds = chance.uniform(0.02, 1) * soak.longest_minutes * 60
@@ -199,7 +203,7 @@ def _want(stage: Stage, trial: Trial, chance: random.Random, soak: Soak) -> None
 
 
 def _let_callers_act(stage: Stage, app: SoakApp, trial: Trial, chance: random.Random) -> None:
-    """Every open start is asked for; an open cancel once in ten minutes or so; a few runs are read."""
+    """Send every open start. Send an open cancel with a probability of 0.1. Read a few runs."""
     for start in [request for request in trial.starts if request.is_open]:
         start.ask(app)
     for cancel in [request for request in trial.cancels if request.is_open and chance.random() < 0.1]:

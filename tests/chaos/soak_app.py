@@ -1,7 +1,8 @@
-"""`python -m tests.chaos.soak_app`: the app of the soak in a process of its own, so that its memory is its own.
+"""`python -m tests.chaos.soak_app`: the app of the soak in a process of its own, so that its memory can be measured.
 
-Reads one JSON object a line: {"do": name, "given": arguments, "passed": the clock's seconds}. Answers one: {"status",
-"body"} of a request or {"bytes"} of memory, with "passed" (sleeps moved the clock) and "bugs" so far.
+It reads one JSON object a line: {"do": name, "given": arguments, "passed": the clock's seconds}. It answers one JSON
+object a line: {"status", "body"} for a request, or {"bytes"} for memory. Both also hold "passed", because sleeps move
+the clock, and the "bugs" so far.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def _do(app: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resident_bytes() -> int:
-    """What is in memory now (Linux)."""
+    """The resident memory of this process (Linux only)."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Storage and a workspace behind fault proxies, in simulated time, and the app on it as its callers meet it."""
+"""Storage and a workspace behind fault proxies, in simulated time, and the app on them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ STORAGE, WORKSPACE, RECEIVER = "storage", "workspace", "receiver"
 START = "POST /pipelines/{id}/updates"
 LIST_UPDATES = "GET /pipelines/{id}/updates"
 PACE_SECONDS = 4.0
-"""About 20 s from an update's creation to its end."""
+"""An update takes about 20 s from its creation to its end."""
 SWEEP_SECONDS = 20
 _NO_WORD = Fault("status", status=403)
-"""What a dead process hears of storage: tells as little as a reset, and the library does not wait to repeat it."""
+"""What storage answers to a dead process. It says as little as a reset, but Azure's library does not retry it."""
 BASE_URL = "http://app.example"
 
 
 class Stage:
-    """Azurite, a workspace and a receiver of callbacks, a proxy before each with a common plan of faults, and a clock.
+    """Azurite, a workspace and a receiver of callbacks, each behind a proxy, with one plan of faults and one clock.
 
-    Every case plays in a partition of its own; `bugs` are the exceptions that the core did not raise on purpose.
+    Every case has a partition of its own. `bugs` are the exceptions that the core did not raise on purpose.
     `pace_seconds` is how long a state of an update lasts.
     """
 
@@ -75,32 +75,32 @@ class Stage:
         return self.clock.now().timestamp()
 
     def new_partition(self) -> str:
-        """The partition of a new case: the address that its workspace has in the settings, and nobody else's."""
+        """Return a partition for a new case: a new address, which its workspace has in the settings."""
         return self._workspace_proxy.another_address()
 
     def proxied_tables(self) -> str:
-        """The connection string through the proxy."""
+        """The connection string for Azurite through its proxy."""
         direct = self.tables.partition("TableEndpoint=")[2].rpartition("/")[0]
         return self.tables.replace(direct, self._storage_proxy.url)
 
     @property
     def workspace_url(self) -> str:
-        """Of the workspace through its proxy."""
+        """The workspace's address through its proxy."""
         return self._workspace_proxy.url
 
     def new_pipeline_id(self) -> str:
-        """In ascending order, so that a path makes the same calls each time it is played."""
+        """Ids ascend, so that a path makes the same calls each time it is played."""
         return f"pipeline-{next(self._numbers):06d}"
 
     def new_callback_id(self) -> str:
         return f"callback-{next(self._numbers)}"
 
     def callback_url(self, callback_id: str) -> str:
-        """Where a caller waits to be called back: the receiver, through its proxy."""
+        """The callback address of a caller: the receiver, through its proxy."""
         return f"{self._receiver_proxy.url}/{callback_id}"
 
     def identity(self) -> dict[str, str]:
-        """What azure-identity reads from the environment: the workspace's identity endpoint, through the proxy too."""
+        """The environment for azure-identity. It names the workspace's identity endpoint, through the proxy."""
         return {
             "IDENTITY_ENDPOINT": self.workspace.identity_endpoint.replace(self.workspace.url, self.workspace_url),
             "IDENTITY_HEADER": self.workspace.identity_header,
@@ -118,16 +118,16 @@ class Stage:
         }
 
     def new_app(self, partition: str, settings: Mapping[str, str] | None = None, *, reserving: bool = True) -> App:
-        """A new process of the app."""
+        """Return a new process of the app."""
         return App(wire(self.environ(partition, settings), self.clock, reserving=reserving), self.bugs)
 
     def calm(self) -> None:
-        """No more faults; whatever is still under way comes to its end. What is held stays so until release()."""
+        """Remove all faults, and wait until no call is in flight. Held calls stay until release()."""
         self.plan.clear()
         self._wait_until_idle()
 
     def release(self) -> None:
-        """What was held is executed now."""
+        """Execute the held calls and wait for their end."""
         self.plan.release()
         self._wait_until_idle()
 
@@ -142,7 +142,7 @@ def _callback_label(method: str, _target: str, _body: bytes) -> str:
 
 @contextmanager
 def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """azure-identity reads the process's environment by itself."""
+    """Change this process's environment, because azure-identity reads it."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

@@ -1,4 +1,4 @@
-"""Verdicts -> the table: fault, place, and what was counted."""
+"""Turns verdicts into a table: fault, path, and counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLUMNS = ("fault", "place", "cases", "starts", "updates", "tracked", "doubled",
 
 
 def by_fault_and_path(results: Iterable[Result]) -> dict[tuple[str, str], Verdict]:
-    """The sums, in the order in which they first came."""
+    """Return the sum for each fault and path, ordered by fault."""
     sums: dict[tuple[str, str], Verdict] = {}
     for result in results:
         where = (result.fault, result.path)
@@ -21,7 +21,7 @@ def by_fault_and_path(results: Iterable[Result]) -> dict[tuple[str, str], Verdic
 
 
 def lines(sums: Mapping[tuple[str, str], Verdict]) -> list[str]:
-    """A table in Markdown, with a last line for all."""
+    """Return a table in Markdown. With more than one row, its last row is the total."""
     total = sum(sums.values(), NOTHING)
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(_row(*where, verdict) for where, verdict in sums.items())]
     if len(sums) > 1:

@@ -1,7 +1,7 @@
-"""The short form of `make chaos`: one call for each fault on each path, the control, a few of all else.
+"""The short form of `make chaos`: one call for each fault on each path, one control, and a few of all other parts.
 
-What it leaves out: all other calls (about nineteen of twenty cases), all calls that hang, 82 of 96 pairs, 8 of 10
-outages, 96 of 100 races, 494 of 500 kills, the kills' control, 46 of 48 hours of soak.
+It leaves out all other calls (about nineteen of twenty cases) and all calls that hang. It also leaves out 82 of 96
+pairs, 8 of 10 outages, 96 of 100 races, 494 of 500 kills, the kills' control, and 46 of 48 hours of soak.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.chaos.stage import Stage
 from tests.chaos.verdicts import NOTHING
 
 SHORT_OUTAGES = {"storage: resets", "workspace: 404 pages"}
-pytestmark = pytest.mark.timeout(400)  # for machines that do other things too
+pytestmark = pytest.mark.timeout(400)  # long, for machines that are busy
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def cases(stage: Stage) -> list[Case]:
 
 
 def _found(results: Iterable[Result]) -> dict[str, object]:
-    """What went wrong by case, and the cases whose faults met no call."""
+    """Return the findings by case. Cases whose faults met no call are included."""
     return {
         result.name: result.verdict.findings or f"met: {result.met}"
         for result in results

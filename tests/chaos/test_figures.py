@@ -1,4 +1,4 @@
-"""The figures: a log a process, and sums only of what was played to its end."""
+"""The figures: each process writes a log, and only complete parts are summed."""
 
 from __future__ import annotations
 

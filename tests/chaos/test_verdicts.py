@@ -1,4 +1,4 @@
-"""The judge sees what is wrong: each way in which a case can end badly is counted where it belongs."""
+"""The verdict counts each way in which a case can end badly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.chaos.verdicts import Verdict, compare
 
 @dataclass
 class Case:
-    """One accepted start that ended well; the tests spoil it."""
+    """One accepted start that ended well. The tests change one thing about it."""
 
     trial: Trial = field(default_factory=lambda: Trial(partition="w", pipeline_ids=["p"]))
     updates: list[UpdateRecord] = field(default_factory=lambda: [_update("u1")])
@@ -38,7 +38,7 @@ def _told(status: str, run_id: str = "p:u1") -> Delivered:
 
 
 def _update(update_id: str, state: str = "COMPLETED", cause: str = "API_CALL") -> UpdateRecord:
-    """Running from the 100th second on, at its end in the 200th."""
+    """An update that is RUNNING from second 100 and in its last state from second 200."""
     return UpdateRecord(
         update_id=update_id,
         state=state,
@@ -72,7 +72,7 @@ def _start_another(case: Case) -> None:
 
 
 def _retry_it(case: Case, *, in_a_run: bool) -> None:
-    """Databricks has begun another in its place, which the run is to follow."""
+    """Add a retry by Databricks. The run is to follow it."""
     case.updates.append(_update("u2", cause="RETRY_ON_FAILURE"))
     case.entries = _entries(_run(*(["u1", "u2"] if in_a_run else ["u1"]), follows_retries=True))
 
@@ -82,7 +82,7 @@ def _keep_it(case: Case) -> None:
 
 
 def _refuse(case: Case) -> None:
-    """With a reason that there was not."""
+    """Refuse the start for a reason that does not exist."""
     case.request.told.clear()
     case.request.may_be_refused = frozenset({403})
     case.request.refusal = Answer(status=409, body={"detail": "Another start is in flight."})

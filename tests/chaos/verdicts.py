@@ -1,4 +1,4 @@
-"""requests + ledger -> Verdict: the counts of the table, and each finding in words."""
+"""Compares requests and ledger. The verdict holds the counts of the table, and each finding in words."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ RETRY_CAUSES = frozenset({"RETRY_ON_FAILURE", "SCHEMA_CHANGE", "SERVICE_UPGRADE"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Counts. All from `doubled` on have to be 0, and `delivered` as many as `owed`.
+    """The counts of a case. All counts from `doubled` on must be 0, and `delivered` must equal `owed`.
 
-    owed: the callbacks wanted by starts that made (or joined) an update, whether their callers heard of it or not.
-    delivered: those of them that came, at least once, and told the receiver of the right run how its update ended, and
-    nothing else.
-
-    doubled: updates that no caller was told of, beyond one for each start without an answer. lost: updates of ours, or
-    retries of theirs that are to be followed, that no run tracks. twice: tracked by two runs, or listed twice. wrong: a
-    tracked run that does not end as its update did, or that is of an update which nobody here wanted. untrue: a caller
-    was told what is not so, or nothing, ever, was refused without a reason, or called back too often. left:
-    reservations, and keys without an outcome, that nothing clears, callbacks that stay in the queue, rows of runs that
-    are gone or should be. bugs: exceptions that nobody raised on purpose.
+    owed: callbacks wanted by starts that made or joined an update, whether or not their callers learned of it.
+    delivered: the owed callbacks that came at least once. Each of them named the right run and its right end.
+    doubled: updates that no caller was told of, beyond one for each start without a response.
+    lost: updates of ours, and retries that must be followed, that no run tracks.
+    twice: updates that are tracked by two runs, or runs that are not listed exactly once.
+    wrong: runs that do not end as their update did, or that track an update which nobody here wanted.
+    untrue: callers that got a false response, no response ever, a refusal without a reason, or too many callbacks.
+    left: reservations and keys without an outcome that nothing clears. Also callbacks that stay in the queue, and
+        rows of runs that are deleted or should be.
+    bugs: exceptions that nobody raised on purpose.
     """
 
     cases: int = 1
@@ -61,7 +61,7 @@ NOTHING = Verdict(cases=0)
 
 
 def judge(trial: Trial, ledger: Ledger, bugs: list[str]) -> Verdict:
-    """What became of all that was wanted."""
+    """Read the records of all sides and return the verdict."""
     updates, entries = ledger.updates(trial.pipeline_ids), ledger.entries(trial.partition)
     return compare(trial, updates, entries, ledger.deliveries(), bugs)
 
@@ -73,7 +73,7 @@ def compare(
     deliveries: Mapping[str, list[Delivered]],
     bugs: list[str],
 ) -> Verdict:
-    """`updates` is what Databricks has, by pipeline; `deliveries` what the receiver got, by callback id."""
+    """Return the verdict. `updates` are Databricks', by pipeline. `deliveries` are the receiver's, by callback id."""
     all_updates = {(pid, update.update_id): update for pid, known in updates.items() for update in known}
     ours = {named: update for named, update in all_updates.items() if update.body}
     tracking = Counter(
@@ -133,7 +133,7 @@ def compare(
 
 
 def _doubled(trial: Trial, untold: Collection[tuple[str, str]]) -> list[str]:
-    """Updates that no caller heard of, beyond one for each start that may have happened without an answer."""
+    """Return the updates that no caller was told of, beyond one for each start without a response."""
     unanswered = Counter(request.pipeline_id for request in trial.starts if not request.is_answered)
     return [
         f"{count} updates of {pid} that nobody was told of, for {unanswered[pid]} starts without an answer"
@@ -148,7 +148,7 @@ def _name_of(run: StoredRun) -> tuple[str, str]:
 
 
 def _retries_to_follow(entries: Entries, updates: Mapping[str, list[UpdateRecord]]) -> set[tuple[str, str]]:
-    """The updates that Databricks itself began in place of one whose run follows such."""
+    """Return the retries by Databricks that a run with followRetries must follow."""
     followed = set()
     for run in entries.runs.values():
         pipeline_id, first_id = _name_of(run)
@@ -186,13 +186,13 @@ def _untrue(request: WantedStart, updates: Updates) -> str | None:
 
 
 def _shared(trial: Trial) -> list[str]:
-    """Two starts that do not join each other have each an update of its own."""
+    """Starts that do not join each other must have different updates."""
     own = Counter(update_id for request in trial.starts if not request.joins for update_id in request.told)
     return [f"{count} starts were answered with update {update_id}" for update_id, count in own.items() if count > 1]
 
 
 def _not_stopped(request: WantedCancel, updates: Updates) -> str | None:
-    """An accepted cancel of an update that would not end by itself ends as cancelled."""
+    """Return a finding if a cancel has no response, or if it was accepted and the update is not CANCELED."""
     if request.is_open:
         return f"the cancel of {request.start.run_id} was never answered"
     if request.answer is None or request.answer.status != 202:
@@ -202,7 +202,7 @@ def _not_stopped(request: WantedCancel, updates: Updates) -> str | None:
 
 
 def _update_ids(request: WantedStart, untold: Collection[tuple[str, str]]) -> set[str]:
-    """The update of a start: the one its caller heard of, else the one that nobody heard of."""
+    """Return the update that the caller was told of, else those of its pipeline that no caller was told of."""
     if request.is_answered:
         return request.told
     return {update_id for pipeline_id, update_id in untold if pipeline_id == request.pipeline_id}
@@ -215,7 +215,7 @@ def _sent_too_often(trial: Trial, deliveries: Mapping[str, list[Delivered]]) -> 
 
 
 def _ends(entries: Entries) -> dict[str, Delivered]:
-    """By update id, what its callback must say: its run, and the status in which that ended."""
+    """Return what the callback of each update must say: its run and the final status."""
     return {
         update_id: Delivered(run_id=run.run_id, status=run.status)
         for run in entries.runs.values()
@@ -229,7 +229,7 @@ def _undelivered(
     deliveries: Mapping[str, list[Delivered]],
     ends: Mapping[str, Delivered],
 ) -> str | None:
-    """At least once, and each time the same truth."""
+    """Return a finding unless the callback came at least once, and said the same true thing each time."""
     told = set(deliveries.get(callback_id, ()))
     expected = {ends[update_id] for update_id in update_ids if update_id in ends}
     return None if len(told) == 1 and told <= expected else f"{callback_id} was told {told}, it is {expected}"

@@ -1,4 +1,4 @@
-"""Endpoints over the wired core: what the addresses in an answer lead to."""
+"""Endpoints on the wired core: the addresses in a response work."""
 
 from __future__ import annotations
 

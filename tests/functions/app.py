@@ -1,4 +1,4 @@
-"""The app's folder, the environment it is given here, and what a caller sends and gets, however it is served."""
+"""How the tests serve and call the app: its folder, its environment, requests and responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SETTINGS = ("POLYSYNC_", "AzureWebJobsStorage", "DATABRICKS_", "IDENTITY_", "MS
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An HTTP answer: header names in lower case, without those that belong to a connection and not to a function."""
+    """An HTTP response. Header names are in lower case, and headers of the connection are left out."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,12 +39,12 @@ class Answer:
 
 
 Send = Callable[[str, str, Mapping[str, str], bytes], Answer]
-"""method, address (path and query), headers, body -> what came back."""
+"""Takes method, address (path and query), headers and body. Returns the response."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServedApp:
-    """The app, served by somebody, and the workspace that it talks to; `name` is what the app calls that workspace."""
+    """A served app, and the workspace that it uses. `name` is that workspace's name in the app's settings."""
 
     base_url: str
     name: str
@@ -53,13 +53,13 @@ class ServedApp:
     fire: Callable[[str], None]
     """Runs a timer function by name and waits for its end."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Sent with every request."""
+    """The headers of every request."""
 
     def get(self, address: str, **headers: str) -> Answer:
         return self.send("GET", address, {**self.headers, **headers}, b"")
 
     def post(self, address: str, body: object = None, **headers: str) -> Answer:
-        """`body` is sent as it is when it is bytes, else as JSON; header names have '_' for '-'."""
+        """Send a POST. A `body` of bytes is sent as it is, any other as JSON. '_' in names of headers becomes '-'."""
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.send("POST", address, {**JSON, **self.headers, **named}, content)
@@ -71,14 +71,14 @@ class ServedApp:
         return self.post(f"/api/pipelines/{pipeline_id}/updates", body, **headers)
 
     def run(self, pipeline_id: str) -> str:
-        """The address of a run that is started now."""
+        """Start a run, and return its address."""
         started = self.start(pipeline_id)
         assert started.status == 202, started
         return f"/api/runs/{started.json['runId']}"
 
 
 def settings_of(tables: str, name: str, databricks: SimulatedWorkspace) -> dict[str, str]:
-    """An environment whose one workspace is `databricks`; its name keeps its rows apart from other tests'."""
+    """Return an environment with the one workspace `databricks`, whose name in the settings is `name`."""
     identity = databricks.environ()
     del identity["DATABRICKS_HOST"]
     return identity | {"POLYSYNC_TABLES": tables, "POLYSYNC_WORKSPACES": json.dumps({name: {"url": databricks.url}})}
@@ -86,7 +86,7 @@ def settings_of(tables: str, name: str, databricks: SimulatedWorkspace) -> dict[
 
 @contextmanager
 def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """This process's environment has these settings and no others, and the app reads it again."""
+    """Give this process exactly these settings inside the block, and let the app read them again."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(_SETTINGS)]:
             patch.delenv(name)
@@ -100,7 +100,7 @@ def environment(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def send_to(host: LocalHost) -> Send:
-    """Every answer is held against the OpenAPI document."""
+    """Return a function that sends a request and checks its response against the OpenAPI document."""
 
     def send(method: str, address: str, headers: Mapping[str, str], body: bytes) -> Answer:
         answer = requests.request(
@@ -116,7 +116,7 @@ def send_to(host: LocalHost) -> Send:
 
 @contextmanager
 def served(tables: str, **settings: str) -> Iterator[ServedApp]:
-    """The app on local.host, which asks for KEY, with a workspace of its own; every request brings the key."""
+    """Serve the app on local.host, with a workspace of its own. The app needs KEY, and every request sends it."""
     name = f"routes-{os.urandom(4).hex()}"
     with (
         SimulatedWorkspace() as databricks,

@@ -1,4 +1,4 @@
-"""The app's log is captured at the lowest level that Azure can keep: PYTHON_ENABLE_DEBUG_LOGGING."""
+"""Captures the app's log at the lowest level that Azure can keep: PYTHON_ENABLE_DEBUG_LOGGING."""
 
 import logging
 

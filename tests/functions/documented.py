@@ -1,4 +1,4 @@
-"""Holds an answer against the OpenAPI document: its status, headers, media type and every field."""
+"""Checks a response against the OpenAPI document: its status, headers, media type and every field."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def document() -> Mapping[str, Any]:
 
 @functools.cache
 def operations() -> Mapping[tuple[str, str], Mapping[str, Any]]:
-    """Method and path template -> what the document says of it."""
+    """The document's operations by method and path template."""
     return {
         (method.upper(), template): operation
         for template, item in document()["paths"].items()
@@ -32,7 +32,7 @@ def operations() -> Mapping[tuple[str, str], Mapping[str, Any]]:
 
 
 def operations_at(method: str, path: str) -> list[tuple[str, str]]:
-    """All that take a request there; the host sends it to the first of them by name."""
+    """Return all operations that match a request. The host sends it to the first function by name."""
     return [
         (taken, template)
         for taken, template in operations()
@@ -41,7 +41,10 @@ def operations_at(method: str, path: str) -> list[tuple[str, str]]:
 
 
 def check_documented(method: str, address: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """`headers`: in lower case, without those of the connection. An address of no function is the host's own 404."""
+    """Assert that a response is documented. An address that matches no operation must give the host's own 404.
+
+    The names in `headers` are in lower case, and headers of the connection are left out.
+    """
     path = urlsplit(address).path
     found = operations_at(method, path)
     if not found:

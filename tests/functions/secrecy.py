@@ -1,4 +1,4 @@
-"""What no answer and no log may hold."""
+"""Checks that no response and no log holds a secret."""
 
 import re
 
@@ -18,7 +18,10 @@ _AWAIT_TOKEN = r"token=[\w-]{20}"
 
 
 def check_told(log: str, *answers: Answer, addresses_told: bool = False) -> None:
-    """`addresses_told`: the answers are a start's, whose result address is the caller's own credential."""
+    """Assert that no secret is in the log or the responses.
+
+    With `addresses_told`, the responses may hold result addresses. The response to a start holds the caller's own one.
+    """
     for text in (log, *(f"{dict(answer.headers)} {answer.body.decode()}" for answer in answers)):
         found = {what for what, pattern in _TOLD_NEVER.items() if re.search(pattern, text)}
         assert not found, text
@@ -26,7 +29,7 @@ def check_told(log: str, *answers: Answer, addresses_told: bool = False) -> None
 
 
 def check_problem(answer: Answer, status: int, code: str) -> None:
-    """RFC 9457, with Azure's `error` beside it, and nothing of a bug's insides."""
+    """Assert that the response is a problem of RFC 9457, with Azure's `error`, and shows nothing else."""
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json"), answer
     document = answer.json
     assert (document["status"], document["code"]) == (status, code)
@@ -39,7 +42,7 @@ def check_problem(answer: Answer, status: int, code: str) -> None:
 
 
 def told_of_settings(answer: Answer, route: str) -> str:
-    """What a route's answer says of wrong settings: health in its own form, every other function by a problem."""
+    """Return the text about wrong settings. Health has its own form, and every other route sends a problem."""
     if route == "health":
         (check,) = answer.json["checks"]
         assert (answer.status, answer.json["status"], check["name"], check["ok"]) == (503, "failing", "settings", False)

@@ -1,6 +1,6 @@
-"""What a caller does with the app, written once for every way to serve it: the same app must answer the same.
+"""What a caller does with the app, written once. Every way to serve the app must give the same responses.
 
-Each story uses a pipeline of its own, and says what status it expects, so that two equal failures are no success.
+Each story uses a pipeline of its own and names the expected statuses. So two equal failures do not pass.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Story = Callable[[ServedApp], list[Answer]]
 
 
 def _expect(told: dict[str, tuple[Answer, int]]) -> list[Answer]:
-    """The answers, after a check that each has the status next to it."""
+    """Assert that each response has the status beside it, and return the responses."""
     found = {step: answer.status for step, (answer, _) in told.items()}
     assert found == {step: status for step, (_, status) in told.items()}
     return [answer for answer, _ in told.values()]
 
 
 def _path(answer: Answer, field: str) -> str:
-    """The address in a run document, without scheme and host."""
+    """Return an address of a run document, without scheme and host."""
     _, _, _, path = str(answer.json[field]).split("/", 3)
     return f"/{path}"
 
@@ -193,7 +193,7 @@ STORIES: tuple[Story, ...] = (
 
 @dataclass(frozen=True)
 class BadRequest:
-    """A request that the app refuses before it asks anybody."""
+    """A request that the app refuses before it calls storage or Databricks."""
 
     reason: str
     status: int

@@ -1,4 +1,4 @@
-"""What callers get through local.host when Databricks says no, and where an accepted start sends them."""
+"""Responses through local.host when Databricks refuses a call, and the addresses in an accepted start."""
 
 from __future__ import annotations
 

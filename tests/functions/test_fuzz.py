@@ -1,4 +1,4 @@
-"""The app answers what openapi.json says, whatever it is sent. `make fuzz` does the same with many more requests."""
+"""The app answers as openapi.json says, for any request. `make fuzz` does the same with many more requests."""
 
 from __future__ import annotations
 

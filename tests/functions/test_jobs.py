@@ -1,4 +1,4 @@
-"""The routes of jobs through local.host: what a caller sends and gets."""
+"""The routes of jobs through local.host: requests and responses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def app(azurite: str) -> Iterator[ServedApp]:
 
 @pytest.fixture
 def pipeline_id(app: ServedApp) -> str:
-    """A pipeline that is imported."""
+    """The id of a pipeline that was imported as a job."""
     pipeline_id = app.databricks.add_pipeline(name="orders")
     assert app.post("/api/jobs/discover").status == 200
     return pipeline_id

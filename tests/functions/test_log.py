@@ -1,4 +1,4 @@
-"""What the log holds at DEBUG, of settings and of what opens storage."""
+"""What the DEBUG log shows of settings and of credentials for storage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.functions.secrecy import check_told
 
 
 def signed(connection_string: str) -> str:
-    """A connection string by shared access signature, in place of one by key."""
+    """Return a connection string with a shared access signature instead of the account key."""
     parts = dict(part.split("=", 1) for part in connection_string.split(";") if part)
     signature = generate_account_sas(
         AzureNamedKeyCredential(parts["AccountName"], parts["AccountKey"]),

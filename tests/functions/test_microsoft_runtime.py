@@ -1,6 +1,7 @@
-"""The app through Microsoft's azure-functions-runtime on Python 3.13+: the same functions, the same answers.
+"""The app on Microsoft's azure-functions-runtime, on Python 3.13+: the same functions and the same responses.
 
-Each story is told twice, to the app on that runtime and to the app on local.host, with a simulated workspace for each.
+Each story is played twice: with the app on that runtime and with the app on local.host. Each app has a simulated
+workspace of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from tests.functions.microsoft_runtime.client import PYTHON, MicrosoftRuntime, R
 from tests.functions.secrecy import check_told, told_of_settings
 from tests.functions.stories import BAD_REQUESTS, BadRequest
 
-# What differs by nature between two servings, and what stands for it. In this order; ids are numbered as they appear.
+# The values that always differ between two servings, and their replacements, in this order. Ids are numbered as they
+# appear.
 NORMALISED = (
     ("address of the app", lambda app: re.escape(app.base_url), "http://app"),
     ("address of the workspace", lambda app: re.escape(app.databricks.url), "http://databricks"),
@@ -40,7 +42,7 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def normalised(answers: list[Answer], app: ServedApp) -> list[tuple[int, str, str]]:
-    """Status, headers and body of each answer."""
+    """Return status, headers and body of each response, with the values replaced that always differ."""
     numbers: dict[str, str] = {}
 
     def told(text: str) -> str:
@@ -56,7 +58,7 @@ def normalised(answers: list[Answer], app: ServedApp) -> list[tuple[int, str, st
 
 @pytest.fixture(scope="module", autouse=True)
 def _there_is_a_runtime() -> None:
-    """Where CI is "true", its absence is a failure."""
+    """Skip the tests without a runtime. If CI is "true", fail instead."""
     if not PYTHON.exists():
         say = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         say("make setup found no Python 3.13 or newer, so there is no .venv-runtime with Microsoft's runtime")
@@ -64,7 +66,7 @@ def _there_is_a_runtime() -> None:
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what runs in Azure, and nothing else of this project."""
+    """A folder with the files that run in Azure, and nothing else of this project."""
     folder = tmp_path_factory.mktemp("deployed")
     for name in ("function_app.py", "host.json"):
         shutil.copy(ROOT / name, folder)
@@ -104,7 +106,7 @@ def local(azurite: str) -> Iterator[ServedApp]:
 
 @pytest.fixture(scope="module")
 def on_bad_settings(deployed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MicrosoftRuntime]:
-    """The app without the settings it needs."""
+    """The app without the settings that it needs."""
     environ = {"POLYSYNC_SWEEP_SCHEDULE": "0 */2 * * * *"}
     with MicrosoftRuntime(deployed, environ, tmp_path_factory.mktemp("log") / "driver") as runtime:
         yield runtime
@@ -117,7 +119,7 @@ def test_the_function_table_is_that_of_the_local_host(runtime: tuple[MicrosoftRu
 
 
 def _told_by_microsoft(function: dict[str, Any]) -> dict[str, Any]:
-    """A function's trigger, after a check that both descriptions of it agree."""
+    """Return a function's trigger, after a check that its two descriptions agree."""
     trigger, *others = function["bindings"]
     declared = {binding["name"]: {"type": binding["type"], "direction": binding["direction"]} for binding in others}
     assert function["declared"].pop(trigger["name"]) == {"type": trigger["type"], "direction": 0}

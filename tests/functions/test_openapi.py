@@ -1,5 +1,7 @@
-"""The OpenAPI document: valid, of just the routes that there are, and true. Every answer in this folder's tests is held
-against it (send_to in app.py)."""
+"""The OpenAPI document is valid and has exactly the routes that exist.
+
+send_to in app.py checks every response in this folder's tests against it.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,7 @@ def test_a_key_opens_all_others_in_the_header_or_in_the_query() -> None:
 
 
 def test_no_request_fits_two_routes_of_one_method() -> None:
-    """Where two overlap, the host takes the first function by name, which no reader of the document can know."""
+    """Of two overlapping routes the host takes the first function by name. The document does not show that."""
 
     def overlap(first: str, second: str) -> bool:
         pairs = [*zip(first.split("/"), second.split("/"), strict=False)]
@@ -147,7 +149,7 @@ def test_the_schema_of_a_body_allows_what_the_app_allows(model: type[BaseModel],
     "change", ["a field more", "a field less", "another type", "another status", "another header", "no header"]
 )
 def test_an_answer_that_is_not_as_described_is_noticed(app: ServedApp, change: str) -> None:
-    """The net that all tests of this folder hang in has no such hole."""
+    """The check that all tests of this folder use finds each of these differences."""
     pipeline = app.databricks.add_pipeline()
     started = app.start(pipeline)
     address, told = f"/api/pipelines/{pipeline}/updates", started.json

@@ -1,4 +1,4 @@
-"""Every function through local.host: which callers it admits, what it refuses, and what no answer or log may hold."""
+"""Every function through local.host: the callers that it admits, the requests that it refuses, and its secrecy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 @dataclass(frozen=True)
 class Route:
-    """A function's address; the ids in it are well-formed and nobody's."""
+    """A function's address. The ids in it are well-formed but unknown."""
 
     name: str
     method: str
@@ -29,7 +29,7 @@ class Route:
     template: str
 
     def takes(self, address: str) -> bool:
-        """Whether the host would send a request of this route's method there to it, or to another that overlaps it."""
+        """Whether this route matches the address. The host may still prefer another route that overlaps it."""
         return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", self.template), address) is not None
 
 
@@ -51,7 +51,7 @@ every_route_with_a_key = pytest.mark.parametrize(
 
 
 class TestWhatTheHostDecides:
-    """No settings are needed for that; a function that is reached says that they are missing."""
+    """These tests run without settings. A function that is reached answers that they are missing."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -1,4 +1,4 @@
-"""Two instances of the app on one storage: whatever is asked of both at once happens once."""
+"""Two instances of the app on one storage: a request that both get at the same time takes effect once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STARTS = 50
 
 @contextmanager
 def _host(environ: dict[str, str]) -> Iterator[str]:
-    """The address of a host in a process of its own."""
+    """Run a host in a process of its own, and yield its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local.host", "--port", "0", "--enable-auth"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Bicep files as Python values: tree-sitter reads them, nothing is evaluated."""
+"""Reads Bicep files as Python values. tree-sitter parses them, and nothing is evaluated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATEMENTS = {"if_statement", "for_statement"}
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What only Azure can evaluate, as it is written: a name, a call, a string with ${...} in it."""
+    """An expression as text, because only Azure can evaluate it: a name, a call, a string with ${...} in it."""
 
     text: str
 
@@ -26,7 +26,7 @@ Value = str | int | bool | Expression | list["Value"] | dict[str, "Value"] | Non
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resource:
     symbol: str
-    kind: str  # type and API version, like Microsoft.Web/sites@2024-11-01
+    kind: str  # type and API version, such as Microsoft.Web/sites@2024-11-01
     body: dict[str, Value]
 
 
@@ -48,7 +48,10 @@ def read(path: Path) -> File:
 
 
 def parse(source: str) -> File:
-    """`faults` names every place that is not Bicep. A parameter's value is its declaration with its decorators."""
+    """Parse a Bicep file. `faults` of the result names every place that is not valid Bicep.
+
+    A parameter's value is its declaration with its decorators.
+    """
     root = _PARSER.parse(source.encode()).root_node
     resources, modules, parameters, variables, outputs = [], {}, {}, {}, []
     decorators = ""

@@ -1,4 +1,4 @@
-"""Holds resources against Microsoft's own types (types/README.md says where they come from)."""
+"""Checks resources against Microsoft's own types. types/README.md names the source of the types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLAIN = {"string": str, "bool": bool, "int": int}
 
 
 def findings(resource: Resource) -> list[str]:
-    """One line for each property that Azure would refuse; empty when the resource is well typed."""
+    """Return one line for each property that Azure would refuse. A well-typed resource has none."""
     declared = RESOURCES.get(resource.kind)
     if declared is None:
         near = [kind for kind in RESOURCES if kind.split("@")[0] == resource.kind.split("@")[0]]

@@ -1,4 +1,4 @@
-"""Every resource of infra/ is well typed, and the check finds mistakes that were put in on purpose."""
+"""Every resource of infra/ is well typed, and the check finds mistakes that are made on purpose."""
 
 from __future__ import annotations
 

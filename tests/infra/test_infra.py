@@ -1,4 +1,4 @@
-"""What infra/ promises: no stored secret, least privilege, known settings, alerts that lead to a runbook."""
+"""What infra/ promises: no stored secret, least privilege, known settings, and a runbook section for each alert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripts of infra/, run as people and pipelines run them, against a server on loopback."""
+"""The scripts of infra/, run as people and workflows run them, against a server on a loopback address."""
 
 from __future__ import annotations
 

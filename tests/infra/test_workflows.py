@@ -1,4 +1,4 @@
-"""The workflows are valid, pinned, and may do only what they need."""
+"""The workflows are valid and pinned, and have only the permissions that they need."""
 
 from __future__ import annotations
 

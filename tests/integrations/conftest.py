@@ -1,4 +1,4 @@
-"""What the integrations' tests share, and the lines that say what Data Factory's pipelines did."""
+"""The fixtures of the integrations' tests, and a report of what Data Factory's pipelines did."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Executes Data Factory pipelines: Microsoft's data-factory-testing-framework evaluates them, this makes their calls.
 
-What Data Factory itself does is in here, as its documentation has it: polling on 202, the callback of a WebHook
-activity, the reserved names of outputs, and the rule by which a pipeline succeeds or fails. Time is short: nothing
-waits as long as it would.
+This file follows Data Factory's documentation: polling on 202, the callback of a WebHook activity, the reserved names
+of outputs, and the rule for success or failure of a pipeline. All waits are shorter than in Data Factory.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ SUCCEEDED, FAILED = "Succeeded", "Failed"
 _POLL_SECONDS = 0.2
 _MOST_ACTIVITIES = 500
 _MAX_RESPONSE_BYTES = 4 * 1024 * 1024
-# https://learn.microsoft.com/azure/data-factory/control-flow-web-activity: what an activity's output holds already.
+# The names that an activity's output already holds:
+# https://learn.microsoft.com/azure/data-factory/control-flow-web-activity
 _RESERVED = {
     "ADFWebActivityResponseHeaders",
     "effectiveIntegrationRuntime",
@@ -38,7 +38,7 @@ _RESERVED = {
 
 
 def why_not_here() -> str | None:
-    """Why pipelines cannot be executed here and what to do, or None when they can."""
+    """Return why pipelines cannot be executed here and what to do, or None when they can."""
     if importlib.util.find_spec("data_factory_testing_framework") is None:
         return "data-factory-testing-framework is not installed: it supports Python 3.9 to 3.13"
     if not os.environ.get("DOTNET_ROOT") and shutil.which("dotnet") is None:
@@ -51,7 +51,7 @@ def why_not_here() -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class ActivityRun:
-    """One activity that ran: how it ended, and its output, or its error ({errorCode, message})."""
+    """One executed activity: its status, and its output or its error ({errorCode, message})."""
 
     name: str
     status: str
@@ -61,7 +61,7 @@ class ActivityRun:
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineRun:
-    """One run of a pipeline; `activities` in the order in which they ran, containers left out."""
+    """One run of a pipeline. `activities` are in the order in which they ran, without containers."""
 
     pipeline: str
     status: str
@@ -69,12 +69,12 @@ class PipelineRun:
     note: str
 
     def last(self, name: str) -> ActivityRun:
-        """The last run of the activity of that name."""
+        """Return the last run of the activity with that name."""
         return next(run for run in reversed(self.activities) if run.name == name)
 
 
 class DataFactory:
-    """A data factory whose Git folder is `folder`; WebHook activities are called back on `callback_host`."""
+    """A data factory whose Git folder is `folder`. `callback_host` receives the callbacks of WebHook activities."""
 
     def __init__(self, folder: Path, callback_host: CallbackHost, report: Callable[[PipelineRun], None]) -> None:
         self._folder = folder
@@ -82,7 +82,7 @@ class DataFactory:
         self._report = report
 
     def run(self, name: str, run_id: str, note: str, **parameters: Any) -> PipelineRun:
-        """Execute a pipeline with those parameters, as the run of that id."""
+        """Execute a pipeline with these parameters. `run_id` is the id of this run."""
         from data_factory_testing_framework import TestFramework, TestFrameworkType
         from data_factory_testing_framework.exceptions import (
             NoRemainingPipelineActivitiesMeetDependencyConditionsError,
@@ -100,7 +100,8 @@ class DataFactory:
                 ran.append(done)
                 assert len(ran) < _MOST_ACTIVITIES, f"{name} does not come to an end"
         except NoRemainingPipelineActivitiesMeetDependencyConditionsError:
-            # What is left is skipped. Inside a container the framework cannot go on where Data Factory would.
+            # The remaining activities are skipped. Inside a container, the framework stops where Data Factory would
+            # continue.
             assert ran[-1].name in {activity["name"] for activity in self.activities_of(name)}, ran[-1]
         activities = self.activities_of(name)
         status = _status_of(activities, {done.name: done.status for done in ran})
@@ -109,13 +110,16 @@ class DataFactory:
         return run
 
     def activities_of(self, name: str) -> list[dict[str, Any]]:
-        """The activities of a pipeline as its file has them."""
+        """Return the activities of a pipeline as they are in its file."""
         content = json.loads((self._folder / "pipeline" / f"{name}.json").read_text())
         activities: list[dict[str, Any]] = content["properties"]["activities"]
         return activities
 
     def after_a_failed(self, before: str, name: str, activity: str, **variables: str) -> list[dict[str, Any]]:
-        """What runs in that last activity of a pipeline when the one before it failed: evaluated type properties."""
+        """Return what the last activity of a pipeline runs when the activity before it failed.
+
+        The result holds evaluated type properties.
+        """
         from data_factory_testing_framework import TestFramework, TestFrameworkType
         from data_factory_testing_framework.state import (
             ActivityResult,
@@ -147,7 +151,7 @@ class DataFactory:
         return ActivityRun(name=name, status=SUCCEEDED, output={})
 
     def _web_hook(self, name: str, properties: Mapping[str, Any]) -> ActivityRun:
-        """Adds callBackUri, wants a first answer within a minute, then waits to be called back."""
+        """Send the request with callBackUri, and wait for the callback. A response must come within a minute."""
         address = self._callback_host.new_address("data-factory")
         body = {**json.loads(properties["body"]), "callBackUri": address}
         assert properties["method"] == "POST"
@@ -168,7 +172,10 @@ class DataFactory:
 
 
 def _web(name: str, properties: Mapping[str, Any]) -> ActivityRun:
-    """On 202 polls the Location, without the headers of the first request: whether it sends them is not documented."""
+    """Send the request. On 202 poll the Location without the headers of the request.
+
+    Data Factory's documentation does not say whether it sends those headers.
+    """
     answer = _send(properties)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while answer.status_code == 202 and not properties.get("turnOffAsync", False):
@@ -207,21 +214,21 @@ def _failed(name: str, code: str, message: str) -> ActivityRun:
 
 
 def _evaluated(value: Any) -> Any:
-    """`value` with the result of each expression in its place."""
+    """Replace each expression in `value` by its result."""
     if isinstance(value, dict):
         return {key: _evaluated(inner) for key, inner in value.items()}
     return value.result if hasattr(value, "result") else value
 
 
 def _status_of(activities: Iterable[Mapping[str, Any]], ended: Mapping[str, str]) -> str:
-    """Failed when a last activity failed, or was skipped because one before it failed; else Succeeded.
+    """Return Failed when a last activity failed, or was skipped after a failure. Else return Succeeded.
 
     https://learn.microsoft.com/azure/data-factory/tutorial-pipeline-failure-error-handling
     """
     by_name = {activity["name"]: activity for activity in activities}
 
     def status(name: str) -> str | None:
-        """None when it was skipped. A container fails with what is in it."""
+        """Return None for a skipped activity. A container fails when an activity inside it fails."""
         inner = _inner_names(by_name[name])
         if not inner:
             return ended.get(name)

@@ -1,7 +1,7 @@
-"""Runs workflow definitions of Logic Apps: the HTTP calls of their actions are made, their branches taken.
+"""Runs workflow definitions of Logic Apps: it makes the HTTP calls of their actions, and follows their branches.
 
-Nothing outside Azure runs them; this does what the definitions of integrations/ need, as the documentation has it:
-https://learn.microsoft.com/azure/logic-apps/logic-apps-workflow-actions-triggers
+Nothing outside Azure runs such definitions. This file implements what the definitions of integrations/ need, as the
+documentation says: https://learn.microsoft.com/azure/logic-apps/logic-apps-workflow-actions-triggers
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.2
 
 @dataclass(kw_only=True)
 class WorkflowRun:
-    """One run: how it ended, each action's status, the error of a Terminate, and the unsubscribes' HTTP status."""
+    """One run: its status, each action's status, the error of a Terminate, and the statuses of its unsubscribes."""
 
     name: str
     status: str = SUCCEEDED
@@ -36,14 +36,14 @@ class WorkflowRun:
 
 
 class LogicApp:
-    """A logic app with that definition; its callbacks come to `callback_host`."""
+    """A logic app with that definition. `callback_host` receives its callbacks."""
 
     def __init__(self, definition: Mapping[str, Any], callback_host: CallbackHost) -> None:
         self._definition = definition
         self._callback_host = callback_host
 
     def run(self, name: str, *, is_cancelled_early: bool = False, **parameters: object) -> WorkflowRun:
-        """Run it. `is_cancelled_early`: somebody cancels the run while a webhook action waits."""
+        """Run it. With `is_cancelled_early`, the run is cancelled while a webhook action waits."""
         defaults = {key: entry.get("defaultValue") for key, entry in self._definition["parameters"].items()}
         address = self._callback_host.new_address("logic-app")
         scope = Scope(parameters=defaults | parameters, run_name=name, callback_url=address)
@@ -89,7 +89,7 @@ class LogicApp:
 
     @staticmethod
     def _http(name: str, inputs: Mapping[str, Any], scope: Scope) -> str:
-        """202 with Location is polled with the same headers until another answer comes."""
+        """Send the request. On 202 poll the Location with the same headers until another status comes."""
         answer = _send(inputs)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while answer.status_code == 202:
@@ -101,7 +101,7 @@ class LogicApp:
         return SUCCEEDED if answer.status_code < 400 else FAILED
 
     def _webhook(self, name: str, inputs: Mapping[str, Any], scope: Scope, run: WorkflowRun, patience: float) -> str:
-        """Subscribe, wait, and in every case unsubscribe."""
+        """Subscribe, wait for the callback, and always unsubscribe."""
         answer = _send(evaluate(inputs["subscribe"], scope))
         scope.bodies[name] = answer.json()
         if answer.ok:

@@ -1,4 +1,4 @@
-"""Servers on this machine that stand in for the callers' side: a Key Vault, and the host of their callbacks."""
+"""Servers on this machine for the callers' side: a Key Vault, and a host that receives callbacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VAULT_RESOURCE = "https://vault.azure.net"
 
 
 class JsonServer(LoopbackServer):
-    """Answers every request with `respond`: status and JSON."""
+    """Answers every request with the status and the JSON that `respond` returns."""
 
     def __init__(self, respond: Callable[[Request], tuple[int, object]]) -> None:
         def reply(request: Request) -> Reply:
@@ -24,7 +24,7 @@ class JsonServer(LoopbackServer):
 
 
 class KeyVault(JsonServer):
-    """Hands out one secret to callers with a managed identity's token for Key Vault."""
+    """Returns one secret to callers with a managed identity's token for Key Vault."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
@@ -48,25 +48,25 @@ class KeyVault(JsonServer):
 
 
 def identity_token(resource: str) -> str:
-    """What a managed identity gets from Entra ID here."""
+    """Return the token that Entra ID would issue to a managed identity."""
     return f"token-for-{resource}"
 
 
 class CallbackHost(JsonServer):
-    """Stands in for the hosts where Data Factory and Logic Apps are called back; one address for each waiter."""
+    """Stands in for the hosts that receive callbacks for Data Factory and Logic Apps. Each waiter has an address."""
 
     def __init__(self) -> None:
         self._arrived: dict[str, SimpleQueue[Request]] = {}
         super().__init__(self._answer)
 
     def new_address(self, name: str) -> str:
-        """An address nobody had before; its query is a credential, as in Azure."""
+        """Return a new address. Its query is a credential, as in Azure."""
         path = f"/callbacks/{name}-{len(self._arrived)}?sig=callback-credential"
         self._arrived[path] = SimpleQueue()
         return f"{self.url}{path}"
 
     def next_at(self, address: str, *, within_seconds: float) -> Request | None:
-        """The next callback at that address, or None when none comes in time."""
+        """Return the next callback at that address, or None when none comes in time."""
         try:
             return self._arrived[address.removeprefix(self.url)].get(timeout=within_seconds)
         except Empty:

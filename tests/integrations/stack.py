@@ -1,4 +1,4 @@
-"""The app in a process of its own, on Azurite and a simulated workspace in which time is short."""
+"""The app in a process of its own, on Azurite and a simulated workspace with short-lived states."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CALLBACK_SECRET = "whsec_" + "cG9seXN5bmMtdGVzdHMtY2FsbGJhY2stc2VjcmV0"
 EVERY_SECOND = "* * * * * *"
 PACE_SECONDS = 0.1
 PATIENCE_SECONDS = 45.0
-"""How long anything here may take; a run takes about two seconds."""
+"""The limit of every wait. A run takes about two seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A running app, the workspace behind it, and where it may call back: that host, and a port that is free."""
+    """A running app, its workspace, and two allowed callback targets: `callback_host`, and a free port."""
 
     url: str
     workspace: SimulatedWorkspace
@@ -37,13 +37,13 @@ class Stack:
     log_file: Path
 
     def add_pipeline(self, ending: str) -> str:
-        """A pipeline whose updates end in that state; RUNNING: they do not end by themselves."""
+        """Add a pipeline whose updates end in that state. With RUNNING they do not end by themselves."""
         return self.workspace.add_pipeline(script=script_ending(ending))
 
 
 @contextmanager
 def running_stack(tables: str, folder: Path) -> Iterator[Stack]:
-    """Start it all; at the end nothing is left running. The app's log is kept in `folder`."""
+    """Start everything, and stop everything at the end of the block. The app's log is kept in `folder`."""
     log_file, receiver_port = folder / "app.log", _free_port()
     with SimulatedWorkspace(pace_seconds=PACE_SECONDS) as workspace, CallbackHost() as callback_host:
         settings = {
@@ -55,7 +55,7 @@ def running_stack(tables: str, folder: Path) -> Iterator[Stack]:
             "POLYSYNC_CALLBACK_HOSTS": f"{callback_host.authority},127.0.0.1:{receiver_port}",
             "POLYSYNC_CALLBACK_SECRET": CALLBACK_SECRET,
         }
-        # Blank is the same as not set, and wins over the local.settings.json of whoever runs this.
+        # A blank value counts as not set. It also takes precedence over the developer's local.settings.json.
         blank = dict.fromkeys(SETTING_NAMES, "")
         environ = {**os.environ, **workspace.environ(), **blank, **settings, "POLYSYNC_LOCAL_KEY": FUNCTION_KEY}
         with log_file.open("wb") as log:
@@ -78,7 +78,7 @@ def running_stack(tables: str, folder: Path) -> Iterator[Stack]:
 
 
 def wait_for_states(stack: Stack, pipeline_id: str, states: list[str]) -> None:
-    """Returns once the updates of that pipeline are in those states."""
+    """Wait until the updates of that pipeline are in these states."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (now := [update.state for update in stack.workspace.updates_of(pipeline_id)]) != states:
         assert time.monotonic() < deadline, f"the updates of {pipeline_id} are {now}"

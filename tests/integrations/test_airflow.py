@@ -1,4 +1,4 @@
-"""The Airflow DAG of integrations/. Airflow is not among our requirements: the page there says how it was run."""
+"""The Airflow DAG of integrations/. Airflow is not in our requirements. The DAG's page says how it was run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_dag_calls_routes_that_the_app_has() -> None:
 
 
 def _template(node: ast.JoinedStr | ast.Constant) -> str:
-    """The text with {} for whatever is filled in, by Python or by Airflow."""
+    """Return the text with {} for every part that Python or Airflow fills in."""
     values = node.values if isinstance(node, ast.JoinedStr) else [node]
     text = "".join(str(value.value) if isinstance(value, ast.Constant) else "{}" for value in values)
     return re.sub(r"\{\{.*?\}\}", "{}", text)

@@ -1,4 +1,4 @@
-"""The Data Factory pipelines of integrations/, executed against the app; skipped where there is no .NET runtime."""
+"""The Data Factory pipelines of integrations/, executed against the app. Skipped without a .NET runtime."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REASONS = {"FAILED": "[TABLE_OR_VIEW_NOT_FOUND] The table", "CANCELED": "The upd
 
 
 class Caller:
-    """Runs pipelines with the parameters that every one of them takes."""
+    """Runs pipelines. It adds the parameters that every pipeline takes."""
 
     def __init__(self, data_factory: DataFactory, stack: Stack, vault: KeyVault) -> None:
         self._data_factory = data_factory
@@ -177,7 +177,7 @@ def test_the_apps_log_holds_no_credential(caller: Caller, stack: Stack) -> None:
 
 
 def _all_activities(activities: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those activities and the ones inside them."""
+    """Return the given activities and all activities inside them."""
     found = []
     for activity in activities:
         found.append(activity)

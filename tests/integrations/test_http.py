@@ -1,4 +1,4 @@
-"""requests.http, the curl lines and the receiver of integrations/http, used word for word."""
+"""The tests run requests.http, the curl lines and the receiver of integrations/http exactly as they are written."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_curl_lines_work_one_after_another(stack: Stack, tmp_path: Path) -> 
 
 @pytest.fixture
 def receiver(stack: Stack, tmp_path: Path) -> Iterator[Path]:
-    """receiver.py running; the file that has what it prints."""
+    """Run receiver.py, and yield the file with its output."""
     output = tmp_path / "receiver.txt"
     environ = {**os.environ, "POLYSYNC_CALLBACK_SECRET": CALLBACK_SECRET, "PORT": str(stack.receiver_port)}
     with output.open("wb") as file:
@@ -116,7 +116,7 @@ def test_the_receiver_has_fifteen_lines() -> None:
 
 
 def _parse(part: str, variables: Mapping[str, str]) -> FileRequest:
-    """One request of the file: its title, request line, headers, and after an empty line its body."""
+    """Parse one request of the file: title, request line, headers, an empty line, and the body."""
     part = re.sub(r"\{\{(\w+)\}\}", lambda found: variables[found[1]], part)
     head, _, body = part.partition("\n\n")
     title, first, *headers = head.strip().splitlines()
@@ -137,7 +137,7 @@ def _first_block(language: str) -> str:
 
 
 def _wait_for_run(status_url: str, is_so: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
-    """The run document once it is so."""
+    """Wait until `is_so` is true for the run document, and return the document."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         run: Mapping[str, Any] = requests.get(status_url, headers={"x-functions-key": FUNCTION_KEY}, timeout=60).json()

@@ -1,4 +1,4 @@
-"""The Logic Apps definitions of integrations/: their HTTP calls made against the app, their branches taken."""
+"""The Logic Apps definitions of integrations/: their HTTP calls are made against the app."""
 
 from __future__ import annotations
 

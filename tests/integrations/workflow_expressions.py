@@ -1,4 +1,4 @@
-"""The few expressions of the workflow definition language that the definitions of integrations/ use.
+"""Evaluates the expressions that the definitions of integrations/ use. They are a small part of the language.
 
 https://learn.microsoft.com/azure/logic-apps/workflow-definition-language-functions-reference
 """
@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|(\w+)|(\?\[|[()\[\],.]))")
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What expressions can refer to; `bodies` grows with the run."""
+    """The values that expressions can use. `bodies` gets an entry for each action."""
 
     parameters: Mapping[str, object]
     run_name: str
@@ -38,7 +38,7 @@ class Scope:
 
 
 def evaluate(value: Any, scope: Scope) -> Any:
-    """`value` with its expressions evaluated: "@…" keeps its type, "…@{…}…" becomes text."""
+    """Evaluate the expressions in `value`. "@…" keeps the type of its result, "…@{…}…" becomes text."""
     if isinstance(value, dict):
         return {key: evaluate(inner, scope) for key, inner in value.items()}
     if isinstance(value, list):
@@ -57,7 +57,7 @@ def _as_text(value: Any) -> str:
 
 
 class _Parser:
-    """name(argument, …), 'text', and behind either .name, ['name'] and ?['name']."""
+    """Parses name(argument, …) and 'text', each followed by any of .name, ['name'] and ?['name']."""
 
     def __init__(self, expression: str, scope: Scope) -> None:
         self._expression = expression

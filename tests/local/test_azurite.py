@@ -36,7 +36,7 @@ def open_table(azurite: Azurite, name: str) -> TableClient:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process exists and is not merely unburied."""
+    """Whether the process exists and is not a zombie."""
     try:
         return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

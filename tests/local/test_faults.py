@@ -1,4 +1,4 @@
-"""The fault proxy: faithful while nothing is asked for, and breaking exactly what is asked for."""
+"""The fault proxy changes nothing without a fault, and breaks exactly the calls that a fault names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Example values for the tables of this folder, and hypothesis' strategies for ids and runs."""
+"""Example values for the tests of this folder, and hypothesis strategies for ids and runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIPELINE = "8279d543-063c-4d63-9926-dae38e35ce8b"
 
 
 def make_run(*, run_id: RunId | None = None, state: str | None = "RUNNING", **fields: Any) -> Run:
-    """A run accepted and last seen five minutes before NOW, with one attempt in `state` unless `attempts` is given."""
+    """A run that was accepted and last observed five minutes before NOW. By default it has one attempt in `state`."""
     run_id = run_id or RunId("p1", "u1")
     known: dict[str, Any] = {
         "run_id": run_id,
@@ -56,7 +56,7 @@ def make_call(
 
 
 def read_settings(**environ: str) -> Settings:
-    """The least that is needed, and `environ`; a blank value counts as not set."""
+    """Read settings from the required minimum and `environ`. A blank value counts as not set."""
     return Settings.from_environ({"DATABRICKS_HOST": HOST, "POLYSYNC_TABLES": "UseDevelopmentStorage=true"} | environ)
 
 

@@ -1,4 +1,4 @@
-"""Addresses for callers and for people, and the token that opens one run's result."""
+"""The addresses that callers and people get, and the token that grants access to one run's result."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_tokens_differ_by_run_and_by_secret(secret: bytes, other_secret: bytes, 
     token = await_token(secret, run)
     if run != other_run:
         assert not is_await_token(token, secret, other_run)
-    # HMAC fills a key with zero bytes, so keys that differ by those only are one key.
+    # HMAC pads a key with zero bytes, so keys that differ only in trailing zero bytes are equal.
     if secret.rstrip(b"\0") != other_secret.rstrip(b"\0"):
         assert not is_await_token(token, other_secret, run)
 

@@ -1,4 +1,4 @@
-"""Which addresses may be called back, as tables of the forms that are refused."""
+"""Which addresses may get a callback, as tables of the refused forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When callbacks are tried, what is sent, and what answers mean."""
+"""The times of callback tries, the content of a callback, and the meaning of responses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def owed(host: str = "h", minute: int = 0, tries: int = 0, name: str = "c") -> O
 
 
 def tries_of(kind: CallbackKind, *, tick_seconds: float) -> list[timedelta]:
-    """When a receiver that never answers is tried by a timer, from the first try until it is given up."""
+    """When a timer tries a receiver that never answers: each try as the time since the first."""
     now, tried, due_at = BEGAN, [timedelta()], callback_rules.next_try_at(kind, BEGAN, BEGAN)
     while due_at is not None:
         now += timedelta(seconds=tick_seconds)
@@ -119,7 +119,10 @@ def test_what_an_answer_means(kind: CallbackKind, status: int | None, state: Cal
 
 
 def test_a_claim_outlasts_the_longest_try() -> None:
-    """And the reads of the run and the waiter before it, each repeated once: else two would send at the same time."""
+    """A claim must also outlast the reads of the run and the waiter, each repeated once.
+
+    Otherwise two instances could send at the same time.
+    """
     reads_seconds = 2 * 2 * (budgets.STORAGE_CONNECT + budgets.STORAGE_READ)
     claimed = callback_rules.claim(owed(), BEGAN)
     assert claimed.due_at > BEGAN + timedelta(seconds=budgets.CALLBACK_TRY + reads_seconds)

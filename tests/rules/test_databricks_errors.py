@@ -1,4 +1,4 @@
-"""What an answer of Databricks, or of a gateway before it, means: each kind with its near neighbours."""
+"""What a response of Databricks, or of a gateway before it, means: each kind, and similar responses of other kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a discovery decides: when a job is written, what counts as a difference, how long a read waits."""
+"""A discovery's decisions: when a job is written, what counts as a difference, how long a read waits."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_job_is_added_and_removed_with_its_parameters_but_not_with_full_refres
     )
 
 
-# --- when a job was in step
+# --- when a job was last synced
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Why an update failed, in one line: out of notebooks' tracebacks, Java's stack traces and texts full of escapes."""
+"""The reason of a failure in one line, from notebooks' tracebacks, Java stack traces and texts with escape codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets in a configuration: known by name or by form, kept as a keyed hash, and never shown."""
+"""Secrets in a configuration are recognised by name or by form, stored as a keyed hash, and never shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers are built from: our addresses, and an error in the form of a problem."""
+"""The parts of a response: the app's addresses, and an error in the form of a problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rest of a call: ids, keys, fingerprints, list parameters, addresses; and the form of a problem."""
+"""Decoding of a call: ids, keys, fingerprints, list parameters, addresses. Also the form of a problem."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_bad_limit_is_refused_by_name(given: str) -> None:
         contract.decode_limit(asked(limit=given))
 
 
-# --- whatever comes
+# --- any input
 
 decoders: list[Callable[[Call], object]] = [
     contract.decode_pipeline_id,

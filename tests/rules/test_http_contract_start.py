@@ -1,4 +1,4 @@
-"""The body of a start: what is read from it, and how bad input is refused by name."""
+"""The body of a start: what is decoded from it, and how an error names the wrong field."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_an_unknown_workspace_in_the_query_is_refused() -> None:
     assert problem == FieldProblem(field="workspace", allowed="must be one of default, sales", given='"west"')
 
 
-# --- whatever comes
+# --- any input
 
 fields = st.sampled_from(["full_refresh", "pipeline_id", "parameters", "onConflict", "workspace"]) | st.text(max_size=9)
 values = st.recursive(

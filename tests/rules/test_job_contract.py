@@ -1,4 +1,4 @@
-"""Callers' JSON about jobs: what is taken, what is refused and how it is named; and the documents they get."""
+"""JSON about jobs: what is accepted, what is refused and under which name, and the documents that callers get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of PolysyncJobs: what goes in comes out, unreadable rows are noticed, and each column has one writer."""
+"""Rows of PolysyncJobs: a decoded row equals the encoded value, and each column has one writer."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def imported_of(
     return import_parameters(pipeline, ImportRules(patterns=patterns, key=b"key"))
 
 
-# --- which
+# --- which are imported
 
 
 def test_the_mission_s_settings_are_imported_and_no_others() -> None:

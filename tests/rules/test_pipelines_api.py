@@ -1,4 +1,4 @@
-"""The Pipelines API on the wire: exactly the calls of the mission and the facts, and answers read without trust."""
+"""The Pipelines API on the wire: the requests are exactly the documented ones, and no response is trusted."""
 
 from __future__ import annotations
 

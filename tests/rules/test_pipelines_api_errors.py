@@ -1,4 +1,4 @@
-"""How an error of Databricks is read: by its HTTP status, then its error_code, never by its message."""
+"""An error of Databricks is decoded by its HTTP status, then by its error_code, and never by its message."""
 
 from __future__ import annotations
 

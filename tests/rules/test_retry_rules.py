@@ -1,4 +1,4 @@
-"""Which update of a pipeline came right after another, and when a page of them cannot tell."""
+"""Which update of a pipeline directly followed another, and when a page of updates cannot show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row keys: the kinds stay apart, the newest run sorts first, and nothing needs escaping."""
+"""Row keys: the kinds of rows stay apart, the newest run sorts first, and no character needs escaping."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_ranges_of_the_kinds_do_not_overlap() -> None:
         assert row_keys.end_of(kind) <= following
 
 
-# --- where a listing goes on
+# --- where a listing continues
 
 
 @given(run_ids)

@@ -1,4 +1,4 @@
-"""The stored form of each kind of row: other versions of the app read and write the same tables."""
+"""The stored form of each kind of row must stay, because other versions of the app read and write the same tables."""
 
 from __future__ import annotations
 

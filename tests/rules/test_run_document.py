@@ -1,4 +1,4 @@
-"""The run document: every field is always there, its message is for a person, its outcome for a caller that waits."""
+"""The run document: every field is always present. Its message is for people, its outcome for waiting callers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows: what is written is read back the same; an unreadable column is named, never guessed at."""
+"""Rows of runs: a decoded row equals the encoded run. An unreadable column is named, and its value is never guessed."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_last_sweep_is_read_back_as_it_was_written(last: LastSweep) -> None:
 
 
 def test_the_stored_form_of_a_run_stays() -> None:
-    """Rows of an earlier version, and of one that runs beside this one, have exactly these columns."""
+    """An earlier version of the app, or one that runs beside this one, writes exactly these columns."""
     columns = run_entity.RUN.encode(FULL_RUN)
     assert set(columns) == {
         *("runId", "pipelineId", "status", "isFinished", "acceptedAt", "seenAt", "updatedAt", "attached"),
@@ -167,7 +167,7 @@ def test_no_column_is_none_since_table_storage_keeps_none() -> None:
 
 
 class StorageTime(datetime):
-    """A time as azure-data-tables returns it: a datetime of its own class."""
+    """A time as azure-data-tables returns it: an instance of its own subclass of datetime."""
 
 
 def test_times_are_plain_aware_utc_whatever_storage_gives() -> None:
@@ -182,7 +182,7 @@ def test_times_are_plain_aware_utc_whatever_storage_gives() -> None:
         assert instant.tzinfo is UTC
 
 
-# --- spoilt rows
+# --- unreadable rows
 
 RUN_NEEDS = ("runId", "acceptedAt", "seenAt", "updatedAt", "attempts")
 ROWS: dict[str, tuple[Columns, Callable[[Columns], object], tuple[str, ...]]] = {

@@ -1,4 +1,4 @@
-"""The mission's status table, spelt out: changing any row of it in the code makes a test of that row's name fail."""
+"""The mission's status table, row by row. If a row changes in the code, the test with its name fails."""
 
 from __future__ import annotations
 

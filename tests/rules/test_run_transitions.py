@@ -1,4 +1,4 @@
-"""What follows from one answer of Databricks: what is written, whether a stop is repeated, when a run is given up."""
+"""What follows from one response of Databricks: what is written, if a stop is repeated, when a run is given up."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_only_the_last_attempt_moves_on_and_the_start_stays_the_firsts() -> None
     assert after.started_at == BEFORE
 
 
-# --- a stop that was asked for
+# --- a requested stop
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -190,7 +190,7 @@ def test_seen_again_it_is_missing_no_more(state: str | None) -> None:
     assert decision.run.seen_at == NOW
 
 
-# --- an end after which Databricks may go on by itself
+# --- an end after which Databricks may retry
 
 RETRY = SeenUpdate(update_id="u2", state="RUNNING", cause="RETRY_ON_FAILURE", created_at=NOW)
 RETRIED = FailureContext(updates=(RETRY, saw("FAILED", created_at=BEFORE)))
@@ -268,7 +268,7 @@ def test_of_many_attempts_the_first_and_the_latest_are_kept() -> None:
     assert len(str(RUN.encode(run)["attempts"])) < 32 * 1024, "a column of Table Storage"
 
 
-# --- how fresh a run is
+# --- the age of a run's state
 
 SWEPT = LastSweep(swept_at=NOW, report=SweepReport(workspace="default"))
 BETWEEN = BEFORE + timedelta(minutes=1)

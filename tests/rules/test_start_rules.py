@@ -1,4 +1,4 @@
-"""A start is never repeated while its outcome is unknown, and recognises its own update with care."""
+"""A start is never repeated while its outcome is unknown, and strict rules recognise its update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sweep's plan: few calls when little changed, and nobody forgotten."""
+"""The plan of a sweep: few calls when little has changed, and every run is observed in time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.rules.examples import BEFORE, NOW, make_run
 
 LAST = LastSweep(swept_at=NOW - timedelta(seconds=15), report=SweepReport(workspace="default"))
 ROUND_DONE = replace(LAST, listing=ListingMemory(round_began_at=NOW - timedelta(seconds=15), round_cursor="~"))
-"""The round of single looks is over and the next is not due: nobody's turn."""
+"""The round of single GETs has ended and the next one is not due, so no run is observed by a GET of its own."""
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_turns_continue_after_the_last_one_and_reach_everyone(after: str, expect
     assert in_turn("cab", after) == tuple(expected)
 
 
-# --- rounds of single looks
+# --- rounds of single GETs
 
 
 def run_named(number: int) -> Run:
@@ -146,7 +146,7 @@ def all_running(runs: Sequence[Run]) -> dict[str, ListedPipeline]:
 def sweep(
     runs: Sequence[Run], listing: Mapping[str, ListedPipeline], last: LastSweep | None, number: int
 ) -> tuple[LookPlan, LastSweep]:
-    """The sweep number `number`, 15 s after the one before."""
+    """Plan the sweep with that number. Each sweep is 15 s after the one before. Return the plan and the sweep's row."""
     now = NOW + number * timedelta(seconds=15)
     plan = plan_looks(runs, listing, last, now)
     return plan, replace(LAST, swept_at=now, listing=plan.memory)

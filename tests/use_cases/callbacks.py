@@ -1,4 +1,4 @@
-"""The steps of a callback's story."""
+"""Steps that the tests of callbacks share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polysync_core.values.run import Run
 
 
 def deliver(rig: Rig, sender: CallbackSender | None = None) -> DeliveryReport:
-    """One tick of the timer."""
+    """Run one delivery pass."""
     services = rig.services
     return delivering.deliver_callbacks(
         [*services.workspaces.values()], sender or services.sender, services.settings.public_url
@@ -21,7 +21,7 @@ def deliver(rig: Rig, sender: CallbackSender | None = None) -> DeliveryReport:
 
 
 def started(rig: Rig, url: str, *, field: str = "callbackUrl", **more: Any) -> Run:
-    """A run of a new pipeline, whose caller waits to be called at `url`."""
+    """Start a run of a new pipeline. Its caller waits for a callback at `url`."""
     key = more.pop("key", None)
     return rig.start(rig.workspace.add_pipeline(), {field: url, **more}, key=key).run
 

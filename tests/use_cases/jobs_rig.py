@@ -1,4 +1,4 @@
-"""Jobs in a test: the use cases on a Rig, and the rows behind the back of the store."""
+"""Helpers for tests of jobs: the use cases on a Rig, and direct access to the rows."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from polysync_core.values.job import Direction, DiscoveryPass, DiscoveryReport, 
 
 PIPELINES, PIPELINE = "/pipelines", "/pipelines/{id}"
 LEFT_OUT = {"continuous": False, "development": False, "photon": False}
-"""What a job has of a pipeline that leaves these out."""
+"""The parameters of a job whose pipeline does not set these."""
 
 
 class MeddlingClock(ManualClock):
-    """Does something once, at the moment that somebody looks at the clock after `when` has come true."""
+    """Calls a function once, when the clock is read for the first time after `when` has become true."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ def put(rig: Rig, pipeline_id: str, value: bool, direction: Direction = Directio
 
 
 def document(rig: Rig, pipeline_id: str) -> JobDocument:
-    """The job as a caller sees it."""
+    """Return the job as a caller sees it."""
     view = jobs.find_job(pipeline_id, rig.ws)
     return encode_job_document(view.job, workspace=view.workspace, synced_at=view.synced_at)
 
 
 def values(rig: Rig, pipeline_id: str) -> dict[str, Any]:
-    """The job's parameters, name to value."""
+    """Return the job's parameters, name to value."""
     return {shown["name"]: shown["value"] for shown in document(rig, pipeline_id)["parameters"]}
 
 
@@ -72,12 +72,12 @@ def table(rig: Rig) -> TableClient:
 
 
 def written(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
-    """The keys of the rows that were written, or deleted, between two looks at etags()."""
+    """Return the keys of the rows that were written or deleted between two calls of etags()."""
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
 def etags(rig: Rig) -> dict[str, str]:
-    """Every row of the workspace with its ETag: what was written is what differs."""
+    """Return every row of the workspace with its ETag. A write changes the ETag."""
     with table(rig) as rows:
         found = rows.query_entities("PartitionKey eq @name", parameters={"name": rig.partition})
         return {row["RowKey"]: str(row.metadata["etag"]) for row in found}
@@ -89,6 +89,6 @@ def columns_of(rig: Rig, pipeline_id: str) -> dict[str, Any]:
 
 
 def put_columns(rig: Rig, pipeline_id: str, columns: Mapping[str, object]) -> None:
-    """Spoil a job's row behind the back of the store."""
+    """Write columns of a job's row without the store."""
     with table(rig) as rows:
         rows.update_entity({"PartitionKey": rig.partition, "RowKey": f"{JOB}{pipeline_id}", **columns})

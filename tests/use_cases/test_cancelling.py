@@ -1,4 +1,4 @@
-"""Cancelling: the intent is kept, the mission's stop is asked for, and only ever for our update."""
+"""Cancelling: the intent is stored, the update's own stop is requested, and no other update is stopped."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_a_pipeline_is_cancelled_by_its_active_run_if_that_is_ours(rig: Rig, wor
 
 
 class BusyClock(ManualClock):
-    """Lets another caller join a run each time that somebody looks at the clock, as often as `changes` says."""
+    """Lets another caller join a run each time the clock is read, `changes` times."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ class BusyClock(ManualClock):
 
 
 def _rig_with_races(azurite: str, workspace: SimulatedWorkspace, run_changes: int) -> tuple[Rig, RunId]:
-    """A rig with an active run that somebody else changes first, the given number of times."""
+    """Return a rig and an active run that another caller changes `run_changes` times before a write succeeds."""
     clock = BusyClock()
     rig = Rig(azurite, {f"test-{uuid.uuid4().hex[:12]}": workspace.url}, workspace, clock)
     run_id = rig.start(workspace.add_pipeline()).run.run_id

@@ -1,4 +1,4 @@
-"""Health: a line for each dependency, and nothing in it that anybody may not read."""
+"""Health: one entry for each dependency, and nothing that must stay secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callbacks: owed when a run finishes, sent at least once, to checked addresses only."""
+"""Callbacks are owed when a run finishes. They are sent at least once, and only to checked addresses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CREDENTIAL = "a-credential"
 
 
 def rows(rig: Rig) -> list[dict[str, Any]]:
-    """All that the partition holds."""
+    """Return all rows of the partition."""
     connection = rig.settings.tables.connection_string
     assert connection is not None
     with TableClient.from_connection_string(connection, RUNS_TABLE) as table:
@@ -41,7 +41,7 @@ def rows(rig: Rig) -> list[dict[str, Any]]:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """For what other threads do by themselves."""
+    """Wait for what other threads do, at most 10 seconds."""
     ends_at = time.monotonic() + 10
     while not is_so():
         assert time.monotonic() < ends_at
@@ -49,7 +49,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 class ForwardClock(Clock):
-    """Real time, put forward by `ahead`."""
+    """The real time, moved forward by `ahead`."""
 
     ahead = timedelta()
 

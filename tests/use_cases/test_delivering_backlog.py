@@ -1,4 +1,4 @@
-"""A host that owes answers to hundreds of callbacks, beside others."""
+"""A receiver with hundreds of due callbacks, beside other receivers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.use_cases.callbacks import callback_of, finish, started
 
 
 def owe_often(rig: Rig, run: Run, count: int, *, tries: int = 0) -> None:
-    """Queue the run's callback `count` times more, all due long before now."""
+    """Queue the run's callback `count` more times, all due at least an hour ago."""
     callback, connection = callback_of(rig, run), rig.settings.tables.connection_string
     assert connection is not None
     owed = [

@@ -1,4 +1,4 @@
-"""A delivery pass ends in time also when storage accepts connections and never answers."""
+"""A delivery pass ends by its deadline, even when storage accepts connections and never answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receivers that do not take a callback: what is tried again, and what ends."""
+"""Receivers that do not accept a callback: what is retried, and what is given up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.use_cases.callbacks import callback_of, deliver, finish, started
 
 
 def rows(rig: Rig) -> list[dict[str, Any]]:
-    """All that the partition holds."""
+    """Return all rows of the partition."""
     connection = rig.settings.tables.connection_string
     assert connection is not None
     with TableClient.from_connection_string(connection, RUNS_TABLE) as table:

@@ -1,4 +1,4 @@
-"""Discovery: what a job says after each thing that may happen to its pipeline, and what that costs."""
+"""Discovery: the job after each possible change of its pipeline, and the cost of a discovery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A discovery that ends before it is done, and goes on: over HTTP by its continuation, on schedule by itself."""
+"""An incomplete discovery is continued: over HTTP by its continuation, on schedule by the next discovery."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPORT = "discovery|last"
 
 
 def interrupt(workspace: SimulatedWorkspace, *, after: int, route: str = PIPELINE) -> None:
-    """From the call numbered `after` on, Databricks wants a longer wait than any discovery has time for."""
+    """After `after` calls, answer with a Retry-After that is longer than any discovery may take."""
     workspace.add_fault("status", status=429, headers={"Retry-After": "3000"}, route=route, after=after, times=None)
 
 

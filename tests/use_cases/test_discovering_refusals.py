@@ -1,4 +1,4 @@
-"""Discovery where Databricks answers oddly: no job is removed, marked or left out because of it."""
+"""Discovery when Databricks gives unexpected responses: no job is removed, marked or left out because of them."""
 
 from __future__ import annotations
 

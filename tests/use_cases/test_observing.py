@@ -1,4 +1,4 @@
-"""Answers of Databricks that prove nothing: empty, about something else, without end."""
+"""Responses of Databricks that prove nothing: empty, about something else, or without end."""
 
 from __future__ import annotations
 

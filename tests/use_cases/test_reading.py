@@ -1,4 +1,4 @@
-"""Reading: a fresh run costs no call, a stale one a single one, and an outage shows as staleness, never as a status."""
+"""Reading: a fresh run costs no call and a stale run costs one. An outage shows as staleness, never as a status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts without an answer: what proves that an update was started, and what does not."""
+"""Starts without a response: what proves that an update was started, and what does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting: one POST, one run, whatever Databricks answers."""
+"""Starting: one POST and one run, whatever Databricks answers."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ def test_fifty_simultaneous_starts_with_one_key_make_one_update(
 
 
 def _reserve(rig: Rig, pipeline_id: str, *, key: str | None = None, fingerprint: str = "") -> None:
-    """Leave behind what a start leaves whose process dies after its reservation."""
+    """Write the rows of a start whose process died after its reservation."""
     reservation = Reservation(
         pipeline_id=pipeline_id,
         owner="dead",

@@ -1,4 +1,4 @@
-"""What a start sends as full_refresh: the request's, else the job's if its direction lets it be sent, else false."""
+"""The full_refresh that a start sends: the request's, else the job's if its direction allows it, else false."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sweep: states are decoded, finished runs leave, nothing that fails to be looked at changes."""
+"""The sweep: states are decoded, finished runs are no longer active, and a failed look changes nothing."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_an_unreachable_a_hanging_and_a_unreadable_workspace_do_not_hold_up_the_
 
 
 def _copy_run(rig: Rig, run: Run, partition: str) -> None:
-    """The same run as an active row of another workspace, under an id of its own."""
+    """Write a copy of the run as an active row of another partition, with another id."""
     run_id = RunId(str(uuid.uuid4()), str(uuid.uuid4()))
     copy = replace(run, run_id=run_id)
     put_row(rig, row_keys.active(run_id), RUN.encode(copy), partition=partition)

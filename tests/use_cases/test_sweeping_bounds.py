@@ -1,4 +1,4 @@
-"""What bounds a sweep: silent storage, slow looks, many starts without an answer, many unreadable rows."""
+"""The bounds of a sweep: storage without responses, slow looks, many starts in doubt, many unreadable rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plan() -> FaultPlan:
 
 @pytest.fixture
 def real_time(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace) -> Iterator[Rig]:
-    """A rig in real time whose storage is reached through a fault proxy."""
+    """A rig in real time whose storage is behind a fault proxy."""
     direct = azurite.partition("TableEndpoint=")[2].rpartition("/")[0]
     with FaultProxy(direct, plan, label=storage_label) as proxy:
         name = f"test-{uuid.uuid4().hex[:12]}"
@@ -35,7 +35,7 @@ def real_time(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace) -> I
 
 @pytest.fixture
 def direct(azurite: str, real_time: Rig, workspace: SimulatedWorkspace) -> Rig:
-    """The same without the proxy."""
+    """A rig on the same partition without the proxy."""
     return Rig(azurite, {real_time.name: workspace.url}, workspace, Clock())
 
 
@@ -46,7 +46,7 @@ def _sweep(rig: Rig) -> float:
 
 
 def _leave_behind(rig: Rig, pipeline_ids: Sequence[str]) -> None:
-    """A start of each pipeline of which nobody knows what became, an hour ago."""
+    """Write a reservation of each pipeline that is an hour old and has no known outcome."""
     for pipeline_id in pipeline_ids:
         reservation = Reservation(
             pipeline_id=pipeline_id,

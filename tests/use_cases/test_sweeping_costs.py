@@ -1,4 +1,4 @@
-"""What a sweep costs, counted at the workspace's own journal and at the table, for a thousand active runs."""
+"""The cost of a sweep for a thousand active runs, counted in the workspace's journal and in the table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNS = 1_000
 
 @pytest.fixture
 def runs(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> list[Run]:
-    """1,000 active runs in a workspace of 1,000 pipelines, each seen RUNNING before."""
+    """1,000 active runs in a workspace of 1,000 pipelines. Each was observed in the state RUNNING."""
     tracked = track_running(rig, workspace, workspace.add_pipelines(RUNS))
     clock.pass_time(seconds=15)
     return tracked
@@ -46,7 +46,7 @@ def test_a_thousand_runs_cost_at_most_35_calls_and_one_row_and_135_when_a_hundre
 
 
 def _stamps(rig: Rig) -> Mapping[str, str]:
-    """Each row of the workspace with the ETag of its last write."""
+    """Return each row of the workspace with its ETag."""
     connection = rig.settings.tables.connection_string
     assert connection is not None
     with TableClient.from_connection_string(connection, RUNS_TABLE) as table:

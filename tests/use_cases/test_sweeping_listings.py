@@ -1,4 +1,4 @@
-"""The sweep's listing of pipelines: what a slow or refused one costs."""
+"""The sweep's listing of pipelines, and the cost of a slow or refused listing."""
 
 from __future__ import annotations
 

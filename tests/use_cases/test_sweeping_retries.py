@@ -23,7 +23,7 @@ FOLLOW = {"followRetries": True}
 
 @pytest.fixture
 def workspace(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """States change by the test's own clock, a second each."""
+    """A workspace on the test's clock. Each state of an update lasts one second."""
     with SimulatedWorkspace(pace_seconds=1, now=lambda: clock.now().timestamp()) as running:
         for name, value in running.environ().items():
             monkeypatch.setenv(name, value)
@@ -31,7 +31,7 @@ def workspace(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def _sweep_for(rig: Rig, clock: ManualClock, run_id: RunId, seconds: int) -> list[tuple[str | None, Status]]:
-    """Sweep every second; the states and statuses that the run came to."""
+    """Sweep every second, and return the states and statuses of the run in order."""
     seen: list[tuple[str | None, Status]] = []
     for _ in range(seconds):
         clock.pass_time(seconds=1)

@@ -1,4 +1,4 @@
-"""What time does to a run: its time-out, a long stop."""
+"""Time limits of a run: its time-out, and a stop that takes long."""
 
 from __future__ import annotations
 

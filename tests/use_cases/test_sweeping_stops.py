@@ -1,4 +1,4 @@
-"""Stops that a sweep asks for: only what is written down, and a refusal says nothing of the run itself."""
+"""Stops that a sweep requests: only stored intents count, and a refused stop does not change the run's status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that cannot be read: none of them stops another run or frees an update that it holds."""
+"""An unreadable row stops no other run, and does not release the pipeline that it holds."""
 
 from __future__ import annotations
 

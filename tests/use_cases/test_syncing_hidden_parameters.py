@@ -1,4 +1,4 @@
-"""A discovery of pipelines whose configuration holds secrets, leaves out what is false, or has its own parameters."""
+"""Discovery of configurations with secrets, of pipelines that leave out false values, and of their own parameters."""
 
 from __future__ import annotations
 

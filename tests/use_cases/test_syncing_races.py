@@ -1,4 +1,4 @@
-"""Somebody else writes a job's row after a discovery has read it and before the discovery writes it."""
+"""Another instance writes a job's row after a discovery has read it and before the discovery writes it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def clock() -> MeddlingClock:
 
 @pytest.fixture
 def race(workspace: SimulatedWorkspace, clock: MeddlingClock) -> Iterator[Race]:
-    """Arranges that something happens once the next discovery has fetched a pipeline."""
+    """Return a function that schedules an action. It runs once the next discovery has fetched a pipeline."""
     done = threading.Event()
 
     def arrange(what: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""The error tree: every class is what the drawing at the top of errors.py says."""
+"""The error classes match the tree in the docstring of errors.py."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
 
 
 def drawn() -> dict[str, tuple[int, int | None]]:
-    """Name -> (depth in the drawing, status or None)."""
+    """Return the classes of the drawn tree: name -> (depth, status or None)."""
     found = re.findall(r"^([│ ]*)[├└]── (\w+) +(\d{3})?", errors.__doc__ or "", re.MULTILINE)
     return {name: (len(indent) // 4 + 1, int(status) if status else None) for indent, name, status in found}
 

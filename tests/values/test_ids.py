@@ -1,4 +1,4 @@
-"""One pipeline has one id: a UUID is in small letters from the door on, any other id keeps its letters."""
+"""One pipeline has one id. A UUID is changed to lower case when it is decoded, and any other id keeps its letters."""
 
 from __future__ import annotations
 

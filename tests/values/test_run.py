@@ -1,4 +1,4 @@
-"""Ids: only what may enter a path or a row key is one, and a run id survives being printed."""
+"""Ids: only text that is safe in a path and in a row key is an id. A printed run id can be parsed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tests' end of the driver: the Functions host's part, played towards Microsoft's library."""
+"""The tests' side of the driver. It does what the Functions host does for Microsoft's library."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _TIMER = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue
 
 
 class RuntimeFailedError(Exception):
-    """The library would not load the app, or a function raised; the message is the library's."""
+    """The library did not load the app, or a function raised an exception. The message is the library's."""
 
 
 class MicrosoftRuntime:
-    """An app of `app_dir` in a process with `environ` and nothing else; its log goes to the file `log`."""
+    """Runs the app of `app_dir` in a process with only the variables `environ`. Its log goes to the file `log`."""
 
     base_url = "http://functions.example:7071"
 
@@ -64,9 +64,9 @@ class MicrosoftRuntime:
         return self._log.read_text(encoding="utf-8")
 
     def send(self, method: str, address: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Ask the function whose route and method match.
+        """Call the function whose route and method match.
 
-        The host's message is made by local.host's code, so that only what the library makes of it can differ.
+        local.host's code makes the host's message. So a difference between the two can only come from the library.
         """
         pairs = (("host", self.base_url.partition("//")[2]), *headers.items())
         request = Request(method=method, target=address, pairs=pairs, body=body)

@@ -1,15 +1,15 @@
-"""Loads and invokes an app as the Python worker in Azure does; run by an interpreter that has azure-functions-runtime.
+"""Loads and invokes an app as the Python worker in Azure does. Needs an interpreter with azure-functions-runtime.
 
     python -m tests.functions.microsoft_runtime.driver APP_DIR
 
-JSON lines on standard input and output, one answer a line:
+It reads JSON lines from standard input and writes one response a line to standard output:
 
     (at start)                                   {"functions": [{"name", "bindings": […], "declared": {…}}]}
     {"function", "http": {method, url, …}}       {"status", "headers", "body"}     bodies in base64
     {"function", "timer": {…}}                   {"done": true}
     an app or a function that fails              {"failed": "…"}
 
-The app's own output, and its log, go to standard error.
+The app's own output and its log go to standard error.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ runtime: Any = importlib.import_module("azure_functions_runtime")
 
 
 class WorkerError(Exception):
-    """The library reported a failure; the message is its own."""
+    """The library reported a failure. The message is the library's."""
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _note_invocation(record: logging.LogRecord) -> bool:
-    """The worker in Azure drops a line of an invocation that has no id."""
+    """Mark each log line. The worker in Azure drops a line without an invocation id."""
     if not record.name.startswith("polysync"):
         return True
     invocation_id = runtime.invocation_id_cv.get()
@@ -93,7 +93,7 @@ async def _load(app_dir: str) -> list[Any]:
 
 
 def _describe(function: Any) -> dict[str, Any]:
-    """A function as the host sees it: its bindings' JSON, and their types and directions once more."""
+    """A function as the host sees it: its bindings as JSON, and the declared types and directions."""
     declared = {name: {"type": info.type, "direction": info.direction} for name, info in function.bindings.items()}
     return {
         "name": function.name,
@@ -130,7 +130,7 @@ async def _invoke(function: Any, command: dict[str, Any]) -> dict[str, Any]:
 
 
 def _http(http: dict[str, Any]) -> TypedData:
-    """The host's message of a request: bodies are bytes, an empty one is not sent."""
+    """The host's message for a request. A body is bytes, and an empty body is left out."""
     body = base64.b64decode(http["body"])
     return TypedData(http=Message(**http | {"body": TypedData(bytes=body) if body else TypedData()}))
 

@@ -1,7 +1,7 @@
-"""Stands in for the worker's protobuf module, which the library is handed and never imports.
+"""Stands in for the worker's protobuf module. The library does not import it, but gets it passed.
 
-Messages are bags of attributes; only what the library asks of them by name is written out. Names and numbers are those
-of FunctionRpc.proto: https://github.com/Azure/azure-functions-language-worker-protobuf
+A message is a bag of attributes. Only what the library uses by name is defined. Names and numbers are those of
+FunctionRpc.proto: https://github.com/Azure/azure-functions-language-worker-protobuf
 """
 
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 
 class _OneOf:
-    """A message that holds one of several fields, or none."""
+    """A message that holds at most one of several fields."""
 
     def __init__(self, **field: Any) -> None:
         self._fields = field
@@ -25,7 +25,7 @@ class _OneOf:
 
 
 class TypedData(_OneOf):
-    """string, bytes, json, http, …; empty for a request without a body."""
+    """Holds string, bytes, json, http and so on. It is empty for a request without a body."""
 
 
 class ParameterBinding(_OneOf):
@@ -35,7 +35,7 @@ class ParameterBinding(_OneOf):
 
 
 class BindingInfo(SimpleNamespace):
-    """`in` is a keyword, so it is set below."""
+    """The directions of a binding. `in` is a keyword, so setattr() sets it below."""
 
     out = 1
     inout = 2

@@ -1,4 +1,4 @@
-"""The local host's start: files, settings, and what it refuses."""
+"""The start of the local host: files, settings, and what it refuses."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def timer_app(schedule: str, call: Callable[[], None], name: str = "tick") -> fu
 
 
 def http_app(*routes: tuple[str, str, str]) -> func.FunctionApp:
-    """An app of functions (name, method, route)."""
+    """Return an app with these functions: (name, method, route)."""
     app = func.FunctionApp()
     for name, method, route in routes:
 

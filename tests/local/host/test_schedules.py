@@ -1,4 +1,4 @@
-"""The local host's timers: fired by hand, and by their schedules."""
+"""The local host's timers, run by hand and by their schedules."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""None"""
+"""The local host as a server: requests and responses, routes, the log, keys and the admin API."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def locked() -> Iterator[LocalHost]:
 
 
 def raw_exchange(host: LocalHost, *parts: bytes) -> bytes:
-    """Send each part, the later ones after something was answered; everything that came back until the close."""
+    """Send each part, and read a response after it. Return all bytes until the connection is closed."""
     port = int(host.url.rpartition(":")[2])
     answered = b""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:

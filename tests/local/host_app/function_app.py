@@ -1,4 +1,4 @@
-"""A small app that shows what the host hands in and passes on; the host's tests serve it."""
+"""A small app for the host's tests. It shows what the host passes to a function and what it makes of the result."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The simulated workspace that every test of this folder calls."""
+"""The simulated workspace that all tests of this folder use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A caller of the simulated workspace in raw HTTP, and the time that its tests set."""
+"""A caller that sends raw HTTP to the simulated workspace, and the clock of its tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SimulatedTime:
 
 
 class Caller:
-    """A raw HTTP caller with a valid token."""
+    """Sends raw HTTP with a valid token."""
 
     def __init__(self, workspace: SimulatedWorkspace) -> None:
         self.workspace = workspace

@@ -1,4 +1,4 @@
-"""The simulated workspace, as raw HTTP sees it: what the real API answers, refuses and breaks."""
+"""The simulated workspace over raw HTTP: what it answers and refuses, as the real API does."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_updates_come_newest_first_in_pages_that_lead_on_and_back(workspace: Sim
     assert first == newest_first[:3]
     assert "prev_page_token" not in told
     assert "config" not in told["updates"][0]
-    call.start(pipeline_id)  # a new update moves no page
+    call.start(pipeline_id)  # a new update does not shift the pages
     second, told = page(page_token=told["next_page_token"])
     assert second == newest_first[3:6]
     assert page(page_token=told["prev_page_token"])[0] == first

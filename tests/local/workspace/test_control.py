@@ -31,7 +31,7 @@ def test_one_connection_serves_many_calls_without_nagle_delays(workspace: Simula
     begun = time.monotonic()
     for _ in range(50):
         call("GET", "/pipelines", params={"max_results": 1})
-    assert time.monotonic() - begun < 1.5  # 44 ms each where Nagle waits for a delayed ACK
+    assert time.monotonic() - begun < 1.5  # with Nagle's algorithm, each call would wait 44 ms for a delayed ACK
     assert len(workspace.calls("GET", "/pipelines")) == 51
     workspace.clear_calls()
     assert workspace.calls() == []

@@ -1,4 +1,4 @@
-"""The simulated workspace's events."""
+"""The simulated workspace's event log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated workspace's faults, each at the call it was asked for."""
+"""The simulated workspace plays each fault at exactly the calls that the fault names."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_trickling_answer_is_true_and_late(workspace: SimulatedWorkspace, call
     pipeline_id = workspace.add_pipeline()
     workspace.add_fault("trickle", seconds=0.3)
     begun = time.monotonic()
-    answer = call("GET", f"/pipelines/{pipeline_id}", timeout=0.2)  # no single read waits that long
+    answer = call("GET", f"/pipelines/{pipeline_id}", timeout=0.2)  # no single read lasts that long
     assert answer.json()["pipeline_id"] == pipeline_id
     assert time.monotonic() - begun >= 0.3
 
