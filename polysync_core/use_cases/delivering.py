@@ -7,7 +7,7 @@ Callbacks that a pass did not begin stay due for the next one.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -29,12 +29,13 @@ from polysync_core.values.run import Run
 from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.deliver")
-_THREADS, _THREADS_A_HOST = 64, 4
-"""A host has one thread until it answers in this pass, so that hosts that hang leave threads for the others."""
+_THREADS, _MOST_THREADS_A_HOST = 64, 32
+_QUICK_SECONDS = 1.0
+"""A host has one thread at first, and twice as many after each answer that came within this."""
 _THREADS_FOR_SILENT = 16
 """Hosts that gave no answer lately share this many."""
 _READERS = 16
-_BACKLOG_A_HOST = 200
+_BACKLOG_A_HOST = 1_500
 """A pass takes at most this many first tries and this many repeats of one host in one workspace."""
 
 
@@ -104,7 +105,7 @@ class _Pass:
         self._workspaces = workspaces
         self._sender = sender
         self._silent_hosts = sender.silent_hosts
-        self._answering: set[str] = set()
+        self._share: dict[str, int] = {}
         self._public_url = public_url
         self._clock = workspaces[0].clock
         self._deadline = Deadline.after(self._clock, pass_seconds)
@@ -164,18 +165,19 @@ class _Pass:
     def _send_all(self, due: Sequence[_Delivery]) -> Counter[_Outcome]:
         """Count the outcomes of the deliveries that ended in time."""
         outcomes: Counter[_Outcome] = Counter()
-        waiting = list(due)
+        waiting: dict[str, deque[tuple[int, _Delivery]]] = {}
+        for number, delivery in enumerate(due):
+            waiting.setdefault(delivery.owed.host, deque()).append((number, delivery))
         sending: dict[Future[_Outcome], str] = {}
         pool = ContextPool(_THREADS, thread_name_prefix="callback")
         try:
             while (waiting or sending) and not self._deadline.is_over():
-                waiting = self._begin(waiting, sending, pool)
+                while self._begin(waiting, sending, pool):
+                    pass
                 done, _ = wait(sending, timeout=self._deadline.seconds_left(), return_when=FIRST_COMPLETED)
                 for future in done:
                     host = sending.pop(future)
                     outcomes[future.result()] += 1
-                    if not self._silent_hosts.is_silent(host):
-                        self._answering.add(host)
         finally:
             for host in sending.values():
                 self._silent_hosts.note(host, answered=False)
@@ -183,23 +185,24 @@ class _Pass:
         return outcomes
 
     def _begin(
-        self, waiting: list[_Delivery], sending: dict[Future[_Outcome], str], pool: ContextPool
-    ) -> list[_Delivery]:
-        """Begin as many deliveries as the threads and the share of each host allow. Returns the others."""
+        self, waiting: dict[str, deque[tuple[int, _Delivery]]], sending: dict[Future[_Outcome], str], pool: ContextPool
+    ) -> bool:
+        """Begin at most one delivery to each host, as the threads and its share allow. Whether any has begun."""
         of_host = Counter(sending.values())
         silent = sum(count for host, count in of_host.items() if self._silent_hosts.is_silent(host))
-        rest = []
-        for delivery in waiting:
-            host = delivery.owed.host
+        before = len(sending)
+        for host in sorted(waiting, key=lambda each: waiting[each][0][0]):
             is_silent = self._silent_hosts.is_silent(host)
-            most = _THREADS_A_HOST if host in self._answering else 1
-            if len(sending) < _THREADS and of_host[host] < most and not (is_silent and silent >= _THREADS_FOR_SILENT):
-                of_host[host] += 1
-                silent += is_silent
-                sending[pool.submit(self._send, delivery)] = host
-            else:
-                rest.append(delivery)
-        return rest
+            if len(sending) >= _THREADS:
+                break
+            if of_host[host] >= self._share.get(host, 1) or (is_silent and silent >= _THREADS_FOR_SILENT):
+                continue
+            silent += is_silent
+            _, delivery = waiting[host].popleft()
+            sending[pool.submit(self._send, delivery)] = host
+            if not waiting[host]:
+                del waiting[host]
+        return len(sending) > before
 
     def _send(self, delivery: _Delivery) -> _Outcome:
         """Claim the callback, send it, and store the result."""
@@ -236,7 +239,7 @@ class _Pass:
 
     def _post(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
         """Send the callback once. A bug of the app counts as a failed try, so that it is given up in the end."""
-        now = self._clock.now()
+        now, began = self._clock.now(), self._clock.monotonic()
         try:
             document = encode_document(
                 run,
@@ -249,7 +252,13 @@ class _Pass:
         except Exception:
             _log.exception("a callback", extra={"run_id": str(run.run_id), "action": "deliver"})
             return TryResult(status=None, trouble="a fault of the app, whose log holds the details")
-        self._silent_hosts.note(waiter.address.host, answered=result.status is not None)
+        host = waiter.address.host
+        self._silent_hosts.note(host, answered=result.status is not None)
+        share, is_quick = self._share.get(host, 1), self._clock.monotonic() - began <= _QUICK_SECONDS
+        if result.status is not None and is_quick:
+            self._share[host] = min(_MOST_THREADS_A_HOST, 2 * share)
+        else:
+            self._share[host] = max(1, share // 2)
         return result
 
 

@@ -75,9 +75,9 @@ def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> Run
 def list_runs(
     ws: WorkspaceServices, wanted: RunFilter, *, limit: int, continuation: str | None, max_age_seconds: int
 ) -> RunList:
-    """Runs of one workspace, newest first, as they are stored."""
-    last = ws.runs.last_sweep()
-    page = ws.runs.list_recent(wanted, limit=limit, continuation=continuation)
+    """Runs of one workspace, newest first, as they are stored. After `budgets.LISTING`, what was found so far."""
+    last, deadline = ws.runs.last_sweep(), Deadline.after(ws.clock, budgets.LISTING)
+    page = ws.runs.list_recent(wanted, limit=limit, continuation=continuation, deadline=deadline)
     views = tuple(_shown(run, ws, last, max_age_seconds) for run in page.runs)
     return RunList(views=views, continuation=page.continuation)
 

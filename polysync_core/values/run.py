@@ -227,16 +227,24 @@ class LastSweep:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFilter:
-    """Which runs a list returns. None means all. If `active` is true, finished runs are left out."""
+    """Which runs a list returns. None means all. If `active` is true, finished runs are left out.
+
+    The runs were accepted at `since` or later, and before `until`.
+    """
 
     status: Status | None = None
     pipeline_id: str | None = None
     active: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPage:
-    """One page of runs, newest first. `continuation` is opaque text for the next page, or None at the end."""
+    """One page of runs, newest first. `continuation` is opaque text for the next page, or None at the end.
+
+    When its time is over, a page holds fewer runs than the limit, or none.
+    """
 
     runs: tuple[Run, ...]
     continuation: str | None

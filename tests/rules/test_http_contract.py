@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -136,6 +137,12 @@ def test_the_workspace_of_the_query_is_read_and_an_unknown_one_refused() -> None
             {"status": "Unknown", "pipelineId": "p", "active": "true"},
             RunFilter(status=Status.UNKNOWN, pipeline_id="p", active=True),
         ),
+        ({"since": "2026-11-22T08:00:00Z"}, RunFilter(since=datetime(2026, 11, 22, 8, tzinfo=UTC))),
+        ({"since": "2026-11-22"}, RunFilter(since=datetime(2026, 11, 22, tzinfo=UTC))),
+        ({"until": "2026-11-22T08:00:00.5"}, RunFilter(until=datetime(2026, 11, 22, 8, 0, 0, 500_000, tzinfo=UTC))),
+        ({"until": "2026-11-22T08:00:00+01:00"}, RunFilter(until=datetime(2026, 11, 22, 7, tzinfo=UTC))),
+        ({"until": "2026-11-22T08:00:00 01:00"}, RunFilter(until=datetime(2026, 11, 22, 7, tzinfo=UTC))),
+        ({"until": "2026-11-22 08:00"}, RunFilter(until=datetime(2026, 11, 22, 8, tzinfo=UTC))),
     ],
 )
 def test_run_filter(query: dict[str, str], expected: RunFilter) -> None:
@@ -151,6 +158,10 @@ def test_run_filter(query: dict[str, str], expected: RunFilter) -> None:
         ({"pipelineId": ""}, "pipelineId", "1 to 64 letters"),
         ({"active": "yes"}, "active", "true or false"),
         ({"active": ""}, "active", "true or false"),
+        ({"since": "yesterday"}, "since", "ISO 8601"),
+        ({"until": "2026-13-01"}, "until", "ISO 8601"),
+        ({"until": "0001-01-01T00:00:00+14:00"}, "until", "ISO 8601"),
+        ({"since": "2026-11-23", "until": "2026-11-22"}, "since", "must not be after until"),
     ],
 )
 def test_a_bad_filter_is_refused_by_name(query: dict[str, str], field: str, allowed: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.use_cases import reading
 from polysync_core.values.callback import CallbackState
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import RunFilter, Status
@@ -244,6 +246,57 @@ def test_the_listing_is_newest_first_filtered_and_paged(
         assert listed(limit, RunFilter(active=True)) == newest_first[::2]
         assert listed(limit, RunFilter(pipeline_id=run_ids[3].pipeline_id)) == [run_ids[3]]
         assert listed(limit, RunFilter(active=True, status=Status.SUCCESS)) == []
+
+
+def test_the_listing_of_a_time_holds_the_runs_that_were_started_in_it(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    begins, run_ids = [], []
+    for _ in range(5):
+        begins.append(clock.now())
+        run_ids.append(rig.start(workspace.add_pipeline()).run.run_id)
+        clock.pass_time(days=20)
+
+    def listed(**wanted: Any) -> list[RunId]:
+        for active in (False, True):
+            page = reading.list_runs(
+                rig.ws, RunFilter(active=active, **wanted), limit=10, continuation=None, max_age_seconds=30
+            )
+            found = [view.run.run_id for view in page.views]
+        return found
+
+    assert listed(since=begins[1], until=begins[4]) == [run_ids[3], run_ids[2], run_ids[1]]
+    assert listed(since=begins[3]) == [run_ids[4], run_ids[3]]
+    assert listed(until=begins[1]) == [run_ids[0]]
+    assert listed(since=clock.now()) == []
+    assert listed(status=Status.UNKNOWN, since=begins[2]) == [run_ids[4], run_ids[3], run_ids[2]]
+
+
+def test_a_filtered_listing_answers_in_time_and_goes_on_where_it_stopped(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    run_ids = []
+    for number in range(9):
+        pipeline_id = workspace.add_pipeline()
+        run_ids.append(rig.start(pipeline_id).run.run_id)
+        workspace.set_state(pipeline_id, None, "FAILED" if number in {0, 4} else "COMPLETED")
+        rig.sweep()
+        clock.pass_time(days=9)
+    over = Deadline.after(clock, -1)
+    found: list[RunId] = []
+    sizes = []
+    continuation: str | None = None
+    while True:
+        page = rig.ws.runs.list_recent(
+            RunFilter(status=Status.FAILED), limit=10, continuation=continuation, deadline=over
+        )
+        found += [run.run_id for run in page.runs]
+        sizes.append(len(page.runs))
+        continuation = page.continuation
+        if continuation is None:
+            break
+    assert found == [run_ids[4], run_ids[0]]
+    assert sizes.count(0) > 1, "what was found so far may be nothing"
 
 
 def test_a_read_that_fails_once_is_repeated(rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock) -> None:

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from typing import TypeVar
 
 from polysync_core.adapters.storage import tables
 from polysync_core.adapters.storage.callback_store import CallbackStore, queue, waiter_row
+from polysync_core.adapters.storage.recent_rows import recent_rows
 from polysync_core.adapters.storage.run_rows import RunRows
 from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
 from polysync_core.rules.decisions.callback_rules import owe_waiting
@@ -28,6 +28,7 @@ from polysync_core.rules.rows.run_entity import (
     encode_last_sweep,
 )
 from polysync_core.values.callback import Waiter
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import RowUnreadable, StorageUnavailable
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import LastSweep, Reservation, Run, RunFilter, RunPage, UsedKey
@@ -185,37 +186,39 @@ class RunStore(RunRows):
             return self.save_transition(locked, finish(locked.value))
         return self.finish_without_active_row(run_id, lambda run: owe_waiting(finish(run)), queue)
 
-    def list_recent(self, wanted: RunFilter, *, limit: int, continuation: str | None) -> RunPage:
-        """A page of runs, newest first. InvalidRequest when the continuation is not one of an earlier page."""
+    def list_recent(self, wanted: RunFilter, *, limit: int, continuation: str | None, deadline: Deadline) -> RunPage:
+        """A page of runs, newest first, with what was found until `deadline`.
+
+        InvalidRequest when the continuation is not one of an earlier page.
+        """
         after = row_keys.decode_continuation(continuation, row_keys.RECENT)
-        rows = self._active_newest_first(wanted, after) if wanted.active else self._recent(wanted, after, limit)
-        found = list(islice(rows, limit + 1))
-        last_key = found[limit - 1][0] if len(found) > limit else None
-        return RunPage(
-            runs=tuple(run for _, run in found[:limit]),
-            continuation=None if last_key is None else row_keys.encode_continuation(last_key),
+        if wanted.until is not None:
+            after = max(after, row_keys.recent_before(wanted.until))
+        end = row_keys.end_of(row_keys.RECENT) if wanted.since is None else row_keys.recent_before(wanted.since)
+        rows = (
+            self._active_newest_first(wanted, after, end)
+            if wanted.active
+            else recent_rows(self._partition, wanted, after, end, limit, deadline.clock)
         )
+        found: list[Run] = []
+        last_key = after
+        for key, run in rows:
+            if run is not None and len(found) == limit:
+                return RunPage(runs=tuple(found), continuation=row_keys.encode_continuation(last_key))
+            last_key = key
+            if run is not None:
+                found.append(run)
+            elif deadline.is_over():
+                return RunPage(runs=tuple(found), continuation=row_keys.encode_continuation(last_key))
+        return RunPage(runs=tuple(found), continuation=None)
 
-    def _recent(self, wanted: RunFilter, after: str, limit: int) -> Iterator[tuple[str, Run]]:
-        filters: dict[str, object] = {}
-        if wanted.status is not None:
-            filters["status"] = wanted.status.value
-        if wanted.pipeline_id is not None:
-            filters["pipelineId"] = wanted.pipeline_id
-        where = " and ".join(f"{column} eq @{column}" for column in filters)
-        for row in self._partition.scan(row_keys.RECENT, after=after, where=where, values=filters, page_size=limit + 1):
-            try:
-                yield str(row["RowKey"]), RUN.decode(row)
-            except RowUnreadable:
-                _log.warning("a row of the listing cannot be read", extra={"action": "list_runs"})
-
-    def _active_newest_first(self, wanted: RunFilter, after: str) -> Iterator[tuple[str, Run]]:
+    def _active_newest_first(self, wanted: RunFilter, after: str, end: str) -> Iterator[tuple[str, Run | None]]:
         runs = (locked.value for locked in self.list_active(wanted.pipeline_id).rows)
         keyed = sorted((row_keys.recent(run.run_id, run.accepted_at), run) for run in runs)
         return (
             (key, run)
             for key, run in keyed
-            if key > after and (wanted.status is None or status_of_run(run) == wanted.status)
+            if after < key <= end and (wanted.status is None or status_of_run(run) == wanted.status)
         )
 
     # --- the sweep

@@ -53,6 +53,8 @@ READ_REPEAT = 3.0
 """An observation is retried only while this much of READ is left."""
 READ_WAIT = 2.0
 """A reader waits this long for the observation that another reader makes."""
+LISTING = 2.0
+"""A list of runs returns what it has found within this."""
 FAILURE_REASON = 3.0
 """Reading the reason of a failure may take this long, in a read or a sweep."""
 

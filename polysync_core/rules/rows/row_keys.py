@@ -55,7 +55,16 @@ def recent_before(instant: datetime) -> str:
 
 
 def _recent_at(instant: datetime) -> str:
-    return f"{RECENT}{_LAST_MILLISECOND - int(instant.timestamp() * 1000):014d}"
+    return _recent_in(_LAST_MILLISECOND - max(0, int(instant.timestamp() * 1000)))
+
+
+def _recent_in(milliseconds_left: int) -> str:
+    return f"{RECENT}{max(0, milliseconds_left):014d}"
+
+
+def recent_earlier(key: str, seconds: float) -> str:
+    """The key after those of all runs that were accepted up to `seconds` before the run of the key `key`."""
+    return f"{_recent_in(int(key[len(RECENT) :].partition('|')[0]) + int(seconds * 1000))}|~"
 
 
 def waiter(run_id: RunId, callback_id: str) -> str:

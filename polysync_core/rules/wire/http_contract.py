@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,13 +24,14 @@ from polysync_core.values.run import JsonObject, RunFilter, Status
 MAX_BODY_BYTES = 64 * 1024
 MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
 MAX_LIST = 200
-RUNS_QUERY = ("status", "pipelineId", "active", "limit", "continuation")
+RUNS_QUERY = ("status", "pipelineId", "active", "since", "until", "limit", "continuation")
 MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
 _MAX_PROBLEMS = 20
 _HOSTS_OWN = frozenset({"code", "clientId"})
 """Query parameters that the Functions host itself reads: the function key, and the key's name."""
 
+_BLANK_OFFSET = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 _PATH = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")
 """https://www.rfc-editor.org/rfc/rfc3986#appendix-B. urlsplit raises for a malformed host. This always matches."""
@@ -177,7 +179,29 @@ def decode_run_filter(call: Call) -> RunFilter:
     active = call.query.get("active", "false").lower()
     if active not in {"true", "false"}:
         refuse("active", "must be true or false", active)
-    return RunFilter(status=Status(status) if status else None, pipeline_id=pipeline_id, active=active == "true")
+    since, until = _decode_time(call, "since"), _decode_time(call, "until")
+    if since is not None and until is not None and since > until:
+        refuse("since", "must not be after until", call.query["since"])
+    return RunFilter(
+        status=Status(status) if status else None,
+        pipeline_id=pipeline_id,
+        active=active == "true",
+        since=since,
+        until=until,
+    )
+
+
+def _decode_time(call: Call, name: str) -> datetime | None:
+    """A time of the query in ISO 8601. Without an offset it is UTC, and without a time of day it is midnight."""
+    given = call.query.get(name)
+    if given is None:
+        return None
+    try:
+        # A '+' that is not encoded in a query arrives as a blank.
+        instant = datetime.fromisoformat(_BLANK_OFFSET.sub("+", given) if "T" in given else given)
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        refuse(name, "must be a time in ISO 8601, like 2026-11-22T08:00:00Z", given)
 
 
 def decode_limit(call: Call) -> int:

@@ -220,10 +220,25 @@ _PARAMETERS: Mapping[str, Mapping[str, object]] = {
         "pipelineId", "query", "Only runs of this pipeline.", examples.RUN_ID.pipeline_id, pattern=f"^{ID_PATTERN}$"
     ),
     "active": _parameter("active", "query", "Only runs that are not finished.", True, type="boolean", default=False),
+    "since": _parameter(
+        "since",
+        "query",
+        "Only runs that were started at this time or later.",
+        "2026-11-01T00:00:00Z",
+        format="date-time",
+    ),
+    "until": _parameter(
+        "until", "query", "Only runs that were started before this time.", "2026-12-01T00:00:00Z", format="date-time"
+    ),
     "limit": _parameter(
         "limit", "query", "The most items of a page.", 50, type="integer", minimum=1, maximum=MAX_LIST, default=50
     ),
-    "continuation": _parameter("continuation", "query", "That of the page before.", examples.CONTINUATION),
+    "continuation": _parameter(
+        "continuation",
+        "query",
+        "That of the page before. Also a page without items may have one.",
+        examples.CONTINUATION,
+    ),
     "discovery": _parameter(
         "continuation", "query", "That of an earlier report, to go on from there.", "e30=", maxLength=MAX_CONTINUATION
     ),
