@@ -52,7 +52,10 @@ def test_an_abandoned_run_is_finished_without_a_call_and_its_callback_is_deliver
     assert _is_abandoned(run)
     assert [callback.state for callback in run.callbacks] == [CallbackState.DUE]
     assert run.error is not None
-    assert run.error.message == "Abandoned at an operator's request; no state was ever seen."
+    assert run.error.message == (
+        "Abandoned at an operator's request; no state was ever seen. "
+        "Databricks was asked for nothing, so the update may go on."
+    )
     deliver(rig)
     assert [delivery.json["error"]["code"] for delivery in receiver.deliveries] == ["RunAbandoned"]
 

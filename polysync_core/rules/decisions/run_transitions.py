@@ -113,7 +113,11 @@ def decide_unseen(run: Run, now: datetime) -> Decision:
 
 def abandon(run: Run, now: datetime) -> Run:
     """An active `run`, finished as Unknown at an operator's request. Nothing is said about its update."""
-    return _given_up(run, now, ABANDONED, f"Abandoned at an operator's request; {_last_word(run)}.")
+    message = (
+        f"Abandoned at an operator's request; {_last_word(run)}. "
+        "Databricks was asked for nothing, so the update may go on."
+    )
+    return _given_up(run, now, ABANDONED, message)
 
 
 def is_given_up(run: Run) -> bool:

@@ -118,7 +118,11 @@ GIVEN_UP = _outcome(
 ABANDONED = _document(
     _ended(
         None,
-        RunError(code="RunAbandoned", message="Abandoned at an operator's request; its last state was RUNNING."),
+        RunError(
+            code="RunAbandoned",
+            message="Abandoned at an operator's request; its last state was RUNNING. "
+            "Databricks was asked for nothing, so the update may go on.",
+        ),
     )
 )
 RUNS = {"items": [RUNNING], "continuation": CONTINUATION}
