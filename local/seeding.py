@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
 from local.rig import Rig
 from local.workspace import SimulatedWorkspace
+from polysync_core.rules.decisions import callback_rules
 from polysync_core.rules.rows import row_keys
+from polysync_core.rules.rows.callback_entity import OWED, WAITER
 from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases.resolving_starts import new_run
+from polysync_core.values.callback import CallbackAddress, CallbackKind, Waiter
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Attempt, Reservation, Run
@@ -72,6 +75,56 @@ def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequenc
                 ]
             )
     return runs
+
+
+def put_history(rig: Rig, count: int, *, over: timedelta, failed_every: int) -> None:
+    """Write `count` finished runs into the table, spread evenly back from now `over` a time. Some of them failed."""
+    now = rig.clock.now()
+    rows = []
+    for number in range(count):
+        at = now - over * ((number + 1) / count)
+        state = "FAILED" if number % failed_every == 0 else "COMPLETED"
+        attempt = Attempt(update_id=f"u{number}", state=state, created_at=at)
+        run = Run(
+            run_id=RunId(f"p{number % 500}", attempt.update_id),
+            full_refresh=False,
+            accepted_at=at,
+            seen_at=at,
+            updated_at=at,
+            finished_at=at,
+            attempts=(attempt,),
+        )
+        rows.append((row_keys.recent(run.run_id, at), RUN.encode(run)))
+    put_rows(rig, rows)
+
+
+def owe_callbacks(rig: Rig, url: str, count: int) -> None:
+    """Write `count` finished runs into the table, each with a callback to `url` that is due now."""
+    now = rig.clock.now()
+    rows: list[tuple[str, Mapping[str, object]]] = []
+    for _ in range(count):
+        run_id = RunId(rig.ws.new_id(), rig.ws.new_id())
+        waiter = Waiter(
+            callback_id="1", address=CallbackAddress(kind=CallbackKind.WEBHOOK, url=url, base_url="http://app")
+        )
+        run = Run(
+            run_id=run_id,
+            full_refresh=False,
+            accepted_at=now,
+            seen_at=now,
+            updated_at=now,
+            finished_at=now,
+            attempts=(Attempt(update_id=run_id.update_id, state="COMPLETED", created_at=now),),
+        )
+        run = callback_rules.put_waiter(run, waiter, now)
+        columns = RUN.encode(run)
+        rows += [(row_keys.run(run_id), columns), (row_keys.recent(run_id, now), columns)]
+        rows.append((row_keys.waiter(run_id, waiter.callback_id), WAITER.encode(waiter)))
+        rows += [
+            (row_keys.callback(owed.run_id, owed.callback_id, owed.due_at), OWED.encode(owed))
+            for owed in callback_rules.owed_of(run)
+        ]
+    put_rows(rig, rows)
 
 
 def batched(runs: Sequence[Run], size: int) -> Iterator[Sequence[Run]]:
