@@ -73,10 +73,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """All settings, valid. `parameters` are the patterns of names to import (rules/parameters says how they match).
+    """All settings, valid.
 
-    `public_url` is where callers reach the app, with a path where one takes the place of /api; `app_url` is the name
-    that the platform gave the app. `notes` are faults that a safe default covers; health shows them.
+    `parameters` are the patterns of names to import; rules/decisions/parameters.py says how they match. `public_url` is
+    the address at which callers reach the app. A path in it takes the place of /api. `app_url` is the name that the
+    platform gave the app. `notes` are faults that a safe default covers. Health shows them.
     """
 
     workspaces: tuple[Workspace, ...]
