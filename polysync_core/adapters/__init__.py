@@ -1,1 +1,1 @@
-"""The doors to the outside: Databricks, Entra ID, Table Storage, the clock. No decision about runs is made here."""
+"""All I/O of the app: Databricks, Entra ID, Table Storage, callbacks and the clock. No adapter decides about a run."""

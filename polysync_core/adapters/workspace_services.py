@@ -1,4 +1,4 @@
-"""Everything a use case may touch for one workspace, in one value. Built in services, handed to the use cases."""
+"""Everything that a use case needs for one workspace, in one value. services.py builds it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from polysync_core.values.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkspaceServices:
-    """One workspace, its runs and jobs in storage, the clock, random ids, and this process's memory of its looks."""
+    """One workspace: its client, its stores, the clock, new random ids, and the turns to observe its runs."""
 
     databricks: Databricks
     runs: RunStore

@@ -1,7 +1,7 @@
-"""The runs of one workspace, in the table PolysyncRuns: each method is one atomic step of a run's story.
+"""The runs of one workspace in the table PolysyncRuns. Every write is one atomic batch.
 
-Rows that decide something carry the random `owner` (a start) or `writeId` (a run) of their writer, so that after an
-unclear answer of storage the row can be read back and recognised.
+A row that decides something holds a random value of its writer: `owner` for a start, `writeId` for a run. After an
+unclear answer from storage, the row is read back to recognise the write.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class RunStore(RunRows):
     def reserve(
         self, reservation: Reservation, idempotency_key: str | None = None, used: UsedKey | None = None
     ) -> Locked[Reservation] | None:
-        """Insert the `starting` row, and the `start` row when a key came. None when either exists already.
+        """Insert the `starting` row, and the `start` row when there is a key. None when either row exists already.
 
-        Raises RowUnreadable when the `starting` row that exists cannot be read. Nobody knows then what that start came
-        to, so the pipeline stays closed until a person corrects or deletes the row.
+        Raises RowUnreadable when the existing `starting` row cannot be read. The outcome of that start is unknown then,
+        so the pipeline stays closed until a person corrects or deletes the row.
         """
         if idempotency_key is not None:
             start_row = row_keys.start(reservation.pipeline_id, idempotency_key)
@@ -85,7 +85,10 @@ class RunStore(RunRows):
         return None if row is None else USED_KEY.decode(row)
 
     def release(self, locked: Locked[Reservation]) -> None:
-        """Forget a start that definitely did not happen: its reservation and its key. Harmless when both are gone."""
+        """Delete the reservation and the key of a start that definitely did not happen.
+
+        Does nothing when both are already deleted.
+        """
         reservation, operations = locked.value, [_end(locked)]
         if reservation.start_row is not None:
             used = self._partition.get(reservation.start_row)
@@ -94,11 +97,11 @@ class RunStore(RunRows):
         self._partition.commit(operations, was_written=lambda: self._locked(reservation) is None)
 
     def track(self, run: Run, locked: Locked[Reservation], *, attached: bool = False) -> Run:
-        """Begin to track `run`: end its reservation, complete its key, insert the run. Returns the run as it is stored.
+        """Begin to track `run`: delete its reservation, complete its key, insert the run. Returns the stored run.
 
-        `attached`: the key's caller did not start the update but joined it.
-        When another (a sweep that settled this start) was first, theirs is returned: one update has one run. Raises
-        TooManyCallbacks when too many callers wait for that one.
+        `attached` means that the key's caller joined the update instead of starting it. One update has one run: if a
+        sweep settled this start first, its run is returned. Raises TooManyCallbacks when too many callers wait for that
+        run, and TooBusy.
         """
         waiter = locked.value.waiter
         waiting = [] if waiter is None else [tables.create(*waiter_row(run.run_id, waiter))]
@@ -111,16 +114,17 @@ class RunStore(RunRows):
                 return self.complete(locked, tracked.run_id, attached=attached) or tracked
             return tracked
         if self.insert(run, outcome) or self.insert(run, waiting):
-            return run  # its reservation was cleared meanwhile, and perhaps its key released
+            return run  # the reservation was cleared meanwhile, and perhaps the key too
         tracked = self.find(run.run_id)
         if tracked is None:
             raise StorageUnavailable("Table Storage did not keep the run.")
         return tracked
 
     def complete(self, locked: Locked[Reservation], run_id: RunId, *, attached: bool) -> Run | None:
-        """End a reservation whose run is tracked already: the key's outcome is that run, and its caller waits for it.
+        """End a reservation whose update has a run already. That run becomes the outcome of the key.
 
-        Returns the run as it is now, None when it is no longer kept. TooManyCallbacks leaves all as it was.
+        The caller of the start waits for that run if it wants a callback. Returns the stored run, or None when it is no
+        longer kept. Raises TooManyCallbacks and TooBusy; nothing was written then.
         """
         reservation = locked.value
         operations = [_end(locked), *_outcome(reservation, run_id, attached)]
@@ -137,18 +141,19 @@ class RunStore(RunRows):
         return self._scan(row_keys.ACTIVE, prefix, RUN.decode)
 
     def save_transition(self, locked: Locked[Run], run: Run) -> Run | None:
-        """Replace the run, under its lock, and return it as it is stored now: one that finished owes its callbacks.
+        """Replace the run under its lock. Returns the stored run, or None when another transition was first.
 
-        None when another transition was first: then nothing was written.
-
-        A finished run leaves the active ones in the same batch, and owes its callbacks from then on. A new attempt gets
-        an alias row, so that nobody else tracks its update.
+        With None, nothing was written. The same batch deletes the `active` row of a finished run and makes its waiting
+        callbacks due. A new attempt gets an alias row, so that no other run tracks its update.
         """
         owing = owe_waiting(run) if run.is_finished else run
         return owing if self.change(locked, owing, queue(owing)) else None
 
     def list_recent(self, wanted: RunFilter, *, limit: int, continuation: str | None) -> RunPage:
-        """A page of runs, newest first. InvalidRequest when the continuation is not one of an earlier page."""
+        """A page of runs, newest first.
+
+        Raises InvalidRequest when the continuation is not from an earlier page.
+        """
         after = row_keys.decode_continuation(continuation, row_keys.RECENT)
         rows = self._active_newest_first(wanted, after) if wanted.active else self._recent(wanted, after, limit)
         found = list(islice(rows, limit + 1))
@@ -183,7 +188,7 @@ class RunStore(RunRows):
     # --- the sweep
 
     def list_reservations(self) -> Scan[Locked[Reservation]]:
-        """Every start in flight. A row that cannot be read keeps its pipeline from being started."""
+        """All starts in flight. An unreadable row prevents other starts of its pipeline."""
         return self._scan(row_keys.STARTING, row_keys.STARTING, RESERVATION.decode)
 
     def _scan(self, kind: str, prefix: str, decode: Callable[[Mapping[str, object]], _T]) -> Scan[Locked[_T]]:
@@ -200,7 +205,7 @@ class RunStore(RunRows):
         return Scan(rows=tuple(found), unreadable=tuple(unreadable))
 
     def last_sweep(self) -> LastSweep | None:
-        """When and how the workspace was last swept. None when never, or when that row is unreadable."""
+        """The workspace's last sweep. None when there was none, or when its row is unreadable."""
         row = self._partition.get(row_keys.SWEEP_LAST)
         try:
             return None if row is None else decode_last_sweep(row)
@@ -216,7 +221,7 @@ def _end(locked: Locked[Reservation]) -> Operation:
 
 
 def _outcome(reservation: Reservation, run_id: RunId, attached: bool) -> list[Operation]:
-    """What completes the key of a start; nothing when it came without one."""
+    """The operation that completes the key of a start. Empty when the start had no key."""
     if reservation.start_row is None:
         return []
     return [tables.merge(reservation.start_row, {"runId": str(run_id), "attached": attached})]
