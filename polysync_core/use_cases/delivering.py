@@ -1,6 +1,6 @@
-"""Send the callbacks that are owed and due, at least once each. A claim keeps two deliverers from sending the same one.
+"""Send the due callbacks, each at least once. A claim keeps two instances from sending the same one at the same time.
 
-Deliveries run side by side. A slow receiver holds only a few threads, and a pass ends in time whatever receivers do.
+Deliveries run in parallel. A slow receiver occupies only a few threads, and a pass ends in time whatever receivers do.
 Callbacks that a pass did not begin stay due for the next one.
 """
 
@@ -42,7 +42,7 @@ class _Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryReport:
-    """What one pass did, in counts. `left`: due, and not begun or not ended in this pass."""
+    """The counts of one pass. `left` counts the due callbacks that were not begun or did not end in this pass."""
 
     due: int
     delivered: int
@@ -57,15 +57,15 @@ def deliver_callbacks(
     *,
     pass_seconds: float = budgets.DELIVERY,
 ) -> DeliveryReport:
-    """Send what is due in every workspace, in one pass of at most `pass_seconds`.
+    """Send the due callbacks of every workspace, in one pass of at most `pass_seconds`.
 
-    `public_url`: where callers find the app, if that is configured.
+    `public_url` is the configured address at which callers reach the app, or None.
     """
     return _Pass(workspaces, sender, public_url, pass_seconds).run()
 
 
 def redeliver(run_id: RunId, ws: WorkspaceServices) -> Run:
-    """Owe all callbacks of a finished run again, due at once, each with the webhook-id it had.
+    """Make all callbacks of a finished run due again, at once. Each keeps its webhook-id. Returns the run.
 
     Raises RunNotFound, and CallbacksNotOwed while the run is active.
     """
@@ -105,7 +105,7 @@ class _Pass:
         self._gathering = self._deadline.earlier_by(pass_seconds * (1 - budgets.DELIVERY_GATHERING / budgets.DELIVERY))
 
     def run(self) -> DeliveryReport:
-        with storage_deadline(self._gathering):  # silent storage must not hold the pass up
+        with storage_deadline(self._gathering):  # slow storage must not delay the pass
             due = self._gather()
         outcomes = self._send_all(due)
         report = DeliveryReport(
@@ -128,7 +128,7 @@ class _Pass:
     # --- gather
 
     def _gather(self) -> list[_Delivery]:
-        """What is due, in the order of sending."""
+        """The due callbacks, in the order of sending."""
         found: list[_Delivery] = []
         of_host: Counter[str] = Counter()
         for ws in self._workspaces:
@@ -178,7 +178,7 @@ class _Pass:
         return rest
 
     def _send(self, delivery: _Delivery) -> _Outcome:
-        """Claim the callback, send it, and write what came of it."""
+        """Claim the callback, send it, and save the result."""
         ws, owed = delivery.ws, delivery.owed
         try:
             claimed = ws.callbacks.claim(delivery.callback, self._clock.now())
@@ -211,7 +211,7 @@ class _Pass:
         return ws.workspace.name if len(self._workspaces) > 1 else None
 
     def _post(self, run: Run, waiter: Waiter, ws: WorkspaceServices) -> TryResult:
-        """Try once. A bug counts as a failed try, so that its callback is given up like any other."""
+        """Try to deliver once. A bug counts as a failed try, so that the callback is given up in the end too."""
         now = self._clock.now()
         try:
             document = encode_document(

@@ -1,4 +1,7 @@
-"""Fetch many pipelines' configurations side by side, over a bounded number of connections, at Databricks' pace."""
+"""Fetch the configurations of many pipelines in parallel, over a bounded number of connections.
+
+When Databricks answers that it is busy, all calls wait.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class OutOfTime(Exception):
-    """The conversation ends before an answer can come; `because` is what held it up, if anything did."""
+    """Too little time is left for another call. `because` is the error that caused the delay, if there was one."""
 
     def __init__(self, because: PolysyncError | None = None) -> None:
         super().__init__()
@@ -28,7 +31,7 @@ class OutOfTime(Exception):
 
 
 class Fetcher:
-    """Reads of one workspace until its conversation ends. A 429 or 503 holds all of them back while it says so."""
+    """Reads of one workspace until its client's deadline. A 429 or 503 delays all of them."""
 
     def __init__(self, client: BoundedClient, clock: Clock, connections: int) -> None:
         self._client = client
@@ -50,9 +53,10 @@ class Fetcher:
         return self._patiently(lambda: self._client.fetch_pipelines_page(page_token))
 
     def fetch_all(self, pipeline_ids: Sequence[str]) -> Iterator[Seen | PolysyncError | None]:
-        """An answer for each, in order; the error where there was none, None for those that time did not reach.
+        """The result for each pipeline, in order: the answer, the error, or None when time ran out before it.
 
-        Raises what no other pipeline would fare better with: TokenUnavailable, and an answer that refuses the app.
+        Raises the errors that every other pipeline would meet too: TokenUnavailable, and an answer that refuses the
+        app.
         """
         return self._pool.map(self._fetch, pipeline_ids)
 
@@ -67,7 +71,10 @@ class Fetcher:
             return error
 
     def fetch(self, pipeline_id: str) -> Seen:
-        """A pipeline's configuration, or that it is gone or forbidden. Raises what Databricks raises, and OutOfTime."""
+        """A pipeline's configuration, or Absent.GONE or Absent.FORBIDDEN.
+
+        Raises what Databricks raises, and OutOfTime.
+        """
         try:
             return self._patiently(lambda: self._client.fetch_pipeline(pipeline_id))
         except PermissionRefused as refused:

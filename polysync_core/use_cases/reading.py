@@ -1,4 +1,4 @@
-"""Read runs. A stale one is looked at on the way, through the same transition as the sweep's."""
+"""Read runs. A single read observes a stale run first, and saves the same transition as the sweep would."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _log = logging.getLogger("polysync.read")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunView:
-    """A run as it is shown. `stale_since` is set when its state could not be refreshed lately."""
+    """A run as callers see it. `stale_since` is set if its state was not confirmed lately.
+
+    It is then the time of the last confirmation.
+    """
 
     run: Run
     workspace: Workspace
@@ -38,7 +41,7 @@ class RunList:
 
 
 def find_run(run_id: RunId, workspaces: Sequence[WorkspaceServices]) -> tuple[Run, WorkspaceServices]:
-    """Look for a run in every one of `accesses`. RunNotFound when none has it."""
+    """The run and its workspace. Searches all of `workspaces`. Raises RunNotFound when none has the run."""
     for ws in workspaces:
         run = ws.runs.find(run_id)
         if run is not None:
@@ -49,12 +52,13 @@ def find_run(run_id: RunId, workspaces: Sequence[WorkspaceServices]) -> tuple[Ru
 def read_run(
     run_id: RunId, workspaces: Sequence[WorkspaceServices], *, max_age_seconds: int, limits: TransitionLimits
 ) -> RunView:
-    """The run, not older than `max_age_seconds` if Databricks lets itself be asked.
+    """The run, with a state not older than `max_age_seconds` if Databricks can be observed.
 
-    A state that the last sweep or another reader confirmed within that age causes no call.
+    No call is made if the last sweep or another reader confirmed the state within that time. If the observation fails,
+    the stored run is returned. Raises RunNotFound.
     """
     for ws in workspaces:
-        last = ws.runs.last_sweep()  # before the run: what a later one saw is not in its row
+        last = ws.runs.last_sweep()  # before the run: its row may be older than what a later sweep saw
         run = ws.runs.find(run_id)
         if run is None:
             continue
@@ -65,7 +69,7 @@ def read_run(
 
 
 def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> RunView:
-    """The run as storage has it, without a look."""
+    """The run as it is stored, without an observation."""
     last = None if run.is_finished else ws.runs.last_sweep()
     return _shown(run, ws, last, max_age_seconds)
 
@@ -73,7 +77,10 @@ def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> Run
 def list_runs(
     ws: WorkspaceServices, wanted: RunFilter, *, limit: int, continuation: str | None, max_age_seconds: int
 ) -> RunList:
-    """Runs of one workspace, newest first, as storage has them."""
+    """A page of one workspace's runs as they are stored, newest first.
+
+    Raises InvalidRequest when the continuation is not from an earlier page.
+    """
     last = ws.runs.last_sweep()
     page = ws.runs.list_recent(wanted, limit=limit, continuation=continuation)
     views = tuple(_shown(run, ws, last, max_age_seconds) for run in page.runs)
@@ -109,9 +116,9 @@ def _read_through(run: Run, ws: WorkspaceServices, max_age_seconds: int, limits:
 
 
 def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits) -> Run | None:
-    """The run as it was seen and stored now; None when another change was first.
+    """Observe the run and save it. Returns the saved run, or None when it is not active or another change was first.
 
-    An unchanged run is written too, with the time of the look: that is what the next readers go by.
+    An unchanged run is saved too, with the time of the observation, because the next readers need that time.
     """
     active = ws.runs.find_active(run.run_id)
     if active is None:
@@ -127,7 +134,10 @@ def _observe_and_save(run: Run, ws: WorkspaceServices, limits: TransitionLimits)
 
 
 def _stop(run: Run, client: BoundedClient) -> None:
-    """Ask for a stop that is stored as asked for: no sweep may come soon, where timers do not fire."""
+    """Ask for the stop that the stored run requires. A failure leaves it to the sweep.
+
+    Where timers do not fire, no sweep may come soon.
+    """
     try:
         client.stop(run.current_id)
     except PolysyncError as error:
@@ -135,7 +145,10 @@ def _stop(run: Run, client: BoundedClient) -> None:
 
 
 def _observe_with_retry(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Observation:
-    """Observe the run, once more after an error that may pass, if there is time. Raises what `observe_run` raises."""
+    """Observe the run. Repeat that once after a temporary error, if there is time.
+
+    Raises what `observe_run` raises.
+    """
 
     def pause_after(error: PolysyncError, tries: int) -> float | None:
         may_pass = isinstance(error, DatabricksUnreachable) or (

@@ -1,10 +1,11 @@
-"""Start an update: reserve the pipeline, POST once, track the run. Nothing in here ever starts the same update twice.
+"""Start an update: reserve the pipeline, POST, track the run. No path here starts the same update twice.
 
-reserve ── key used before ──> the same answer again
+reserve ── key used before ──> return the same run again
    │
- POST ── refused ──> release, answer why
-   │  ── conflict ─> release and answer (fail), or join the active update (attach)
-   │  ── unknown ──> look it up; found: track it; else 504 and the sweep settles it
+ POST ── refused ──> release, raise the error
+   │  ── busy ─────> (a 503: look it up first) POST again after a pause
+   │  ── conflict ─> release and raise (fail), or join the active update (attach)
+   │  ── unknown ──> look it up; found: track it; else 504, and the sweep settles it
    │
  track
 """
@@ -58,12 +59,13 @@ def start_update(
     *,
     default_timeout_minutes: float | None = None,
 ) -> Started:
-    """Start an update of a pipeline, or return what an earlier request with the same key came to.
+    """Start an update of a pipeline, or return the outcome of an earlier request with the same key.
 
-    full_refresh is what the request says, else what the job has stored if its direction lets it be sent, else false.
-    `deadline` is `budgets.START` after the request came in. Raises DatabricksError and its subclasses when Databricks
-    refused the start, UpdateConflict when the pipeline is busy, KeyReused, KeyInFlight, StartUnknown when nobody can
-    say yet, StorageUnavailable.
+    `deadline` is `budgets.START` after the request arrived. full_refresh comes from the request, or else from the
+    stored job if its direction allows sending. If neither sets it, it is false. Raises DatabricksError and its
+    subclasses when Databricks refused the start, UpdateConflict when the pipeline is busy, and StartUnknown when the
+    outcome is unknown. Raises DatabricksUnreachable and TokenUnavailable when nothing was sent. Raises what `reserve`
+    raises.
     """
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
     with storage_deadline(deadline.earlier_by(budgets.START - budgets.START_STORAGE)):
@@ -95,7 +97,7 @@ class _Start:
                 step = start_rules.decide_after_failed_post(error)
                 self._log_failed_post(error, step)
                 # A gateway may answer 503 to a POST that Databricks executed. From then on, each further step is taken
-                # only after a look-up that found nothing: another POST could start the pipeline a second time.
+                # only after a look-up that found nothing. Otherwise another POST could start the pipeline twice.
                 may_be_started = may_be_started or start_rules.may_be_executed(error)
                 if step is NextStep.LOOK_UP or may_be_started:
                     found = self._look_up(held, error, believes_empty=step is not NextStep.LOOK_UP)
@@ -107,8 +109,8 @@ class _Start:
                     self._pause_before_repeat(held, error, repeats)
                     repeats += 1
                 else:
-                    # The active update may end between the 409 and our look, so one more POST is fair; two 409s in a
-                    # row without an active update are Databricks' own last word.
+                    # The active update may end between the 409 and our look, so one more POST is allowed. A second
+                    # 409 without an active update is final.
                     joined = self._meet_conflict(held, error, last=conflicts > 0)
                     if joined is not None:
                         return joined
@@ -123,7 +125,7 @@ class _Start:
         self._clock.sleep(pause)
 
     def _refuse(self, held: Locked[Reservation], error: PolysyncError) -> NoReturn:
-        """Nothing was started: release the pipeline and the key, then raise the error for the caller."""
+        """Release the pipeline and the key, because nothing was started. Then raise the error for the caller."""
         self._runs.release(held)
         if isinstance(error, DatabricksError) and not error.hint and error.databricks_status in START_HINTS:
             raise error.with_hint(START_HINTS[error.databricks_status])
@@ -138,12 +140,13 @@ class _Start:
             extra={"pipeline_id": self._request.pipeline_id, "action": "start"},
         )
 
-    # --- an outcome that nobody knows
+    # --- an unknown outcome
 
     def _look_up(self, held: Locked[Reservation], error: PolysyncError, *, believes_empty: bool) -> SeenUpdate | None:
-        """Find what became of a POST without a clear answer; StartUnknown leaves it to the sweep, reservation kept.
+        """Find the update of a POST without a clear answer. Raises StartUnknown if the outcome stays unknown.
 
-        `believes_empty`: Databricks did not accept the POST, so a listing without the update settles it.
+        Raises DatabricksSignInPage instead if such a page came. The reservation then stays, and the sweep settles it.
+        `believes_empty` says that Databricks did not accept the POST. None is then returned when a listing lacks it.
         """
         page = error if isinstance(error, DatabricksSignInPage) else None
         for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
@@ -156,19 +159,22 @@ class _Start:
                 continue
             if found is not None or believes_empty:
                 return found
-        if page is not None:  # it proves nothing about the start, but it has a remedy
+        if page is not None:  # it proves nothing about the start, but its error names a remedy
             raise page.with_hint(_NOT_KNOWN_YET)
         raise StartUnknown(f"{error.detail} {_NOT_KNOWN_YET}", retry_after_seconds=30, databricks=_said(error))
 
     # --- an active update in the way
 
     def _meet_conflict(self, held: Locked[Reservation], error: PolysyncError, *, last: bool) -> Started | None:
-        """Handle a 409. Returns None when no update is active any more, so the POST may be repeated once."""
+        """Handle a 409. Returns None when no active update was found, so the POST may be repeated once.
+
+        Returns the joined run, or raises why it cannot be joined.
+        """
         active, trouble = self._find_active()
         if active is None and not last:
             return None
         if trouble is not None and self._request.on_conflict is OnConflict.ATTACH:
-            self._refuse(held, trouble)  # a repeat may join the update, once Databricks shows it
+            self._refuse(held, trouble)  # a repeated request may join the update, once Databricks shows it
         said = _said(error)
         if active is None:
             self._refuse(held, UpdateConflict(error.detail, databricks=said))
@@ -197,7 +203,7 @@ class _Start:
         return self._attach(held, active, tracked)
 
     def _attach(self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None) -> Started:
-        """Join the active update; one that was started elsewhere gets a run now."""
+        """Join the active update. An update that was started elsewhere gets a run now."""
         try:
             if tracked is None and is_continuation(active.cause):
                 retry = RunId(self._request.pipeline_id, active.update_id)
@@ -234,7 +240,7 @@ class _Start:
         try:
             tracked = retried(lambda: self._runs.track(run, held, attached=attached), pause_after, self._clock)
         except (StorageUnavailable, TooBusy) as error:
-            # The update runs, so the reservation stays: the sweep finds the update by it and tracks it then.
+            # The update runs, so the reservation stays. With it, the sweep finds the update and tracks it.
             raise StartUnknown(
                 f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "
                 "The sweep will; repeat the request with the same Idempotency-Key.",

@@ -1,7 +1,7 @@
-"""The sweep of the active runs: gather what Databricks says of them, decide, apply. All of it within `budgets.SWEEP`.
+"""The sweep of the active runs: gather what Databricks shows, decide, apply. It ends within `budgets.SWEEP`.
 
-Every workspace is swept by itself. No call is repeated in a sweep, since the next sweep is the retry. A run that cannot
-be observed keeps its state and is counted.
+Every workspace is swept separately. No call is repeated in a sweep, because the next sweep is the retry. A run that
+cannot be observed keeps its state and is counted as failed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from polysync_core.values.stored import Locked, Scan, UnreadableRow
 
 _log = logging.getLogger("polysync.sweep")
 _MOST_UNREADABLE_NOTED = 1_000
-"""At most this many unreadable `active` rows are noted as not seen: a row of storage holds 1 MiB."""
+"""At most this many unreadable `active` rows are saved as not seen, because a row holds at most 1 MiB."""
 _THREADS = 16
 
 
@@ -37,12 +37,15 @@ class _Outcome(Enum):
     UNCHANGED = auto()
     CHANGED = auto()
     FINISHED = auto()
-    OVERTAKEN = auto()  # somebody else changed the run meanwhile, so what was seen of it is not written
+    OVERTAKEN = auto()  # somebody else changed the run meanwhile, so the observation is not saved
     FAILED = auto()
 
 
 def sweep_workspaces(workspaces: Sequence[WorkspaceServices], limits: SweepLimits) -> tuple[SweepReport, ...]:
-    """Sweep all workspaces, side by side, within `budgets.SWEEP`. One that hangs is left behind, counted as failed."""
+    """Sweep all workspaces in parallel, within `budgets.SWEEP`. Returns one report for each.
+
+    A workspace that fails or does not end in time gets a report with one failure.
+    """
     if not workspaces:
         return ()
     clock = workspaces[0].clock
@@ -82,7 +85,10 @@ def _log_reports(reports: Sequence[SweepReport], seconds: float) -> None:
 
 
 def sweep_workspace(ws: WorkspaceServices, limits: SweepLimits) -> SweepReport:
-    """Sweep one workspace and write when. Raises StorageUnavailable when its runs cannot even be read."""
+    """Sweep one workspace and save the `sweep|last` row.
+
+    Raises StorageUnavailable when its rows cannot be read or that row cannot be written.
+    """
     with storage_deadline(Deadline.after(ws.clock, budgets.SWEEP_WORKSPACE)):
         return _Sweep(ws, limits).run()
 
@@ -109,7 +115,7 @@ class _Sweep:
         self._deadline = Deadline.after(ws.clock, budgets.SWEEP_WORK)
         self._client = ws.databricks.client(self._deadline.within(budgets.SWEEP_DATABRICKS))
         self._listing_client = ws.databricks.client(self._deadline.within(budgets.SWEEP_LISTING))
-        # Upkeep has a client of its own: its calls must not use up the time of the observations.
+        # Upkeep has a client of its own, with the same deadline as the one for observations.
         settling_client = ws.databricks.client(self._deadline.within(budgets.SWEEP_DATABRICKS))
         self._upkeep = Upkeep(ws=ws, client=settling_client, began_at=self._began_at, deadline=self._deadline)
         self._failures_logged = 0
@@ -150,11 +156,12 @@ class _Sweep:
         return rows
 
     def _list(self, active: int, memory: ListingMemory) -> tuple[Mapping[str, ListedPipeline] | None, int | None]:
-        """The workspace's pipelines by id, where listing them costs fewer calls, and how many pages they take.
+        """List the workspace's pipelines if that costs fewer calls than one GET for each of the `active` runs.
 
-        A listing that is refused, fails or takes too long leaves the runs to single looks. It counts as more pages than
-        that, so that the next sweeps do not try it again. No connection, no token and "not now" (429, 503) are raised:
-        asking for each run would do no better.
+        Returns the pipelines by id, and the number of pages. Both are None if listing costs more calls. A listing that
+        fails or takes too long returns what it has read (None: nothing). It counts as `active` + 1 pages, so that the
+        next sweeps do not list. Raises the errors that a GET for each run would meet too: no connection, no token, 429
+        and 503.
         """
         if not sweep_rules.should_list(active, sweep_rules.known_pages(memory, self._began_at)):
             return None, None
@@ -183,7 +190,7 @@ class _Sweep:
     def _observe_all(
         self, active: Scan[Locked[Run]], plan: sweep_rules.LookPlan, pool: ContextPool
     ) -> dict[str, _Outcome]:
-        """What became of each run; a run that was not reached in time has no outcome here."""
+        """The outcome of each run, by run id. A run that was not reached in time has none."""
         by_id = {str(locked.value.run_id): locked for locked in active.rows}
         seen: dict[str, SeenUpdate | None] = {**plan.listed, **dict.fromkeys(plan.single)}
         futures: dict[Future[_Outcome], str] = {
@@ -193,7 +200,10 @@ class _Sweep:
         return {futures[future]: future.result() for future in done}
 
     def _observe_and_save(self, active: Locked[Run], listed: SeenUpdate | None) -> _Outcome:
-        """Sweep one run: `listed` is its update as the listing shows it, or None for a look of its own."""
+        """Observe one run and save its transition.
+
+        `listed` is its update as the listing shows it. It is None if the run needs a GET of its own.
+        """
         run = active.value
         try:
             with storage_deadline(self._deadline):
@@ -206,7 +216,7 @@ class _Sweep:
                     run, observation.seen, self._ws.clock.now(), self._limits.transitions, observation.failure_context
                 )
                 saved = decision.write and self._ws.runs.save_transition(active, decision.run) is not None
-                if decision.stop and (saved or not decision.write):  # a stop is sent only once its wish is stored
+                if decision.stop and (saved or not decision.write):  # a stop is sent only once its intent is stored
                     self._stop(decision.run)
         except PolysyncError as error:
             self._log_failure(run, error)
@@ -226,7 +236,7 @@ class _Sweep:
             self._log_failure(run, error)
 
     def _log_failure(self, run: Run, error: PolysyncError) -> None:
-        """Write a line for a run that could not be swept or stopped; at most 20 in a sweep."""
+        """Log a run that could not be swept or stopped, at most 20 in a sweep."""
         self._failures_logged += 1
         if self._failures_logged <= MOST_LOGGED:
             _log.warning("run %s: %s", run.run_id, error.detail, extra={"run_id": str(run.run_id), "action": "sweep"})
@@ -236,7 +246,7 @@ class _Sweep:
     def _save(
         self, rows: _Gathered, outcomes: Mapping[str, _Outcome], memory: ListingMemory, cursor: UpkeepCursor
     ) -> SweepReport:
-        """Write the `sweep|last` row."""
+        """Write the `sweep|last` row. Returns the report."""
         ended = [*outcomes.values()]
         run_ids = [str(active.value.run_id) for active in rows.active.rows]
         failed = [run_id for run_id in run_ids if outcomes.get(run_id, _Outcome.FAILED) is _Outcome.FAILED]
