@@ -1,4 +1,4 @@
-"""One function a route, of those about jobs: decode the call, let a use case work, encode its outcome."""
+"""One function for each route and timer of jobs: decode the call, call a use case, encode its outcome."""
 
 from __future__ import annotations
 

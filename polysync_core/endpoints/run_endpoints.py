@@ -1,4 +1,4 @@
-"""One function a route: decode the call, let a use case work, encode its outcome. No rule lives here."""
+"""One function for each route and timer of runs: decode the call, call a use case, encode its outcome."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def start_update(call: Call, services: Services) -> Reply:
     document = _document(call, services, reading.view_of(run, ws, None))
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
     if started.attached:
-        joined["ignoredParameters"] = list(request.ignored_parameters)  # this caller's, not the first one's
+        joined["ignoredParameters"] = list(request.ignored_parameters)  # those of this caller, not of the first one
     if request.callback is not None and request.callback.kind is CallbackKind.DATA_FACTORY:
         waiting = {name: value for name, value in waiting.items() if name != "Location"}
     return Reply(status=202, body=document | joined, headers=waiting)
@@ -46,7 +46,7 @@ def get_run(call: Call, services: Services) -> Reply:
 
 
 def await_run(call: Call, services: Services) -> Reply:
-    """202 while active; then 200, 424, 409 or 410. A wrong token is answered as if the run did not exist."""
+    """202 while the run is active, then 200, 424, 409 or 410. A wrong token raises RunNotFound too."""
     run_id = http_contract.decode_run_id(call)
     token = call.query.get("token", "")
     if not is_await_token(token, services.await_secret(), run_id):
