@@ -1,1 +1,1 @@
-"""The core that every trigger of function_app.py shares; its folders are its layers (docs/architecture.md)."""
+"""The core of the app, which all triggers of function_app.py use. Its folders are its layers (docs/architecture.md)."""

@@ -1,4 +1,7 @@
-"""The only wiring: builds the adapters from the settings, on first use, and keeps them for the process."""
+"""Builds the adapters from the settings. No other module of the app does that.
+
+The settings are read from the environment on first use. The result is kept for the process.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +40,12 @@ from polysync_core.values.workspace import Workspace
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
 _log = logging.getLogger("polysync.services")
-quiet_libraries()  # before anything is called, and also while the settings are wrong
+quiet_libraries()  # before any call, and also while the settings are invalid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """The settings, and the services of each workspace, the default workspace first."""
+    """What the endpoints use: the settings, and the services of each workspace by name. The default one is first."""
 
     settings: Settings
     clock: Clock
@@ -58,23 +61,23 @@ class Services:
         return tuple(self.workspaces)
 
     def name_in_addresses(self, workspace: Workspace) -> str | None:
-        """The workspace's name, for the addresses of its runs; None where the app has only one workspace."""
+        """The workspace's name for the addresses of its runs. None when the app has only one workspace."""
         return workspace.name if len(self.workspaces) > 1 else None
 
     def at(self, workspace: str | None) -> WorkspaceServices:
-        """The named workspace, or the default one. The name has been checked."""
+        """The named workspace, or the default one for None. The name has been checked before."""
         return self.workspaces[workspace or self.workspace_names[0]]
 
     def among(self, workspace: str | None) -> Sequence[WorkspaceServices]:
-        """The named workspace, or all."""
+        """The named workspace, or all workspaces for None."""
         return [*self.workspaces.values()] if workspace is None else [self.workspaces[workspace]]
 
     def await_secret(self) -> bytes:
-        """The key of the await tokens; read (or made) once a process, within 10 s. Raises StorageUnavailable."""
+        """The key of the await tokens. A process reads or creates it once, within 10 s. Raises StorageUnavailable."""
         return self._await_secret.get(self._find_await_secret)
 
     def import_rules(self) -> ImportRules:
-        """What a discovery keeps of a configuration. Raises StorageUnavailable."""
+        """The rules that say what a discovery keeps of a configuration. Raises StorageUnavailable."""
         return ImportRules(patterns=self.settings.parameters, key=hiding_key(self.await_secret()))
 
     def _find_await_secret(self) -> bytes:
@@ -83,7 +86,7 @@ class Services:
 
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
-    """Build the adapters from `settings`. Nothing is connected yet."""
+    """Build the adapters for `settings`. No connection is opened yet."""
     tokens = EntraTokens(lambda: build_credential(environ), clock)
     storage = tokens
     if settings.tables.client_id is not None:
@@ -129,7 +132,7 @@ _building = threading.Lock()
 
 
 def current() -> Services:
-    """This process's services. Raises SettingsError, naming every bad setting, until the settings are right."""
+    """This process's services. While settings are invalid, raises SettingsError, which names all of them."""
     with _building:
         return _build_once()
 
@@ -144,5 +147,5 @@ def _build_once() -> Services:
 
 
 def forget() -> None:
-    """Read the settings again on the next use, for a host that serves the app with another environment."""
+    """Read the settings again on the next use. A host calls this before it serves the app with another environment."""
     _build_once.cache_clear()

@@ -1,6 +1,6 @@
-"""The app's settings. They are validated together, and one error names every bad setting.
+"""The app's settings. They are read once and validated together, and one error names all invalid ones.
 
-Names and meanings: README, "Settings". A blank value counts as not set.
+The README lists names and meanings under "Settings". A blank value counts as not set.
 """
 
 from __future__ import annotations
@@ -60,24 +60,24 @@ SETTING_NAMES = frozenset(
 )
 _PREFIX = "POLYSYNC_"
 _BESIDE_OURS = frozenset({"AZURE_CLIENT_ID"})
-"""Settings of the platform that the app reads."""
+"""Settings of other software that the app uses too."""
 _MISSPELT = 0.86
-"""Names more similar than this (difflib ratio) count as typos: POLYSYNC_TABEL does, POLYSYNC_CALLBACK_URL does not."""
+"""A name this similar to a setting (difflib ratio) is a typo: POLYSYNC_TABEL is, POLYSYNC_CALLBACK_URL is not."""
 _UNIT = re.compile(r"_(SECONDS|MINUTES|HOURS|DAYS)$")
 _MONTH = r"(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|[0-9*/,-])+"
 _WEEKDAY = r"(SUN|MON|TUE|WED|THU|FRI|SAT|[0-6*/,-])+"
 _SCHEDULE = re.compile(rf"([0-9*/,-]+ ){{4}}{_MONTH} {_WEEKDAY}", re.IGNORECASE)
-"""The schedules that NCRONTAB and croniter read alike: six fields, names of three letters, Sunday is 0."""
+"""What NCRONTAB and croniter read in the same way: six fields, names of three letters, Sunday is 0."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """All settings, valid.
+    """All settings, validated. `parameters` are patterns of the names to import (see rules/decisions/parameters.py).
 
-    `parameters` are the patterns of names to import; rules/decisions/parameters.py says how they match. `public_url` is
-    the address at which callers reach the app. A path in it takes the place of /api. `app_url` is the name that the
-    platform gave the app. `notes` are faults that a safe default covers. Health shows them.
+    `public_url` is the address at which callers reach the app. It has a path if another path replaces /api. `app_url`
+    is the address that the platform gave the app. `notes` are faults for which a safe default is used; health shows
+    them.
     """
 
     workspaces: tuple[Workspace, ...]
@@ -97,7 +97,7 @@ class Settings:
 
     @property
     def sweep_limits(self) -> SweepLimits:
-        """The limits of a sweep, and of every transition of a run."""
+        """The limits that these settings give a sweep and every transition of a run."""
         return SweepLimits(
             transitions=TransitionLimits(
                 lost_after=timedelta(minutes=self.lost_after_minutes),
@@ -109,12 +109,15 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Read every setting; SettingsError names all that are missing, malformed, misspelt or contradictory."""
+        """Read every setting.
+
+        Raises SettingsError, which names all settings that are missing, malformed, misspelt or contradictory.
+        """
         return _Reader(environ).settings()
 
 
 def ignored_names(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Names that look like settings, but neither are settings nor resemble one."""
+    """Names that begin with POLYSYNC_ but are no settings and resemble none. They may belong to other software."""
     return tuple(name for name in _unknown(environ) if _meant(name) is None)
 
 
@@ -124,31 +127,35 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
 
 
 def _meant(name: str) -> str | None:
-    """The setting of which a name is a misspelling. A name with another unit, or without one, counts too."""
+    """The setting that `name` misspells, or None.
+
+    A setting with another unit at its end, or without one, counts as misspelt too.
+    """
     known = {_UNIT.sub("", setting): setting for setting in SETTING_NAMES}
     near = difflib.get_close_matches(_UNIT.sub("", name.upper()), known, n=1, cutoff=_MISSPELT)
     return known[near[0]] if near else None
 
 
 def sweep_schedule(environ: Mapping[str, str]) -> str:
-    """The timer's schedule, read when the app is indexed; an invalid setting falls back to every 15 s."""
+    """The schedule of the sweep timer, read when the app is indexed. If it is unset or invalid: every 15 s."""
     return _schedule(environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)[0]
 
 
 def callback_schedule(environ: Mapping[str, str]) -> str:
-    """The schedule of the timer that delivers callbacks, with the same fall-back."""
+    """The schedule of the timer that delivers callbacks, with the same default."""
     return _schedule(environ, CALLBACK_SCHEDULE, EVERY_15_SECONDS)[0]
 
 
 def discovery_schedule(environ: Mapping[str, str]) -> str:
-    """The timer's schedule, read when the app is indexed; an invalid setting falls back to every hour."""
+    """The schedule of the discovery timer, read when the app is indexed. If it is unset or invalid: every hour."""
     return _schedule(environ, DISCOVERY_SCHEDULE, HOURLY)[0]
 
 
 def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str, str | None]:
-    """The schedule to use for a timer, and a note when the setting is invalid and the default is used instead.
+    """The schedule of a timer, and a note when the setting is invalid and the default is used instead.
 
-    Schedules are NCRONTAB with six fields, seconds first; read when the app is indexed, before anything can answer.
+    Schedules are NCRONTAB with six fields, seconds first. They are read when the app is indexed, before it can answer
+    any request.
     """
     given = environ.get(name, "").strip()
     if not given:
@@ -207,7 +214,7 @@ class _Reader:
         return settings
 
     def _is_unresolved(self, name: str, value: str) -> bool:
-        """Whether the value is a reference that the platform did not resolve. Then the setting counts as not set."""
+        """Whether the value is a reference that the platform did not resolve. The setting then counts as not set."""
         is_read = name in SETTING_NAMES or name in _BESIDE_OURS or is_storage_name(name)
         remedy = unresolved_reference(value.strip()) if is_read else None
         if remedy is None:
@@ -223,7 +230,7 @@ class _Reader:
         self._problems.append(f"{name}: {remedy}.")
 
     def _read(self, name: str, parse: Callable[[], _T]) -> _T | None:
-        """What `parse` returns. When it raises ValueError, the problem is noted and None returned."""
+        """What `parse` returns. When it raises ValueError, the problem is noted and None is returned."""
         try:
             return parse()
         except ValueError as wrong:

@@ -1,1 +1,1 @@
-"""All I/O: Databricks, Entra ID, Table Storage, callbacks, the clock. An adapter makes no decision about a run."""
+"""All I/O of the app: Databricks, Entra ID, Table Storage, callbacks and the clock. No adapter decides about a run."""

@@ -1,8 +1,9 @@
-"""Sends one callback. It resolves the host once, checks every address, and connects to an address that it has checked.
+"""Sends one callback. It resolves the host once, checks every address, and connects only to a checked address.
 
-Nothing else of the answer counts than its status: a redirect is a failure, a body is read a little and thrown away.
-It uses sockets. The library requests would resolve the name a second time and follow the environment's proxies. It
-could not end a call to a receiver that answers byte by byte. Time here is the real one: sockets know no other.
+Only the status of the response matters. A redirect is a failure. A little of the body is read and discarded. The code
+uses sockets instead of requests. requests would resolve the name a second time and use the proxies of the environment.
+It also sets no limit for a receiver that answers byte by byte. All times are real time, because sockets know no other
+clock.
 """
 
 from __future__ import annotations
@@ -31,25 +32,26 @@ _MAX_READ_BYTES = 16 * 1024
 _USER_AGENT = "Polysync"
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""Takes a host and a port and returns all its IP addresses. Raises OSError when there are none."""
+"""Takes a host and a port, and returns all IP addresses of the host. It raises OSError when there are none."""
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
-    """Resolve by the system's resolver."""
+    """The IP addresses of `host` from the system's resolver, each once. Raises OSError when there are none."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 @functools.cache
 def default_tls() -> ssl.SSLContext:
-    """Check certificates against the same authorities as the calls to Databricks."""
+    """The TLS settings, loaded once in a process. They trust the same authorities as requests does by default."""
     return ssl.create_default_context(cafile=certifi.where())
 
 
 class CallbackSender:
-    """Safe to use from all threads. `secret` (whsec_…) signs what goes to a `callbackUrl`.
+    """Sends callbacks. Safe to use from all threads. `secret` (whsec_…) signs what goes to a `callbackUrl`.
 
-    A try ends `try_seconds` after it began, whatever the receiver does. `silent_hosts` gave no answer lately.
+    A try ends `try_seconds` after it began, whatever the receiver does. Only the resolver of the system may take
+    longer.
     """
 
     def __init__(
@@ -69,7 +71,10 @@ class CallbackSender:
         self.silent_hosts = SilentHosts(Clock())
 
     def send(self, waiter: Waiter, body: bytes, now: datetime) -> TryResult:
-        """POST `body` to the waiter, once. What the receiver or the network does is in the result; it never raises."""
+        """POST `body` to the waiter once. Returns the status of the response, or the reason why there is none.
+
+        Never raises for an error of the receiver or the network.
+        """
         deadline = Deadline.after(Clock(), self._try_seconds)
         try:
             target = target_of(waiter.address.url, self._hosts)
@@ -86,9 +91,9 @@ class CallbackSender:
             return TryResult(status=None, trouble=_trouble(wrong, is_late=deadline.is_over()))
 
     def _headers(self, waiter: Waiter, body: bytes, now: datetime) -> Mapping[str, str]:
-        """Our own headers and no others: for a webhook those of https://www.standardwebhooks.com.
+        """Only our own headers. A webhook gets those of https://www.standardwebhooks.com too.
 
-        Its id goes without a secret too: a receiver has nothing else to know a repeat by.
+        The webhook-id is sent without a secret too, because a receiver recognises a repeat only by this id.
         """
         headers = {"Content-Type": "application/json", "User-Agent": _USER_AGENT}
         if waiter.address.kind is not CallbackKind.WEBHOOK:
@@ -122,7 +127,7 @@ class CallbackSender:
 
 
 def _connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
-    """A connection to the first of `addresses` that accepts one. Raises OSError when none does."""
+    """Connect to the first of `addresses` that accepts a connection. Raises OSError when none does."""
     wrong: OSError = TimeoutError()
     for address in addresses:
         seconds = deadline.within(budgets.CALLBACK_CONNECT).seconds_left()
@@ -144,11 +149,11 @@ class _NotConnected(OSError):
 
 @contextlib.contextmanager
 def _cut_off(connected: socket.socket, deadline: Deadline) -> Iterator[None]:
-    """Break the connection at the deadline. A socket's own time-out begins again with each byte."""
+    """Break the connection at the deadline. A socket's own time-out starts again with each byte that arrives."""
 
     def cut() -> None:
         with contextlib.suppress(OSError):
-            # The plain socket's: SSLSocket.shutdown would take away the TLS state that the reading thread is using.
+            # Not SSLSocket.shutdown: it would discard the TLS state, which the reading thread still uses.
             socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
     timer = threading.Timer(deadline.seconds_left(), cut)
@@ -161,7 +166,7 @@ def _cut_off(connected: socket.socket, deadline: Deadline) -> Iterator[None]:
 
 
 def _trouble(wrong: Exception, *, is_late: bool) -> str:
-    """Why no answer came, without the library's own text."""
+    """Describe why no response came. The text never includes the message of a library."""
     if isinstance(wrong, _NotConnected):
         return "no connection could be made"
     if isinstance(wrong, ssl.SSLCertVerificationError):

@@ -1,4 +1,4 @@
-"""The clock. It is passed to everything that needs time; tests pass another one."""
+"""The clock. Everything that needs time takes it as an argument, and tests pass another one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Clock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never go back; only differences mean anything."""
+        """Seconds that never go back. Only differences have a meaning."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:

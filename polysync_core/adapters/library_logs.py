@@ -1,7 +1,7 @@
-"""Keeps secrets out of the log: below these levels, the libraries write the addresses of their calls.
+"""Keeps secrets out of the log: below these levels, the libraries log the addresses of their calls.
 
-Such an address may hold the signature of a connection string. The host's own level is the root logger's, so it cannot
-keep these loggers quiet. The logger azure.functions is the host's own and keeps its level.
+Such an address may hold the signature of a connection string. The host sets the level of the root logger only, so it
+cannot silence these loggers. The logger azure.functions belongs to the host and keeps its level.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a process remembers, so that many callers share one call and a silent party holds up nobody else."""
+"""What a process keeps in memory, so that many callers cause no more calls than one."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class CachedValue(Generic[_T]):
 
 
 class RefreshTurns:
-    """Hands out the turn to look at a run: to one caller, once in a while, whether the look works out or not.
+    """Lets one caller at a time observe a run, and only once in an interval. A failed observation counts too.
 
-    The others may wait for the look that is under way.
+    The other callers may wait for the observation in progress.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -64,9 +64,9 @@ class RefreshTurns:
         self._under_way: dict[str, threading.Event] = {}
 
     def take_turn(self, run_id: str, every_seconds: float) -> bool:
-        """Whether the caller may look at the run now: nobody of this process took the turn in `every_seconds`.
+        """Whether the caller may observe the run now: nobody in this process took the turn in the last `every_seconds`.
 
-        The caller that takes the turn reports when the observation is `over`.
+        A caller that gets the turn calls `over` when its observation has ended.
         """
         now = self._clock.monotonic()
         with self._lock:
@@ -92,7 +92,7 @@ class RefreshTurns:
             under_way.set()
 
     def await_other(self, run_id: str, seconds: float) -> None:
-        """Wait up to `seconds` for the look at the run that is under way, if one is."""
+        """Wait up to `seconds` for the observation of the run that is in progress, if there is one."""
         with self._lock:
             under_way = self._under_way.get(run_id)
         if under_way is not None:
@@ -206,14 +206,15 @@ class FreshCalls(Generic[_T]):
 
 
 def keep_what_is_built() -> None:
-    """Tell the garbage collector that everything built so far stays, so that `clear_cycles` need not visit it."""
+    """Exclude all existing objects from garbage collection, so that `clear_cycles` does not visit them."""
     gc.collect()
     gc.freeze()
 
 
 def clear_cycles() -> None:
-    """Free what only reference cycles hold: azure-data-tables leaves the rows of every listing in one.
+    """Free objects that only reference cycles hold. azure-data-tables leaves the rows of every listing in a cycle.
 
-    Python's own full collections are rare. Until then the rows would pile up and scatter over the process's memory.
+    Python's own full collections are rare. Until the next one, the rows would accumulate and fragment the process's
+    memory.
     """
     gc.collect()

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class ContextPool(ThreadPoolExecutor):
-    """A thread pool whose work runs in the context of whoever submits it, `map` included."""
+    """A thread pool that runs work in the context of the thread that submitted it. This includes `map`."""
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         context = copy_context()

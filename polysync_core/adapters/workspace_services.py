@@ -1,4 +1,4 @@
-"""All that a use case needs for one workspace. services.py builds it."""
+"""Everything that a use case needs for one workspace, in one value. services.py builds it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from polysync_core.values.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkspaceServices:
-    """One workspace: its API, its runs and jobs in storage, the clock, random ids, and this process's memory of it."""
+    """One workspace: its client, its stores, the clock, new random ids, and the turns to observe its runs."""
 
     databricks: Databricks
     runs: RunStore

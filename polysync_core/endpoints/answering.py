@@ -1,4 +1,4 @@
-"""Turns the outcome of a request into a reply: an answer, a problem, or, for a bug, a reference to the log."""
+"""Turns the outcome of a request into a response: a reply, a problem, or, for a bug, a reference to the log."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from polysync_core.values.errors import PolysyncError, SettingsError
 
 Endpoint = Callable[[Call, Services], Reply]
 OnBadSettings = Callable[[SettingsError, Call], Reply]
-"""The reply to a call while the settings are wrong."""
+"""Makes the reply to a call while the settings are invalid."""
 _log = logging.getLogger("polysync.http")
 
 
 def refuse_all(error: SettingsError, call: Call) -> Reply:
-    """503 that names every bad setting."""
+    """A 503 that names every invalid setting."""
     return problem(error, call.path)
 
 
 def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refuse_all) -> Reply:
-    """Serve `call`. A PolysyncError becomes a problem. Any other exception is a bug: it is logged and answered with 500
-    and a reference id."""
+    """Serve `call`. A PolysyncError becomes a problem, and a SettingsError the reply of `on_bad_settings`.
+
+    Any other exception is a bug: the reply is a 500 with a reference id, which the log holds too.
+    """
     try:
         return endpoint(call, services.current())
     except PolysyncError as error:
@@ -38,7 +40,7 @@ def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refu
 
 
 def on_timer(name: str, work: Callable[[Services], object]) -> None:
-    """Do a timer's work. An error is logged, and the timer's next tick tries again."""
+    """Do a timer's work. A PolysyncError is only logged, once, because the next tick tries again."""
     try:
         work(services.current())
     except PolysyncError as error:

@@ -1,4 +1,4 @@
-"""The routes of the app itself: alive, health, openapi."""
+"""One function for each route of the app itself: alive, health, openapi."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def alive(_: Call, __: Services) -> Reply:
 
 
 def alive_with_bad_settings(_: SettingsError, __: Call) -> Reply:
-    """A process that serves is alive, also with wrong settings. A restart would not correct them."""
+    """A process that answers is alive. A restart would not correct its settings."""
     return Reply(status=200, body={"alive": True})
 
 
@@ -27,7 +27,7 @@ def health(_: Call, services: Services) -> Reply:
 
 
 def health_with_bad_settings(error: SettingsError, _: Call) -> Reply:
-    """The health while the settings are wrong: nothing else can be looked at."""
+    """The health while the settings are invalid. Nothing else can be checked then."""
     return encode_health([Check(name="settings", ok=False, message=error.detail)])
 
 
@@ -36,12 +36,12 @@ def openapi(call: Call, services: Services) -> Reply:
 
 
 def openapi_with_bad_settings(_: SettingsError, call: Call) -> Reply:
-    """The document is the same for every app; only its server's address comes from the settings."""
+    """The document is the same for every app. Only the address of its server depends on the settings."""
     return _openapi(call.addresses(None, None).base_url)
 
 
 def _openapi(base_url: str) -> Reply:
-    # Imported by its first request, so that no other request waits for these modules at a cold start.
+    # Imported on the first request of the document, so that no other request waits for it at a cold start.
     from polysync_core.rules.wire.openapi.document import openapi_document
 
     return Reply(status=200, body=openapi_document(base_url))

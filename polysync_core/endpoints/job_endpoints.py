@@ -1,4 +1,4 @@
-"""The routes of jobs. Each function decodes the call, lets a use case work, and encodes its outcome."""
+"""One function for each route and timer of jobs: decode the call, call a use case, encode its outcome."""
 
 from __future__ import annotations
 

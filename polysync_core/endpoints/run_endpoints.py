@@ -1,4 +1,4 @@
-"""The routes of runs. Each function decodes the call, lets a use case work, and encodes its outcome."""
+"""One function for each route and timer of runs: decode the call, call a use case, encode its outcome."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def get_run(call: Call, services: Services) -> Reply:
 
 
 def await_run(call: Call, services: Services) -> Reply:
-    """202 while active; then 200, 424, 409 or 410. A wrong token is answered as if the run did not exist."""
+    """202 while the run is active, then 200, 424, 409 or 410. A wrong token raises RunNotFound too."""
     run_id = http_contract.decode_run_id(call)
     token = call.query.get("token", "")
     if not is_await_token(token, services.await_secret(), run_id):

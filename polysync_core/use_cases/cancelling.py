@@ -1,4 +1,4 @@
-"""Cancel a run: store the request, then ask Databricks. Each sweep asks again until the update stops."""
+"""Cancel a run: store the intent, then ask Databricks. The sweep repeats the stop until it takes effect."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ _MOST_RACES = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cancelled:
-    """`asked` is False if the run was finished, or if the caller only joined it and so may not stop it."""
+    """The run after a cancel. `asked` is False if the run is not to be stopped.
+
+    Then it was finished, or the caller's start only joined it.
+    """
 
     run: Run
     asked: bool
 
 
 def cancel_run(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
-    """Ask for the stop of a run. A finished run is returned as it is, without a call to Databricks.
+    """Ask Databricks to stop a run. A finished run is returned unchanged, without a call to Databricks.
 
-    When Databricks cannot be asked now, the request stays stored and the sweep asks. Raises RunNotFound and TooBusy.
-    Raises PermissionRefused too; then the request stays stored all the same.
+    If that call fails, the intent stays stored and the sweep asks again. Raises RunNotFound, TooBusy and
+    PermissionRefused. After PermissionRefused, the intent stays stored too.
     """
     cancelled = retry_lost_races(lambda: _save_intent(run_id, ws), _MOST_RACES)
     if cancelled.asked and cancelled.run.state != "STOPPING":
@@ -44,9 +47,11 @@ def cancel_run(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
 
 
 def cancel_pipeline(pipeline_id: str, idempotency_key: str | None, ws: WorkspaceServices) -> Cancelled:
-    """Cancel the run that was started with the key. Without a key, cancel the pipeline's active run, if it is tracked.
+    """Cancel the run that the start with this key made. Without a key, cancel the pipeline's newest active run.
 
-    RunNotFound when the key is not known or nothing of ours is active, KeyInFlight while its start has no outcome.
+    If the start with this key only joined a run, that run is not stopped. Only the callback of that start is removed.
+    Raises RunNotFound when the key is unknown, when its run is no longer kept, or when this app tracks no active run.
+    Raises KeyInFlight while the start has no outcome, and what `cancel_run` raises.
     """
     if idempotency_key is not None:
         return _cancel_by_key(pipeline_id, idempotency_key, ws)
@@ -75,7 +80,10 @@ def _cancel_by_key(pipeline_id: str, idempotency_key: str, ws: WorkspaceServices
 
 
 def _save_intent(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
-    """Store `cancelRequestedAt` in an active run; a finished run is returned as it is. Raises RunNotFound, TooBusy."""
+    """Store `cancelRequestedAt` in an active run. A finished run is returned unchanged.
+
+    Raises RunNotFound, and TooBusy when another change was first.
+    """
     active = ws.runs.find_active(run_id)
     if active is None:
         run = ws.runs.find(run_id)
@@ -95,7 +103,7 @@ def _save_intent(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
 
 
 def _ask(run: Run, ws: WorkspaceServices) -> None:
-    """Ask for the stop once. Anything but a refused permission is left to the sweep."""
+    """Ask for the stop once. Raises PermissionRefused. After any other failure, the sweep asks again."""
     try:
         ws.databricks.client(Deadline.after(ws.clock, budgets.CANCEL)).stop(run.current_id)
     except PermissionRefused as refused:

@@ -1,4 +1,4 @@
-"""The health answer: one line for each thing the app depends on. It holds neither addresses nor secrets."""
+"""The health checks: one for each thing that the app depends on. Their messages hold no addresses and no secrets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SILENT = (
 
 
 def check_all(workspaces: Sequence[WorkspaceServices], tokens: EntraTokens, notes: Sequence[str]) -> tuple[Check, ...]:
-    """Check settings, storage, the token, each workspace and each workspace's last sweep, side by side."""
+    """Check settings, storage, the token, each workspace and each workspace's last sweep, in parallel."""
     settings = Check(name="settings", ok=not notes, message=" ".join(notes) or "valid")
     work: list[Callable[[], Check]] = [
         lambda: _check("storage", lambda: _storage(workspaces[0])),
@@ -46,7 +46,7 @@ def _sweep_check(ws: WorkspaceServices) -> Callable[[], Check]:
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
-    """Run one check. Databricks' own message is left out, since it can name people and anybody may read the health."""
+    """Run one check. Databricks' own message is left out: it can name people, and anybody may read the health."""
     try:
         return Check(name=name, ok=True, message=look())
     except DatabricksError as error:
@@ -72,7 +72,11 @@ def _workspace(ws: WorkspaceServices) -> str:
 
 
 def _last_sweep(ws: WorkspaceServices) -> str:
-    """The age of the last sweep. Unhealthy while runs are active and no sweep comes, or rows are unreadable."""
+    """Describe the last sweep, or "none yet".
+
+    Raises _Unhealthy if callbacks are due or active runs have waited for more than 5 minutes. It is also raised if no
+    active run could be observed for that long, or if rows are unreadable.
+    """
     last, now = ws.runs.last_sweep(), ws.clock.now()
     due_since = next((callback.value.due_at for callback in ws.callbacks.due(now)), now)
     if now - due_since > SWEEP_OVERDUE:

@@ -62,9 +62,9 @@ def deliver_callbacks(
     *,
     pass_seconds: float = budgets.DELIVERY,
 ) -> DeliveryReport:
-    """Send what is due in every workspace, in one pass of at most `pass_seconds`.
+    """Send the due callbacks of every workspace, in one pass of at most `pass_seconds`.
 
-    `public_url`: where callers find the app, if that is configured.
+    `public_url` is the configured address at which callers reach the app, or None.
     """
     return _Pass(workspaces, sender, public_url, pass_seconds).run()
 

@@ -1,10 +1,12 @@
-"""Discovery: list the workspace's pipelines, read the configuration of each, and update the stored jobs.
+"""Discovery: list the workspace's pipelines, fetch the configuration of each one, and sync the jobs.
 
-A discovery goes by pipeline id, 100 at a time: a page of the listing and the stored jobs of the same stretch of ids,
-side by side. Every pipeline in either of them is fetched. A stored job that the listing lacks is removed only if that
-fetch answers that its pipeline does not exist. So it does not matter whether the listing is complete or in order.
+A discovery works page by page. It takes a page of the listing and the stored jobs in the same range of ids. It works
+through both in order of id, 100 pipelines at a time. It fetches every pipeline that is in either of them. A job that is
+not listed is removed only if that fetch answers that its pipeline does not exist. So the listing needs to be neither
+complete nor in order.
 
-It may end at any point and go on later: a DiscoveryPass holds how far it has come. What is in step is not written.
+A discovery may end at any point and continue later: a DiscoveryPass holds its progress. An unchanged job is not
+written.
 """
 
 from __future__ import annotations
@@ -28,16 +30,16 @@ from polysync_core.values.errors import PolysyncError
 from polysync_core.values.job import Change, DiscoveryPass, DiscoveryReport, StoredJob, Tally
 
 CONNECTIONS = 16
-"""Calls to Databricks at a time."""
+"""The most calls to Databricks at the same time."""
 _CHUNK = 100
 _SAVE_EVERY_SECONDS = 30.0
-"""When a process dies, its scheduled discovery repeats at most this much."""
+"""If the process of a scheduled discovery dies, only the work since the last save is repeated."""
 _log = logging.getLogger("polysync.discovery")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Candidate:
-    """A pipeline to fetch, with its name in the listing and its stored job, if there are any."""
+    """A pipeline to fetch. `listed_name` is the listing's name for it, if any. `stored` is its job's row, if any."""
 
     pipeline_id: str
     is_listed: bool
@@ -54,11 +56,12 @@ def discover(
     connections: int = CONNECTIONS,
     scheduled: bool = False,
 ) -> DiscoveryReport:
-    """Discover a workspace until `deadline`, from the beginning or from `go_on_from`.
+    """Discover a workspace until `deadline`, from the beginning or from `go_on_from`. Returns the report.
 
-    One that comes to its end writes one report row; a scheduled one also writes down how far it has come. A pipeline
-    that cannot be looked at keeps its job as it is, and is counted. Raises what Databricks and storage raise if nothing
-    was done before; else the report says how far it came.
+    A complete discovery writes one report row. A scheduled discovery saves its progress too. If a pipeline cannot be
+    fetched, its job stays unchanged and is counted as failed. An error of Databricks or storage that ends the listing
+    early is raised only if nothing was done before. Otherwise the report says how far the discovery came. An error is
+    always raised if it occurs while jobs are removed or progress is saved at the end.
     """
     return _Discovery(ws, rules, go_on_from, scheduled=scheduled).run(deadline, connections)
 
@@ -105,7 +108,7 @@ class _Discovery:
         return report
 
     def _go_as_far_as_possible(self, fetcher: Fetcher) -> bool:
-        """Whether the discovery is complete. An error is raised if it comes before anything was done."""
+        """Whether the discovery reached its end. Raises an error only if nothing was done before it."""
         try:
             return self._go_through(fetcher)
         except OutOfTime as late:
@@ -120,7 +123,7 @@ class _Discovery:
     # --- gather
 
     def _go_through(self, fetcher: Fetcher) -> bool:
-        """Work page by page; False when time ran out. A page token that comes twice ends the listing."""
+        """Work page by page. False when time ran out. A repeated page token ends the listing."""
         used: set[str] = set()
         while True:
             page = self._page(fetcher)
@@ -139,7 +142,10 @@ class _Discovery:
                 self._skip_upto = ""
 
     def _note_order(self, page: PipelinesPage) -> None:
-        """Note whether the listing is in order of id, as it usually is. If not, no pipeline is skipped by its id."""
+        """Note whether this page lists a lower id than an earlier page did. Databricks lists in order of id.
+
+        If it does, nothing is skipped by id any more, because a skip could miss pipelines.
+        """
         ids = [listed.pipeline_id for listed in page.pipelines]
         if ids and min(ids) <= self._highest:
             self._pass = replace(self._pass, in_order=False)
@@ -148,16 +154,17 @@ class _Discovery:
         self._listed.update(ids)
 
     def _remove_gone(self) -> None:
-        """Remove the jobs of pipelines that do not exist. A job stays if any page that was read names its pipeline.
+        """Remove the jobs whose pipelines do not exist. A job stays if any page that was read lists its pipeline.
 
-        After a complete listing that is every page. A listing in order of id, cut short, has passed their ids.
+        This runs after a complete listing. It also runs after an incomplete one in order of id, because its pages have
+        passed the ids of these jobs.
         """
         gone = [fetched for pipeline_id, fetched in self._gone.items() if pipeline_id not in self._listed]
         failed: dict[str, PolysyncError] = {one: _contradiction() for one in self._gone if one in self._listed}
         self._note_failed(failed | self._sync(gone), {one: fetched.stored for one, fetched in self._gone.items()})
 
     def _page(self, fetcher: Fetcher) -> PipelinesPage:
-        """The page to work on. When a page token is refused, the listing is read from its start, once in a call."""
+        """The page to work on. If its page token is refused, the listing is read from its start, once in a call."""
         try:
             return fetcher.fetch_page(self._pass.page_token)
         except DatabricksError as error:
@@ -171,9 +178,9 @@ class _Discovery:
         return fetcher.fetch_page(None)
 
     def _candidates(self, page: PipelinesPage, *, is_last: bool) -> Iterator[_Candidate]:
-        """What the page lists and what is stored in its stretch of ids, in order of id; rows are read as they are used.
+        """The pipelines that the page lists, and those with a stored job in its range of ids, in order of id.
 
-        What an earlier call has done is left out.
+        Rows are read only as they are used. Pipelines that are already done are left out.
         """
         names = {
             listed.pipeline_id: listed.name
@@ -195,7 +202,10 @@ class _Discovery:
     # --- decide and apply
 
     def _bring_into_step(self, chunk: Sequence[_Candidate], fetcher: Fetcher) -> bool:
-        """Look at a chunk and save what has changed. False when time did not reach all: then it goes on there."""
+        """Fetch the pipelines of a chunk and save the changes. False when time ran out before the last one.
+
+        The next call then continues after the last one that was fetched.
+        """
         answered: list[FetchedPipeline] = []
         failed: dict[str, PolysyncError] = {}
         reached = None
@@ -223,7 +233,7 @@ class _Discovery:
         return reached == chunk[-1].pipeline_id
 
     def _sync(self, answered: Sequence[FetchedPipeline]) -> dict[str, PolysyncError]:
-        """Save and count what has changed. Returns the jobs that could not be saved."""
+        """Save and count the changes. Returns the errors of the jobs that could not be saved, by pipeline id."""
         failed: dict[str, PolysyncError] = {}
         for pipeline_id, outcome in self._keeper.sync(answered).items():
             if isinstance(outcome, PolysyncError):

@@ -1,4 +1,7 @@
-"""Fetch the configurations of many pipelines in parallel, with a bounded number of calls at a time."""
+"""Fetch the configurations of many pipelines in parallel, over a bounded number of connections.
+
+When Databricks answers that it is busy, all calls wait.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _T = TypeVar("_T")
 
 
 class OutOfTime(Exception):
-    """The deadline comes before an answer can. `because` is the error that delayed the answer, if there was one."""
+    """Too little time is left for another call. `because` is the error that caused the delay, if there was one."""
 
     def __init__(self, because: PolysyncError | None = None) -> None:
         super().__init__()
@@ -29,7 +32,7 @@ class OutOfTime(Exception):
 
 
 class Fetcher:
-    """Reads one workspace until a deadline. A 429 or 503 pauses all its calls for as long as Databricks asks."""
+    """Reads of one workspace until its client's deadline. A 429 or 503 delays all of them."""
 
     def __init__(self, client: BoundedClient, clock: Clock, connections: int) -> None:
         self._client = client
@@ -51,9 +54,10 @@ class Fetcher:
         return self._patiently(lambda: self._client.fetch_pipelines_page(page_token))
 
     def fetch_all(self, pipeline_ids: Sequence[str]) -> Iterator[Seen | PolysyncError | None]:
-        """For each pipeline, in order: the answer, the error, or None if there was no time for it.
+        """The result for each pipeline, in order: the answer, the error, or None when time ran out before it.
 
-        Raises errors that would meet every pipeline: TokenUnavailable, and an answer that refuses the app.
+        Raises the errors that every other pipeline would meet too: TokenUnavailable, and an answer that refuses the
+        app.
         """
         return self._pool.map(self._fetch, pipeline_ids)
 
@@ -68,7 +72,10 @@ class Fetcher:
             return error
 
     def fetch(self, pipeline_id: str) -> Seen:
-        """A pipeline's configuration, or that it is gone or forbidden. Raises what Databricks raises, and OutOfTime."""
+        """A pipeline's configuration, or Absent.GONE or Absent.FORBIDDEN.
+
+        Raises what Databricks raises, and OutOfTime.
+        """
         try:
             return self._patiently(lambda: self._client.fetch_pipeline(pipeline_id))
         except PermissionRefused as refused:

@@ -1,4 +1,4 @@
-"""Discover, sync and read jobs, and set full_refresh. Also the discovery by the timer."""
+"""The use cases of jobs: discover (for a caller or by the timer), sync, read, and set full_refresh."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger("polysync.discovery")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobView:
-    """A job as it is shown. `synced_at` is when it was last known to be in step."""
+    """A job as callers see it. `synced_at` is when it was last known to match its pipeline (None: never)."""
 
     job: Job
     workspace: Workspace
@@ -43,9 +43,9 @@ class JobList:
 
 
 def discover_over_http(ws: WorkspaceServices, rules: ImportRules, go_on_from: DiscoveryPass | None) -> DiscoveryReport:
-    """Discover within the time that a caller waits. The report says whether something is left.
+    """Discover while a caller waits. The report comes within 48 s, and its `rest` is what is left.
 
-    Raises what Databricks and storage raise when nothing could be done.
+    Raises what `discover` raises, and StorageUnavailable when storage was too slow.
     """
     pool = ContextPool(max_workers=1)
     try:
@@ -60,7 +60,10 @@ def discover_over_http(ws: WorkspaceServices, rules: ImportRules, go_on_from: Di
 
 
 def discover_on_schedule(workspaces: Sequence[WorkspaceServices], rules: ImportRules) -> None:
-    """Discover all workspaces in parallel. What is left of one is done at the next tick."""
+    """Discover every workspace in one tick of the timer, in parallel. The next tick continues what is left.
+
+    Errors are only logged.
+    """
     if not workspaces:
         return
     connections = max(1, CONNECTIONS // len(workspaces))
@@ -88,7 +91,11 @@ def _discover_in_a_tick(ws: WorkspaceServices, rules: ImportRules, connections: 
 
 
 def sync_parameters(pipeline_id: str, ws: WorkspaceServices, rules: ImportRules) -> DiscoveryReport:
-    """Sync the parameters of one job. Raises JobNotFound when it is not imported, and the errors of Databricks."""
+    """Sync one job. Returns the report.
+
+    Raises JobNotFound when the job is not imported, and JobTooLarge. Raises what Databricks raises when it cannot be
+    read.
+    """
     name, clock = ws.workspace.name, ws.clock
     began_at = clock.monotonic()
     stored = ws.jobs.find(pipeline_id)
@@ -119,7 +126,7 @@ def sync_parameters(pipeline_id: str, ws: WorkspaceServices, rules: ImportRules)
 
 
 def find_job(pipeline_id: str, ws: WorkspaceServices) -> JobView:
-    """The job. JobNotFound when it is not imported, RowUnreadable when its row cannot be read."""
+    """The job. Raises JobNotFound when it is not imported, and RowUnreadable when its row cannot be read."""
     stored = ws.jobs.find(pipeline_id)
     if stored is None:
         raise JobNotFound(pipeline_id, ws.workspace.name)
@@ -129,14 +136,17 @@ def find_job(pipeline_id: str, ws: WorkspaceServices) -> JobView:
 
 
 def list_jobs(ws: WorkspaceServices, *, limit: int, continuation: str | None) -> JobList:
-    """Jobs of one workspace, by pipeline id."""
+    """A page of one workspace's jobs, in order of pipeline id.
+
+    Raises InvalidRequest when the continuation is not from an earlier page.
+    """
     page = ws.jobs.list_page(limit=limit, continuation=continuation)
     last = ws.jobs.discoveries().last
     return JobList(views=tuple(_view(job, ws, last) for job in page.jobs), continuation=page.continuation)
 
 
 def set_full_refresh(pipeline_id: str, full_refresh: FullRefresh, ws: WorkspaceServices) -> JobView:
-    """Store the user's own full_refresh of a job. JobNotFound when it is not imported."""
+    """Store the user's own full_refresh of a job. Returns the job. Raises JobNotFound when it is not imported."""
     if not ws.jobs.set_full_refresh(pipeline_id, full_refresh):
         raise JobNotFound(pipeline_id, ws.workspace.name)
     return find_job(pipeline_id, ws)

@@ -1,4 +1,4 @@
-"""Observe one run: fetch its update, and, if that failed, the reason and whether Databricks retries it."""
+"""Observe one run: fetch its update. If the update failed, fetch the reason and the updates that follow it too."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Observation:
 
 
 def observe_run(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Observation:
-    """The run's update, or Absent.GONE when Databricks answers explicitly that it does not exist.
+    """Fetch the run's update. Absent.GONE when Databricks answers explicitly that it does not exist.
 
-    Every other failure is raised: an observation that fails never changes a run. The failure context
-    is read as far as it can be; what cannot be read of it delays nothing.
+    Raises every other error: an observation that fails never changes a run. If Databricks does not return a part of the
+    failure context, that is logged and the part is left out.
     """
     seen: SeenUpdate | Gone
     try:
@@ -87,15 +87,16 @@ def _fetch_reason(run: Run, client: BoundedClient) -> RunError | None:
 # --- a run that continues with an automatic retry
 
 _LOOKS = 5
-"""How often the followers of retries are observed: once for each retry that no sweep has seen, and for lost races."""
+"""How often followers are observed: for each earlier retry that no sweep has seen yet, and for lost races."""
 _NO_LIMITS = TransitionLimits(lost_after=timedelta.max, retry_grace=timedelta.max)
-"""A start never gives a run up, however long the run has waited; the sweep does that."""
+"""A start never gives up a run, however long the run has waited. The sweep does that."""
 
 
 def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedClient) -> Run | None:
-    """The run that has `retry` as an attempt, or continues with it now. None when no run follows it.
+    """The run that tracks the automatic retry `retry`. None when no run follows the retry.
 
-    Raises UpdateConflict while that is unknown: a new run for the retry would take the retry from its own run.
+    Active runs that may continue with the retry are observed first. Raises UpdateConflict while the answer is unknown:
+    a new run for the retry would take the retry from its own run.
     """
     try:
         for _ in range(_LOOKS):
@@ -116,7 +117,7 @@ def find_run_continued_by(retry: RunId, ws: WorkspaceServices, client: BoundedCl
 
 
 def _observe_again(follower: Locked[Run], ws: WorkspaceServices, client: BoundedClient) -> None:
-    """Observe the run as a sweep does. If a stop is wanted, the sweep asks for it."""
+    """Observe the run and save its transition, as a sweep does. A stop that is due is left to the sweep."""
     observation = observe_run(follower.value, ws, client)
     decision = decide(follower.value, observation.seen, ws.clock.now(), _NO_LIMITS, observation.failure_context)
     if decision.write:

@@ -25,7 +25,10 @@ _log = logging.getLogger("polysync.read")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunView:
-    """A run as it is shown. `stale_since` is set when its state could not be refreshed lately."""
+    """A run as callers see it. `stale_since` is set if its state was not confirmed lately.
+
+    It is then the time of the last confirmation.
+    """
 
     run: Run
     workspace: Workspace
@@ -152,7 +155,10 @@ def _stop(run: Run, client: BoundedClient) -> None:
 
 
 def _observe_with_retry(run: Run, ws: WorkspaceServices, client: BoundedClient) -> Observation:
-    """Observe the run, once more after an error that may pass, if there is time. Raises what `observe_run` raises."""
+    """Observe the run. Repeat that once after a temporary error, if there is time.
+
+    Raises what `observe_run` raises.
+    """
 
     def pause_after(error: PolysyncError, tries: int) -> float | None:
         may_pass = isinstance(error, DatabricksUnreachable) or (

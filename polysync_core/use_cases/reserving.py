@@ -32,20 +32,18 @@ _POLL_SECONDS = 0.5
 def reserve(
     request: StartRequest, ws: WorkspaceServices, deadline: Deadline, timeout: timedelta | None
 ) -> Locked[Reservation] | Started:
-    """The pipeline's reservation, made for `request`; or the outcome of the first request with its key.
+    """Reserve the pipeline for `request`, or return the outcome of the first request with its key.
 
-    A request that would rather join than fail joins the pipeline's tracked active run, if there is one.
-
-    `timeout`: after which the run is to be stopped. Waits for another start of the pipeline where the request would
-    rather join than fail, and for the first request with its key. Raises UpdateConflict, KeyReused, KeyInFlight,
-    RunNotFound when the key's run is no longer kept, RowUnreadable when the row of an earlier start cannot be read,
-    StorageUnavailable.
+    The run is to be stopped after `timeout`. A request that wants to attach waits for another start of the pipeline. A
+    repeat of a key waits for the first request. Raises UpdateConflict, KeyReused, KeyInFlight, DatabricksSignInPage and
+    StorageUnavailable. Raises RunNotFound when the key's run is no longer kept, and RowUnreadable when the row of an
+    earlier start cannot be read. Raises TooManyCallbacks and TooBusy when the callback of a repeat cannot be stored.
     """
     return _Reserver(request, ws, deadline, timeout).reserve()
 
 
 def last_post_of(start: Deadline) -> Deadline:
-    """The moment after which a start with this deadline may not begin a POST any more."""
+    """The deadline by which the POST of a start with this deadline must begin."""
     return start.earlier_by(budgets.START - budgets.START_LAST_POST)
 
 
@@ -64,7 +62,7 @@ class _Reserver:
         self._defaults = self._find_defaults()
 
     def reserve(self) -> Locked[Reservation] | Started:
-        """The pipeline's reservation; or what this key came to before."""
+        """The pipeline's reservation, or the outcome of the first request with this key."""
         while True:
             used = self._find_used_key()
             if used is not None:
@@ -100,7 +98,10 @@ class _Reserver:
         return join_tracked(self._request, reservation, key, self._ws, client)
 
     def _repeat(self, used: UsedKey) -> Started:
-        """Answer a repeat of a key as its first request was answered, waiting while that is still in flight."""
+        """The outcome of the first request with this key, for a repeat of it.
+
+        Waits while the first request is in flight. Raises KeyReused, KeyInFlight, RunNotFound.
+        """
         found: UsedKey | None = used
         while found is not None:
             if found.fingerprint != self._request.fingerprint:
@@ -130,7 +131,7 @@ class _Reserver:
         return None if key is None else self._runs.find_used_key(self._request.pipeline_id, key)
 
     def _rejoin(self, run_id: RunId, callback_id: str | None) -> Run | None:
-        """The run of a used key. A callback address that comes with the repeat replaces the one from before."""
+        """The run of a used key. A callback address that comes with the repeat replaces the earlier one."""
         address = self._request.callback
         if address is None:
             return self._runs.find(run_id)
@@ -138,7 +139,10 @@ class _Reserver:
         return self._ws.callbacks.join(run_id, waiter, self._clock.now())
 
     def _wait_for_the_other_start(self) -> None:
-        """Another start of this pipeline is in flight (or our own key was used this moment)."""
+        """Wait a moment for another start of this pipeline. Raises UpdateConflict when the request may not wait.
+
+        Returns at once if the request's own key was used meanwhile.
+        """
         if self._find_used_key() is not None:
             return
         may_wait = self._last_post.seconds_left() > _POLL_SECONDS
@@ -151,7 +155,10 @@ class _Reserver:
         self._clock.sleep(_POLL_SECONDS)
 
     def _check_for_sign_in_page(self) -> None:
-        """Raise DatabricksSignInPage while the workspace's address answers with one: no start ends before that does."""
+        """Raise DatabricksSignInPage if the workspace's address answers with a sign-in page.
+
+        While it does so, no start of the pipeline can end.
+        """
         client = self._ws.databricks.client(self._deadline.within(budgets.START_SIGN_IN_LOOK))
         try:
             client.fetch_updates_page(self._request.pipeline_id)
@@ -163,8 +170,8 @@ class _Reserver:
     def _find_defaults(self) -> JobDefaults:
         """The job's name and stored full_refresh.
 
-        A row that cannot be read counts as none: it must not stop starts for good, and of the two wrong guesses an
-        update without a full refresh is the one that destroys nothing.
+        An unreadable row counts as no row, because it must not prevent starts for ever. The stored full_refresh then
+        counts as not set, because an update without a full refresh destroys nothing.
         """
         try:
             return self._ws.jobs.find_defaults(self._request.pipeline_id)

@@ -1,4 +1,4 @@
-"""Find the outcome of a start that left a reservation behind: its process died, or no answer was clear."""
+"""Find the outcome of a start that left a reservation behind: its process died, or it got no clear answer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _log = logging.getLogger("polysync.settle")
 
 
 def settle(held: Locked[Reservation], ws: WorkspaceServices, client: BoundedClient, settle_seconds: int) -> None:
-    """Track the update that a start left behind, or clear its reservation once none can show up any more.
+    """Track the update of a start without an answer, or clear its reservation once no update can appear any more.
 
-    A start whose call may still be running is left alone. Raises what Databricks or storage raise: then nothing was
-    cleared, and the next sweep goes on.
+    Nothing is done while the start's own call may still be running. Raises the errors of Databricks and storage.
+    Nothing was cleared then, and the next sweep tries again.
     """
     reservation, now = held.value, ws.clock.now()
     if not start_rules.may_look_up(reservation, now):
@@ -40,9 +40,10 @@ def settle(held: Locked[Reservation], ws: WorkspaceServices, client: BoundedClie
 
 
 def find_started(reservation: Reservation, ws: WorkspaceServices, client: BoundedClient) -> SeenUpdate | None:
-    """Look among the pipeline's updates for the one that `reservation` started and that has no run yet.
+    """Search the pipeline's updates for the one that `reservation` started and that has no run yet.
 
-    Returns None also when the pipeline does not exist: no update of it can appear any more.
+    Also returns None when the pipeline does not exist, because no update of it can appear any more. Raises what
+    Databricks raises, and DatabricksError when the listing does not end.
     """
     seen: list[SeenUpdate] = []
     try:
@@ -50,7 +51,7 @@ def find_started(reservation: Reservation, ws: WorkspaceServices, client: Bounde
             if number == budgets.MOST_UPDATES_PAGES:
                 raise DatabricksError("Databricks' listing of the updates does not end.", databricks_status=200)
             seen += page.updates
-            # A page may be empty, or its updates without a time: the update may still be on the next one.
+            # A page may be empty, or its updates may have no time. The update may then be on the next page.
             oldest = next((update.created_at for update in reversed(page.updates) if update.created_at), None)
             if oldest is not None and oldest < reservation.reserved_at - start_rules.CLOCK_SKEW:
                 break
@@ -79,7 +80,7 @@ def _fetch_listed(run_id: RunId, listed: SeenUpdate, client: BoundedClient) -> S
 
 
 def new_run(reservation: Reservation, seen: SeenUpdate, ws: WorkspaceServices, *, attached: bool = False) -> Run:
-    """The record of an update that is tracked from now on. One that was only joined is never stopped by a time-out."""
+    """Create the run of an update that gets tracked. A time-out never stops an update that was only joined."""
     now = ws.clock.now()
     attempt = Attempt(update_id=seen.update_id, state=seen.state, cause=seen.cause, created_at=seen.created_at)
     run = Run(

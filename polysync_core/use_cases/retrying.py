@@ -1,4 +1,4 @@
-"""The one loop that repeats a call after an error. What may be repeated, and when, is the caller's rule."""
+"""Repeats a call after an error. The caller's rule decides which errors are repeated, and when."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 def retried(call: Callable[[], _T], pause_after: Callable[[PolysyncError, int], float | None], clock: Clock) -> _T:
-    """Return what `call` returns, however often it has to be asked.
+    """Return what `call` returns. After an error, repeat it as `pause_after` says.
 
     `pause_after` takes the error and the number of tries so far. It returns the seconds to wait before the next try, or
     None to raise the error.

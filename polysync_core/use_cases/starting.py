@@ -1,10 +1,11 @@
-"""Start an update: reserve the pipeline, POST once, track the run. Nothing in here ever starts the same update twice.
+"""Start an update: reserve the pipeline, POST, track the run. No path here starts the same update twice.
 
-reserve ── key used before ──> the same answer again
+reserve ── key used before ──> return the same run again
    │
- POST ── refused ──> release, answer why
-   │  ── conflict ─> release and answer (fail), or join the active update (attach)
-   │  ── unknown ──> look it up; found: track it; else 504 and the sweep settles it
+ POST ── refused ──> release, raise the error
+   │  ── busy ─────> (a 503: look it up first) POST again after a pause
+   │  ── conflict ─> release and raise (fail), or join the active update (attach)
+   │  ── unknown ──> look it up; found: track it; else 504, and the sweep settles it
    │
  track
 """
@@ -59,12 +60,13 @@ def start_update(
     *,
     default_timeout_minutes: float | None = None,
 ) -> Started:
-    """Start an update of a pipeline, or return what an earlier request with the same key came to.
+    """Start an update of a pipeline, or return the outcome of an earlier request with the same key.
 
-    full_refresh is what the request says, else what the job has stored if its direction lets it be sent, else false.
-    `deadline` is `budgets.START` after the request came in. Raises DatabricksError and its subclasses when Databricks
-    refused the start, UpdateConflict when the pipeline is busy, KeyReused, KeyInFlight, StartUnknown when nobody can
-    say yet, StorageUnavailable.
+    `deadline` is `budgets.START` after the request arrived. full_refresh comes from the request, or else from the
+    stored job if its direction allows sending. If neither sets it, it is false. Raises DatabricksError and its
+    subclasses when Databricks refused the start, UpdateConflict when the pipeline is busy, and StartUnknown when the
+    outcome is unknown. Raises DatabricksUnreachable and TokenUnavailable when nothing was sent. Raises what `reserve`
+    raises.
     """
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
     with storage_deadline(deadline.earlier_by(budgets.START - budgets.START_STORAGE)):
@@ -124,7 +126,7 @@ class _Start:
         self._clock.sleep(pause)
 
     def _refuse(self, held: Locked[Reservation], error: PolysyncError) -> NoReturn:
-        """Nothing was started: release the pipeline and the key, then raise the error for the caller."""
+        """Release the pipeline and the key, because nothing was started. Then raise the error for the caller."""
         self._runs.release(held)
         if isinstance(error, DatabricksError) and error.does_not_exist:
             error = PipelineNotFound.of(error)
@@ -144,9 +146,10 @@ class _Start:
     # --- an outcome that nobody knows
 
     def _look_up(self, held: Locked[Reservation], error: PolysyncError, *, believes_empty: bool) -> SeenUpdate | None:
-        """Find what became of a POST without a clear answer; StartUnknown leaves it to the sweep, reservation kept.
+        """Find the update of a POST without a clear answer. Raises StartUnknown if the outcome stays unknown.
 
-        `believes_empty`: Databricks did not accept the POST, so a listing without the update settles it.
+        Raises DatabricksSignInPage instead if such a page came. The reservation then stays, and the sweep settles it.
+        `believes_empty` says that Databricks did not accept the POST. None is then returned when a listing lacks it.
         """
         page = error if isinstance(error, DatabricksSignInPage) else None
         for pause in start_rules.LOOK_UP_PAUSES_SECONDS:
@@ -166,7 +169,10 @@ class _Start:
     # --- an active update in the way
 
     def _meet_conflict(self, held: Locked[Reservation], error: PolysyncError, *, last: bool) -> Started | None:
-        """Handle a 409. Returns None when no update is active any more, so the POST may be repeated once."""
+        """Handle a 409. Returns None when no active update was found, so the POST may be repeated once.
+
+        Returns the joined run, or raises why it cannot be joined.
+        """
         active, trouble = self._find_active()
         if active is None and not last:
             return None
@@ -201,7 +207,7 @@ class _Start:
     def _attach(
         self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None, shown: Mapping[str, object]
     ) -> Started:
-        """Join the active update; one that was started elsewhere gets a run now."""
+        """Join the active update. An update that was started elsewhere gets a run now."""
         try:
             if tracked is None and is_continuation(active.cause):
                 retry = RunId(self._request.pipeline_id, active.update_id)

@@ -1,7 +1,7 @@
-"""The sweep of the active runs: gather what Databricks says of them, decide, apply. All of it within `budgets.SWEEP`.
+"""The sweep of the active runs: gather what Databricks shows, decide, apply. It ends within `budgets.SWEEP`.
 
-Every workspace is swept by itself. No call is repeated in a sweep, since the next sweep is the retry. A run that cannot
-be observed keeps its state and is counted.
+Every workspace is swept separately. No call is repeated in a sweep, because the next sweep is the retry. A run that
+cannot be observed keeps its state and is counted as failed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from polysync_core.values.stored import Locked, Scan, UnreadableRow
 
 _log = logging.getLogger("polysync.sweep")
 _MOST_UNREADABLE_NOTED = 1_000
-"""At most this many unreadable `active` rows are noted as not seen: a row of storage holds 1 MiB."""
+"""At most this many unreadable `active` rows are saved as not seen, because a row holds at most 1 MiB."""
 _THREADS, _THREADS_FOR_SILENT = 16, 4
 """What gave no answer in the last sweep has a few threads of its own, so that it cannot hold up the others."""
 
 
 def sweep_workspaces(workspaces: Sequence[WorkspaceServices], limits: SweepLimits) -> tuple[SweepReport, ...]:
-    """Sweep all workspaces, side by side, within `budgets.SWEEP`. One that hangs is left behind, counted as failed."""
+    """Sweep all workspaces in parallel, within `budgets.SWEEP`. Returns one report for each.
+
+    A workspace that fails or does not end in time gets a report with one failure.
+    """
     if not workspaces:
         return ()
     clock = workspaces[0].clock
@@ -74,7 +77,10 @@ def _log_reports(reports: Sequence[SweepReport], seconds: float) -> None:
 
 
 def sweep_workspace(ws: WorkspaceServices, limits: SweepLimits) -> SweepReport:
-    """Sweep one workspace and write when. Raises StorageUnavailable when its runs cannot even be read."""
+    """Sweep one workspace and save the `sweep|last` row.
+
+    Raises StorageUnavailable when its rows cannot be read or that row cannot be written.
+    """
     with storage_deadline(Deadline.after(ws.clock, budgets.SWEEP_WORKSPACE)):
         return _Sweep(ws, limits).run()
 
@@ -190,7 +196,7 @@ class _Sweep:
     # --- decide and apply
 
     def _observe_all(self, rows: _Gathered, plan: sweep_rules.LookPlan) -> dict[str, Outcome]:
-        """What became of each run; a run that was not reached in time has no outcome here."""
+        """The outcome of each run, by run id. A run that was not reached in time has none."""
         by_id = {str(locked.value.run_id): locked for locked in rows.active.rows}
         seen: dict[str, SeenUpdate | None] = {**plan.listed, **dict.fromkeys(plan.single)}
         silent = frozenset[str]() if rows.last is None else seen.keys() & {*rows.last.no_answer}
@@ -215,7 +221,7 @@ class _Sweep:
     def _save(
         self, rows: _Gathered, outcomes: Mapping[str, Outcome], memory: ListingMemory, cursor: UpkeepCursor
     ) -> SweepReport:
-        """Write the `sweep|last` row."""
+        """Write the `sweep|last` row. Returns the report."""
         ended = [*outcomes.values()]
         run_ids = [str(active.value.run_id) for active in rows.active.rows]
         failed = [run_id for run_id in run_ids if outcomes.get(run_id, Outcome.FAILED) in NOT_SEEN]

@@ -1,4 +1,4 @@
-"""Bring jobs into line with their pipelines. Safe while PUTs, starts and other discoveries run."""
+"""Sync jobs with their pipelines. It is safe while PUTs, starts and other discoveries run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _MOST_RACES = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchedPipeline:
-    """A pipeline's answer, what the listing calls it (None: not listed), and its job's row (None: there is none)."""
+    """What Databricks answered for a pipeline, with its stored job.
+
+    `listed_name` is the listing's name for it (None: the listing gave none). `stored` is the row of its job (None: no
+    row).
+    """
 
     pipeline_id: str
     seen: Seen
@@ -36,7 +40,10 @@ class _Plan:
 
 
 class JobSyncer:
-    """Decides and saves. `last` is the discovery that confirmed the jobs last."""
+    """Decides how jobs change, and saves them. `last` is the last complete discovery.
+
+    With `always_write`, unchanged jobs are written too.
+    """
 
     def __init__(
         self, ws: WorkspaceServices, rules: ImportRules, last: LastDiscovery | None, *, always_write: bool = False
@@ -47,9 +54,10 @@ class JobSyncer:
         self._always_write = always_write
 
     def sync(self, pipelines: Sequence[FetchedPipeline]) -> dict[str, JobDecision | JobTooLarge]:
-        """What became of each job, by pipeline id. Jobs in step already cost no write.
+        """Decide and save. Returns each job's decision, or JobTooLarge, by pipeline id.
 
-        A row that somebody else changed meanwhile is read and decided again, so that the other write is kept.
+        An unchanged job is not written, unless `always_write`. If somebody else changed a row meanwhile, it is read and
+        decided again, so that the other write is kept. Raises TooBusy when that fails 5 times.
         """
         by_id = {pipeline.pipeline_id: pipeline for pipeline in pipelines}
         outcomes: dict[str, JobDecision | JobTooLarge] = {}
@@ -69,7 +77,7 @@ class JobSyncer:
         return outcomes
 
     def mark_failed(self, rows: Sequence[StoredJob], began_at: datetime) -> None:
-        """Note in the rows themselves that the discovery could not look at these jobs."""
+        """Write into the rows of these jobs that the discovery of `began_at` could not fetch or save them."""
         writes = [self._mark(row, began_at) for row in rows if row.job is not None]
         again = [self._ws.jobs.find(refused.pipeline_id) for refused in self._ws.jobs.save(writes)]
         self._ws.jobs.save([self._mark(row, began_at) for row in again if row is not None and row.job is not None])
@@ -117,5 +125,5 @@ class JobSyncer:
 
     @cached_property
     def _removed(self) -> dict[str, FullRefresh]:
-        """Read once, when the first job is new: what users had set for jobs that were removed."""
+        """The full_refresh that users had set for removed jobs. It is read once, when the first job is new."""
         return self._ws.jobs.removed_full_refresh()

@@ -1,6 +1,6 @@
-"""What a sweep does besides observing runs: settle starts, delete old rows. Both are bounded.
+"""What a sweep does besides observing runs: settle starts and delete old rows. Both are bounded.
 
-What one sweep does not reach is for the next ones, in turn: none of it delays an observation, or another row for good.
+So they never delay an observation. The next sweeps continue with the rows that one sweep does not reach.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CLEAN_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upkeep:
-    """The upkeep of one sweep of one workspace. `client` is its own: observations have one that ends in time."""
+    """The upkeep of one sweep of one workspace. Its `client` is not the one that observes runs."""
 
     ws: WorkspaceServices
     client: BoundedClient
@@ -40,7 +40,7 @@ class Upkeep:
     # --- starts without an answer
 
     def begin_settling(self, starts: Sequence[Locked[Reservation]], after: str, settle_seconds: int) -> Settling:
-        """Settle `starts` in threads of their own, those after the pipeline id `after` first."""
+        """Settle `starts` in separate threads, beginning with those after the pipeline id `after`."""
         by_id = {held.value.pipeline_id: held for held in starts}
         pool = ContextPool(max_workers=_SETTLERS)
         futures = {
@@ -50,7 +50,7 @@ class Upkeep:
         return Settling(pool=pool, futures=futures, after=after)
 
     def _settle(self, held: Locked[Reservation], settle_seconds: int) -> bool:
-        """Whether it had its turn: False when no time was left."""
+        """Settle one start. False when no time was left for it. Errors are only logged."""
         if self.client.deadline.is_over():
             return False
         pipeline_id = held.value.pipeline_id
@@ -66,7 +66,10 @@ class Upkeep:
     # --- old rows
 
     def clean(self, cursor: UpkeepCursor, retention: timedelta) -> UpkeepCursor:
-        """Once a minute, delete a few rows older than `retention`, if there is time. Errors are only logged."""
+        """Once a minute, delete a few rows older than `retention`, if there is time. Errors are only logged.
+
+        Returns the cursor for the next sweep.
+        """
         is_due = cursor.cleaned_at is None or self.began_at - cursor.cleaned_at >= _CLEAN_EVERY
         if not is_due or self.deadline.seconds_left() < 2 * budgets.SWEEP_CLEANING:
             return cursor
@@ -84,14 +87,17 @@ class Upkeep:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settling:
-    """Starts that are being settled, in the order of their turns."""
+    """Starts that are being settled, in the order in which they are handled."""
 
     pool: ContextPool
     futures: dict[str, Future[bool]]
     after: str
 
     def finish(self, deadline: Deadline) -> str:
-        """Wait until `deadline`; the starts that have not begun by then are left. Returns the last one handled."""
+        """Wait until `deadline`, and cancel the starts that have not begun by then.
+
+        Returns the pipeline id after which the next sweep continues.
+        """
         wait(self.futures.values(), timeout=deadline.seconds_left())
         self.pool.shutdown(wait=False, cancel_futures=True)
         after = self.after

@@ -1,6 +1,6 @@
-"""Calls Databricks with requests. The process has one connection pool, and every call has a time-out.
+"""The Databricks client, built on requests. A process has one connection pool, and every call has a time-out.
 
-A `BoundedClient` makes the calls of one use case to one workspace. All of them end by its deadline.
+A `BoundedClient` makes the calls of one use case to one workspace. It ends them by a deadline and counts them.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 class Databricks:
     """One workspace. Safe to use from all threads.
 
-    `knows_update_stop` becomes False once the workspace has answered that the mission's stop route does not exist.
-    `accepted_token` is the last token that the workspace accepted.
+    `knows_update_stop` says whether the workspace has the mission's stop route. It becomes False for this process when
+    the workspace itself answers that the route does not exist. `accepted_token` is the last token that the workspace
+    accepted.
     """
 
     def __init__(self, workspace: Workspace, session: requests.Session, tokens: EntraTokens, clock: Clock) -> None:
@@ -49,14 +50,14 @@ class Databricks:
         self.accepted_token: str | None = None
 
     def client(self, deadline: Deadline) -> BoundedClient:
-        """A client whose calls all end by `deadline`."""
+        """A client whose requests to the workspace all end by `deadline`."""
         return BoundedClient(self, deadline)
 
 
 class BoundedClient:
-    """Calls one workspace until a deadline. It sends each call once.
+    """Calls to one workspace until a deadline. A call is repeated only once, with a new token.
 
-    Every call raises DatabricksError for an answer that is not a success, DatabricksUnreachable for no answer, and
+    Every call may raise DatabricksError (an answer other than expected), DatabricksUnreachable (no answer) or
     TokenUnavailable.
     """
 
@@ -67,9 +68,10 @@ class BoundedClient:
         self.calls = 0
 
     def start_update(self, pipeline_id: str, full_refresh: bool, *, begins_by: Deadline) -> str:
-        """POST the update and return its id. The POST is never repeated here, except with a new token after a refusal.
+        """POST the update and return its id. The POST is repeated only with a new token, after a refusal.
 
-        No POST begins after `begins_by`, however long a token takes: then nothing was sent.
+        No POST begins after `begins_by`. If getting a token takes longer, DatabricksUnreachable is raised and nothing
+        is sent.
         """
         request = pipelines_api.start_update(pipeline_id, full_refresh)
         return pipelines_api.decode_update_id(self._send(request, budgets.START_POST, begins_by))
@@ -87,7 +89,7 @@ class BoundedClient:
         return _pages(lambda page_token: self.fetch_updates_page(pipeline_id, page_token))
 
     def fetch_newest_updates(self, pipeline_id: str) -> tuple[SeenUpdate, ...]:
-        """The updates of the first page that is not empty. An empty page may come before it."""
+        """The first page of updates that is not empty. Databricks may return empty pages before it."""
         pages = islice(self.iter_updates_pages(pipeline_id), budgets.MOST_UPDATES_PAGES)
         return next((page.updates for page in pages if page.updates), ())
 
@@ -98,18 +100,21 @@ class BoundedClient:
         return pipelines_api.decode_pipeline(self._send(pipelines_api.get_pipeline(pipeline_id)))
 
     def fetch_error_events(self, pipeline_id: str, *, timeout_seconds: float) -> tuple[ErrorEvent, ...]:
-        """The newest error events of a pipeline, of whichever update."""
+        """The newest error events of a pipeline, from any of its updates."""
         return pipelines_api.decode_error_events(
             self._send(pipelines_api.list_error_events(pipeline_id), timeout_seconds)
         )
 
     def stop(self, run_id: RunId) -> None:
-        """Ask for the stop of this one update, by the mission's route.
+        """Ask Databricks to stop this one update.
 
-        Where the workspace does not have that route, the pipeline's stop is used, after a GET has shown that our update
-        is the active one. Databricks allows one. Between that GET and the stop another could begin.
+        The mission's stop route is tried first. If the workspace may lack it, the pipeline's stop is used. It is used
+        only while our update is the active one (Databricks allows one). Another update could begin between that check
+        and the stop.
+
         No official SDK has the mission's route, and workspaces and gateways refuse an unknown route in many forms. So
-        only answers that are about the caller or the moment are raised; every other refusal leads to the look.
+        an error is raised only if it concerns the caller or is temporary. Every other refusal leads to the pipeline's
+        stop.
         """
         if self._databricks.knows_update_stop:
             try:
@@ -124,7 +129,10 @@ class BoundedClient:
             self._send(pipelines_api.stop_pipeline(run_id.pipeline_id))
 
     def _is_active(self, run_id: RunId) -> bool:
-        """Whether the update is the pipeline's active one. In an unknown state, only the newest one is."""
+        """Whether the update is the pipeline's active one.
+
+        An update in an unknown state counts as active only if it is the pipeline's newest.
+        """
         seen = self.fetch_update(run_id)
         if is_known(seen.state):
             return not is_final(seen.state)
@@ -137,7 +145,10 @@ class BoundedClient:
         timeout_seconds: float = budgets.DATABRICKS_READ,
         begins_by: Deadline | None = None,
     ) -> JsonObject:
-        """Send the request. If the token is refused, send it again with a new one. No call begins after `begins_by`."""
+        """Send the request. If the workspace refuses the token or the permission, send it once more with a new token.
+
+        No request begins after `begins_by`.
+        """
         databricks, tokens = self._databricks, self._databricks.tokens
         token = tokens.token(until=begins_by)
         status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
@@ -190,7 +201,7 @@ class BoundedClient:
             raise _unreachable(wrong) from None
 
     def _read(self, response: requests.Response) -> bytes:
-        """Read the whole body, up to a limit."""
+        """The whole body. Raises HTTPError when it is longer than MAX_ANSWER_BYTES."""
         body = bytearray()
         while piece := response.raw.read1(1 << 16, decode_content=True):
             body += piece
@@ -199,7 +210,7 @@ class BoundedClient:
         return bytes(body)
 
     def _resource_headers(self, until: Deadline | None) -> dict[str, str]:
-        """The headers for a principal that is not a member of the workspace, where `resourceId` is configured."""
+        """Headers for a principal that is not added to the workspace. Empty unless `resourceId` is configured."""
         workspace = self._databricks.workspace
         if workspace.resource_id is None:
             return {}
@@ -215,7 +226,7 @@ _Page = TypeVar("_Page", PipelinesPage, UpdatesPage)
 
 
 def _pages(fetch: Callable[[str | None], _Page]) -> Iterator[_Page]:
-    """All pages of a listing, also empty ones. It ends at a missing page token, or at one that comes again."""
+    """All pages of a listing, including empty ones. It ends at a missing or a repeated page token."""
     page_token: str | None = None
     used: set[str] = set()
     while True:
@@ -239,7 +250,10 @@ class _Identity(AuthBase):
 
 
 def _unreachable(wrong: Exception) -> DatabricksUnreachable:
-    """Distinguish a connection that was never made from a request that may have been executed."""
+    """Distinguish a connection that was never made from a request that may have been executed.
+
+    The error's text holds no address.
+    """
     reason = _innermost(wrong)
     if isinstance(getattr(reason, "args", [None])[0], ssl.SSLCertVerificationError):
         return DatabricksUnreachable("The workspace's certificate is not valid.", was_sent=False)
@@ -255,6 +269,6 @@ def _unreachable(wrong: Exception) -> DatabricksUnreachable:
 
 
 def _innermost(wrong: Exception) -> Any:
-    """The error that requests and urllib3 wrapped: the reason of a MaxRetryError, else the first argument."""
+    """The error that requests or urllib3 wrapped: the reason of a MaxRetryError, or else the first argument."""
     inner = wrong.args[0] if wrong.args else None
     return getattr(inner, "reason", None) or inner

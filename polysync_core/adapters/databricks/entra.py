@@ -1,7 +1,7 @@
-"""Entra ID tokens for Databricks, by azure-identity: the managed identity in Azure, the developer's login on a laptop.
+"""Entra ID tokens from azure-identity: of the managed identity in Azure, of the developer's login on a laptop.
 
-The process has one credential. azure-identity keeps a token until it is near its end. If Databricks refuses a token
-before, a new credential, whose cache is empty, replaces it once.
+A credential keeps its tokens until they are about to expire. If Databricks refuses a kept token, a new credential with
+an empty cache replaces the old one.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential
 
 DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
-"""Azure Databricks' own application, https://learn.microsoft.com/azure/databricks/dev-tools/auth/"""
+"""The application of Azure Databricks, https://learn.microsoft.com/azure/databricks/dev-tools/auth/"""
 _MANAGEMENT = {
     "databricks.azure.us": "https://management.core.usgovcloudapi.net/.default",
     "databricks.azure.cn": "https://management.core.chinacloudapi.cn/.default",
 }
 _PUBLIC_MANAGEMENT = "https://management.core.windows.net/.default"
-"""The address of Azure's management for each cloud, by the domain of its workspaces. Any other host is in the public
-cloud."""
+"""Azure's management API, by the domain of a cloud's workspaces. Any other host is in the public cloud."""
 _BELIEVED_WHEN_FORBIDDEN_SECONDS, _BELIEVED_WHEN_EXPIRED_SECONDS = 60.0, 5.0
-"""If a token that was renewed within this time is refused, the refusal must have another cause."""
+"""A token that was renewed within this time counts as valid, so a refusal of it has another cause."""
 
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 2.0
 _RENEWED_BEFORE_END_SECONDS = 300.0
 _AZ_WAS_SLOW = "Failed to invoke the Azure CLI"
-"""azure-identity's message for an `az` that did not end in time."""
+"""azure-identity's message for an `az` that did not end in time. Other failures of `az` have other messages."""
 
 
 def _remedy(wrong: Exception) -> str:
@@ -53,15 +52,16 @@ def _remedy(wrong: Exception) -> str:
 
 
 def management_scope(workspace_url: str) -> str:
-    """The scope of a management token for a workspace. Each of Azure's clouds has its own."""
+    """The scope of a management token for a workspace. Each of Azure's clouds has its own management API."""
     host = urlsplit(workspace_url).hostname or ""
     return next((scope for zone, scope in _MANAGEMENT.items() if host.endswith(f".{zone}")), _PUBLIC_MANAGEMENT)
 
 
 def build_credential(environ: Mapping[str, str], client_id: str | None = None) -> TokenCredential:
-    """The credential for where the app runs; `client_id` names a user-assigned identity, else AZURE_CLIENT_ID does.
+    """Build the credential for the place where the app runs.
 
-    Imported here: azure.identity takes a third of a cold start.
+    In Azure, `client_id` names a user-assigned identity; without it, AZURE_CLIENT_ID names one. azure.identity is
+    imported here, because its import takes a third of a cold start.
     """
     from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
@@ -76,11 +76,12 @@ def build_credential(environ: Mapping[str, str], client_id: str | None = None) -
 
 
 class _Credential:
-    """A credential that keeps its tokens, and fails with AzureError and nothing else, as its users expect it to.
+    """A credential that keeps its tokens and raises only AzureError, as its users expect.
 
-    azure-identity keeps the tokens of a managed identity only: `az` would run for each call. One caller asks for a
-    token, and others that come meanwhile wait for the same answer. azure-identity goes by the real clock, so the kept
-    tokens do too. It lets a ValueError, TypeError or AttributeError through when it stumbles over an odd answer.
+    azure-identity keeps only the tokens of a managed identity, so `az` would run for each call. One caller requests a
+    token. Others that arrive meanwhile wait for the same response. The expiry of kept tokens is checked against the
+    real clock, which azure-identity uses too. For an unexpected response, azure-identity may raise ValueError,
+    TypeError or AttributeError.
     """
 
     def __init__(self, built: TokenCredential) -> None:
@@ -115,14 +116,14 @@ class _Credential:
 
 
 def _is_over(asked: Future[AccessToken]) -> bool:
-    """Whether the kept answer is of no use any more: it is a failure, or a token near its end."""
+    """Whether the request has ended without use: it failed, or its token is about to expire."""
     if not asked.done():
         return False
     return asked.exception() is not None or asked.result().expires_on - time.time() < _RENEWED_BEFORE_END_SECONDS
 
 
 class EntraTokens:
-    """Returns tokens. Safe to use from all threads."""
+    """Provides tokens. Safe to use from all threads."""
 
     def __init__(self, build: Callable[[], TokenCredential], clock: Clock) -> None:
         self._build: Callable[[], _Credential] = lambda: _Credential(build())
@@ -133,7 +134,7 @@ class EntraTokens:
 
     @property
     def credential(self) -> TokenCredential:
-        """The process's credential. Table Storage is opened with it too."""
+        """The process's credential. Table Storage uses it too."""
         with self._lock:
             if self._credential is None:
                 self._credential = self._build()
@@ -142,8 +143,9 @@ class EntraTokens:
     def token(self, scope: str = DATABRICKS_SCOPE, until: Deadline | None = None) -> str:
         """A token for `scope`. Raises TokenUnavailable with the remedy when Entra ID issues none.
 
-        An identity endpoint that gives no answer, as at a cold start, is asked again with pauses as long as `until`
-        lasts. azure-identity hides the status of its answers, so any of them counts as one that may pass.
+        An identity endpoint may not answer, for example at a cold start. The request is then repeated with pauses until
+        the deadline `until`; without `until`, it is not repeated. azure-identity hides the status of the endpoint's
+        answers, so each of them counts as temporary.
         """
         from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
         from azure.identity import CredentialUnavailableError
@@ -162,18 +164,22 @@ class EntraTokens:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _forget(self, failed: TokenCredential) -> None:
-        """Build a new credential for the next request. The present one keeps an error for seconds."""
+        """Discard the failed credential, so that the next request builds a new one.
+
+        A failed credential keeps its error for seconds and would not ask again.
+        """
         with self._lock:
             if self._credential is failed:
                 self._credential = None
 
     def renewed(self, refused: str, *, expired: bool, worked_before: bool, until: Deadline | None = None) -> str | None:
-        """A new token in place of `refused`, or None when a new one would be no better.
+        """A new token in place of `refused`, or None when a new one would not help. Raises TokenUnavailable.
 
-        `expired`: the refusal was of the token, not of a permission. `worked_before`: the workspace accepted it before.
-        A token that was itself renewed in the last minute is not renewed again: then the permission is at fault. If the
-        refusal calls the token expired, that holds for the last seconds only. Without this rule, each forbidden
-        pipeline would cost a token. A token that is refused after it had worked has been revoked.
+        `expired` says that the workspace refused the token itself, not a permission. `worked_before` says that the
+        workspace accepted this token before. A token that was renewed in the last 60 s (5 s if `expired`) counts as
+        valid, so a permission is missing. Otherwise each forbidden pipeline would cost a new token, and so would each
+        call of a sweep by an unknown principal. A token that worked before and now counts as expired was revoked, so it
+        is always renewed.
         """
         with self._lock:
             current = self._credential

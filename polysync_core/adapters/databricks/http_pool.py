@@ -1,7 +1,7 @@
-"""The process's connections to Databricks. Every answer is complete by its deadline, or times out.
+"""The process's connections to Databricks. Every response is complete by its deadline, or times out.
 
-requests and urllib3 limit each wait for bytes, but not the whole answer. An answer that comes byte by byte would hold
-its caller for ever. So before each read the socket's time-out is set to the time that is left.
+requests and urllib3 limit each wait for bytes, but not the whole response. A response that arrives byte by byte would
+block its caller for ever. So before each read, the socket's time-out is set to the time that is left.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 POOL_SIZE = 64
 LONGEST_IDLE_SECONDS = 60.0
-"""A NAT of Azure forgets a silent connection after 4 minutes, other networks sooner."""
+"""A NAT of Azure drops an idle connection after 4 minutes. Other networks drop it sooner."""
 _deadline: ContextVar[Deadline | None] = ContextVar("response_deadline", default=None)
 
 
@@ -48,9 +48,9 @@ def response_deadline(seconds: float) -> Iterator[None]:
 
 
 def new_session(clock: Clock, hosts: int = 1) -> requests.Session:
-    """Connections to `hosts` hosts. Safe to use from all threads.
+    """A session that keeps connections to `hosts` hosts. Safe to use from all threads.
 
-    It sends each call once. Its user decides whether to repeat a call.
+    It sends each request once. The caller decides whether to repeat it.
     """
     adapter = _Adapter(pool_connections=hosts, pool_maxsize=POOL_SIZE, max_retries=Retry(total=0, redirect=0))
     adapter.poolmanager.pool_classes_by_scheme = {
@@ -64,7 +64,7 @@ def new_session(clock: Clock, hosts: int = 1) -> requests.Session:
 
 
 class _Adapter(HTTPAdapter):
-    """All hosts share the TLS context of a bundle of certificates. Loading it takes longer than a handshake."""
+    """All hosts share one TLS context for a bundle of certificates: loading it takes longer than a handshake."""
 
     def __init__(self, **options: Any) -> None:
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class _Adapter(HTTPAdapter):
         return host, ({"ssl_context": self._context(verify)} if verify and cert is None else tls)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Leave out the bundle: the shared context verifies, and urllib3 would load it again for each connection."""
+        """Do not pass on the bundle: urllib3 would load it again for each connection. The shared context verifies."""
         if not verify or cert is not None:
             super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
@@ -97,7 +97,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _keep_alive_options() -> list[tuple[int, int, int]]:
-    """Probes that keep a connection in the tables of a NAT, which forgets silent ones after minutes."""
+    """Socket options for probes on idle connections, because a NAT drops an idle connection after minutes."""
     names = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # macOS lacks the first
     probes = [
         (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in names.items() if hasattr(socket, name)
@@ -148,7 +148,10 @@ class _TlsConnection(HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    """Uses no connection that was idle for long. If it is dead, the outcome of a start sent over it is unknown."""
+    """Reuses no connection that was idle for long.
+
+    Such a connection may be dead. The outcome of a start that was sent over it would be unknown.
+    """
 
     ConnectionCls: type[_Connection | _TlsConnection] = _Connection
 

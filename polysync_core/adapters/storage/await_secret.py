@@ -20,7 +20,7 @@ class AwaitSecret:
         self._rows = table.partition(row_keys.SECRETS_PARTITION)
 
     def find_or_make(self, new_secret: Callable[[], bytes]) -> bytes:
-        """The stored key. The first caller stores what `new_secret` returns. Raises StorageUnavailable."""
+        """The stored key. If there is none, what `new_secret` returns is stored. Raises StorageUnavailable."""
         row = self._rows.get(row_keys.AWAIT_SECRET)
         if row is None:
             made = base64.b64encode(new_secret()).decode()

@@ -1,7 +1,7 @@
-"""Callbacks in the table PolysyncRuns. A `waiter` row is a waiting caller; a `callback` row is a callback that is due.
+"""Callbacks in the table PolysyncRuns. `waiter` rows are waiting callers, `callback` rows are callbacks to send.
 
-The state of each callback is a column of the run itself, so every change of it is made under the run's lock. A
-caller that joins a run while it finishes is either among its waiters or finds it finished.
+The run itself holds the state of each callback, so every change of it is made under the run's lock. A caller may join a
+run while it finishes. It is then either one of the waiters or finds the run finished.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from polysync_core.values.run import Run
 from polysync_core.values.stored import Locked
 
 _MOST_RACES = 30
-"""At most this many callbacks of one run change at the same time, each of which may be first."""
+"""A run has up to 20 callbacks. All may change at the same time, and each change may be first."""
 
 
 class CallbackStore:
@@ -45,11 +45,11 @@ class CallbackStore:
     def join(
         self, run_id: RunId, waiter: Waiter, now: datetime, extra_operations: Sequence[Operation] = ()
     ) -> Run | None:
-        """Let a caller wait for a run. A caller that already waits is called at the new address instead.
+        """Let a caller wait for a run. If the caller already waits, the new address replaces the old one.
 
-        A finished run owes the callback at once, also when it was delivered to another address before; the same address
-        as before changes nothing. `extra_operations` go into the same batch. None: no such run. Raises
-        TooManyCallbacks and TooBusy: then nothing was written.
+        The callback of a finished run is due at once, even if it was delivered to another address before. If the
+        address is the same as before, nothing is written. `extra_operations` go into the same batch. Returns the run,
+        or None if there is none. Raises TooManyCallbacks and TooBusy; nothing was written then.
         """
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
@@ -63,7 +63,10 @@ class CallbackStore:
         return self._change(run_id, change)
 
     def leave(self, run_id: RunId, callback_id: str) -> Run | None:
-        """Remove a caller from an active run. A finished run, or one without that waiter, is left as it is."""
+        """Remove a waiter from an active run. Returns the run, or None if there is none.
+
+        A finished run, or one without that waiter, stays unchanged. Raises TooBusy.
+        """
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
             key = row_keys.waiter(run_id, callback_id)
@@ -75,7 +78,10 @@ class CallbackStore:
         return self._change(run_id, change)
 
     def owe_again(self, run_id: RunId, now: datetime) -> Run | None:
-        """Make every callback of a finished run due again, now. An active run is left as it is."""
+        """Make every callback of a finished run due again, at once. Returns the run, or None if there is none.
+
+        An active run stays unchanged. Raises TooBusy.
+        """
 
         def change(run: Run) -> tuple[Run, list[Operation]]:
             if not run.is_finished:
@@ -101,7 +107,7 @@ class CallbackStore:
 
         return retry_lost_races(attempt, _MOST_RACES)
 
-    # --- what is owed
+    # --- due callbacks
 
     def due(self, now: datetime) -> Iterator[Locked[OwedCallback]]:
         """The callbacks that are due at `now`, the longest due first. An unreadable row is logged and skipped."""
@@ -117,7 +123,10 @@ class CallbackStore:
                     log_unreadable(self._partition.name, str(row["RowKey"]), "deliver")
 
     def claim(self, locked: Locked[OwedCallback], now: datetime) -> Locked[OwedCallback] | None:
-        """Put the callback off for as long as it takes to send it. None when somebody else has it, or it was ended."""
+        """Claim the callback: move its due time on, so that no other instance sends it now.
+
+        None when another instance claimed it first, or when it was ended.
+        """
         claimed, token = callback_rules.claim(locked.value, now), self._new_id()
         key = _key_of(claimed)
 
@@ -132,10 +141,10 @@ class CallbackStore:
         return found() if won else None
 
     def save_try(self, locked: Locked[OwedCallback], decide: Callable[[Callback], Callback]) -> Callback | None:
-        """Save the result of a try: `decide` takes the callback as it is stored and returns it as it is from now on.
+        """Save the result of a try. `decide` takes the stored callback and returns the new one, which is saved.
 
-        None when the callback was ended, moved or owed again meanwhile, or its run is gone: then nothing was written.
-        Raises TooBusy.
+        None when the callback was ended, moved or made due again meanwhile, or when its run is deleted. The run was not
+        changed then. Raises TooBusy.
         """
         owed = locked.value
 
@@ -159,11 +168,14 @@ class CallbackStore:
         return retry_lost_races(attempt, _MOST_RACES)
 
     def drop(self, locked: Locked[OwedCallback]) -> None:
-        """Delete a callback row that nobody waits for any more."""
+        """Delete the row of a callback for which no caller waits any more."""
         self._partition.commit([_delete(locked)], was_written=lambda: False)
 
     def _queue_anew(self, run: Run, callback_id: str | None = None) -> list[Operation]:
-        """Queue the run's due callbacks, or the one of that id, in place of what the queue holds of them."""
+        """The operations that replace the run's `callback` rows by rows for its due callbacks.
+
+        `callback_id` limits them to one callback.
+        """
         rows = self._partition.scan(row_keys.CALLBACK, where="runId eq @run", values={"run": str(run.run_id)})
         queued = {str(row["RowKey"]): etag_of(row) for row in rows if callback_id in {None, row.get("callbackId")}}
         owed = {_key_of(entry): entry for entry in callback_rules.owed_of(run, callback_id=callback_id)}
@@ -180,7 +192,7 @@ def waiter_row(run_id: RunId, waiter: Waiter) -> tuple[str, Mapping[str, object]
 
 
 def queue(run: Run) -> list[Operation]:
-    """Put the run's due callbacks into the queue."""
+    """The operations that insert a `callback` row for each due callback of the run."""
     return [_create(owed) for owed in callback_rules.owed_of(run)]
 
 
@@ -197,7 +209,10 @@ def _create(owed: OwedCallback) -> Operation:
 
 
 def _put_off(locked: Locked[OwedCallback], due_at: datetime) -> list[Operation]:
-    """Move the row to another due time. A batch must not name one row twice, so the same time is written over."""
+    """The operations that move the row to another due time.
+
+    A batch must not name one row twice, so a row with the same key is replaced.
+    """
     later = replace(locked.value, due_at=due_at)
     if _key_of(later) == _key_of(locked.value):
         return [tables.replace(_key_of(later), OWED.encode(later), locked.etag)]

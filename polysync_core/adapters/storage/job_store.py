@@ -1,7 +1,7 @@
-"""The table PolysyncJobs: a row for each job, and one for the workspace's last discovery.
+"""The table PolysyncJobs: one row for each job, one for each removed job with user values, one for discoveries.
 
-A row written by a discovery carries the random `writeId` of its write. After an unclear answer of storage, the row is
-read back and recognised by it.
+A row that a discovery writes holds the random `writeId` of that write. After an unclear answer from storage, the row is
+read back and the write is recognised by it.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ from polysync_core.values.job import (
 )
 
 MAX_PAGE_CHARACTERS = 1_000_000
-"""Characters of parameters in one page of a listing. Data Factory accepts answers up to 4 MB."""
+"""A page ends after this many characters of parameters: Data Factory accepts responses up to 4 MB."""
 _MAX_BATCH_CHARACTERS = 1_500_000
-"""Characters of parameters in one batch. Table Storage accepts 4 MiB, and quotes are doubled on the way."""
+"""Characters of text in one batch. Table Storage takes 4 MiB, and encoding doubles each quote."""
 _MAX_BATCH, _MAX_JOBS = 100, 50
-"""Jobs in one batch. A removed job takes two rows, and a batch holds 100."""
+"""The most rows and the most jobs in one batch. A removed job takes two rows."""
 _log = logging.getLogger("polysync.jobs")
 
 
@@ -76,7 +76,10 @@ class JobStore:
         return JobDefaults() if row is None else decode_defaults(row)
 
     def iter_jobs(self, *, after: str, upto: str | None) -> Iterator[StoredJob]:
-        """The jobs with ids after `after`, up to `upto` (None: to the end), in order of id; read as they are taken."""
+        """The jobs with ids after `after`, up to `upto` (None: to the end), in order of id.
+
+        Rows are read only as the caller takes them.
+        """
         first, last = (job_key(after) if after else ""), (None if upto is None else job_key(upto))
         for row in self._partition.scan(JOB, after=first, upto=last):
             stored = _stored(row)
@@ -84,9 +87,9 @@ class JobStore:
                 yield stored
 
     def list_page(self, *, limit: int, continuation: str | None) -> JobPage:
-        """A page of jobs, by pipeline id; a shorter one where their parameters are large. Unreadable rows are left out.
+        """A page of jobs, in order of pipeline id. It is shorter when their parameters are large.
 
-        InvalidRequest when the continuation is not one of an earlier page.
+        Unreadable rows are left out. Raises InvalidRequest when the continuation is not from an earlier page.
         """
         after = row_keys.decode_continuation(continuation, JOB)
         jobs: list[Job] = []
@@ -106,9 +109,10 @@ class JobStore:
     # --- writing
 
     def save(self, writes: Sequence[JobWrite]) -> list[JobWrite]:
-        """Write jobs in batches. Returns the jobs whose rows were not as expected; these were not written.
+        """Save `writes` in batches. Returns the writes of each batch in which a row was not as expected.
 
-        A row is written by merge, under its ETag: a PUT that came in between is not undone, but noticed.
+        Nothing of such a batch was written. A row is merged under its ETag, so a PUT in between is noticed and not
+        undone.
         """
         refused: list[JobWrite] = []
         for batch in _batches(writes):
@@ -122,7 +126,7 @@ class JobStore:
         return self._partition.commit(operations, was_written=lambda: self._wrote(writes, write_id))
 
     def _wrote(self, writes: Sequence[JobWrite], write_id: str) -> bool:
-        """Whether this batch was written. A batch is written whole or not at all."""
+        """Whether this batch was written. One row shows it, because a batch is written completely or not at all."""
         write = next((write for write in writes if write.columns is not None), writes[0])
         row = self._partition.get(job_key(write.pipeline_id), ["RowKey", "writeId"])
         if write.columns is None:
@@ -130,7 +134,7 @@ class JobStore:
         return row is not None and row.get("writeId") == write_id
 
     def removed_full_refresh(self) -> dict[str, FullRefresh]:
-        """The users' full_refresh of removed jobs, by pipeline id; rows that cannot be read are left out."""
+        """The users' full_refresh of removed jobs, by pipeline id. Unreadable rows are left out."""
         kept: dict[str, FullRefresh] = {}
         for row in self._partition.scan(REMOVED):
             with suppress(RowUnreadable):
@@ -147,7 +151,7 @@ class JobStore:
             self._partition.commit(operations, was_written=lambda: False)
 
     def set_full_refresh(self, pipeline_id: str, full_refresh: FullRefresh) -> bool:
-        """Store the user's own value and direction, and touch nothing else. False when there is no such job."""
+        """Store the user's own value and direction, and no other column. False when there is no such job."""
         columns = encode_full_refresh(full_refresh)
 
         def is_there() -> bool:
@@ -159,7 +163,7 @@ class JobStore:
     # --- the last discovery
 
     def discoveries(self) -> Discoveries:
-        """The workspace's last discovery. It is empty while its row is unreadable."""
+        """The last discovery and the one under way. Both are None when the row is missing or unreadable."""
         row = self._partition.get(DISCOVERY_LAST)
         try:
             return Discoveries() if row is None else decode_discoveries(row)
@@ -167,7 +171,7 @@ class JobStore:
             return Discoveries()
 
     def save_completed(self, last: LastDiscovery | None, tally: Tally, *, scheduled: bool) -> None:
-        """Write the report of a complete discovery. `scheduled`: the scheduled discovery is no longer under way."""
+        """Save the report of a complete discovery. With `scheduled`, the one under way is ended too."""
         columns = encode_last_discovery(last, tally)
         if scheduled:
             columns |= encode_under_way(None)

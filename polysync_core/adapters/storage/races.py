@@ -1,4 +1,4 @@
-"""Optimistic locking. When another change was first, the change is tried again on what is stored then."""
+"""Optimistic locking: when another change was first, read the stored rows again and repeat the change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deletes finished runs and used keys after the retention, a bounded number at a time."""
+"""Deletes rows after their retention: finished runs with all their rows, and used keys. Each call is bounded."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _A_BATCH = 100
 
 
 class RunCleaner:
-    """Every method may raise StorageUnavailable; what was deleted before stays deleted.
+    """Deletes old rows of one workspace. Every method may raise StorageUnavailable; earlier deletions remain.
 
-    Nothing begins after the deadline; the next time continues.
+    No deletion begins after the deadline. The next call continues.
     """
 
     def __init__(self, partition: Partition) -> None:
@@ -37,8 +37,8 @@ class RunCleaner:
     def delete_runs_before(self, cutoff: datetime, *, deadline: Deadline) -> int:
         """Delete up to 50 runs that finished before `cutoff` and owe no callback. Returns how many.
 
-        A run may last longer than it is kept, so its end counts; by its beginning it is only found. One whose rows
-        cannot be deleted is logged and left, and holds up no other.
+        Runs are searched by the time when they were accepted. Only their end counts, because a run may last longer than
+        the retention. If the rows of a run cannot be deleted, the error is logged and the next run is handled.
         """
         deleted = 0
         after = row_keys.recent_before(cutoff)
@@ -52,7 +52,7 @@ class RunCleaner:
         return deleted
 
     def _delete_run(self, row: TableEntity, cutoff: datetime) -> bool:
-        """Delete the run of a `recent` row with all its rows, if it is old enough."""
+        """Delete the run of a `recent` row with all its rows, if it is old enough. Returns whether it was deleted."""
         recent = str(row["RowKey"])
         try:
             run = RUN.decode(row)
@@ -71,7 +71,10 @@ class RunCleaner:
         return self._partition.commit(operations, was_written=partial(self._is_gone, recent))
 
     def _delete_unreadable_run(self, row: TableEntity, cutoff: datetime) -> bool:
-        """Delete a `recent` row that cannot be read, and its `run` row, when neither was written since `cutoff`."""
+        """Delete an unreadable `recent` row and its `run` row, if both are old and the run is not active.
+
+        A row is old if its last write was before `cutoff`. Returns whether the rows were deleted.
+        """
         recent, run_id = str(row["RowKey"]), row_keys.id_of_recent(str(row["RowKey"]))
         run_row = self._partition.get(row_keys.RUN + run_id)
         rows = [row] if run_row is None else [row, run_row]
@@ -81,7 +84,7 @@ class RunCleaner:
         return self._partition.commit(operations, was_written=partial(self._is_gone, recent))
 
     def _delete_forgotten_attempts(self, run: Run) -> None:
-        """Delete the alias rows of attempts that the run itself no longer names."""
+        """Delete the alias rows of those attempts that the run itself does not hold any more."""
         kept = {row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id)) for attempt in run.attempts}
         rows = self._partition.scan(
             f"{row_keys.RUN}{run.run_id.pipeline_id}:",
@@ -94,10 +97,10 @@ class RunCleaner:
             self._partition.commit([tables.delete(key) for key in keys], was_written=lambda: False)
 
     def delete_keys_before(self, cutoff: datetime, after: str, *, deadline: Deadline) -> str:
-        """Look at 200 used keys after the row key `after`; delete those used before `cutoff` whose run is gone.
+        """Check 200 used keys after the row key `after`. Delete those used before `cutoff` whose run is deleted.
 
-        Returns the row key to continue after: "" once all keys were checked. A key that cannot be read goes by its last
-        writing; one whose start has no outcome stays for as long as that start's reservation.
+        Returns the row key to continue after, or "" once all keys were checked. For an unreadable key, the time of its
+        last write counts. A key whose start has no outcome stays while the reservation of that start exists.
         """
         rows = list(islice(self._partition.scan(row_keys.START, after=after, page_size=MOST_KEYS), MOST_KEYS))
         for row in rows:
@@ -126,7 +129,7 @@ class RunCleaner:
         return self._is_gone(row_keys.run(used.run_id))
 
     def _is_reserved(self, row: TableEntity) -> bool:
-        """Whether a reservation of this key, readable or not, is still stored."""
+        """Whether a reservation, readable or not, still belongs to this key."""
         leading = self._partition.scan(
             row_keys.STARTING,
             where="( startRow eq @key or owner eq @owner )",

@@ -1,6 +1,6 @@
 """The rows of one run: `run`, `recent` and, while it is active, `active`. They change in one batch.
 
-Each writer leaves a random `writeId`, so that after an unclear answer of storage the write can be recognised.
+Each writer stores a random `writeId`. After an unclear answer from storage, the write is recognised by it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class RunRows:
         self._new_id = new_id
 
     def find(self, run_id: RunId) -> Run | None:
-        """The run, by the id of any of its attempts. None when it is not known.
+        """The run that has this id, or an attempt with this id. None if there is none.
 
-        Where the `run` row of an active run is unreadable, its `active` row is read; RowUnreadable for any other.
+        If the `run` row of an active run is unreadable, its `active` row is read. Raises RowUnreadable if no row can be
+        read.
         """
         row = self._partition.get(row_keys.run(run_id))
         if row is not None and "aliasOf" in row:
@@ -46,9 +47,10 @@ class RunRows:
             return locked.value
 
     def find_holder(self, run_id: RunId) -> RunId | None:
-        """The id of the run that tracks this update; None when none does.
+        """The id of the run that tracks this update. None when no run does.
 
-        A row that cannot be read still holds its update: nobody else may track it, and nobody has to wait for it.
+        An unreadable row still holds its update, so `run_id` itself is returned and nothing is raised. No other run may
+        track that update.
         """
         try:
             run = self.find(run_id)
@@ -82,8 +84,8 @@ class RunRows:
     def change(self, locked: Locked[Run], run: Run, extra_operations: Sequence[Operation] = ()) -> bool:
         """Replace the run under its lock, with `extra_operations` in the same batch.
 
-        False when another change was first, or another row was not as expected: then nothing was written. A run that
-        finishes leaves the active ones; a new attempt gets an alias row, so that nobody else tracks its update.
+        False when another change was first, or another row was not as expected; nothing was written then. The `active`
+        row of a run that finishes is deleted. A new attempt gets an alias row, so that no other run tracks its update.
         """
         write_id, before = self._new_id(), locked.value
         columns = _columns(run, write_id)

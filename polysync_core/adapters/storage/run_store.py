@@ -50,10 +50,10 @@ class RunStore(RunRows):
     def reserve(
         self, reservation: Reservation, idempotency_key: str | None = None, used: UsedKey | None = None
     ) -> Locked[Reservation] | None:
-        """Insert the `starting` row, and the `start` row when a key came. None when either exists already.
+        """Insert the `starting` row, and the `start` row when there is a key. None when either row exists already.
 
-        Raises RowUnreadable when the `starting` row that exists cannot be read. Nobody knows then what that start came
-        to, so the pipeline stays closed until a person corrects or deletes the row.
+        Raises RowUnreadable when the existing `starting` row cannot be read. The outcome of that start is unknown then,
+        so the pipeline stays closed until a person corrects or deletes the row.
         """
         if idempotency_key is not None:
             start_row = row_keys.start(reservation.pipeline_id, idempotency_key)
@@ -121,9 +121,10 @@ class RunStore(RunRows):
         return tracked
 
     def complete(self, locked: Locked[Reservation], run_id: RunId, *, attached: bool) -> Run | None:
-        """End a reservation whose run is tracked already: the key's outcome is that run, and its caller waits for it.
+        """End a reservation whose update has a run already. That run becomes the outcome of the key.
 
-        Returns the run as it is now, None when it is no longer kept. TooManyCallbacks leaves all as it was.
+        The caller of the start waits for that run if it wants a callback. Returns the stored run, or None when it is no
+        longer kept. Raises TooManyCallbacks and TooBusy; nothing was written then.
         """
         reservation = locked.value
         operations = [_end(locked), *_outcome(reservation, run_id, attached)]
@@ -163,12 +164,10 @@ class RunStore(RunRows):
         return self._scan(row_keys.ACTIVE, prefix, RUN.decode)
 
     def save_transition(self, locked: Locked[Run], run: Run) -> Run | None:
-        """Replace the run, under its lock, and return it as it is stored now: one that finished owes its callbacks.
+        """Replace the run under its lock. Returns the stored run, or None when another transition was first.
 
-        None when another transition was first: then nothing was written.
-
-        A finished run leaves the active ones in the same batch, and owes its callbacks from then on. A new attempt gets
-        an alias row, so that nobody else tracks its update.
+        With None, nothing was written. The same batch deletes the `active` row of a finished run and makes its waiting
+        callbacks due. A new attempt gets an alias row, so that no other run tracks its update.
         """
         owing = owe_waiting(run) if run.is_finished else run
         return owing if self.change(locked, owing, queue(owing)) else None
@@ -224,7 +223,7 @@ class RunStore(RunRows):
     # --- the sweep
 
     def list_reservations(self) -> Scan[Locked[Reservation]]:
-        """Every start in flight. A row that cannot be read keeps its pipeline from being started."""
+        """All starts in flight. An unreadable row prevents other starts of its pipeline."""
         return self._scan(row_keys.STARTING, row_keys.STARTING, RESERVATION.decode)
 
     def _scan(self, kind: str, prefix: str, decode: Callable[[Mapping[str, object]], _T]) -> Scan[Locked[_T]]:
@@ -241,7 +240,7 @@ class RunStore(RunRows):
         return Scan(rows=tuple(found), unreadable=tuple(unreadable))
 
     def last_sweep(self) -> LastSweep | None:
-        """When and how the workspace was last swept. None when never, or when that row is unreadable."""
+        """The workspace's last sweep. None when there was none, or when its row is unreadable."""
         row = self._partition.get(row_keys.SWEEP_LAST)
         try:
             return None if row is None else decode_last_sweep(row)

@@ -1,8 +1,8 @@
-"""Reads and writes rows of Azure Table Storage, and decides what an error means. It knows nothing of runs.
+"""Reads and writes rows of Azure Table Storage, and says what an error means. It knows nothing about runs.
 
-azure-data-tables repeats some calls by itself and cannot repeat others, so an error does not say whether a write
-happened: a reset leaves it open, and a repeat after a hidden success comes back as "already exists" or "changed since".
-`commit` therefore asks its caller to look whether the write is there.
+azure-data-tables repeats some calls by itself and cannot repeat others. So an error does not say whether a write
+happened. After a reset connection, that is unknown. If the first try succeeded without an answer, its repeat fails with
+"already exists" or "changed since". Therefore `commit` asks its caller to read back whether the write is there.
 """
 
 from __future__ import annotations
@@ -50,14 +50,17 @@ _REMEDIES = {
     "KeyBasedAuthenticationNotPermitted": "The storage account refuses keys. Set the address of its tables instead of "
     "a connection string, so that the app's identity opens them.",
 }
-"""By storage's code, https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes."""
+"""By storage's error code, https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes."""
 _OTHER_REMEDY = "Give the app's identity the role Storage Table Data Contributor, or check the connection string."
 _deadline: ContextVar[Deadline | None] = ContextVar("storage_deadline", default=None)
 
 
 @contextmanager
 def storage_deadline(deadline: Deadline) -> Iterator[None]:
-    """Every call to storage that this thread makes in the block ends by `deadline`, or fails."""
+    """Limit every call to storage that this thread makes in the block.
+
+    A call's time-outs are at most the time that is left. After `deadline`, a call raises StorageUnavailable.
+    """
     token = _deadline.set(deadline)
     try:
         yield
@@ -66,7 +69,10 @@ def storage_deadline(deadline: Deadline) -> Iterator[None]:
 
 
 def _limits() -> Mapping[str, Any]:
-    """Time-outs of one call. The transport's own default is 300 s. A call that has little time left is tried once."""
+    """The time-outs of one call. The transport's own default is 300 s.
+
+    A call that has little time left is tried once. Raises StorageUnavailable when no time is left.
+    """
     deadline = _deadline.get()
     if deadline is None:
         return {"connection_timeout": budgets.STORAGE_CONNECT, "read_timeout": budgets.STORAGE_READ}
@@ -82,7 +88,7 @@ def _limits() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
-    """One change of one row, as a part of a batch; `options` are azure-data-tables' own."""
+    """One change of one row, as a part of a batch. `options` are those of azure-data-tables."""
 
     kind: TransactionOperation
     key: str
@@ -91,29 +97,29 @@ class Operation:
 
 
 def create(key: str, columns: Mapping[str, object]) -> Operation:
-    """Insert the row; the batch fails when it exists already."""
+    """Insert the row. The batch fails when the row exists already."""
     return Operation(kind=TransactionOperation.CREATE, key=key, columns=columns)
 
 
 def replace(key: str, columns: Mapping[str, object], etag: str | None = None) -> Operation:
-    """Write the whole row. With `etag`, only over that version."""
+    """Insert or replace the whole row. With `etag`, the batch fails unless the row has that version."""
     kind = TransactionOperation.UPSERT if etag is None else TransactionOperation.UPDATE
     return Operation(kind=kind, key=key, columns=columns, options={"mode": UpdateMode.REPLACE, **_if_unchanged(etag)})
 
 
 def merge(key: str, columns: Mapping[str, object], etag: str | None = None) -> Operation:
-    """Change the named columns of an existing row. With `etag`, only of that version."""
+    """Change the named columns of an existing row. With `etag`, the batch fails unless the row has that version."""
     options = {"mode": UpdateMode.MERGE, **_if_unchanged(etag)}
     return Operation(kind=TransactionOperation.UPDATE, key=key, columns=columns, options=options)
 
 
 def insert_or_merge(key: str, columns: Mapping[str, object]) -> Operation:
-    """Set the named columns, and leave the others of the row if it exists."""
+    """Set the named columns and keep the others. Insert the row if it does not exist."""
     return Operation(kind=TransactionOperation.UPSERT, key=key, columns=columns, options={"mode": UpdateMode.MERGE})
 
 
 def delete(key: str, etag: str | None = None) -> Operation:
-    """Delete the row. With `etag`, only that version."""
+    """Delete the row. With `etag`, the batch fails unless the row has that version."""
     return Operation(kind=TransactionOperation.DELETE, key=key, options=_if_unchanged(etag))
 
 
@@ -132,14 +138,14 @@ def written_at_of(row: TableEntity) -> datetime | None:
 
 
 class Partition:
-    """The rows of one partition, by row key. Safe to use from all threads. Every method raises StorageUnavailable."""
+    """The rows of one partition, by row key. Safe to use from all threads. Each method may raise StorageUnavailable."""
 
     def __init__(self, table: Table, name: str) -> None:
         self._table = table
         self.name = name
 
     def get(self, key: str, columns: list[str] | None = None) -> TableEntity | None:
-        """The row, or None. With `columns`, only these columns."""
+        """The row, or None. With `columns`, it holds only those of them that it has."""
         try:
             return self._table.client().get_entity(self.name, key, select=columns, **_limits())
         except ResourceNotFoundError:
@@ -157,7 +163,10 @@ class Partition:
         values: Mapping[str, object] | None = None,
         page_size: int | None = None,
     ) -> Iterator[TableEntity]:
-        """The rows whose keys begin with `prefix`, in order of key: those after `after`, up to `upto`."""
+        """The rows whose keys begin with `prefix`, in order of key: those after `after`, up to `upto`.
+
+        `where` is a further filter, and `values` are its parameters.
+        """
         ends = "RowKey lt @end" if upto is None else "RowKey le @end"
         query = f"PartitionKey eq @partition and RowKey gt @after and {ends}" + (f" and {where}" if where else "")
         given = {"partition": self.name, "after": after or prefix, "end": upto or end_of(prefix), **(values or {})}
@@ -171,11 +180,11 @@ class Partition:
             raise _unavailable(wrong) from wrong
 
     def put(self, key: str, columns: Mapping[str, object]) -> None:
-        """Write the whole row, whether it exists or not."""
+        """Insert or replace the row."""
         self._write(replace(key, columns))
 
     def set_columns(self, key: str, columns: Mapping[str, object]) -> None:
-        """Set the named columns; the others of the row, if it exists, stay."""
+        """Set the named columns and keep the others. Insert the row if it does not exist."""
         self._write(insert_or_merge(key, columns))
 
     def _write(self, operation: Operation) -> None:
@@ -185,11 +194,11 @@ class Partition:
             raise _unavailable(wrong) from wrong
 
     def commit(self, operations: Sequence[Operation], *, was_written: Callable[[], bool]) -> bool:
-        """Do all of `operations` (at most 100) or none. True when they are done, False when a row was not as expected.
+        """Do all of `operations` (at most 100) or none. False when a row was not as expected.
 
-        `was_written` reads back whether this very write exists; it is asked after every error, since the library may
-        have repeated a write that had worked. An error that leaves it open and shows no trace is StorageUnavailable:
-        then the write may still come.
+        `was_written` reads back whether this write exists. It is called after every error, because the library may have
+        repeated a write that succeeded. Raises StorageUnavailable when the outcome stays unclear; the write may still
+        happen then.
         """
         try:
             self._commit(operations)
@@ -230,7 +239,7 @@ class Table:
         return Partition(self, name)
 
     def create(self) -> None:
-        """Create the table, if it does not exist yet."""
+        """Create the table. Does nothing when it exists already."""
         try:
             self.client().create_table(**_limits())
         except ResourceExistsError:
@@ -259,10 +268,12 @@ class Table:
 
 
 def _unavailable(wrong: Exception) -> StorageUnavailable:
-    """The error in the app's own words. The library's text is left out, since it holds addresses."""
+    """Describe the error without the text of the library, which holds addresses."""
     if isinstance(wrong, HttpResponseError) and wrong.status_code is not None:
         error_code = getattr(wrong, "error_code", None)
-        code = str(getattr(error_code, "value", error_code))  # the library's own word, or a text that it does not know
+        code = str(
+            getattr(error_code, "value", error_code)
+        )  # an enum of the library, or a text for a code that it does not know
         known = _REMEDIES.get(code)
         if known is not None:
             return StorageUnavailable(f"Table Storage answered {wrong.status_code} {code}. {known}")

@@ -1,4 +1,4 @@
-"""What is logged about rows that cannot be read. The app never repairs them: only a person knows what they held."""
+"""Logs unreadable rows of PolysyncRuns. The app never repairs them, because only a person can know what they held."""
 
 from __future__ import annotations
 
