@@ -1,4 +1,7 @@
-"""What a process keeps in memory, so that many callers cause no more calls than one."""
+"""What a process keeps in memory.
+
+Many callers cause no more calls than one, and a workspace or a host that does not answer holds up no other.
+"""
 
 from __future__ import annotations
 
