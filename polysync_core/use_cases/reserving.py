@@ -35,9 +35,10 @@ def reserve(
     """Reserve the pipeline for `request`, or return the outcome of the first request with its key.
 
     The run is to be stopped after `timeout`. A request that wants to attach joins the pipeline's tracked active run, or
-    waits for another start of the pipeline. A repeat of a key waits for the first request. Raises UpdateConflict, KeyReused, KeyInFlight, DatabricksSignInPage and
-    StorageUnavailable. Raises RunNotFound when the key's run is no longer kept, and RowUnreadable when the row of an
-    earlier start cannot be read. Raises TooManyCallbacks and TooBusy when the callback of a repeat cannot be stored.
+    waits for another start of the pipeline. A repeat of a key waits for the first request. Raises UpdateConflict,
+    KeyReused, KeyInFlight, DatabricksSignInPage and StorageUnavailable. Raises RunNotFound when the key's run is no
+    longer kept, and RowUnreadable when the row of an earlier start cannot be read. Raises TooManyCallbacks and TooBusy
+    when the caller's callback cannot be stored.
     """
     return _Reserver(request, ws, deadline, timeout).reserve()
 
