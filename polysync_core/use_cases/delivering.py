@@ -176,7 +176,7 @@ class _Pass:
                     pass
                 done, _ = wait(sending, timeout=self._deadline.seconds_left(), return_when=FIRST_COMPLETED)
                 for future in done:
-                    host = sending.pop(future)
+                    del sending[future]
                     outcomes[future.result()] += 1
         finally:
             for host in sending.values():

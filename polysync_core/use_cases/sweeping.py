@@ -212,9 +212,15 @@ class _Sweep:
             for each in (pool, silent_pool):
                 each.shutdown(wait=False, cancel_futures=True)
         outcomes = {futures[future]: future.result() for future in done}
-        if outcomes:
-            self._ws.gate.note(answered=any(outcome is not Outcome.NO_ANSWER for outcome in outcomes.values()))
+        self._note_answers({*outcomes.values()})
         return outcomes
+
+    def _note_answers(self, outcomes: set[Outcome]) -> None:
+        """Tell the readers whether the workspace answers. A run that was not reached in time proves nothing."""
+        if outcomes - NOT_SEEN:
+            self._ws.gate.note(answered=True)
+        elif Outcome.NO_ANSWER in outcomes:
+            self._ws.gate.note(answered=False)
 
     # --- report
 

@@ -192,6 +192,22 @@ def test_a_silent_workspace_holds_few_readers_and_the_others_get_the_stored_answ
     assert workspace.calls("GET", UPDATE) != []
 
 
+def test_a_sweep_that_reached_only_some_silent_runs_lets_no_reader_through(
+    azurite: str, rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    """Seen before: the runs that a sweep had no time for counted as answers, and let eight readers through again."""
+    real_time = Rig(azurite, {rig.name: workspace.url}, workspace, Clock(), POLYSYNC_STATUS_MAX_AGE_SECONDS="1")
+    runs = track_running(real_time, workspace, workspace.add_pipelines(60))
+    workspace.add_fault("hang", method="GET", seconds=60, times=None)
+    real_time.sweep()
+    workspace.clear_calls()
+    began = time.monotonic()
+    for run in runs[:20]:
+        assert real_time.read(run.run_id).stale_since is not None
+    assert time.monotonic() - began < 5
+    assert workspace.calls() == []
+
+
 def test_without_sweeps_a_silent_workspace_is_asked_again_by_one_reader_after_30_seconds(
     rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
 ) -> None:
