@@ -12,7 +12,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.rules.decisions import callback_rules
 from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.callback_entity import OWED, WAITER
-from polysync_core.rules.rows.run_entity import RUN
+from polysync_core.rules.rows.run_entity import RUN, encode_active
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases.resolving_starts import new_run
 from polysync_core.values.callback import CallbackAddress, CallbackKind, Waiter
@@ -65,12 +65,12 @@ def track_running(rig: Rig, workspace: SimulatedWorkspace, pipeline_ids: Sequenc
         for batch in batched(runs, 33):
             table.submit_transaction(
                 [
-                    ("create", {"PartitionKey": rig.partition, "RowKey": key, **RUN.encode(run)})
+                    ("create", {"PartitionKey": rig.partition, "RowKey": key, **columns})
                     for run in batch
-                    for key in (
-                        row_keys.run(run.run_id),
-                        row_keys.active(run.run_id),
-                        row_keys.recent(run.run_id, run.accepted_at),
+                    for key, columns in (
+                        (row_keys.run(run.run_id), RUN.encode(run)),
+                        (row_keys.active(run.run_id), encode_active(run)),
+                        (row_keys.recent(run.run_id, run.accepted_at), RUN.encode(run)),
                     )
                 ]
             )

@@ -142,8 +142,13 @@ class PipelineControl:
             pipeline = self._parts.registry.get(pipeline_id)
             pipeline.is_forbidden, pipeline.is_listed = True, listed
 
+    def hide(self, pipeline_id: str) -> None:
+        """Leave the pipeline out of GET /pipelines. Its own routes still answer."""
+        with self._parts.lock:
+            self._parts.registry.get(pipeline_id).is_listed = False
+
     def allow(self, pipeline_id: str) -> None:
-        """Undo forbid()."""
+        """Undo forbid() and hide()."""
         with self._parts.lock:
             pipeline = self._parts.registry.get(pipeline_id)
             pipeline.is_forbidden, pipeline.is_listed = False, True

@@ -158,7 +158,10 @@ class UsedKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepReport:
-    """The counts of one sweep of one workspace. `seconds` is measured before the row `sweep|last` is written."""
+    """The counts of one sweep of one workspace. `seconds` is measured before the row `sweep|last` is written.
+
+    The run that was not seen for the longest was last seen `behind_seconds` before the sweep's end; 0 if all were seen.
+    """
 
     workspace: str
     active: int = 0
@@ -168,6 +171,7 @@ class SweepReport:
     unreadable: int = 0
     calls: int = 0
     seconds: float = 0.0
+    behind_seconds: float = 0.0
 
 
 NEVER = datetime.fromtimestamp(0, UTC)
@@ -180,7 +184,10 @@ class ListingMemory:
 
     The pipelines took `pages` pages of 100 when they were last counted (None: never). While listings are used, each
     run is still fetched by its own request once a round. The round began at `round_began_at`. `round_cursor` is the
-    last run id that the round has reached. Databricks asked to list no more until `not_before` (None: it did not).
+    last run id that the round has reached. A listing was refused, and none begins until `not_before` (None: no).
+
+    A listing that was cut short goes on at `page_token` (None: the next one begins at the first page). It began at
+    `listing_began_at` and has taken `pages_listed` pages so far.
     """
 
     pages: int | None = None
@@ -188,6 +195,9 @@ class ListingMemory:
     round_began_at: datetime | None = None
     round_cursor: str = ""
     not_before: datetime | None = None
+    page_token: str | None = None
+    listing_began_at: datetime | None = None
+    pages_listed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

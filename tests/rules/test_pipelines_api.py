@@ -186,7 +186,11 @@ def test_a_page_of_pipelines_is_read_with_string_creation_times() -> None:
     page = api.decode_pipelines_page(payload)
     assert page.next_page_token is None
     assert page.pipelines == (
-        ListedPipeline(pipeline_id="p-1", name="sales", latest_updates=(seen(state="RUNNING", created_at=CREATED),)),
+        ListedPipeline(
+            pipeline_id="p-1",
+            name="sales",
+            latest_updates=(seen(state="RUNNING", created_at=CREATED, pipeline_name="sales"),),
+        ),
     )
 
 

@@ -49,7 +49,15 @@ SWEPT = LastSweep(
     not_seen={"p:u": AT},
     unreadable_pipelines=("p",),
     blind_since=AT,
-    listing=ListingMemory(pages=4, pages_counted_at=AT, round_began_at=AT, round_cursor="p:u"),
+    listing=ListingMemory(
+        pages=4,
+        pages_counted_at=AT,
+        round_began_at=AT,
+        round_cursor="p:u",
+        page_token="t",
+        listing_began_at=AT,
+        pages_listed=3,
+    ),
     upkeep=UpkeepCursor(settled_after="p", cleaned_at=AT, cleaned_keys_after="k"),
 )
 FULL_RUN = Run(
@@ -150,13 +158,16 @@ FULL_RUN = Run(
             {
                 "sweptAt": AT,
                 "report": '{"workspace":"w","active":3,"changed":0,"finished":0,"failed":0,"unreadable":0,"calls":0,'
-                '"seconds":0.5}',
+                '"seconds":0.5,"behindSeconds":0.0}',
                 "unreadablePipelines": '["p"]',
                 "blindSince": AT,
                 "pages": 4,
                 "pagesCountedAt": AT,
                 "roundBeganAt": AT,
                 "roundCursor": "p:u",
+                "pageToken": "t",
+                "listingBeganAt": AT,
+                "pagesListed": 3,
                 "settledAfter": "p",
                 "cleanedAt": AT,
                 "cleanedKeysAfter": "k",

@@ -63,6 +63,7 @@ LAST_SWEEP = LastSweep(
 @given(runs)
 def test_a_run_is_read_back_as_it_was_written(run: Run) -> None:
     assert run_entity.RUN.decode(run_entity.RUN.encode(run)) == run
+    assert run_entity.decode_active(run_entity.encode_active(run)) == run
 
 
 @settings(max_examples=40)
@@ -140,7 +141,7 @@ def test_the_stored_form_of_a_run_stays() -> None:
     )
     assert set(run_entity.encode_last_sweep(LAST_SWEEP)) == {
         *("sweptAt", "report", "unreadablePipelines", "settledAfter", "pages", "pagesCountedAt", "roundBeganAt"),
-        *("roundCursor", "cleanedKeysAfter", "notSeen0"),
+        *("roundCursor", "pagesListed", "cleanedKeysAfter", "notSeen0"),
     }
 
 
@@ -250,7 +251,42 @@ def test_an_unreadable_last_sweep_is_unreadable(name: str, value: object) -> Non
         run_entity.decode_last_sweep(run_entity.encode_last_sweep(LAST_SWEEP) | {name: value})
 
 
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({}, "no column"),
+        ({"run0": 7}, "no text"),
+        ({"run0": "{"}, "no JSON"),
+        ({"run0": "[]"}, "no object"),
+        ({"run0": "[" * 30_000}, "JSON that is nested too deep"),
+        ({"run0": "{}"}, "no run"),
+        ({"run0": json.dumps({"runId": "p1:u1"})}, "a part of a run"),
+    ],
+)
+def test_an_active_row_that_holds_no_run_is_unreadable(columns: Columns, reason: str) -> None:
+    with pytest.raises(RowUnreadable):
+        pytest.fail(f"{reason}: {run_entity.decode_active(columns)}")
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("attempts", []), ("attempts", [{"updateId": "a/b"}]), ("acceptedAt", "soon"), ("runId", 5), ("error", "x")],
+)
+def test_an_active_row_with_a_member_of_a_wrong_kind_is_unreadable(member: str, value: object) -> None:
+    members = json.loads(str(run_entity.encode_active(FULL_RUN)["run0"]))
+    with pytest.raises(RowUnreadable):
+        run_entity.decode_active({"run0": json.dumps(members | {member: value})})
+
+
 # --- sizes
+
+
+def test_a_long_active_run_is_cut_into_columns_of_32_000_characters() -> None:
+    run = make_run(ignored_parameters=tuple(f"{number:0200d}" for number in range(400)))
+    columns = run_entity.encode_active(run)
+    assert [*columns] == ["run0", "run1", "run2"]
+    assert all(len(str(value)) <= 32_000 for value in columns.values())
+    assert run_entity.decode_active(columns) == run
 
 
 def test_a_thousand_unseen_runs_fit_in_columns_of_32_000_characters() -> None:

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polysync_core.rules.decisions import run_transitions
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.decisions.run_transitions import (
     MOST_ATTEMPTS,
@@ -23,7 +24,7 @@ from polysync_core.rules.rows.run_entity import RUN
 from polysync_core.values.databricks import Absent, Gone, SeenUpdate
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import NEVER, Attempt, LastSweep, Run, RunError, Status, SweepReport
-from tests.rules.examples import BEFORE, NOW, make_run
+from tests.rules.examples import BEFORE, NOW, make_run, runs
 
 LOST_AFTER = timedelta(minutes=60)
 LIMITS = TransitionLimits(lost_after=LOST_AFTER, retry_grace=timedelta(seconds=60))
@@ -326,3 +327,22 @@ def test_a_run_is_fresh_for_its_maximum_age(seconds: float, fresh: bool) -> None
 def test_a_finished_run_is_always_fresh() -> None:
     run = make_run(state=None, finished_at=BEFORE, error=RunError(code="RunLost", message="x"))
     assert is_fresh(run, None, NOW + timedelta(days=900), 30)
+
+
+@settings(max_examples=300, deadline=None)
+@given(runs, st.data())
+def test_a_look_that_shows_nothing_new_needs_no_new_run(run: Run, data: st.DataObject) -> None:
+    """The quick answer for an unchanged run is the one that the whole decision gives."""
+    current = run.attempts[-1]
+    seen = SeenUpdate(
+        update_id=current.update_id,
+        state=data.draw(st.sampled_from([current.state, "RUNNING", "ODD"])),
+        cause=data.draw(st.sampled_from([None, current.cause, "API_CALL"])),
+        created_at=data.draw(st.sampled_from([None, current.created_at, NOW])),
+        full_refresh=data.draw(st.sampled_from([None, True, False])),
+        pipeline_name=data.draw(st.sampled_from([None, run.pipeline_name, "sales"])),
+    )
+    quick = decide(run, seen, NOW, LIMITS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_transitions, "_shows_nothing_new", lambda *_: False)
+        assert decide(run, seen, NOW, LIMITS) == quick

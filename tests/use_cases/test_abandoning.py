@@ -94,7 +94,7 @@ def test_a_run_without_a_usable_active_row_can_be_abandoned(
     if row == "missing":
         delete_row(rig, f"active|{run_id}")
     else:
-        put_row(rig, f"active|{run_id}", {"runId": 7})
+        put_row(rig, f"active|{run_id}", {"run0": 7})
     assert _is_abandoned(abandon_run(run_id, rig.ws))
     assert _is_abandoned(rig.stored(run_id))
     deliver(rig)
@@ -107,7 +107,7 @@ def test_a_run_without_a_usable_active_row_can_be_abandoned(
 def test_a_run_of_which_no_row_can_be_read_cannot_be_abandoned(rig: Rig, workspace: SimulatedWorkspace) -> None:
     run_id = rig.start(workspace.add_pipeline()).run.run_id
     for kind in ("active", "run"):
-        put_row(rig, f"{kind}|{run_id}", {"runId": 7})
+        put_row(rig, f"{kind}|{run_id}", {"runId": 7, "run0": 7})
     with pytest.raises(RowUnreadable):
         abandon_run(run_id, rig.ws)
 

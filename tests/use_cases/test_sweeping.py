@@ -19,7 +19,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.run_entity import RUN
+from polysync_core.rules.rows.run_entity import encode_active
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run, Status
 from polysync_core.values.workspace import Workspace
@@ -243,7 +243,7 @@ def _copy_run(rig: Rig, run: Run, partition: str) -> None:
     """Write a copy of the run as an active row of another partition, with another id."""
     run_id = RunId(str(uuid.uuid4()), str(uuid.uuid4()))
     copy = replace(run, run_id=run_id)
-    put_row(rig, row_keys.active(run_id), RUN.encode(copy), partition=partition)
+    put_row(rig, row_keys.active(run_id), encode_active(copy), partition=partition)
 
 
 def partition_of(url: str) -> str:

@@ -14,7 +14,10 @@ from local.rig import Rig
 from local.seeding import put_rows, track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.use_cases import sweeping
+from polysync_core.adapters.storage.tables import storage_deadline
+from polysync_core.rules.decisions import budgets
+from polysync_core.use_cases.workspace_sweep import WorkspaceSweep
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import StorageUnavailable
 from polysync_core.values.run import Reservation
 
@@ -57,19 +60,33 @@ def _leave_behind(rig: Rig, pipeline_ids: Sequence[str]) -> None:
         assert rig.ws.runs.reserve(reservation, None) is not None
 
 
-@pytest.mark.parametrize("label", ["*", "POST $batch*"])
 def test_a_sweep_over_silent_storage_ends_in_time(
-    real_time: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, label: str
+    real_time: Rig, workspace: SimulatedWorkspace, plan: FaultPlan
 ) -> None:
     runs = track_running(real_time, workspace, workspace.add_pipelines(40))
     for run in runs:
         workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
-    plan.add(Fault("delay", label=label, seconds=60, times=None))
-    limits = real_time.settings.sweep_limits
+    plan.add(Fault("delay", seconds=60, times=None))
+    sweep = WorkspaceSweep(real_time.ws, real_time.settings.sweep_limits, None, time.monotonic())
     began = time.monotonic()
-    with pytest.raises(StorageUnavailable):
-        sweeping.sweep_workspace(real_time.ws, limits)
+    with storage_deadline(Deadline.after(real_time.clock, budgets.SWEEP_WORKSPACE)), pytest.raises(StorageUnavailable):
+        sweep.run()
     assert time.monotonic() - began < 12, "by itself, not only for whoever waits for it"
+
+
+def test_a_sweep_whose_batches_get_no_answer_ends_in_time_and_is_written_down(
+    real_time: Rig, workspace: SimulatedWorkspace, plan: FaultPlan
+) -> None:
+    runs = track_running(real_time, workspace, workspace.add_pipelines(40))
+    for run in runs:
+        workspace.set_state(run.run_id.pipeline_id, None, "COMPLETED")
+    plan.add(Fault("delay", label="POST $batch*", seconds=60, times=None))
+    began = time.monotonic()
+    report = real_time.sweep()
+    assert time.monotonic() - began < 12
+    assert (report.finished, report.failed) == (0, 40)
+    plan.clear()
+    assert real_time.sweep().finished == 40
 
 
 def test_runs_are_looked_at_side_by_side(real_time: Rig, workspace: SimulatedWorkspace) -> None:
@@ -113,7 +130,7 @@ def test_however_many_rows_are_unreadable_the_sweep_is_written_down(
 ) -> None:
     put_rows(direct, [(f"active|garbage:{number:04d}", {"runId": 7}) for number in range(3_000)])
     runs = track_running(direct, workspace, workspace.add_pipelines(1))
-    put_rows(direct, [(f"active|{runs[0].run_id}", {"attempts": "x"})])
+    put_rows(direct, [(f"active|{runs[0].run_id}", {"run0": "x"})])
     report = direct.sweep()
     assert (report.unreadable, report.failed) == (3_001, 0)
     assert caplog.text.count("correct or delete this row") == 20

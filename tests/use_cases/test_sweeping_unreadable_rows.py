@@ -11,7 +11,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.endpoints import run_endpoints as endpoints
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.run_entity import RUN
+from polysync_core.rules.rows.run_entity import encode_active
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import RUNS_TABLE
 from polysync_core.values.errors import RowUnreadable, StartUnknown, StorageUnavailable
@@ -125,7 +125,7 @@ def test_an_unreadable_active_row_is_never_shown_as_fresh_and_is_left_to_a_perso
     pipeline_id = workspace.add_pipeline()
     run_id = rig.start(pipeline_id).run.run_id
     _finish(workspace, [pipeline_id])
-    put_row(rig, f"active|{run_id}", {"attempts": "{"})
+    put_row(rig, f"active|{run_id}", {"run0": "{"})
     clock.pass_time(minutes=1)
     report = rig.sweep()
     assert (report.unreadable, report.finished) == (1, 0)
@@ -134,7 +134,7 @@ def test_an_unreadable_active_row_is_never_shown_as_fresh_and_is_left_to_a_perso
     assert str(run_id) in last.not_seen
     clock.pass_time(days=1)
     assert rig.sweep().unreadable == 1
-    put_row(rig, f"active|{run_id}", RUN.encode(rig.stored(run_id)))
+    put_row(rig, f"active|{run_id}", encode_active(rig.stored(run_id)))
     report = rig.sweep()
     assert (report.unreadable, report.finished) == (0, 1)
 

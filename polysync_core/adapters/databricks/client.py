@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 import urllib3
@@ -67,6 +67,10 @@ class BoundedClient:
         self._lock = threading.Lock()
         self.calls = 0
 
+    @property
+    def workspace_name(self) -> str:
+        return self._databricks.workspace.name
+
     def start_update(self, pipeline_id: str, full_refresh: bool, *, begins_by: Deadline) -> str:
         """POST the update and return its id. The POST is repeated only with a new token, after a refusal.
 
@@ -86,15 +90,21 @@ class BoundedClient:
         return pipelines_api.decode_pipelines_page(self._send(pipelines_api.list_pipelines(page_token, page_size)))
 
     def iter_updates_pages(self, pipeline_id: str) -> Iterator[UpdatesPage]:
-        return _pages(lambda page_token: self.fetch_updates_page(pipeline_id, page_token))
+        """All pages of updates, including empty ones. They end at a missing or a repeated page token."""
+        page_token: str | None = None
+        used: set[str] = set()
+        while True:
+            page = self.fetch_updates_page(pipeline_id, page_token)
+            yield page
+            page_token = page.next_page_token
+            if page_token is None or page_token in used:
+                return
+            used.add(page_token)
 
     def fetch_newest_updates(self, pipeline_id: str) -> tuple[SeenUpdate, ...]:
         """The first page of updates that is not empty. Databricks may return empty pages before it."""
         pages = islice(self.iter_updates_pages(pipeline_id), budgets.MOST_UPDATES_PAGES)
         return next((page.updates for page in pages if page.updates), ())
-
-    def iter_pipelines_pages(self) -> Iterator[PipelinesPage]:
-        return _pages(self.fetch_pipelines_page)
 
     def fetch_pipeline(self, pipeline_id: str) -> PipelineSpec:
         return pipelines_api.decode_pipeline(self._send(pipelines_api.get_pipeline(pipeline_id)))
@@ -220,22 +230,6 @@ class BoundedClient:
                 management_scope(workspace.url), until
             ),
         }
-
-
-_Page = TypeVar("_Page", PipelinesPage, UpdatesPage)
-
-
-def _pages(fetch: Callable[[str | None], _Page]) -> Iterator[_Page]:
-    """All pages of a listing, including empty ones. It ends at a missing or a repeated page token."""
-    page_token: str | None = None
-    used: set[str] = set()
-    while True:
-        page = fetch(page_token)
-        yield page
-        page_token = page.next_page_token
-        if page_token is None or page_token in used:
-            return
-        used.add(page_token)
 
 
 class _Identity(AuthBase):

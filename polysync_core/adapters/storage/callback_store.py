@@ -12,7 +12,7 @@ from datetime import datetime
 
 from polysync_core.adapters.storage import tables
 from polysync_core.adapters.storage.races import retry_lost_races
-from polysync_core.adapters.storage.run_rows import RunRows
+from polysync_core.adapters.storage.run_rows import RunChange, RunRows
 from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
 from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
 from polysync_core.rules.decisions import callback_rules
@@ -101,7 +101,7 @@ class CallbackStore:
             run, operations = change(locked.value)
             if run == locked.value and not operations:
                 return run
-            if not self._rows.change(locked, run, operations):
+            if not self._rows.change(RunChange(locked=locked, run=run, extra_operations=operations)):
                 raise TooBusy(f"Run {run_id} changes all the time, so its callbacks were not changed; repeat it.")
             return run
 
@@ -158,7 +158,10 @@ class CallbackStore:
             operations = [_delete(locked)]
             if after.state is CallbackState.DUE and after.next_attempt_at is not None:
                 operations = _put_off(locked, after.next_attempt_at)
-            if self._rows.change(run, callback_rules.put_callback(run.value, after), operations):
+            change = RunChange(
+                locked=run, run=callback_rules.put_callback(run.value, after), extra_operations=operations
+            )
+            if self._rows.change(change):
                 return after
             row = self._partition.get(_key_of(owed))
             if row is None or etag_of(row) != locked.etag:

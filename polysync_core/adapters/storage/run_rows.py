@@ -1,20 +1,35 @@
-"""The rows of one run: `run`, `recent` and, while it is active, `active`. They change in one batch.
+"""The rows of runs: `run`, `recent` and, while a run is active, `active`. The rows of one run change in one batch.
 
-Each writer stores a random `writeId`. After an unclear answer from storage, the write is recognised by it.
+Several runs may share a batch: then all of their changes happen or none. Each writer stores a random `writeId`. After
+an unclear answer from storage, the write is recognised by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from polysync_core.adapters.storage import tables
 from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.run_entity import RUN
+from polysync_core.rules.rows.run_entity import RUN, decode_active, encode_active
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
 from polysync_core.values.stored import Locked
+
+_MOST_OPERATIONS = 100
+_MOST_CHARACTERS = 1_000_000
+"""Of a batch. Storage takes 100 rows and 4 MiB: https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunChange:
+    """A change of one run: its lock, the run as it is to be, and the changes of other rows in the same batch."""
+
+    locked: Locked[Run]
+    run: Run
+    extra_operations: Sequence[Operation] = ()
 
 
 class RunRows:
@@ -61,7 +76,7 @@ class RunRows:
     def find_active(self, run_id: RunId) -> Locked[Run] | None:
         """The run with its lock, or None when it is not active."""
         row = self._partition.get(row_keys.active(run_id))
-        return None if row is None else Locked(value=RUN.decode(row), etag=etag_of(row))
+        return None if row is None else Locked(value=decode_active(row), etag=etag_of(row))
 
     def find_locked(self, run_id: RunId) -> Locked[Run] | None:
         """The run with its lock, active or finished; None when it is not known."""
@@ -78,31 +93,62 @@ class RunRows:
     def insert(self, run: Run, extra_operations: Sequence[Operation]) -> bool:
         """Begin to track a run, with `extra_operations` in the same batch. False when it is tracked already."""
         write_id = self._new_id()
-        rows = [tables.create(key, _columns(run, write_id)) for key in _keys_of(run)]
+        active_key, run_key, recent_key = _keys_of(run)
+        columns = _columns(run, write_id)
+        rows = [
+            tables.create(active_key, encode_active(run)),
+            tables.create(run_key, columns),
+            tables.create(recent_key, columns),
+        ]
         return self._partition.commit([*extra_operations, *rows], was_written=lambda: self._wrote(run, write_id))
 
-    def change(self, locked: Locked[Run], run: Run, extra_operations: Sequence[Operation] = ()) -> bool:
-        """Replace the run under its lock, with `extra_operations` in the same batch.
+    def change(self, change: RunChange) -> bool:
+        """Replace the run under its lock, with the change's other operations in the same batch.
 
         False when another change was first, or another row was not as expected; nothing was written then. The `active`
         row of a run that finishes is deleted. A new attempt gets an alias row, so that no other run tracks its update.
         """
-        write_id, before = self._new_id(), locked.value
+        return self._commit([self._written(change)])
+
+    def change_all(self, changes: Iterable[RunChange]) -> Iterator[tuple[RunChange, bool]]:
+        """Change many runs, each as `change` does, in as few batches as possible. Yields each change as it is made.
+
+        A batch in which one row was not as expected is repeated run by run, so that each run has its own outcome.
+        Raises StorageUnavailable: then the changes that were not yielded may have happened or not.
+        """
+        for batch in _batches([self._written(change) for change in changes]):
+            if self._commit(batch):
+                yield from ((written.change, True) for written in batch)
+            elif len(batch) == 1:
+                yield batch[0].change, False
+            else:
+                yield from ((written.change, self._commit([written])) for written in batch)
+
+    def _written(self, change: RunChange) -> _Written:
+        write_id, before, run = self._new_id(), change.locked.value, change.run
         columns = _columns(run, write_id)
         active_key, run_key, recent_key = _keys_of(run)
-        changed = tables.replace(run_key, columns, locked.etag if before.is_finished else None)
+        etag = change.locked.etag
+        changed = tables.replace(run_key, columns, etag if before.is_finished else None)
         operations = [changed, tables.replace(recent_key, columns)]
         if not before.is_finished and run.is_finished:
-            operations.append(tables.delete(active_key, locked.etag))
+            operations.append(tables.delete(active_key, etag))
         elif not run.is_finished:
-            operations.append(tables.replace(active_key, columns, locked.etag))
+            operations.append(tables.replace(active_key, encode_active(run), etag))
         known = {attempt.update_id for attempt in before.attempts}
         for attempt in run.attempts:
             if attempt.update_id in known:
                 continue
             alias = row_keys.run(RunId(run.run_id.pipeline_id, attempt.update_id))
             operations.append(tables.create(alias, {"aliasOf": run_key}))
-        return self._partition.commit([*operations, *extra_operations], was_written=lambda: self._wrote(run, write_id))
+        return _Written(change=change, operations=(*operations, *change.extra_operations), write_id=write_id)
+
+    def _commit(self, batch: Sequence[_Written]) -> bool:
+        first = batch[0]
+        return self._partition.commit(
+            [operation for written in batch for operation in written.operations],
+            was_written=lambda: self._wrote(first.change.run, first.write_id),
+        )
 
     def finish_without_active_row(
         self, run_id: RunId, finish: Callable[[Run], Run], extra_operations: Callable[[Run], Sequence[Operation]]
@@ -130,6 +176,31 @@ class RunRows:
     def _wrote(self, run: Run, write_id: str) -> bool:
         row = self._partition.get(row_keys.run(run.run_id))
         return row is not None and row.get("writeId") == write_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Written:
+    """A change as the operations of a batch."""
+
+    change: RunChange
+    operations: tuple[Operation, ...]
+    write_id: str
+
+
+def _batches(written: Iterable[_Written]) -> Iterator[list[_Written]]:
+    """Group changes in their order, so that no batch passes storage's limits."""
+    batch: list[_Written] = []
+    operations = characters = 0
+    for one in written:
+        size = sum(len(str(value)) for each in one.operations for value in each.columns.values())
+        if batch and (operations + len(one.operations) > _MOST_OPERATIONS or characters + size > _MOST_CHARACTERS):
+            yield batch
+            batch, operations, characters = [], 0, 0
+        batch.append(one)
+        operations += len(one.operations)
+        characters += size
+    if batch:
+        yield batch
 
 
 def _decode_alias(row: Mapping[str, object]) -> RunId:

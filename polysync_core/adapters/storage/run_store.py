@@ -7,7 +7,7 @@ row is read back and recognised by it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -15,15 +15,15 @@ from typing import TypeVar
 from polysync_core.adapters.storage import tables
 from polysync_core.adapters.storage.callback_store import CallbackStore, queue, waiter_row
 from polysync_core.adapters.storage.recent_rows import recent_rows
-from polysync_core.adapters.storage.run_rows import RunRows
+from polysync_core.adapters.storage.run_rows import RunChange, RunRows
 from polysync_core.adapters.storage.tables import Operation, Partition, etag_of
 from polysync_core.rules.decisions.callback_rules import owe_waiting
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.run_entity import (
     RESERVATION,
-    RUN,
     USED_KEY,
+    decode_active,
     decode_last_sweep,
     encode_last_sweep,
 )
@@ -161,7 +161,7 @@ class RunStore(RunRows):
     def list_active(self, pipeline_id: str | None = None) -> Scan[Locked[Run]]:
         """All active runs, or those of one pipeline."""
         prefix = row_keys.ACTIVE if pipeline_id is None else f"{row_keys.ACTIVE}{pipeline_id}:"
-        return self._scan(row_keys.ACTIVE, prefix, RUN.decode)
+        return self._scan(row_keys.ACTIVE, prefix, decode_active)
 
     def save_transition(self, locked: Locked[Run], run: Run) -> Run | None:
         """Replace the run under its lock. Returns the stored run, or None when another transition was first.
@@ -169,8 +169,17 @@ class RunStore(RunRows):
         With None, nothing was written. The same batch deletes the `active` row of a finished run and makes its waiting
         callbacks due. A new attempt gets an alias row, so that no other run tracks its update.
         """
-        owing = owe_waiting(run) if run.is_finished else run
-        return owing if self.change(locked, owing, queue(owing)) else None
+        change = _transition(locked, run)
+        return change.run if self.change(change) else None
+
+    def save_transitions(self, transitions: Iterable[tuple[Locked[Run], Run]]) -> Iterator[tuple[Run, bool]]:
+        """Save many transitions, each as `save_transition` does. Yields each run, and whether it was saved.
+
+        False means that another transition of that run was first. After StorageUnavailable, the runs that were not
+        yielded may have been saved or not.
+        """
+        changes = (_transition(locked, run) for locked, run in transitions)
+        return ((change.run, saved) for change, saved in self.change_all(changes))
 
     def abandon(self, run_id: RunId, finish: Callable[[Run], Run]) -> Run | None:
         """Finish an active run by `finish`, and owe its callbacks. Its `active` row may be unreadable or missing.
@@ -249,6 +258,11 @@ class RunStore(RunRows):
 
     def save_last_sweep(self, last: LastSweep) -> None:
         self._partition.put(row_keys.SWEEP_LAST, encode_last_sweep(last))
+
+
+def _transition(locked: Locked[Run], run: Run) -> RunChange:
+    owing = owe_waiting(run) if run.is_finished else run
+    return RunChange(locked=locked, run=owing, extra_operations=queue(owing))
 
 
 def _end(locked: Locked[Reservation]) -> Operation:

@@ -113,11 +113,6 @@ def merge(key: str, columns: Mapping[str, object], etag: str | None = None) -> O
     return Operation(kind=TransactionOperation.UPDATE, key=key, columns=columns, options=options)
 
 
-def insert_or_merge(key: str, columns: Mapping[str, object]) -> Operation:
-    """Set the named columns and keep the others. Insert the row if it does not exist."""
-    return Operation(kind=TransactionOperation.UPSERT, key=key, columns=columns, options={"mode": UpdateMode.MERGE})
-
-
 def delete(key: str, etag: str | None = None) -> Operation:
     """Delete the row. With `etag`, the batch fails unless the row has that version."""
     return Operation(kind=TransactionOperation.DELETE, key=key, options=_if_unchanged(etag))
@@ -181,15 +176,16 @@ class Partition:
 
     def put(self, key: str, columns: Mapping[str, object]) -> None:
         """Insert or replace the row."""
-        self._write(replace(key, columns))
+        self._write(key, columns, UpdateMode.REPLACE)
 
     def set_columns(self, key: str, columns: Mapping[str, object]) -> None:
         """Set the named columns and keep the others. Insert the row if it does not exist."""
-        self._write(insert_or_merge(key, columns))
+        self._write(key, columns, UpdateMode.MERGE)
 
-    def _write(self, operation: Operation) -> None:
+    def _write(self, key: str, columns: Mapping[str, object], mode: UpdateMode) -> None:
+        client, row = self._table.client(), {"PartitionKey": self.name, "RowKey": key, **columns}
         try:
-            self._commit([operation])
+            self._creating_the_table(lambda: client.upsert_entity(row, mode=mode, **_limits()))
         except _TROUBLE as wrong:
             raise _unavailable(wrong) from wrong
 
@@ -212,13 +208,17 @@ class Partition:
 
     def _commit(self, operations: Sequence[Operation]) -> None:
         client, batch = self._table.client(), [self._encode(operation) for operation in operations]
+        self._creating_the_table(lambda: client.submit_transaction(batch, **_limits()))
+
+    def _creating_the_table(self, write: Callable[[], object]) -> None:
+        """Write. If the table does not exist yet, create it and write again."""
         try:
-            client.submit_transaction(batch, **_limits())
+            write()
         except HttpResponseError as wrong:
             if getattr(wrong, "error_code", None) != "TableNotFound":
                 raise
             self._table.create()
-            client.submit_transaction(batch, **_limits())
+            write()
 
     def _encode(self, operation: Operation) -> tuple[TransactionOperation, dict[str, object], dict[str, Any]]:
         row = {"PartitionKey": self.name, "RowKey": operation.key, **operation.columns}

@@ -29,7 +29,7 @@ MOST_UPDATES_PAGES = 50
 # --- a sweep: the timer ticks every 15 s
 
 SWEEP = 12.0
-"""All workspaces are swept side by side within this."""
+"""All workspaces are swept within this. The parts below are counted from its beginning."""
 SWEEP_REPORT = 0.3
 """This much of SWEEP is kept for the log line that reports the sweep."""
 SWEEP_WORKSPACE = 11.0
@@ -38,8 +38,10 @@ SWEEP_WORK = 10.0
 """Work may use this much of SWEEP_WORKSPACE, so that the row `sweep|last` can still be written."""
 SWEEP_DATABRICKS = 9.0
 """Calls to Databricks may use this much of SWEEP_WORK. The rest is for storage."""
-SWEEP_LISTING = 4.0
-"""Listing the pipelines may use this much of SWEEP_WORK. A slower list is abandoned, and each run gets its own GET."""
+SWEEP_LISTING = 8.0
+"""Listing the pipelines may use this much of SWEEP_WORK. The next sweep goes on with a listing that takes longer."""
+SWEEP_LEAST = 1.0
+"""A workspace whose turn comes with less than this left of SWEEP_LISTING waits for the next sweep."""
 SWEEP_CLEANING = 2.0
 """Deleting old rows may use this much of SWEEP_WORK, if twice as much is left."""
 

@@ -127,6 +127,8 @@ def is_given_up(run: Run) -> bool:
 
 def _with_seen(run: Run, seen: SeenUpdate, now: datetime) -> Run:
     current = run.attempts[-1]
+    if _shows_nothing_new(run, current, seen):
+        return run
     attempt = replace(
         current,
         state=seen.state,
@@ -142,6 +144,19 @@ def _with_seen(run: Run, seen: SeenUpdate, now: datetime) -> Run:
         full_refresh=seen.full_refresh if run.full_refresh is None else run.full_refresh,
         pipeline_name=seen.pipeline_name or run.pipeline_name,
         missing_since=None,
+    )
+
+
+def _shows_nothing_new(run: Run, current: Attempt, seen: SeenUpdate) -> bool:
+    """Whether `_with_seen` would return an equal run. Nearly every look of a sweep is such a one."""
+    return (
+        seen.state == current.state
+        and seen.cause in {None, current.cause}
+        and seen.created_at in {None, current.created_at}
+        and seen.pipeline_name in {None, run.pipeline_name}
+        and run.started_at == run.attempts[0].created_at
+        and run.full_refresh is not None
+        and run.missing_since is None
     )
 
 
@@ -171,7 +186,7 @@ def _with_newer_update(run: Run, after: Run, now: datetime, failure_context: Fai
     Databricks runs one update of a pipeline at a time, so such an update has ended under a word of its own.
     """
     if not _is_unknown(after.state):
-        return replace(after, superseded_since=None)
+        return after if after.superseded_since is None else replace(after, superseded_since=None)
     since = run.superseded_since if after.state == run.state else None
     if failure_context.updates is not None:
         newer = next_update(after.attempts[-1], failure_context.updates)

@@ -164,10 +164,10 @@ def codec_of(hint: Any, *, in_json: bool = False) -> Codec:
     return Codec(_same, partial(_of_kind, hint))
 
 
-def list_of(row: RowOf[Any]) -> Codec:
-    """Return the codec of a tuple of such values. The tuple is one column of JSON."""
+def list_of(row: RowOf[Any], *, in_json: bool = False) -> Codec:
+    """Return the codec of a tuple of such values. The tuple is one column of JSON, or a list in a JSON object."""
     item = Codec(row.encode, lambda value: row.decode(_of_kind(dict, value)))
-    return _as_column(lambda value: [row.encode(one) for one in value], partial(_decode_list, item), in_json=False)
+    return _as_column(lambda value: [row.encode(one) for one in value], partial(_decode_list, item), in_json)
 
 
 def _as_column(encode: Callable[[Any], object], decode: Callable[[Any], Any], in_json: bool) -> Codec:

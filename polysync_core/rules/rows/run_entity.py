@@ -1,4 +1,8 @@
-"""The rows of runs and starts. The rows `run`, `active` and `recent` have the same columns. Each is read on its own."""
+"""The rows of runs and starts. The rows `run` and `recent` have the same columns, and `active` has the run as JSON.
+
+Each of the three is read on its own. A sweep reads every `active` row, and one column of JSON takes a fifth of the time
+of twenty columns.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,8 @@ from polysync_core.values.run import (
     UsedKey,
 )
 
-_ATTEMPTS = list_of(RowOf(Attempt, codecs={"update_id": ID}, in_json=True))
+_ATTEMPT = RowOf(Attempt, codecs={"update_id": ID}, in_json=True)
+_ATTEMPTS = list_of(_ATTEMPT)
 
 
 def _decode_attempts(text: object) -> tuple[Attempt, ...]:
@@ -40,12 +45,37 @@ RUN = RowOf(
         "isFinished": lambda run: run.is_finished,
     },
 )
+_RUN_IN_JSON = RowOf(
+    Run,
+    codecs={"attempts": list_of(_ATTEMPT, in_json=True), "callbacks": list_of(CALLBACK, in_json=True)},
+    leave_out_empty=("callbacks", "ignored_parameters"),
+    in_json=True,
+)
 RESERVATION = RowOf(Reservation, codecs={"pipeline_id": ID}, inline={"waiter": WAITER})
 USED_KEY = RowOf(UsedKey)
 _LAST_SWEEP = RowOf(
     LastSweep, given=("not_seen", "no_answer"), inline={"listing": RowOf(ListingMemory), "upkeep": RowOf(UpkeepCursor)}
 )
 _INSTANT, _NAMES = codec_of(datetime, in_json=True), codec_of(tuple[str, ...], in_json=True)
+
+
+def encode_active(run: Run) -> Columns:
+    """Return the columns of an `active` row."""
+    return cut("run", dump({name: value for name, value in _RUN_IN_JSON.encode(run).items() if value is not None}))
+
+
+def decode_active(columns: Mapping[str, object]) -> Run:
+    """Read an `active` row. Raises RowUnreadable."""
+    try:
+        members = json.loads(uncut("run", columns))
+    except (ValueError, TypeError, RecursionError) as wrong:
+        raise RowUnreadable("The columns run0 … of a stored row cannot be read.") from wrong
+    if not isinstance(members, dict):
+        raise RowUnreadable("The columns run0 … of a stored row hold no object.")
+    run = _RUN_IN_JSON.decode(members)
+    if not run.attempts:
+        raise RowUnreadable("A stored row holds a run without an update.")
+    return run
 
 
 def encode_last_sweep(last: LastSweep) -> Columns:

@@ -214,13 +214,9 @@ def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
     for entry in _objects(payload.get("statuses")):
         pipeline_id = _id(entry.get("pipeline_id"))
         if pipeline_id is not None:
-            pipelines.append(
-                ListedPipeline(
-                    pipeline_id=pipeline_id,
-                    name=_text(entry.get("name")),
-                    latest_updates=_seen_updates(entry.get("latest_updates")),
-                )
-            )
+            name = _text(entry.get("name"))
+            latest = _seen_updates(entry.get("latest_updates"), pipeline_name=name)
+            pipelines.append(ListedPipeline(pipeline_id=pipeline_id, name=name, latest_updates=latest))
     return PipelinesPage(pipelines=tuple(pipelines), next_page_token=_token(payload))
 
 
@@ -255,11 +251,11 @@ def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
     return tuple(events)
 
 
-def _seen_updates(value: object) -> tuple[SeenUpdate, ...]:
-    return tuple(seen for entry in _objects(value) if (seen := _seen_update(entry)) is not None)
+def _seen_updates(value: object, *, pipeline_name: str | None = None) -> tuple[SeenUpdate, ...]:
+    return tuple(seen for entry in _objects(value) if (seen := _seen_update(entry, pipeline_name)) is not None)
 
 
-def _seen_update(value: object) -> SeenUpdate | None:
+def _seen_update(value: object, pipeline_name: str | None = None) -> SeenUpdate | None:
     if not isinstance(value, dict):
         return None
     update_id = _id(value.get("update_id"))
@@ -273,6 +269,7 @@ def _seen_update(value: object) -> SeenUpdate | None:
         created_at=_instant(value.get("creation_time")),
         full_refresh=full_refresh if isinstance(full_refresh, bool) else None,
         partial_by=tuple(name for name in _PARTIAL_FIELDS if value.get(name)),
+        pipeline_name=pipeline_name,
     )
 
 
