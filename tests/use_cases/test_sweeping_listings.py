@@ -54,7 +54,7 @@ def test_a_run_that_a_whole_listing_in_parts_has_not_shown_gets_its_own_look(
     monkeypatch.setattr(budgets, "SWEEP_LISTING", 1.2)
     pipeline_ids = workspace.add_pipelines(800)
     runs = track_running(rig, workspace, pipeline_ids[::10])
-    hidden = runs[40].run_id
+    hidden = max((run.run_id for run in runs), key=str)
     workspace.hide(hidden.pipeline_id)
     _finish(workspace, [hidden.pipeline_id])
     workspace.add_fault("delay", method="GET", route="/pipelines", seconds=0.3, times=None)
