@@ -11,6 +11,7 @@ from typing import Any
 import azure.functions as func
 
 from local.host.functions import HostStartError
+from local.host.queue_settings import QueueSettings, decode_queue_settings
 
 
 def load_app(app_dir: Path) -> func.FunctionRegister:
@@ -46,10 +47,16 @@ def load_app(app_dir: Path) -> func.FunctionRegister:
 
 def read_route_prefix(app_dir: Path) -> str:
     """Return extensions.http.routePrefix of host.json without outer slashes. The default is `api`."""
-    file = app_dir / "host.json"
-    host = _read_object(file) if file.is_file() else {}
-    prefix = host.get("extensions", {}).get("http", {}).get("routePrefix", "api")
+    prefix = _read_extension(app_dir, "http").get("routePrefix", "api")
     return str(prefix).strip("/")
+
+
+def read_queue_settings(app_dir: Path) -> QueueSettings:
+    """Return extensions.queues of host.json. Raises HostStartError for a value that the host refuses."""
+    try:
+        return decode_queue_settings(_read_extension(app_dir, "queues"))
+    except ValueError as error:
+        raise HostStartError(f"{app_dir / 'host.json'}: extensions.queues: {error}") from error
 
 
 def apply_local_settings(app_dir: Path, environ: MutableMapping[str, str]) -> None:
@@ -67,6 +74,13 @@ def apply_local_settings(app_dir: Path, environ: MutableMapping[str, str]) -> No
         if not isinstance(value, str):
             raise HostStartError(f"{file}: the value of {name} must be a string")
         environ.setdefault(name, value)
+
+
+def _read_extension(app_dir: Path, name: str) -> dict[str, Any]:
+    file = app_dir / "host.json"
+    host = _read_object(file) if file.is_file() else {}
+    extension: dict[str, Any] = host.get("extensions", {}).get(name, {})
+    return extension
 
 
 def _read_object(file: Path) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""Converts a Request to an HTTP function's argument, and its result to a Reply, with the Python worker's own code.
+"""Converts what the host has to a function's argument, and its results back, with the Python worker's own code.
 
 The Datums are those that the worker makes of the host's messages. A body is always bytes (the worker's capability
 RawHttpBodyBytes). Empty query values are missing (azure-functions-host, GrpcMessageConversionExtensions.ToRpcHttp).
 """
 
+import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -73,6 +75,49 @@ def decode_timer() -> func.TimerRequest:
     """Return the argument of a timer function. It is never past due."""
     decoded: func.TimerRequest = _converter("timerTrigger").decode(Datum(_TIMER_INFO, "json"), trigger_metadata={})
     return decoded
+
+
+def decode_queue(text: str, metadata: Mapping[str, str | int | datetime]) -> func.QueueMessage:
+    """Return the argument of a queue function.
+
+    The names in `metadata` are the host's: Id, PopReceipt, DequeueCount, InsertionTime, ExpirationTime,
+    NextVisibleTime. A name that is missing becomes None.
+    """
+    fields = {name: _metadata(value) for name, value in metadata.items()}
+    decoded: func.QueueMessage = _converter("queueTrigger").decode(Datum(text, "string"), trigger_metadata=fields)
+    return decoded
+
+
+def encode_queue(value: Any) -> list[str]:
+    """Return the messages that the host writes for the value of a queue output. None is no message.
+
+    The host takes a text that is a JSON array for a list (azure-functions-host, FunctionBinding.ReadAsEnumerable).
+    Raises TypeError for a value that is neither a str nor a list of str.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, str | list | tuple) or not all(isinstance(item, str) for item in value):
+        raise TypeError(f"a queue output takes a str or a list of str, not {type(value).__name__}")
+    text = _converter("queue").encode(value, expected_type=None).value
+    items = _json_array(text)
+    if items is None:
+        return [text]
+    return [item if isinstance(item, str) else json.dumps(item) for item in items]
+
+
+def _json_array(text: str) -> list[Any] | None:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return None
+    return content if isinstance(content, list) else None
+
+
+def _metadata(value: str | int | datetime) -> Datum:
+    """Return trigger metadata as the worker gets it: a text as a string, everything else as JSON."""
+    if isinstance(value, str):
+        return Datum(value, "string")
+    return Datum(json.dumps(value.isoformat() if isinstance(value, datetime) else value), "json")
 
 
 def _converter(binding: str) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,19 @@ from local.host.functions import HostedFunction
 _THREADS = 32
 
 
+class Output(func.Out[Any]):
+    """The argument of an output parameter. It keeps the last value that the function has set, at first None."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def set(self, val: Any) -> None:
+        self._value = val
+
+    def get(self) -> Any:
+        return self._value
+
+
 class Runner:
     """Runs the functions of one host. Each call of run() is one invocation."""
 
@@ -24,9 +38,12 @@ class Runner:
         self._loop_thread = threading.Thread(target=self._loop.run_forever, name="function-loop", daemon=True)
         self._loop_thread.start()
 
-    def run(self, function: HostedFunction, value: Any) -> Any:
-        """Call the function with its trigger's value, and return its result. Raises whatever the function raises."""
-        arguments = {function.parameter: value}
+    def run(self, function: HostedFunction, value: Any, outputs: Mapping[str, Output]) -> Any:
+        """Call the function with its trigger's value, and return its result. Raises whatever the function raises.
+
+        `outputs` holds the argument of each output parameter.
+        """
+        arguments: dict[str, Any] = {function.parameter: value, **outputs}
         if function.wants_context:
             arguments["context"] = InvocationContext(function.name)
         future: Future[Any]

@@ -1,7 +1,5 @@
 """NCRONTAB schedules in UTC, and a thread that runs a timer function on its schedule."""
 
-import os
-import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,6 +7,7 @@ from datetime import UTC, datetime
 from croniter import croniter
 from croniter.croniter import CroniterError
 
+from local.host.app_settings import resolve_names
 from local.host.functions import HostedFunction, HostStartError, TimerTrigger
 
 _LONGEST_WAIT_SECONDS = 60.0
@@ -41,14 +40,8 @@ def resolve_schedule(function: HostedFunction, trigger: TimerTrigger) -> Schedul
 
     Raises HostStartError when a name is not set or the schedule is not valid.
     """
-
-    def value_of(name: re.Match[str]) -> str:
-        if name[1] not in os.environ:
-            raise HostStartError(f"{function.name}: its schedule names {name[0]}, which is not set")
-        return os.environ[name[1]]
-
     try:
-        return Schedule(re.sub(r"%([^%]+)%", value_of, trigger.schedule))
+        return Schedule(resolve_names(trigger.schedule, f"{function.name}: its schedule"))
     except ValueError as error:
         raise HostStartError(f"{function.name}: {error}") from error
 

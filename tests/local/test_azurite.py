@@ -11,6 +11,7 @@ import pytest
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 from azure.data.tables import TableClient, TableTransactionError
+from azure.storage.queue import QueueClient
 
 from local.azurite import Azurite, AzuriteError
 
@@ -124,6 +125,35 @@ def test_the_command_prints_the_setting_and_ends_on_a_signal(signal_number: sign
         process.send_signal(signal_number)
         _, errors = process.communicate(timeout=10)
     assert (name, process.returncode, errors) == ("POLYSYNC_TABLES", 0, "")
+
+
+def test_with_a_queue_port_the_command_runs_the_queue_service_too(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "local.azurite", "--port", "0", "--queue-port", "0", "--folder", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        name, _, connection_string = process.stdout.readline().strip().partition("=")
+        with TableClient.from_connection_string(connection_string, "Any") as table:
+            table.create_table()
+        with QueueClient.from_connection_string(connection_string, "any") as queue:
+            queue.create_queue()
+            queue.send_message("kept")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=10)
+    assert (name, process.returncode, errors) == ("POLYSYNC_TABLES", 0, "")
+    with (
+        Azurite(folder=tmp_path, queue=True) as azurite,
+        QueueClient.from_connection_string(azurite.connection_string, "any") as queue,
+    ):
+        assert [message.content for message in queue.peek_messages()] == ["kept"]
+
+
+def test_without_queues_the_connection_string_names_none(azurite: Azurite) -> None:
+    assert "QueueEndpoint" not in azurite.connection_string
 
 
 def test_without_an_installation_the_remedy_is_named(tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ PYTHON = ROOT / ".venv-runtime" / "bin" / "python"
 _TIMER = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False}
 
 
+Outputs = dict[str, list[str]]
+"""The texts of the messages for each output parameter that the function has set."""
+
+
 class RuntimeFailedError(Exception):
     """The library did not load the app, or a function raised an exception. The message is the library's."""
 
@@ -85,7 +89,21 @@ class MicrosoftRuntime:
         return Answer(status=answer["status"], headers=sent, body=base64.b64decode(answer["body"]))
 
     def fire(self, name: str) -> None:
-        assert self._ask({"function": name, "timer": _TIMER}) == {"done": True}
+        self.run_timer(name)
+
+    def run_timer(self, name: str) -> Outputs:
+        """Run a timer function, and return what it has set for its output bindings."""
+        outputs: Outputs = self._ask({"function": name, "timer": _TIMER})["outputs"]
+        return outputs
+
+    def deliver(self, name: str, body: str, metadata: Mapping[str, str | int]) -> Outputs:
+        """Run a queue function with a message, and return what it has set for its output bindings.
+
+        The names in `metadata` are the host's: Id, PopReceipt, DequeueCount, InsertionTime, ExpirationTime and
+        NextVisibleTime. Times are in ISO 8601.
+        """
+        outputs: Outputs = self._ask({"function": name, "queue": {"body": body, "metadata": dict(metadata)}})["outputs"]
+        return outputs
 
     def _match(self, method: str, path: str) -> tuple[str, dict[str, str]]:
         for function in self.functions:

@@ -6,7 +6,8 @@ It reads JSON lines from standard input and writes one response a line to standa
 
     (at start)                                   {"functions": [{"name", "bindings": […], "declared": {…}}]}
     {"function", "http": {method, url, …}}       {"status", "headers", "body"}     bodies in base64
-    {"function", "timer": {…}}                   {"done": true}
+    {"function", "timer": {…}}                   {"outputs": {parameter: [text of a message, …]}}
+    {"function", "queue": {"body", "metadata"}}  the same; the names in metadata are the host's: Id, DequeueCount, …
     an app or a function that fails              {"failed": "…"}
 
 The app's own output and its log go to standard error.
@@ -104,21 +105,21 @@ def _describe(function: Any) -> dict[str, Any]:
 
 async def _invoke(function: Any, command: dict[str, Any]) -> dict[str, Any]:
     parameter = next(name for name, info in function.bindings.items() if info.type.endswith("Trigger"))
-    data = _http(command["http"]) if "http" in command else TypedData(json=json.dumps(command["timer"]))
+    data, metadata = _trigger(command)
     response = await runtime.invocation_request(
         _request(
             "invocation_request",
             invocation_id=str(uuid.uuid4()),
             function_id=function.function_id,
             input_data=[ParameterBinding(parameter, data)],
-            trigger_metadata={},
+            trigger_metadata=metadata,
             trace_context=Message(trace_parent="", trace_state="", attributes={}),
             retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
         )
     )
     _check(response)
     if response.return_value is None:
-        return {"done": True}
+        return {"outputs": {output.name: _messages(output.data) for output in response.output_data}}
     if response.return_value.WhichOneof("data") != "http":
         raise WorkerError(f"{function.name} answered with no HttpResponse")
     http = response.return_value.http
@@ -127,6 +128,24 @@ async def _invoke(function: Any, command: dict[str, Any]) -> dict[str, Any]:
         "headers": dict(http.headers),
         "body": base64.b64encode(http.body.bytes).decode(),
     }
+
+
+def _trigger(command: dict[str, Any]) -> tuple[TypedData, dict[str, TypedData]]:
+    """The host's message for the trigger's value, and its trigger metadata."""
+    if "http" in command:
+        return _http(command["http"]), {}
+    if "timer" in command:
+        return TypedData(json=json.dumps(command["timer"])), {}
+    metadata = {
+        name: TypedData(string=value) if name in ("Id", "PopReceipt") else TypedData(json=json.dumps(value))
+        for name, value in command["queue"]["metadata"].items()
+    }
+    return TypedData(string=command["queue"]["body"]), metadata
+
+
+def _messages(data: TypedData) -> list[str]:
+    """The messages of an output binding: one for a text, and one for each item of a list."""
+    return [data.string] if data.WhichOneof("data") == "string" else list(json.loads(data.json))
 
 
 def _http(http: dict[str, Any]) -> TypedData:
