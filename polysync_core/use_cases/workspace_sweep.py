@@ -14,7 +14,7 @@ from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadabl
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, listing_rules, sweep_rules
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
-from polysync_core.use_cases.listing import Listing
+from polysync_core.use_cases.pipeline_listing import Listing
 from polysync_core.use_cases.run_sweeper import NOT_SEEN, Outcome, RunSweeper
 from polysync_core.use_cases.upkeep import Upkeep
 from polysync_core.values.databricks_errors import DatabricksUnreachable
