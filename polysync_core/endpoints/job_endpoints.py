@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from polysync_core.rules.decisions import budgets
 from polysync_core.rules.wire import http_contract, job_contract
 from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.job_document import JobDocument, encode_job_document, encode_report
 from polysync_core.services import Services
-from polysync_core.use_cases import jobs
+from polysync_core.use_cases import jobs, listing
 from polysync_core.use_cases.jobs import JobView
+from polysync_core.values.deadline import Deadline
 from polysync_core.values.job import DiscoveryReport
 
 
@@ -25,11 +27,14 @@ def sync_parameters(call: Call, services: Services) -> Reply:
 
 
 def list_jobs(call: Call, services: Services) -> Reply:
-    found = jobs.list_jobs(
-        services.at(http_contract.decode_workspace(call, services.workspace_names, query=("limit", "continuation"))),
-        limit=http_contract.decode_limit(call),
-        continuation=call.query.get("continuation"),
-    )
+    query = ("limit", "continuation")
+    named = http_contract.decode_workspace(call, services.workspace_names, query=query, or_all=True)
+    limit, continuation = http_contract.decode_limit(call), call.query.get("continuation")
+    if named == http_contract.ALL_WORKSPACES:
+        deadline = Deadline.after(services.clock, budgets.LISTING)
+        found = listing.list_all_jobs(services.among(None), limit=limit, continuation=continuation, deadline=deadline)
+    else:
+        found = jobs.list_jobs(services.at(named), limit=limit, continuation=continuation)
     items = [_document(view) for view in found.views]
     return Reply(status=200, body={"items": items, "continuation": found.continuation})
 

@@ -12,7 +12,7 @@ from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
 from polysync_core.services import Services
-from polysync_core.use_cases import abandoning, cancelling, delivering, reading, starting, sweeping
+from polysync_core.use_cases import abandoning, cancelling, delivering, listing, reading, starting, sweeping
 from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
 from polysync_core.values.callback import CallbackKind
@@ -75,15 +75,22 @@ def cancel_pipeline(call: Call, services: Services) -> Reply:
 
 
 def list_runs(call: Call, services: Services) -> Reply:
-    named = http_contract.decode_workspace(call, services.workspace_names, query=http_contract.RUNS_QUERY)
-    ws = services.at(named)
-    found = reading.list_runs(
-        ws,
-        http_contract.decode_run_filter(call),
-        limit=http_contract.decode_limit(call),
-        continuation=call.query.get("continuation"),
-        max_age_seconds=services.settings.status_max_age_seconds,
-    )
+    named = http_contract.decode_workspace(call, services.workspace_names, query=http_contract.RUNS_QUERY, or_all=True)
+    wanted, limit = http_contract.decode_run_filter(call), http_contract.decode_limit(call)
+    continuation, max_age_seconds = call.query.get("continuation"), services.settings.status_max_age_seconds
+    if named == http_contract.ALL_WORKSPACES:
+        found = listing.list_all_runs(
+            services.among(None),
+            wanted,
+            limit=limit,
+            continuation=continuation,
+            max_age_seconds=max_age_seconds,
+            deadline=Deadline.after(services.clock, budgets.LISTING),
+        )
+    else:
+        found = reading.list_runs(
+            services.at(named), wanted, limit=limit, continuation=continuation, max_age_seconds=max_age_seconds
+        )
     items = [_document(call, services, view) for view in found.views]
     return Reply(status=200, body={"items": items, "continuation": found.continuation})
 

@@ -132,7 +132,7 @@ def find_job(pipeline_id: str, ws: WorkspaceServices) -> JobView:
         raise JobNotFound(pipeline_id, ws.workspace.name)
     if stored.job is None:
         raise RowUnreadable(f"The row of job {pipeline_id} cannot be read. Sync Parameters writes it again.")
-    return _view(stored.job, ws, ws.jobs.discoveries().last)
+    return view_after(stored.job, ws, ws.jobs.discoveries().last)
 
 
 def list_jobs(ws: WorkspaceServices, *, limit: int, continuation: str | None) -> JobList:
@@ -142,7 +142,7 @@ def list_jobs(ws: WorkspaceServices, *, limit: int, continuation: str | None) ->
     """
     page = ws.jobs.list_page(limit=limit, continuation=continuation)
     last = ws.jobs.discoveries().last
-    return JobList(views=tuple(_view(job, ws, last) for job in page.jobs), continuation=page.continuation)
+    return JobList(views=tuple(view_after(job, ws, last) for job in page.jobs), continuation=page.continuation)
 
 
 def set_full_refresh(pipeline_id: str, full_refresh: FullRefresh, ws: WorkspaceServices) -> JobView:
@@ -152,6 +152,7 @@ def set_full_refresh(pipeline_id: str, full_refresh: FullRefresh, ws: WorkspaceS
     return find_job(pipeline_id, ws)
 
 
-def _view(job: Job, ws: WorkspaceServices, last: LastDiscovery | None) -> JobView:
+def view_after(job: Job, ws: WorkspaceServices, last: LastDiscovery | None) -> JobView:
+    """The job as callers see it. `last` is the workspace's last discovery."""
     synced_at = discovery_rules.synced_at(job, last)
     return JobView(job=job, workspace=ws.workspace, synced_at=synced_at)

@@ -64,7 +64,7 @@ def read_run(
             continue
         if not sweep_rules.is_fresh(run, last, ws.clock.now(), max_age_seconds):
             run = _read_through(run, ws, max_age_seconds, limits)
-        return _shown(run, ws, last, max_age_seconds)
+        return view_after(run, ws, last, max_age_seconds)
     raise RunNotFound(f"There is no run {run_id}.")
 
 
@@ -72,7 +72,7 @@ def show_stored(run: Run, ws: WorkspaceServices, *, max_age_seconds: int) -> Run
     """The run as it is stored. Databricks is not asked."""
     is_fresh = sweep_rules.is_fresh(run, None, ws.clock.now(), max_age_seconds)
     last = None if is_fresh else ws.runs.last_sweep()
-    return _shown(run, ws, last, max_age_seconds)
+    return view_after(run, ws, last, max_age_seconds)
 
 
 def list_runs(
@@ -81,11 +81,12 @@ def list_runs(
     """Runs of one workspace, newest first, as they are stored. After `budgets.LISTING`, what was found so far."""
     last, deadline = ws.runs.last_sweep(), Deadline.after(ws.clock, budgets.LISTING)
     page = ws.runs.list_recent(wanted, limit=limit, continuation=continuation, deadline=deadline)
-    views = tuple(_shown(run, ws, last, max_age_seconds) for run in page.runs)
+    views = tuple(view_after(run, ws, last, max_age_seconds) for run in page.runs)
     return RunList(views=views, continuation=page.continuation)
 
 
-def _shown(run: Run, ws: WorkspaceServices, last: LastSweep | None, max_age_seconds: int) -> RunView:
+def view_after(run: Run, ws: WorkspaceServices, last: LastSweep | None, max_age_seconds: int) -> RunView:
+    """The run as it is stored. `last` is the workspace's last sweep when the run was read."""
     fresh = sweep_rules.is_fresh(run, last, ws.clock.now(), max_age_seconds)
     return view_of(run, ws, None if fresh else sweep_rules.seen_at(run, last))
 

@@ -92,6 +92,11 @@ class Job:
     parameters: Mapping[str, ImportedValue] = field(default_factory=dict)
     full_refresh: FullRefresh | None = None
 
+    @property
+    def characters(self) -> int:
+        """How many characters the values of its parameters have."""
+        return sum(len(str(value)) for value in self.parameters.values())
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredJob:

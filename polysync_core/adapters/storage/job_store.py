@@ -103,7 +103,7 @@ class JobStore:
                 _log.warning("row %s cannot be read", last_key, extra={"action": "list_jobs"})
             else:
                 jobs.append(stored.job)
-                characters += sum(len(str(value)) for value in stored.job.parameters.values())
+                characters += stored.job.characters
         return JobPage(jobs=tuple(jobs), continuation=None)
 
     # --- writing

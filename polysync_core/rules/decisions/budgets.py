@@ -57,6 +57,8 @@ READ_WAIT = 2.0
 """A reader waits this long for the observation that another reader makes."""
 LISTING = 2.0
 """A list of runs returns what it has found within this."""
+LISTING_STORAGE = 4.0
+"""Calls to storage end within this when all workspaces are listed."""
 FAILURE_REASON = 3.0
 """Reading the reason of a failure may take this long, in a read or a sweep."""
 

@@ -25,6 +25,8 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
 MAX_LIST = 200
 RUNS_QUERY = ("status", "pipelineId", "active", "since", "until", "limit", "continuation")
+ALL_WORKSPACES = "*"
+"""`?workspace=*`: the list of all workspaces."""
 MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
 _MAX_PROBLEMS = 20
@@ -121,9 +123,14 @@ def decode_run_id(call: Call) -> RunId:
 
 
 def decode_workspace(
-    call: Call, workspaces: tuple[str, ...], in_body: str | None = None, *, query: tuple[str, ...] = ()
+    call: Call,
+    workspaces: tuple[str, ...],
+    in_body: str | None = None,
+    *,
+    query: tuple[str, ...] = (),
+    or_all: bool = False,
 ) -> str | None:
-    """Return the workspace that the query or the body names, or None.
+    """Return the workspace that the query or the body names, or None. With `or_all`, it may be ALL_WORKSPACES.
 
     Raises InvalidRequest for an unknown workspace. The error lists the known ones. `query` are the other query
     parameters of the route. Any further parameter is refused, since a misspelt `workspace` must not start an update in
@@ -134,6 +141,10 @@ def decode_workspace(
     if in_body is not None and in_query is not None and in_body != in_query:
         refuse("workspace", f"is {_shown(in_query)} in the query and another in the body; give it once", in_body)
     given = in_body if in_query is None else in_query
+    if given == ALL_WORKSPACES:
+        if or_all:
+            return given
+        refuse("workspace", f"can be {ALL_WORKSPACES} only in GET /api/runs and GET /api/jobs; name one", given)
     if given is not None and given not in workspaces:
         refuse("workspace", f"must be one of {', '.join(workspaces)}", given)
     return given

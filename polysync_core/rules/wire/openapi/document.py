@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from polysync_core.rules.wire.addresses import POLL_AFTER_SECONDS, PREFIX
 from polysync_core.rules.wire.http_answers import ProblemDocument, internal_error, problem
-from polysync_core.rules.wire.http_contract import MAX_LIST
+from polysync_core.rules.wire.http_contract import ALL_WORKSPACES, MAX_LIST
 from polysync_core.rules.wire.job_contract import MAX_CONTINUATION
 from polysync_core.rules.wire.openapi import examples
 from polysync_core.rules.wire.openapi.app_routes import APP_ROUTES
@@ -208,6 +208,13 @@ _PARAMETERS: Mapping[str, Mapping[str, object]] = {
     "name": _parameter("name", "path", "The parameter's name.", "full_refresh", minLength=1),
     "token": _parameter("token", "query", "The token of the run's await address.", examples.AWAIT_TOKEN, required=True),
     "workspace": _parameter("workspace", "query", "One of several workspaces. Left out: the default.", "default"),
+    "workspaces": _parameter(
+        "workspace",
+        "query",
+        "One of several workspaces, or `*` for all of them. Left out: the default. A continuation belongs to the list "
+        "that returned it: of one workspace, or of all.",
+        ALL_WORKSPACES,
+    ),
     "Idempotency-Key": _parameter(
         "Idempotency-Key",
         "header",

@@ -41,7 +41,10 @@ JOB_ROUTES = (
         path="jobs",
         tag="jobs",
         summary="List jobs, by pipeline id",
-        parameters=("limit", "continuation", "workspace"),
+        description="With `workspace=*`, the jobs of all workspaces are one list, sorted by the name of the workspace "
+        "and then by pipeline id. A page holds what was read within about 2 s. Repeat with the `continuation` until it "
+        "is null.",
+        parameters=("limit", "continuation", "workspaces"),
         answers=(ok("Jobs.", JobListDocument, jobs=examples.JOBS),),
         errors=(examples.INVALID, examples.STORAGE),
     ),

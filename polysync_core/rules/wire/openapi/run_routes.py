@@ -82,7 +82,10 @@ RUN_ROUTES = (
         path="runs",
         tag="runs",
         summary="List runs, newest first",
-        parameters=(*RUNS_QUERY, "workspace"),
+        description="With `workspace=*`, the runs of all workspaces are one list, newest first. A page holds what was "
+        "found within about 2 s, perhaps nothing. Repeat with the `continuation` until it is null. Keep the other "
+        "parameters as they are.",
+        parameters=(*RUNS_QUERY, "workspaces"),
         answers=(ok("Runs.", RunListDocument, runs=examples.RUNS),),
         errors=(examples.INVALID, examples.STORAGE),
     ),
