@@ -1,25 +1,33 @@
 """Many workspaces with many active runs: what sweeps see, what they cost, and how they stand overload.
 
-    python -m bench.scale [--workspaces 10] [--runs 1000] [--pipelines 1000] [--every 15]
+    python -m bench.scale [--workspaces 10] [--runs 1000] [--pipelines 1000] [--every 15] [--processes 1]
 
 The phases: quiet sweeps; a third of the runs change their state at once; a tenth of them end at once; Databricks takes
 ten times as long while two processes use up the CPU; and quiet again. A sweep begins every 15 seconds, as the timer's
 do. The app and the workspaces are in processes of their own. `unseen` are runs that a sweep did not see. The ages are
 those of the last looks at all runs when a sweep ends. Each figure is the worst of its phase; CPU is the mean.
+
+With one process, `sweep_workspaces` is called there. With more, each is a local host, and they share the workspaces
+through the queue, one group for each host; `seconds` are then those of the slowest workspace, and MiB of one host.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Self
 
 from local.azurite import Azurite
 from local.rig import Rig
@@ -27,7 +35,7 @@ from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.memory import clear_cycles
-from polysync_core.values.run import LastSweep
+from polysync_core.values.run import NEVER, LastSweep, SweepReport
 
 HEADER = (
     "phase        sweeps  seconds  CPU s  ms a run  calls  changed  ended  unseen  age p50    p99    max  MiB  left"
@@ -56,21 +64,29 @@ def main() -> None:
     parser.add_argument("--pipelines", type=int, help="of each workspace (default: as many as runs)")
     parser.add_argument("--latency-ms", type=float, default=50.0, help="of each answer of Databricks")
     parser.add_argument("--every", type=float, default=15.0, help="seconds from one sweep to the next")
+    parser.add_argument("--processes", type=int, default=1, help="of the app")
     parser.add_argument("--sweeps", type=int, default=4, help="of each quiet or overloaded phase")
     options = parser.parse_args()
     pipelines = max(options.runs, options.pipelines or 0)
     with ExitStack() as stack:
-        azurite = stack.enter_context(Azurite())
+        azurite = stack.enter_context(Azurite(queue=True))
         workspaces = stack.enter_context(
             _process(_serve, azurite.connection_string, options.workspaces, options.runs, pipelines)
         )
         urls, environ = workspaces.recv()
+        del environ["DATABRICKS_HOST"]
         os.environ.update(environ)
-        app = stack.enter_context(_process(_sweep, azurite.connection_string, urls))
+        names = {f"w{number}": url for number, url in enumerate(urls)}
+        app: App = (
+            stack.enter_context(_process(_sweep, azurite.connection_string, names))
+            if options.processes == 1
+            else stack.enter_context(_Hosts(azurite.connection_string, names, options.processes))
+        )
         total = options.workspaces * options.runs
         print(
-            f"{options.workspaces} workspaces, {options.runs} runs and {pipelines} pipelines each; one process; "
-            f"{options.latency_ms:g} ms an answer; a sweep every {options.every:g} s\n\n{HEADER}",
+            f"{options.workspaces} workspaces, {options.runs} runs and {pipelines} pipelines each; "
+            f"processes: {options.processes}; {options.latency_ms:g} ms an answer; a sweep every {options.every:g} s"
+            f"\n\n{HEADER}",
             flush=True,
         )
         bench = _Bench(app, workspaces, options.every)
@@ -89,7 +105,7 @@ def main() -> None:
 
 
 class _Bench:
-    def __init__(self, app: Connection, workspaces: Connection, every: float) -> None:
+    def __init__(self, app: App, workspaces: Connection, every: float) -> None:
         self._app = app
         self._workspaces = workspaces
         self._every = every
@@ -195,29 +211,102 @@ def _serve(pipe: Connection, tables: str, count: int, runs: int, pipelines: int)
             pipe.send(None)
 
 
-def _sweep(pipe: Connection, tables: str, urls: list[str]) -> None:
+def _sweep(pipe: Connection, tables: str, urls: dict[str, str]) -> None:
     """The app: sweeps when it is told to."""
-    urls_by_name = {f"w{number}": url for number, url in enumerate(urls)}
-    rig = Rig(tables, urls_by_name, SimulatedWorkspace(), Clock())
+    rig = Rig(tables, urls, SimulatedWorkspace(), Clock())
     while pipe.recv() is not None:
         began, cpu = time.monotonic(), time.process_time()
         reports = rig.sweep_all()
         clear_cycles()
         seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu
         last_sweeps = [ws.runs.last_sweep() for ws in rig.services.workspaces.values()]
-        pipe.send(
-            Sweep(
-                active=sum(report.active for report in reports),
-                changed=sum(report.changed for report in reports),
-                finished=sum(report.finished for report in reports),
-                failed=sum(report.failed for report in reports),
-                calls=sum(report.calls for report in reports),
-                seconds=seconds,
-                cpu_seconds=cpu_seconds,
-                mebibytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                ages=tuple(age for last in last_sweeps if last is not None for age in _ages(last, rig.clock)),
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        pipe.send(_measured(reports, last_sweeps, rig.clock, seconds, cpu_seconds, memory))
+
+
+class _Hosts:
+    """Local hosts that share the workspaces through the queue. The timer of the sweep runs in the first one only."""
+
+    def __init__(self, storage: str, urls: dict[str, str], count: int) -> None:
+        self._rig = Rig(storage, urls, SimulatedWorkspace(), Clock())
+        self._environ = {
+            "POLYSYNC_TABLES": storage,
+            "AzureWebJobsStorage": storage,
+            "POLYSYNC_WORKSPACES": json.dumps({name: {"url": url} for name, url in urls.items()}),
+            "POLYSYNC_SWEEP_GROUP_WORKSPACES": str(-(-len(urls) // count)),
+        }
+        self._count = count
+        self._seen_at = NEVER
+        self._cpu = 0.0
+
+    def __enter__(self) -> Self:
+        self._hosts = [
+            subprocess.Popen(
+                [sys.executable, "-m", "local.host", "--port", "0"],
+                env={**os.environ, **self._environ, **({} if number == 0 else {_NO_TIMER: "true"})},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
-        )
+            for number in range(self._count)
+        ]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for host in self._hosts:
+            host.terminate()
+        for host in self._hosts:
+            host.wait()
+
+    def send(self, _: object) -> None:
+        """The timer of the first host sends the messages."""
+
+    def recv(self) -> Sweep:
+        """Wait until every workspace was swept after the last call, and return the sum."""
+        while True:
+            last_sweeps = [ws.runs.last_sweep() for ws in self._rig.services.workspaces.values()]
+            found = [last for last in last_sweeps if last is not None and last.swept_at > self._seen_at]
+            if len(found) == len(last_sweeps):
+                break
+            time.sleep(0.2)
+        self._seen_at = self._rig.clock.now()
+        cpu, memory = zip(*(_used(host.pid) for host in self._hosts), strict=True)
+        spent, self._cpu = sum(cpu) - self._cpu, sum(cpu)
+        reports = [last.report for last in found]
+        seconds = max(report.seconds for report in reports)
+        return _measured(reports, found, self._rig.clock, seconds, spent, max(memory))
+
+
+App = Connection | _Hosts
+_NO_TIMER = "AzureWebJobs.sweep_runs.Disabled"
+
+
+def _used(pid: int) -> tuple[float, float]:
+    """The CPU seconds and the MiB that a process has used (Linux, proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    ticks = int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _measured(
+    reports: Sequence[SweepReport],
+    last_sweeps: Sequence[LastSweep | None],
+    clock: Clock,
+    seconds: float,
+    cpu_seconds: float,
+    mebibytes: float,
+) -> Sweep:
+    return Sweep(
+        active=sum(report.active for report in reports),
+        changed=sum(report.changed for report in reports),
+        finished=sum(report.finished for report in reports),
+        failed=sum(report.failed for report in reports),
+        calls=sum(report.calls for report in reports),
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        mebibytes=mebibytes,
+        ages=tuple(age for last in last_sweeps if last is not None for age in _ages(last, clock)),
+    )
 
 
 def _ages(last: LastSweep, clock: Clock) -> Iterator[float]:

@@ -32,6 +32,8 @@ from polysync_core.values.errors import SettingsError
 from polysync_core.values.workspace import TablesAddress, Workspace
 
 EVERY_15_SECONDS = "*/15 * * * * *"
+BETWEEN_SWEEPS = "5,20,35,50 * * * * *"
+"""Every 15 s too, but 5 s later. So the callbacks that a sweep makes due need not wait for the tick after it."""
 SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
 CALLBACK_SCHEDULE = "POLYSYNC_CALLBACK_SCHEDULE"
 HOURLY = "0 0 * * * *"
@@ -160,8 +162,8 @@ def sweeps_in_groups(environ: Mapping[str, str]) -> bool:
 
 
 def callback_schedule(environ: Mapping[str, str]) -> str:
-    """The schedule of the timer that delivers callbacks, with the same default."""
-    return _schedule(environ, CALLBACK_SCHEDULE, EVERY_15_SECONDS)[0]
+    """The schedule of the timer that delivers callbacks. If it is unset or invalid: every 15 s, between the sweeps."""
+    return _schedule(environ, CALLBACK_SCHEDULE, BETWEEN_SWEEPS)[0]
 
 
 def discovery_schedule(environ: Mapping[str, str]) -> str:
@@ -276,7 +278,7 @@ class _Reader:
         return default if number is None else number
 
     def _notes(self) -> tuple[str, ...]:
-        schedules = ((SWEEP_SCHEDULE, EVERY_15_SECONDS), (CALLBACK_SCHEDULE, EVERY_15_SECONDS))
+        schedules = ((SWEEP_SCHEDULE, EVERY_15_SECONDS), (CALLBACK_SCHEDULE, BETWEEN_SWEEPS))
         read = [_schedule(self._environ, name, default) for name, default in (*schedules, (DISCOVERY_SCHEDULE, HOURLY))]
         return tuple(note for _, note in read if note)
 

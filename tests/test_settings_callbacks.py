@@ -73,5 +73,5 @@ def test_without_settings_the_documented_callers_are_allowed_and_nothing_is_sign
 
 def test_an_invalid_schedule_falls_back_and_health_says_so() -> None:
     assert callback_schedule({"POLYSYNC_CALLBACK_SCHEDULE": "0 */5 * * * *"}) == "0 */5 * * * *"
-    assert callback_schedule({"POLYSYNC_CALLBACK_SCHEDULE": "often"}) == "*/15 * * * * *"
+    assert callback_schedule({"POLYSYNC_CALLBACK_SCHEDULE": "often"}) == "5,20,35,50 * * * * *"
     assert "POLYSYNC_CALLBACK_SCHEDULE" in settings(POLYSYNC_CALLBACK_SCHEDULE="often").notes[0]
