@@ -12,7 +12,7 @@ from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
 from polysync_core.services import Services
-from polysync_core.use_cases import abandoning, cancelling, delivering, listing, reading, starting, sweeping
+from polysync_core.use_cases import abandoning, cancelling, delivering, reading, starting, sweeping
 from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
 from polysync_core.values.callback import CallbackKind
@@ -79,6 +79,9 @@ def list_runs(call: Call, services: Services) -> Reply:
     wanted, limit = http_contract.decode_run_filter(call), http_contract.decode_limit(call)
     continuation, max_age_seconds = call.query.get("continuation"), services.settings.status_max_age_seconds
     if named == http_contract.ALL_WORKSPACES:
+        # Imported here, because it imports all of discovery, and no other request should wait for that.
+        from polysync_core.use_cases import listing
+
         found = listing.list_all_runs(
             services.among(None),
             wanted,
