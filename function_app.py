@@ -5,7 +5,8 @@ from typing import List  # noqa: UP035
 
 import azure.functions as func
 
-from polysync_core.endpoints import app_endpoints, job_endpoints, run_endpoints
+from polysync_core import endpoints
+from polysync_core.endpoints import app_endpoints, run_endpoints
 from polysync_core.endpoints.answering import Endpoint, OnBadSettings, answer, on_message, on_timer, refuse_all
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.sweep_message import QUEUE, STORAGE_SETTING
@@ -56,27 +57,27 @@ def abandon_run(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("jobs/discover", methods=["POST"])
 def discover_jobs(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, job_endpoints.discover_jobs)
+    return _serve(req, endpoints.job_endpoints.discover_jobs)
 
 
 @app.route("jobs/{pipeline_id}/sync", methods=["POST"])
 def sync_parameters(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, job_endpoints.sync_parameters)
+    return _serve(req, endpoints.job_endpoints.sync_parameters)
 
 
 @app.route("jobs", methods=["GET"])
 def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, job_endpoints.list_jobs)
+    return _serve(req, endpoints.job_endpoints.list_jobs)
 
 
 @app.route("jobs/{pipeline_id}", methods=["GET"])
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, job_endpoints.get_job)
+    return _serve(req, endpoints.job_endpoints.get_job)
 
 
 @app.route("jobs/{pipeline_id}/parameters/{name}", methods=["PUT"])
 def set_parameter(req: func.HttpRequest) -> func.HttpResponse:
-    return _serve(req, job_endpoints.set_parameter)
+    return _serve(req, endpoints.job_endpoints.set_parameter)
 
 
 @app.route("alive", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -119,7 +120,7 @@ def deliver_callbacks(timer: func.TimerRequest) -> None:
 
 @app.timer_trigger("timer", discovery_schedule(os.environ), run_on_startup=False)
 def discover_on_schedule(timer: func.TimerRequest) -> None:
-    on_timer("discover_on_schedule", job_endpoints.discover_on_schedule)
+    on_timer("discover_on_schedule", endpoints.job_endpoints.discover_on_schedule)
 
 
 def _serve(req: func.HttpRequest, endpoint: Endpoint, on_bad_settings: OnBadSettings = refuse_all) -> func.HttpResponse:

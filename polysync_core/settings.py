@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from croniter import croniter
-
 from polysync_core.rules.decisions import callback_addresses
 from polysync_core.rules.decisions.callback_addresses import HostRule
 from polysync_core.rules.decisions.parameters import DEFAULT_PATTERNS, parse_patterns
@@ -180,18 +178,28 @@ def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str,
     given = environ.get(name, "").strip()
     if not given:
         return default, None
-    if _SCHEDULE.fullmatch(" ".join(given.split())):
-        try:
-            _interval(given)
-        except (ValueError, KeyError):
-            pass
-        else:
-            return given, None
+    if given == default or _is_schedule(given):
+        return given, None
     return default, f"{name} is not an NCRONTAB schedule of six fields (like '{default}'); '{default}' is used instead."
+
+
+def _is_schedule(given: str) -> bool:
+    if not _SCHEDULE.fullmatch(" ".join(given.split())):
+        return False
+    try:
+        _interval(given)
+    except (ValueError, KeyError):
+        return False
+    return True
 
 
 def _interval(schedule: str) -> timedelta:
     """The time between two ticks of a schedule. Raises ValueError and KeyError for an invalid one."""
+    if schedule == EVERY_15_SECONDS:
+        return timedelta(seconds=15)
+    # Imported here, because no cold start with the default schedules needs it.
+    from croniter import croniter
+
     ticks = croniter(schedule, datetime(2000, 1, 1, tzinfo=UTC), second_at_beginning=True, day_or=False)
     first, second = ticks.get_next(datetime), ticks.get_next(datetime)
     interval: timedelta = second - first

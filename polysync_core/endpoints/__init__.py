@@ -1,0 +1,20 @@
+"""One function for each route and timer.
+
+The endpoints of jobs are imported on their first use. A start and a sweep do not need them, and would otherwise wait
+for their import at a cold start. The module's `__getattr__` does this: https://peps.python.org/pep-0562/
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polysync_core.endpoints import job_endpoints as job_endpoints
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name != "job_endpoints":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")

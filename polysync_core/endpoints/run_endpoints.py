@@ -18,7 +18,6 @@ from polysync_core.use_cases import (
     cancelling,
     delivering,
     group_sweeps,
-    listing,
     reading,
     starting,
     sweeping,
@@ -89,6 +88,9 @@ def list_runs(call: Call, services: Services) -> Reply:
     wanted, limit = http_contract.decode_run_filter(call), http_contract.decode_limit(call)
     continuation, max_age_seconds = call.query.get("continuation"), services.settings.status_max_age_seconds
     if named == http_contract.ALL_WORKSPACES:
+        # Imported here, because it imports all of discovery, and no other request should wait for that.
+        from polysync_core.use_cases import listing
+
         found = listing.list_all_runs(
             services.among(None),
             wanted,

@@ -166,7 +166,7 @@ def _nearest(given: str, names: Iterable[str]) -> str:
 class WorkspaceBody(BaseModel):
     """The body of a route that needs no body. It may name the workspace. Other fields are ignored."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True, defer_build=True)
 
     workspace: str | None = None
 

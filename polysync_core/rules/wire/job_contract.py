@@ -32,7 +32,7 @@ def _need_flag(value: object) -> object:
 class DiscoverBody(BaseModel):
     """The body of a discovery. Every field is optional, and may be in the query instead."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     workspace: str | None = None
     continuation: Annotated[str | None, Field(max_length=MAX_CONTINUATION)] = None
@@ -41,7 +41,7 @@ class DiscoverBody(BaseModel):
 class ParameterBody(BaseModel):
     """The body of a PUT of a parameter."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     value: Annotated[bool, BeforeValidator(_need_flag, json_schema_input_type=bool | FlagWord)]
     direction: Annotated[Direction, BeforeValidator(_read_direction, json_schema_input_type=Direction)] = (

@@ -34,7 +34,7 @@ ParameterName = Annotated[str, Field(min_length=1, max_length=MAX_PARAMETER_NAME
 class StartBody(BaseModel):
     """The body of a start. Every field is optional. An unknown field is refused, and the error names it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     full_refresh: Flag = None
     pipeline_id: str | None = None
