@@ -31,12 +31,17 @@ def behind_proxy(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, c
 
 
 @pytest.mark.parametrize("label", ["POST $batch starting start", "POST $batch starting start active run recent"])
-def test_a_write_whose_answer_breaks_off_is_found(
-    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, label: str
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [("half", {}), ("status", PAGE), ("status", {**PAGE, "status": 202})],
+    ids=["half", "200", "202"],
+)
+def test_a_write_whose_answer_breaks_off_or_is_a_page_is_found(
+    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, label: str, kind: Any, answer: dict[str, Any]
 ) -> None:
     behind_proxy.start(workspace.add_pipeline())
     pipeline_id = workspace.add_pipeline()
-    plan.add(Fault("half", label=label))
+    plan.add(Fault(kind, when="after", label=label, **answer))
     run_id = behind_proxy.start(pipeline_id, key="k").run.run_id
     (update,) = workspace.updates_of(pipeline_id)
     assert run_id.update_id == update.update_id

@@ -34,7 +34,7 @@ def code_of(wrong: HttpResponseError) -> str | None:
     code = getattr(wrong, "error_code", None)
     if code is None and wrong.response is not None:
         headers: Mapping[str, str] = getattr(wrong.response, "headers", {})
-        code = headers.get("x-ms-error-code") or _code_in(wrong.response.text())
+        code = headers.get("x-ms-error-code") or code_in(wrong.response.text())
     return None if code is None else str(getattr(code, "value", code))
 
 
@@ -50,7 +50,8 @@ def unavailable(wrong: Exception) -> StorageUnavailable:
     return StorageUnavailable(f"Table Storage did not answer ({type(wrong).__name__}).")
 
 
-def _code_in(body: str) -> str | None:
+def code_in(body: str) -> str | None:
+    """The error code in a JSON body of storage, or None."""
     try:
         code = json.loads(body)["odata.error"]["code"]
     except (ValueError, LookupError, TypeError):

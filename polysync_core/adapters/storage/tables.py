@@ -22,6 +22,7 @@ from azure.data.tables import TableClient, TableEntity, TransactionOperation, Up
 from requests import Session
 from requests.adapters import HTTPAdapter
 
+from polysync_core.adapters.storage.batch_client import BatchClient
 from polysync_core.adapters.storage.storage_errors import TROUBLE, code_of, unavailable
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.rows.row_keys import end_of
@@ -275,8 +276,8 @@ class Table:
         transport = RequestsTransport(session=session, session_owner=False, use_env_settings=False)
         options = {"transport": transport, **_RETRIES}
         if self._address.endpoint is not None:
-            return TableClient(self._address.endpoint, self._name, credential=self._credential(), **options)
+            return BatchClient(self._address.endpoint, self._name, credential=self._credential(), **options)
         try:
-            return TableClient.from_connection_string(self._address.connection_string or "", self._name, **options)
+            return BatchClient.from_connection_string(self._address.connection_string or "", self._name, **options)
         except ValueError as wrong:
             raise SettingsError(["The connection string of Table Storage is malformed."]) from wrong
