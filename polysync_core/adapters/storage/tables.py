@@ -120,7 +120,7 @@ def written_at_of(row: TableEntity) -> datetime | None:
 class Committed:
     """A commit that happened. `etags` holds the new versions of its rows, by row key.
 
-    A row that was deleted has none. After an error, storage said no version, so `etags` is empty.
+    A row that was deleted has no version. After an error the versions are unknown, so `etags` is empty.
     """
 
     etags: Mapping[str, str] = field(default_factory=dict)
@@ -132,8 +132,8 @@ _Encoded = tuple[TransactionOperation, dict[str, object], dict[str, Any]]
 def _send(client: TableClient, batch: Sequence[_Encoded]) -> Sequence[Mapping[str, Any]]:
     """Send the operations, and return what storage says of each one.
 
-    One operation is sent as a request of its own, which takes a quarter of the CPU time of a batch. But one delete is a
-    batch, because `delete_entity` does not report that the row is missing.
+    One operation is sent as a request of its own, which takes less CPU time than a batch. But one delete is a batch,
+    because `delete_entity` does not report that the row is missing.
     """
     limits = _limits()
     match batch:
