@@ -1,13 +1,15 @@
 """Every trigger of the app. What each one does is in polysync_core/endpoints."""
 
 import os
+from typing import List  # noqa: UP035
 
 import azure.functions as func
 
 from polysync_core.endpoints import app_endpoints, job_endpoints, run_endpoints
-from polysync_core.endpoints.answering import Endpoint, OnBadSettings, answer, on_timer, refuse_all
+from polysync_core.endpoints.answering import Endpoint, OnBadSettings, answer, on_message, on_timer, refuse_all
 from polysync_core.rules.wire.http_contract import Call
-from polysync_core.settings import callback_schedule, discovery_schedule, sweep_schedule
+from polysync_core.rules.wire.sweep_message import QUEUE, STORAGE_SETTING
+from polysync_core.settings import callback_schedule, discovery_schedule, sweep_schedule, sweeps_in_groups
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -92,9 +94,22 @@ def openapi(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, app_endpoints.openapi, app_endpoints.openapi_with_bad_settings)
 
 
-@app.timer_trigger("timer", sweep_schedule(os.environ), run_on_startup=False)
-def sweep_runs(timer: func.TimerRequest) -> None:
-    on_timer("sweep_runs", run_endpoints.sweep)
+if not sweeps_in_groups(os.environ):
+
+    @app.timer_trigger("timer", sweep_schedule(os.environ), run_on_startup=False)
+    def sweep_runs(timer: func.TimerRequest) -> None:
+        on_timer("sweep_runs", run_endpoints.sweep)
+
+else:
+
+    @app.timer_trigger("timer", sweep_schedule(os.environ), run_on_startup=False)
+    @app.queue_output("groups", QUEUE, STORAGE_SETTING)
+    def sweep_runs(timer: func.TimerRequest, groups: func.Out[List[str]]) -> None:  # noqa: UP006
+        on_timer("sweep_runs", lambda services: groups.set(run_endpoints.hand_out_sweeps(services)))
+
+    @app.queue_trigger("message", QUEUE, STORAGE_SETTING)
+    def sweep_group(message: func.QueueMessage) -> None:
+        on_message("sweep_group", lambda services: run_endpoints.sweep_group(message.get_body(), services))
 
 
 @app.timer_trigger("timer", callback_schedule(os.environ), run_on_startup=False)

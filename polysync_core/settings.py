@@ -36,6 +36,7 @@ SWEEP_SCHEDULE = "POLYSYNC_SWEEP_SCHEDULE"
 CALLBACK_SCHEDULE = "POLYSYNC_CALLBACK_SCHEDULE"
 HOURLY = "0 0 * * * *"
 DISCOVERY_SCHEDULE = "POLYSYNC_DISCOVERY_SCHEDULE"
+SWEEP_GROUP_WORKSPACES = "POLYSYNC_SWEEP_GROUP_WORKSPACES"
 PARAMETERS = "POLYSYNC_PARAMETERS"
 SIGNING_SETTING = "POLYSYNC_CALLBACK_SECRET"
 SETTING_NAMES = frozenset(
@@ -46,6 +47,7 @@ SETTING_NAMES = frozenset(
         SWEEP_SCHEDULE,
         CALLBACK_SCHEDULE,
         DISCOVERY_SCHEDULE,
+        SWEEP_GROUP_WORKSPACES,
         PARAMETERS,
         "POLYSYNC_PUBLIC_URL",
         "POLYSYNC_STATUS_MAX_AGE_SECONDS",
@@ -76,8 +78,9 @@ class Settings:
     """All settings, validated. `parameters` are patterns of the names to import (see rules/decisions/parameters.py).
 
     `public_url` is the address at which callers reach the app. It has a path if another path replaces /api. `app_url`
-    is the address that the platform gave the app. `notes` are faults for which a safe default is used; health shows
-    them.
+    is the address that the platform gave the app. The sweep timer ticks every `sweep_interval`. Beyond
+    `sweep_group_workspaces` workspaces, it hands them out in groups of at most so many. `notes` are faults for which a
+    safe default is used; health shows them.
     """
 
     workspaces: tuple[Workspace, ...]
@@ -93,7 +96,14 @@ class Settings:
     callback_hosts: tuple[HostRule, ...]
     callback_secret: str | None = field(repr=False)
     parameters: tuple[str, ...]
+    sweep_interval: timedelta
+    sweep_group_workspaces: int
     notes: tuple[str, ...]
+
+    @property
+    def sweeps_in_groups(self) -> bool:
+        """Whether the sweep timer hands groups of workspaces to the queue."""
+        return len(self.workspaces) > self.sweep_group_workspaces
 
     @property
     def sweep_limits(self) -> SweepLimits:
@@ -141,6 +151,14 @@ def sweep_schedule(environ: Mapping[str, str]) -> str:
     return _schedule(environ, SWEEP_SCHEDULE, EVERY_15_SECONDS)[0]
 
 
+def sweeps_in_groups(environ: Mapping[str, str]) -> bool:
+    """Whether the app needs the queue of groups, read when the app is indexed. False while settings are invalid."""
+    try:
+        return Settings.from_environ(environ).sweeps_in_groups
+    except SettingsError:
+        return False
+
+
 def callback_schedule(environ: Mapping[str, str]) -> str:
     """The schedule of the timer that delivers callbacks, with the same default."""
     return _schedule(environ, CALLBACK_SCHEDULE, EVERY_15_SECONDS)[0]
@@ -162,12 +180,20 @@ def _schedule(environ: Mapping[str, str], name: str, default: str) -> tuple[str,
         return default, None
     if _SCHEDULE.fullmatch(" ".join(given.split())):
         try:
-            croniter(given, datetime(2000, 1, 1, tzinfo=UTC), second_at_beginning=True, day_or=False).get_next()
+            _interval(given)
         except (ValueError, KeyError):
             pass
         else:
             return given, None
     return default, f"{name} is not an NCRONTAB schedule of six fields (like '{default}'); '{default}' is used instead."
+
+
+def _interval(schedule: str) -> timedelta:
+    """The time between two ticks of a schedule. Raises ValueError and KeyError for an invalid one."""
+    ticks = croniter(schedule, datetime(2000, 1, 1, tzinfo=UTC), second_at_beginning=True, day_or=False)
+    first, second = ticks.get_next(datetime), ticks.get_next(datetime)
+    interval: timedelta = second - first
+    return interval
 
 
 def _patterns(given: str) -> tuple[str, ...]:
@@ -207,6 +233,8 @@ class _Reader:
             callback_hosts=self._read(callback_addresses.SETTING, lambda: callback_addresses.parse_hosts(hosts)) or (),
             callback_secret=self._read(SIGNING_SETTING, lambda: parse_signing_secret(secret)) if secret else None,
             parameters=self._read(PARAMETERS, lambda: _patterns(patterns)) or (),
+            sweep_interval=_interval(sweep_schedule(self._environ)),
+            sweep_group_workspaces=self._number(SWEEP_GROUP_WORKSPACES, 200, least=1, most=1000),
             notes=self._notes(),
         )
         if self._problems:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
+
 import pytest
 
 from polysync_core.rules.decisions.callback_addresses import DEFAULT_HOSTS, parse_hosts
-from polysync_core.settings import Settings, ignored_names, sweep_schedule
+from polysync_core.settings import Settings, ignored_names, sweep_schedule, sweeps_in_groups
 from polysync_core.values.errors import SettingsError
 from polysync_core.values.workspace import TablesAddress, Workspace
 from tests.rules.examples import HOST, read_settings, setting_problem, setting_problems
@@ -28,6 +31,8 @@ def test_the_least_settings_and_their_defaults() -> None:
         retention_days=90,
         callback_hosts=parse_hosts(DEFAULT_HOSTS),
         callback_secret=None,
+        sweep_interval=timedelta(seconds=15),
+        sweep_group_workspaces=200,
         notes=(),
     )
 
@@ -204,3 +209,26 @@ def test_a_bad_schedule_falls_back_with_a_note(given: str) -> None:
 @pytest.mark.parametrize("given", ["0 0 0 L * *", "0 0 0 15W * *", "0 0 0 * * 7", "R R R * * *", "0 0 0 * January *"])
 def test_what_croniter_takes_and_ncrontab_does_not_falls_back(given: str) -> None:
     assert sweep_schedule({"POLYSYNC_SWEEP_SCHEDULE": given}) == "*/15 * * * * *"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds"),
+    [("*/15 * * * * *", 15), ("0 */2 * * * *", 120), ("* * * * * *", 1), ("0 0 6 * * *", 86_400), ("odd", 15)],
+)
+def test_the_interval_of_the_sweep_is_that_of_its_schedule(schedule: str, seconds: int) -> None:
+    assert read_settings(POLYSYNC_SWEEP_SCHEDULE=schedule).sweep_interval == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1001", "many", "2.5"])
+def test_a_bad_size_of_sweep_groups_is_named(given: str) -> None:
+    problem = setting_problem(POLYSYNC_SWEEP_GROUP_WORKSPACES=given)
+    assert problem == "POLYSYNC_SWEEP_GROUP_WORKSPACES: must be a whole number from 1 to 1000."
+
+
+def test_the_queue_is_used_beyond_the_size_of_a_group_and_never_with_invalid_settings() -> None:
+    workspaces = json.dumps({f"w{number}": {"url": f"https://adb-{number}.example.net"} for number in range(3)})
+    environ = {"POLYSYNC_WORKSPACES": workspaces, "POLYSYNC_TABLES": "UseDevelopmentStorage=true"}
+    assert not sweeps_in_groups(environ)
+    assert not sweeps_in_groups(environ | {"POLYSYNC_SWEEP_GROUP_WORKSPACES": "3"})
+    assert sweeps_in_groups(environ | {"POLYSYNC_SWEEP_GROUP_WORKSPACES": "2"})
+    assert not sweeps_in_groups(environ | {"POLYSYNC_SWEEP_GROUP_WORKSPACES": "2", "POLYSYNC_TABLES": ""})

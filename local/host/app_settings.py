@@ -20,6 +20,11 @@ def resolve_names(text: str, owner: str) -> str:
     return re.sub(r"%([^%]+)%", value_of, text)
 
 
+def is_disabled(function: str) -> bool:
+    """Whether a setting disables the function. Source: learn.microsoft.com/azure/azure-functions/disable-function."""
+    return os.environ.get(f"AzureWebJobs.{function}.Disabled", "").strip().lower() in {"true", "1"}
+
+
 def read_connection(setting: str, owner: str) -> str:
     """Return the value of a connection setting. Raises HostStartError when it is not set or blank."""
     value = os.environ.get(setting, "").strip()

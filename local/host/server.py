@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import azure.functions as func
 
+from local.host.app_settings import is_disabled
 from local.host.config import load_app, read_queue_settings, read_route_prefix
 from local.host.conversion import decode_http, encode_http
 from local.host.functions import (
@@ -43,6 +44,7 @@ class LocalHost:
     The app is `functions` (of load_functions), else the functions of `app`, else those of `app_dir/function_app.py`.
     The route prefix is that of `app_dir/host.json`, else `api`. The queue settings are also from there. With
     `timers=False` no schedule is followed, and with `queues=False` no message is received, but `fire` still works.
+    A function whose setting AzureWebJobs.NAME.Disabled is true is left out.
     Raises HostStartError for a function that the Functions host would not start, and for a port that is taken.
     """
 
@@ -61,6 +63,7 @@ class LocalHost:
             raise HostStartError("an empty key would let everyone in")
         if functions is None:
             functions = load_functions(app if app is not None else load_app(Path(app_dir or ".")))
+        functions = tuple(function for function in functions if not is_disabled(function.name))
         self._functions = {function.name.lower(): function for function in functions}
         self._routes = build_routes(functions, read_route_prefix(Path(app_dir)) if app_dir else "api")
         self._schedules = {

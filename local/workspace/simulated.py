@@ -28,6 +28,7 @@ class SimulatedWorkspace(Control):
     port: 0 takes a free port.
     now: returns epoch seconds for updates, events and the journal. A test may pass its own clock.
     token_now: the same for the age of tokens. Delays always use the real clock.
+    issuer: that of another workspace, whose tokens this one accepts too, as the workspaces of one tenant do.
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class SimulatedWorkspace(Control):
         port: int = 0,
         now: Callable[[], float] = time.time,
         token_now: Callable[[], float] = time.time,
+        issuer: identity.TokenIssuer | None = None,
     ) -> None:
         settings = WorkspaceSettings(pace_seconds=pace_seconds)
-        super().__init__(WorkspaceParts(now=now, settings=settings, issuer=identity.TokenIssuer(token_now)))
+        issuer = issuer or identity.TokenIssuer(token_now)
+        super().__init__(WorkspaceParts(now=now, settings=settings, issuer=issuer))
         self._dispatcher = Dispatcher(self._parts)
         self._host, self._port = host or unused_host(), port
         self._server: LoopbackServer | None = None
@@ -62,6 +65,10 @@ class SimulatedWorkspace(Control):
     def url(self) -> str:
         """The value for DATABRICKS_HOST, without a slash at its end."""
         return f"http://{self._host}:{self._port}"
+
+    @property
+    def issuer(self) -> identity.TokenIssuer:
+        return self._parts.issuer
 
     @property
     def identity_endpoint(self) -> str:

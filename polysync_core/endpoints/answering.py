@@ -39,6 +39,17 @@ def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refu
         return internal_error(reference, call.path)
 
 
+def on_message(name: str, work: Callable[[Services], object]) -> None:
+    """Do the work that a message on a queue asks for. Every error is only logged, because a retry would come too late.
+
+    So the host delivers no message twice, and no message ends in the poison queue.
+    """
+    try:
+        on_timer(name, work)
+    except Exception:
+        _log.exception("%s: a bug", name, extra={"action": name})
+
+
 def on_timer(name: str, work: Callable[[Services], object]) -> None:
     """Do a timer's work. A PolysyncError is only logged, once, because the next tick tries again."""
     try:

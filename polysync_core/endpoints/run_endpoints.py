@@ -11,8 +11,18 @@ from polysync_core.rules.wire.addresses import Addresses, await_token, is_await_
 from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
+from polysync_core.rules.wire.sweep_message import encode_group
 from polysync_core.services import Services
-from polysync_core.use_cases import abandoning, cancelling, delivering, listing, reading, starting, sweeping
+from polysync_core.use_cases import (
+    abandoning,
+    cancelling,
+    delivering,
+    group_sweeps,
+    listing,
+    reading,
+    starting,
+    sweeping,
+)
 from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
 from polysync_core.values.callback import CallbackKind
@@ -112,6 +122,25 @@ def abandon_run(call: Call, services: Services) -> Reply:
 
 def sweep(services: Services) -> None:
     sweeping.sweep_workspaces([*services.workspaces.values()], services.settings.sweep_limits)
+    clear_cycles()
+
+
+def hand_out_sweeps(services: Services) -> list[str]:
+    """The messages that ask for the sweeps of all workspaces, in groups."""
+    groups = group_sweeps.hand_out(
+        services.workspaces,
+        services.settings.sweep_limits,
+        most=services.settings.sweep_group_workspaces,
+        interval=services.settings.sweep_interval,
+    )
+    clear_cycles()
+    return [encode_group(group) for group in groups]
+
+
+def sweep_group(body: bytes, services: Services) -> None:
+    group_sweeps.sweep_group(
+        body, services.workspaces, services.settings.sweep_limits, interval=services.settings.sweep_interval
+    )
     clear_cycles()
 
 

@@ -9,6 +9,7 @@ from polysync_core.adapters.databricks.entra import EntraTokens
 from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
+from polysync_core.rules.wire.sweep_message import QUEUE
 from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import PolysyncError
@@ -18,6 +19,10 @@ from polysync_core.values.run import Check, LastSweep, Run
 SWEEP_OVERDUE = timedelta(minutes=5)
 UNSEEN_TOO_LONG = timedelta(hours=1)
 _MOST_NAMED = 5
+_LATE = (
+    f"the timer swept it, because nobody took its group from the queue {QUEUE}. Check that the app's identity has the "
+    "role Storage Queue Data Contributor and that AzureWebJobsStorage names the queue endpoint"
+)
 _SILENT = (
     "the timer {} does not fire. Synchronise the triggers (restart or redeploy the app), and check the roles on "
     "the storage account (Storage Blob Data Owner for the host)"
@@ -100,8 +105,9 @@ def _last_sweep(ws: WorkspaceServices) -> str:
     is_blind = last.blind_since is not None and now - last.blind_since > SWEEP_OVERDUE
     blind = "; no active run could be looked at for more than 5 minutes" if is_blind else ""
     unseen = _unseen_for_long(ws, last, now)
-    if blind or unseen:
-        raise _Unhealthy(f"{summary}{blind}{unseen}")
+    late = f"; {_LATE}" if last.stood_in else ""
+    if blind or unseen or late:
+        raise _Unhealthy(f"{summary}{blind}{unseen}{late}")
     if age > SWEEP_OVERDUE and ws.runs.list_active().rows:
         raise _Unhealthy(f"{summary}; active runs are waiting: {_SILENT.format('sweep_runs')}")
     return summary

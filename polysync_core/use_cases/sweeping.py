@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import wait
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.threads import ContextPool
@@ -19,30 +20,47 @@ from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.use_cases.workspace_sweep import WorkspaceSweep
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import PolysyncError
-from polysync_core.values.run import NEVER, LastSweep, SweepReport
+from polysync_core.values.run import NEVER, LastSweep, SweepClaim, SweepReport
 
 _log = logging.getLogger("polysync.sweep")
 _PLACES, _PLACES_FOR_SILENT = 16, 4
 """So many workspaces are swept at a time. Those that showed no run in their last sweep have places of their own."""
 
 
-def sweep_workspaces(workspaces: Sequence[WorkspaceServices], limits: SweepLimits) -> tuple[SweepReport, ...]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claiming:
+    """How a process takes workspaces that another process may sweep too.
+
+    A workspace that was swept after `unless_swept_since` is left out. `stands_in` is stored: the timer sweeps what
+    nobody has taken from the queue.
+    """
+
+    unless_swept_since: datetime
+    stands_in: bool = False
+
+
+def sweep_workspaces(
+    workspaces: Sequence[WorkspaceServices], limits: SweepLimits, claiming: Claiming | None = None
+) -> tuple[SweepReport, ...]:
     """Sweep all workspaces within `budgets.SWEEP`. Returns one report for each.
 
-    A workspace that fails, or is not reached in time, gets a report with one failure.
+    A workspace that fails, or is not reached in time, gets a report with one failure. With `claiming`, each workspace
+    is claimed first, and those that another process sweeps or has swept are left out.
     """
     if not workspaces:
         return ()
-    sweep = _Sweep(workspaces, limits)
+    sweep = _Sweep(workspaces, limits, claiming)
     reports = sweep.run()
     sweep.log(reports)
     return reports
 
 
 class _Sweep:
-    def __init__(self, workspaces: Sequence[WorkspaceServices], limits: SweepLimits) -> None:
+    def __init__(self, workspaces: Sequence[WorkspaceServices], limits: SweepLimits, claiming: Claiming | None) -> None:
         self._workspaces = workspaces
         self._limits = limits
+        self._claiming = claiming
+        self._left_out: set[str] = set()
         self._clock = workspaces[0].clock
         self._began = self._clock.monotonic()
         self._deadline = Deadline(self._clock, self._began + budgets.SWEEP - budgets.SWEEP_REPORT)
@@ -64,7 +82,9 @@ class _Sweep:
             pool.shutdown(wait=False, cancel_futures=True)
         seconds = self._clock.monotonic() - self._began
         return tuple(
-            self._reports.get(name) or SweepReport(workspace=name, failed=1, seconds=seconds) for name in by_name
+            self._reports.get(name) or SweepReport(workspace=name, failed=1, seconds=seconds)
+            for name in by_name
+            if name not in self._left_out
         )
 
     def _read_last_sweeps(self) -> dict[str, LastSweep | None]:
@@ -93,11 +113,24 @@ class _Sweep:
         name = ws.workspace.name
         try:
             with storage_deadline(Deadline(self._clock, self._began + budgets.SWEEP_WORKSPACE)):
-                self._reports[name] = WorkspaceSweep(ws, self._limits, last, self._began).run()
+                if self._claiming is None:
+                    self._reports[name] = WorkspaceSweep(ws, self._limits, last, self._began).run()
+                    return
+                claim = self._claim(ws, self._claiming.unless_swept_since)
+                if claim is None:
+                    self._left_out.add(name)
+                    return
+                sweep = WorkspaceSweep(ws, self._limits, claim.last, self._began)
+                self._reports[name] = sweep.run(stood_in=self._claiming.stands_in)
         except PolysyncError as error:
             _log.warning("workspace %s could not be swept: %s", name, error.detail)
         except Exception:
             _log.exception("workspace %s could not be swept", name)
+
+    def _claim(self, ws: WorkspaceServices, unless_swept_since: datetime) -> SweepClaim | None:
+        now = self._clock.now()
+        until = now + timedelta(seconds=budgets.SWEEP)
+        return ws.runs.claim_sweep(now, until=until, unless_swept_since=unless_swept_since)
 
     def log(self, reports: Sequence[SweepReport]) -> None:
         """Write the line of the whole sweep."""
@@ -105,7 +138,9 @@ class _Sweep:
             name: sum(getattr(report, name) for report in reports)
             for name in ("active", "changed", "finished", "failed", "unreadable", "calls")
         }
-        slowest, behind = max(((report.workspace, self._behind(report)) for report in reports), key=lambda at: at[1])
+        behind_by_name = {report.workspace: self._behind(report) for report in reports}
+        slowest = max(behind_by_name, key=behind_by_name.__getitem__, default="-")
+        behind = behind_by_name.get(slowest, 0.0)
         seconds = self._clock.monotonic() - self._began
         _log.info(
             "sweep: workspaces=%d active=%d changed=%d finished=%d failed=%d unreadable=%d calls=%d seconds=%.2f "

@@ -59,8 +59,8 @@ class WorkspaceSweep:
         settling_client = ws.databricks.client(Deadline(ws.clock, began + budgets.SWEEP_DATABRICKS))
         self._upkeep = Upkeep(ws=ws, client=settling_client, began_at=self._began_at, deadline=self._deadline)
 
-    def run(self) -> SweepReport:
-        """Sweep, and save the `sweep|last` row. Raises StorageUnavailable."""
+    def run(self, *, stood_in: bool = False) -> SweepReport:
+        """Sweep, and save the `sweep|last` row. `stood_in` is stored in it. Raises StorageUnavailable."""
         rows = self._gather()
         memory = ListingMemory() if self._last is None else self._last.listing
         cursor = UpkeepCursor() if self._last is None else self._last.upkeep
@@ -81,7 +81,7 @@ class WorkspaceSweep:
             cursor = self._upkeep.clean(cursor, self._limits.retention)
         finally:
             cursor = replace(cursor, settled_after=settling.finish(self._deadline))
-        return self._save(rows, outcomes, memory, cursor)
+        return self._save(rows, outcomes, memory, cursor, stood_in=stood_in)
 
     def _gather(self) -> _Gathered:
         rows = _Gathered(active=self._ws.runs.list_active(), starts=self._ws.runs.list_reservations())
@@ -152,7 +152,13 @@ class WorkspaceSweep:
     # --- report
 
     def _save(
-        self, rows: _Gathered, outcomes: Mapping[str, Outcome], memory: ListingMemory, cursor: UpkeepCursor
+        self,
+        rows: _Gathered,
+        outcomes: Mapping[str, Outcome],
+        memory: ListingMemory,
+        cursor: UpkeepCursor,
+        *,
+        stood_in: bool,
     ) -> SweepReport:
         """Write the `sweep|last` row. Returns the report."""
         ended = [*outcomes.values()]
@@ -185,6 +191,7 @@ class WorkspaceSweep:
                 no_answer=tuple(no_answer[: sweep_rules.MOST_NO_ANSWER]),
                 unreadable_pipelines=sweep_rules.name_pipelines(rows.unreadable),
                 blind_since=(blind_since or self._began_at) if is_blind else None,
+                stood_in=stood_in,
                 listing=memory,
                 upkeep=cursor,
             )

@@ -221,7 +221,7 @@ class LastSweep:
     saw the run. A run that is not named there was seen at `others_seen_at` (None: at `swept_at`). For the runs in
     `no_answer`, Databricks accepted the request and did not answer. `unreadable_pipelines` names the pipelines of
     unreadable rows, at most 20. Since `blind_since`, sweeps have seen none of the active runs (None: the last sweep saw
-    one).
+    one). `stood_in`: the timer swept the workspace itself, because nobody had taken its group from the queue.
     """
 
     swept_at: datetime
@@ -231,8 +231,24 @@ class LastSweep:
     no_answer: tuple[str, ...] = ()
     unreadable_pipelines: tuple[str, ...] = ()
     blind_since: datetime | None = None
+    stood_in: bool = False
     listing: ListingMemory = ListingMemory()
     upkeep: UpkeepCursor = UpkeepCursor()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepClaim:
+    """The right to sweep a workspace, which one process has at a time. `last` is its last sweep."""
+
+    last: LastSweep | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepGroup:
+    """Workspaces, by name, that one message on the queue asks to sweep. It was sent at `sent_at`."""
+
+    sent_at: datetime
+    workspaces: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -219,3 +219,31 @@ def test_the_local_host_refuses_a_parameter_that_no_binding_names_as_microsoft_d
         pass
     with pytest.raises(HostStartError, match="more"):
         LocalHost(tmp_path)
+
+
+def test_groups_of_workspaces_go_through_the_queue_binding(
+    deployed: Path, azurite: str, tmp_path: Path, runtime: tuple[MicrosoftRuntime, ServedApp]
+) -> None:
+    assert "sweep_group" not in {function["name"] for function in runtime[0].functions}, "no queue without need"
+    with SimulatedWorkspace() as first, SimulatedWorkspace(issuer=first.issuer) as second:
+        environ = settings_of(azurite, "first", first) | {
+            "POLYSYNC_WORKSPACES": json.dumps({"first": {"url": first.url}, "second": {"url": second.url}}),
+            "POLYSYNC_SWEEP_GROUP_WORKSPACES": "1",
+        }
+        with MicrosoftRuntime(deployed, environ, tmp_path / "driver") as grouped:
+            bindings = {function["name"]: function["bindings"] for function in grouped.functions}
+            (trigger,) = bindings["sweep_group"]
+            assert (trigger["type"], trigger["queueName"]) == ("queueTrigger", "polysync-sweeps")
+            assert trigger["connection"] == "AzureWebJobsStorage"
+            pipeline_id = second.add_pipeline()
+            start = f"/api/pipelines/{pipeline_id}/updates?workspace=second"
+            assert grouped.send("POST", start, {}, b"").status == 202
+            messages = grouped.run_timer("sweep_runs")["groups"]
+            assert [json.loads(message)["workspaces"] for message in messages] == [["first"], ["second"]]
+            second.set_state(pipeline_id, None, "COMPLETED")
+            for message in messages:
+                grouped.deliver("sweep_group", message, {"Id": "1", "DequeueCount": 1})
+            grouped.deliver("sweep_group", "nonsense", {"Id": "2", "DequeueCount": 1})
+            runs = json.loads(grouped.send("GET", "/api/runs?workspace=second", {}, b"").body)["items"]
+            assert [run["status"] for run in runs] == ["Success"]
+            assert "names workspaces that are not known: 'nonsense'" in grouped.log

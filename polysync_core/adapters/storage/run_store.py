@@ -31,7 +31,7 @@ from polysync_core.values.callback import Waiter
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import RowUnreadable, StorageUnavailable
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import LastSweep, Reservation, Run, RunFilter, RunPage, UsedKey
+from polysync_core.values.run import LastSweep, Reservation, Run, RunFilter, RunPage, SweepClaim, UsedKey
 from polysync_core.values.stored import Locked, Scan, UnreadableRow
 
 _log = logging.getLogger("polysync.store")
@@ -253,13 +253,42 @@ class RunStore(RunRows):
     def last_sweep(self) -> LastSweep | None:
         """The workspace's last sweep. None when there was none, or when its row is unreadable."""
         row = self._partition.get(row_keys.SWEEP_LAST)
-        try:
-            return None if row is None else decode_last_sweep(row)
-        except RowUnreadable:
+        return None if row is None else _decode_sweep(row)
+
+    def claim_sweep(self, now: datetime, *, until: datetime, unless_swept_since: datetime) -> SweepClaim | None:
+        """Take the workspace's next sweep until `until`, or until `save_last_sweep`.
+
+        None when another sweep of it is under way, or one began after `unless_swept_since`.
+        """
+        row = self._partition.get(row_keys.SWEEP_LAST)
+        last = None if row is None else _decode_sweep(row)
+        claimed_until = None if row is None else row.get("claimedUntil")
+        if isinstance(claimed_until, datetime) and claimed_until > now:
             return None
+        if last is not None and last.swept_at > unless_swept_since:
+            return None
+        claim = {"claimedUntil": until, "claimedBy": self._new_id()}
+        operation = (
+            tables.create(row_keys.SWEEP_LAST, claim)
+            if row is None
+            else tables.merge(row_keys.SWEEP_LAST, claim, etag_of(row))
+        )
+
+        def was_written() -> bool:
+            found = self._partition.get(row_keys.SWEEP_LAST)
+            return found is not None and found.get("claimedBy") == claim["claimedBy"]
+
+        return SweepClaim(last=last) if self._partition.commit([operation], was_written=was_written) else None
 
     def save_last_sweep(self, last: LastSweep) -> None:
         self._partition.put(row_keys.SWEEP_LAST, encode_last_sweep(last))
+
+
+def _decode_sweep(row: Mapping[str, object]) -> LastSweep | None:
+    try:
+        return decode_last_sweep(row)
+    except RowUnreadable:
+        return None
 
 
 def _transition(locked: Locked[Run], run: Run) -> RunChange:

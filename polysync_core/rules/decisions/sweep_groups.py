@@ -1,0 +1,42 @@
+"""Groups of workspaces that are swept by one message on the queue. Pure: times are arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from math import ceil
+
+from polysync_core.values.run import LastSweep, SweepGroup
+
+LATE_AFTER = 2
+"""A workspace that no message has swept for so many intervals is swept by the timer itself."""
+
+
+def divide(costs: Mapping[str, float], most: int) -> tuple[tuple[str, ...], ...]:
+    """Divide workspaces into as few groups of at most `most` as possible, of about equal cost.
+
+    `costs` are the costs of the workspaces by name. The dearest ones are placed first, each into the cheapest group
+    that has room.
+    """
+    groups: list[list[str]] = [[] for _ in range(ceil(len(costs) / most))]
+    totals = [0.0] * len(groups)
+    for name in sorted(costs, key=lambda each: (-costs[each], each)):
+        place = min((at for at, group in enumerate(groups) if len(group) < most), key=lambda at: (totals[at], at))
+        groups[place].append(name)
+        totals[place] += costs[name]
+    return tuple(tuple(sorted(group)) for group in groups)
+
+
+def cost_of(last: LastSweep | None) -> float:
+    """Return what a sweep of a workspace is expected to cost, in calls: those of the last one, and one for itself."""
+    return 1.0 if last is None else 1.0 + last.report.calls
+
+
+def is_late(last: LastSweep | None, interval: timedelta, now: datetime) -> bool:
+    """Whether a workspace has waited so long that its group cannot have been taken from the queue."""
+    return last is None or now - last.swept_at > LATE_AFTER * interval
+
+
+def is_outdated(group: SweepGroup, interval: timedelta, now: datetime) -> bool:
+    """Whether a message is so old that the next tick has sent another one. So no backlog can build up."""
+    return now - group.sent_at > interval

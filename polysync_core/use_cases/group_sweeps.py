@@ -1,0 +1,90 @@
+"""Sweeps of very many workspaces: the timer hands out groups of them, and each group is swept by a queue's message.
+
+A message may come late, twice or never. A sweep of a workspace therefore begins with a claim. A message that is older
+than one interval is dropped. What no message has swept for two intervals, the timer sweeps itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import wait
+from datetime import timedelta
+
+from polysync_core.adapters.storage.tables import storage_deadline
+from polysync_core.adapters.threads import ContextPool
+from polysync_core.adapters.workspace_services import WorkspaceServices
+from polysync_core.rules.decisions import budgets, sweep_groups
+from polysync_core.rules.decisions.sweep_rules import SweepLimits
+from polysync_core.rules.wire.sweep_message import QUEUE, decode_group
+from polysync_core.use_cases.sweeping import Claiming, sweep_workspaces
+from polysync_core.values.deadline import Deadline
+from polysync_core.values.errors import PolysyncError
+from polysync_core.values.run import LastSweep, SweepGroup
+
+_log = logging.getLogger("polysync.sweep")
+_READERS = 16
+_MOST_SHOWN_CHARACTERS = 200
+
+
+def hand_out(
+    workspaces: Mapping[str, WorkspaceServices], limits: SweepLimits, *, most: int, interval: timedelta
+) -> tuple[SweepGroup, ...]:
+    """Return all workspaces, by name, in groups of at most `most`. First sweep those that no message has swept."""
+    last_sweeps = _read_last_sweeps(workspaces)
+    clock = next(iter(workspaces.values())).clock
+    now = clock.now()
+    late = [name for name, last in last_sweeps.items() if sweep_groups.is_late(last, interval, now)]
+    if late:
+        was_swept = any(last_sweeps[name] is not None for name in late)
+        if was_swept:
+            _log.warning("%d workspaces wait on the queue %s for too long; the timer sweeps them", len(late), QUEUE)
+        since = now - sweep_groups.LATE_AFTER * interval
+        claiming = Claiming(unless_swept_since=since, stands_in=was_swept)
+        sweep_workspaces([workspaces[name] for name in late], limits, claiming)
+    costs = {name: sweep_groups.cost_of(last_sweeps.get(name)) for name in workspaces}
+    sent_at = clock.now()
+    return tuple(SweepGroup(sent_at=sent_at, workspaces=names) for names in sweep_groups.divide(costs, most))
+
+
+def sweep_group(
+    body: bytes, workspaces: Mapping[str, WorkspaceServices], limits: SweepLimits, *, interval: timedelta
+) -> None:
+    """Sweep the workspaces that a message names. A message that makes no sense, or is too old, is logged and dropped.
+
+    It never raises: the host would deliver the message again, and the next tick sends another one anyway.
+    """
+    try:
+        group = decode_group(body)
+    except ValueError:
+        group = None
+    known = [] if group is None else [workspaces[name] for name in group.workspaces if name in workspaces]
+    if group is None or len(known) < len(group.workspaces) or not known:
+        shown = body[:_MOST_SHOWN_CHARACTERS].decode(errors="replace")
+        _log.error("a message on the queue %s names workspaces that are not known: %r", QUEUE, shown)
+    if group is None or not known:
+        return
+    now = known[0].clock.now()
+    if sweep_groups.is_outdated(group, interval, now):
+        age = (now - group.sent_at).total_seconds()
+        _log.warning("a message on the queue %s is %.0f s old and is dropped", QUEUE, age)
+        return
+    sweep_workspaces(known, limits, Claiming(unless_swept_since=group.sent_at))
+
+
+def _read_last_sweeps(workspaces: Mapping[str, WorkspaceServices]) -> dict[str, LastSweep | None]:
+    """The last sweeps by workspace. One whose row cannot be read now is left out."""
+    found: dict[str, LastSweep | None] = {}
+    deadline = Deadline.after(next(iter(workspaces.values())).clock, budgets.SWEEP_LISTING)
+
+    def read(name: str) -> None:
+        try:
+            with storage_deadline(deadline):
+                found[name] = workspaces[name].runs.last_sweep()
+        except PolysyncError as error:
+            _log.warning("the last sweep of workspace %s could not be read: %s", name, error.detail)
+
+    pool = ContextPool(max_workers=_READERS)
+    wait([pool.submit(read, name) for name in workspaces], timeout=deadline.seconds_left())
+    pool.shutdown(wait=False, cancel_futures=True)
+    return dict(found)
