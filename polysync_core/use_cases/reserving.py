@@ -64,8 +64,10 @@ class _Reserver:
 
     def reserve(self) -> Locked[Reservation] | Started:
         """The pipeline's reservation, or the outcome of the first request with this key."""
+        may_join = self._request.on_conflict is OnConflict.ATTACH
         while True:
-            used = self._find_used_key()
+            # Storage refuses the reservation of a used key, so only a request that may join needs to look before.
+            used = self._find_used_key() if may_join else None
             if used is not None:
                 return self._repeat(used)
             now = self._clock.now()
@@ -84,17 +86,18 @@ class _Reserver:
             key = UsedKey(
                 fingerprint=self._request.fingerprint, owner=reservation.owner, used_at=now, callback_id=callback_id
             )
-            joined = self._join_tracked(reservation, key)
+            joined = self._join_tracked(reservation, key) if may_join else None
             if joined is not None:
                 return joined
             held = self._runs.reserve(reservation, self._request.idempotency_key, key)
             if held is not None:
                 return held
+            used = self._find_used_key()
+            if used is not None:
+                return self._repeat(used)
             self._wait_for_the_other_start()
 
     def _join_tracked(self, reservation: Reservation, key: UsedKey) -> Started | None:
-        if self._request.on_conflict is OnConflict.FAIL:
-            return None
         client = self._ws.databricks.client(self._deadline.within(budgets.START_ATTACH_LOOK))
         return join_tracked(self._request, reservation, key, self._ws, client)
 
@@ -140,12 +143,7 @@ class _Reserver:
         return self._ws.callbacks.join(run_id, waiter, self._clock.now())
 
     def _wait_for_the_other_start(self) -> None:
-        """Wait a moment for another start of this pipeline. Raises UpdateConflict when the request may not wait.
-
-        Returns at once if the request's own key was used meanwhile.
-        """
-        if self._find_used_key() is not None:
-            return
+        """Wait a moment for another start of this pipeline. Raises UpdateConflict when the request may not wait."""
         may_wait = self._last_post.seconds_left() > _POLL_SECONDS
         if self._request.on_conflict is OnConflict.FAIL or not may_wait:
             self._check_for_sign_in_page()

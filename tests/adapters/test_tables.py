@@ -31,12 +31,17 @@ def behind_proxy(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, c
 
 
 @pytest.mark.parametrize("label", ["POST $batch starting start", "POST $batch starting start active run recent"])
-def test_a_write_whose_answer_breaks_off_is_found(
-    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, label: str
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [("half", {}), ("status", PAGE), ("status", {**PAGE, "status": 202})],
+    ids=["half", "200", "202"],
+)
+def test_a_write_whose_answer_breaks_off_or_is_a_page_is_found(
+    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, label: str, kind: Any, answer: dict[str, Any]
 ) -> None:
     behind_proxy.start(workspace.add_pipeline())
     pipeline_id = workspace.add_pipeline()
-    plan.add(Fault("half", label=label))
+    plan.add(Fault(kind, when="after", label=label, **answer))
     run_id = behind_proxy.start(pipeline_id, key="k").run.run_id
     (update,) = workspace.updates_of(pipeline_id)
     assert run_id.update_id == update.update_id
@@ -47,11 +52,16 @@ def test_a_write_whose_answer_breaks_off_is_found(
 def test_an_answer_that_is_a_page_is_storage_trouble(
     behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan
 ) -> None:
-    plan.add(Fault("status", label="GET PolysyncRuns(start)", **PAGE))  # type: ignore[arg-type]
+    plan.add(Fault("status", label="GET PolysyncJobs(job)", **PAGE))  # type: ignore[arg-type]
     with pytest.raises(StorageUnavailable):
         behind_proxy.start(workspace.add_pipeline(), key="k")
 
 
+READS_AND_WRITES = {
+    "POST $batch starting start": "k",
+    "POST PolysyncRuns(starting)": None,
+    "GET PolysyncJobs(job)": None,
+}
 ROLE = "the role Storage Table Data Contributor"
 JSON_ERROR = '{"odata.error": {"code": "%s", "message": {"lang": "en-US", "value": "https://hush.table/ denied"}}}'
 XML_ERROR = '<?xml version="1.0"?><error><code>%s</code><message>https://hush.table/ denied</message></error>'
@@ -68,7 +78,8 @@ XML_ERROR = '<?xml version="1.0"?><error><code>%s</code><message>https://hush.ta
     ],
 )
 @pytest.mark.parametrize(
-    ("kind", "body"), [("application/json;odata=minimalmetadata", JSON_ERROR), ("application/xml", XML_ERROR)]
+    ("kind", "body", "in_header"),
+    [("application/json;odata=minimalmetadata", JSON_ERROR, False), ("application/xml", XML_ERROR, True)],
 )
 def test_a_refusal_of_storage_has_the_remedy_of_its_code(
     behind_proxy: Rig,
@@ -76,17 +87,18 @@ def test_a_refusal_of_storage_has_the_remedy_of_its_code(
     plan: FaultPlan,
     kind: str,
     body: str,
+    in_header: bool,
     code: str,
     remedy: str,
     reason: str,
 ) -> None:
-    headers = {"Content-Type": kind, "x-ms-error-code": code}
+    headers = {"Content-Type": kind} | ({"x-ms-error-code": code} if in_header else {})
     answer: dict[str, Any] = {"status": 403, "headers": headers, "body": body % code}
-    for label in ("POST $batch starting start", "GET PolysyncRuns(start)"):
+    for label, key in READS_AND_WRITES.items():
         plan.clear()
         plan.add(Fault("status", label=label, times=None, **answer))
         with pytest.raises(StorageUnavailable) as caught:
-            behind_proxy.start(workspace.add_pipeline(), key="k")
+            behind_proxy.start(workspace.add_pipeline(), key=key)
         assert remedy in caught.value.detail, (label, reason)
         assert ("AuthorizationFailure" in caught.value.detail) is (code == "AuthorizationFailure")
         assert "hush" not in caught.value.detail

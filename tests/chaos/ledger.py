@@ -102,7 +102,7 @@ class Ledger:
         fault_kinds: dict[str, list[Mapping[str, object]]] = {}
         for row in rows:
             fault_kinds.setdefault(str(row["RowKey"]).partition("|")[0], []).append(row)
-        active = Counter(str(row["runId"]) for row in fault_kinds.get("active", ()))
+        active = Counter(_after_bar(str(row["RowKey"])) for row in fault_kinds.get("active", ()))
         listed: dict[str, list[str]] = {}
         for entry in fault_kinds.get("recent", ()):
             listed.setdefault(str(entry["runId"]), []).append(str(entry["status"]))

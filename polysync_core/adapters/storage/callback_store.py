@@ -138,7 +138,10 @@ class CallbackStore:
 
         mine = tables.create(key, {**OWED.encode(claimed), "claimedBy": token})
         won = self._partition.commit([_delete(locked), mine], was_written=lambda: found() is not None)
-        return found() if won else None
+        if won is None:
+            return None
+        etag = won.etags.get(key)
+        return found() if etag is None else Locked(value=claimed, etag=etag)
 
     def save_try(self, locked: Locked[OwedCallback], decide: Callable[[Callback], Callback]) -> Callback | None:
         """Save the result of a try. `decide` takes the stored callback and returns the new one, which is saved.

@@ -123,7 +123,7 @@ class JobStore:
     def _commit(self, writes: Sequence[JobWrite]) -> bool:
         write_id = self._new_id()
         operations = [operation for write in writes for operation in _operations(write, write_id)]
-        return self._partition.commit(operations, was_written=lambda: self._wrote(writes, write_id))
+        return self._partition.commit(operations, was_written=lambda: self._wrote(writes, write_id)) is not None
 
     def _wrote(self, writes: Sequence[JobWrite], write_id: str) -> bool:
         """Whether this batch was written. One row shows it, because a batch is written completely or not at all."""
@@ -158,7 +158,8 @@ class JobStore:
             row = self._partition.get(job_key(pipeline_id), [*columns])
             return row is not None and all(row.get(name) == value for name, value in columns.items())
 
-        return self._partition.commit([tables.merge(job_key(pipeline_id), columns)], was_written=is_there)
+        merged = tables.merge(job_key(pipeline_id), columns)
+        return self._partition.commit([merged], was_written=is_there) is not None
 
     # --- the last discovery
 

@@ -68,7 +68,7 @@ class RunCleaner:
             tables.delete(recent, etag_of(row)),
             *(tables.delete(key) for key in dict.fromkeys(rows)),
         ]
-        return self._partition.commit(operations, was_written=partial(self._is_gone, recent))
+        return self._partition.commit(operations, was_written=partial(self._is_gone, recent)) is not None
 
     def _delete_unreadable_run(self, row: TableEntity, cutoff: datetime) -> bool:
         """Delete an unreadable `recent` row and its `run` row, if both are old and the run is not active.
@@ -81,7 +81,7 @@ class RunCleaner:
         if not all(_is_written_before(one, cutoff) for one in rows) or not self._is_gone(row_keys.ACTIVE + run_id):
             return False
         operations = [tables.delete(str(one["RowKey"]), etag_of(one)) for one in rows]
-        return self._partition.commit(operations, was_written=partial(self._is_gone, recent))
+        return self._partition.commit(operations, was_written=partial(self._is_gone, recent)) is not None
 
     def _delete_forgotten_attempts(self, run: Run) -> None:
         """Delete the alias rows of those attempts that the run itself does not hold any more."""

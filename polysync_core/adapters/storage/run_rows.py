@@ -100,7 +100,8 @@ class RunRows:
             tables.create(run_key, columns),
             tables.create(recent_key, columns),
         ]
-        return self._partition.commit([*extra_operations, *rows], was_written=lambda: self._wrote(run, write_id))
+        done = self._partition.commit([*extra_operations, *rows], was_written=lambda: self._wrote(run, write_id))
+        return done is not None
 
     def change(self, change: RunChange) -> bool:
         """Replace the run under its lock, with the change's other operations in the same batch.
@@ -145,10 +146,11 @@ class RunRows:
 
     def _commit(self, batch: Sequence[_Written]) -> bool:
         first = batch[0]
-        return self._partition.commit(
+        done = self._partition.commit(
             [operation for written in batch for operation in written.operations],
             was_written=lambda: self._wrote(first.change.run, first.write_id),
         )
+        return done is not None
 
     def finish_without_active_row(
         self, run_id: RunId, finish: Callable[[Run], Run], extra_operations: Callable[[Run], Sequence[Operation]]
@@ -171,7 +173,7 @@ class RunRows:
         done = self._partition.commit(
             [*operations, *extra_operations(run)], was_written=lambda: self._wrote(run, write_id)
         )
-        return run if done else None
+        return None if done is None else run
 
     def _wrote(self, run: Run, write_id: str) -> bool:
         row = self._partition.get(row_keys.run(run.run_id))

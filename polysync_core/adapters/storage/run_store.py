@@ -61,10 +61,12 @@ class RunStore(RunRows):
         operations = [tables.create(row_keys.starting(reservation.pipeline_id), RESERVATION.encode(reservation))]
         if reservation.start_row is not None and used is not None:
             operations.append(tables.create(reservation.start_row, USED_KEY.encode(used)))
-        if self._partition.commit(operations, was_written=lambda: self._locked(reservation) is not None):
-            return self._locked(reservation)
-        self._check_readable(reservation.pipeline_id)
-        return None
+        done = self._partition.commit(operations, was_written=lambda: self._locked(reservation) is not None)
+        if done is None:
+            self._check_readable(reservation.pipeline_id)
+            return None
+        etag = done.etags.get(row_keys.starting(reservation.pipeline_id))
+        return self._locked(reservation) if etag is None else Locked(value=reservation, etag=etag)
 
     def _check_readable(self, pipeline_id: str) -> None:
         row = self._partition.get(row_keys.starting(pipeline_id))
@@ -152,7 +154,7 @@ class RunStore(RunRows):
             row = self._partition.get(start_row)
             return row is not None and row.get("owner") == used.owner
 
-        if operations and not self._partition.commit(operations, was_written=was_written):
+        if operations and self._partition.commit(operations, was_written=was_written) is None:
             return None
         return self.find(run_id)
 

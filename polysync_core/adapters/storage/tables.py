@@ -13,22 +13,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.core import MatchConditions
-from azure.core.exceptions import (
-    AzureError,
-    DeserializationError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceNotFoundError,
-)
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableEntity, TransactionOperation, UpdateMode
-from requests import RequestException, Session
+from requests import Session
 from requests.adapters import HTTPAdapter
 
+from polysync_core.adapters.storage.batch_client import BatchClient
+from polysync_core.adapters.storage.storage_errors import TROUBLE, code_of, unavailable
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.rows.row_keys import end_of
 from polysync_core.values.deadline import Deadline
@@ -38,20 +33,9 @@ from polysync_core.values.workspace import TablesAddress
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+_T = TypeVar("_T")
 POOL_SIZE = 64
 _RETRIES: Mapping[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.4, "retry_backoff_max": 2}
-_TROUBLE = (AzureError, DeserializationError, RequestException, HTTPException)
-"""The errors that azure-data-tables raises: its own, and the transport's for truncated or malformed responses."""
-_REMEDIES = {
-    "AuthorizationFailure": "The storage account's network rules do not let the app in. Allow the app's network in the "
-    "account's networking, or give the tables a private endpoint in the app's virtual network.",
-    "AuthorizationPermissionMismatch": "Give the app's identity the role Storage Table Data Contributor on the storage "
-    "account. A new role may take ten minutes to be in force.",
-    "KeyBasedAuthenticationNotPermitted": "The storage account refuses keys. Set the address of its tables instead of "
-    "a connection string, so that the app's identity opens them.",
-}
-"""By storage's error code, https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes."""
-_OTHER_REMEDY = "Give the app's identity the role Storage Table Data Contributor, or check the connection string."
 _deadline: ContextVar[Deadline | None] = ContextVar("storage_deadline", default=None)
 
 
@@ -132,6 +116,37 @@ def written_at_of(row: TableEntity) -> datetime | None:
     return written_at if isinstance(written_at, datetime) else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Committed:
+    """A commit that happened. `etags` holds the new versions of its rows, by row key.
+
+    A row that was deleted has no version. After an error the versions are unknown, so `etags` is empty.
+    """
+
+    etags: Mapping[str, str] = field(default_factory=dict)
+
+
+_Encoded = tuple[TransactionOperation, dict[str, object], dict[str, Any]]
+
+
+def _send(client: TableClient, batch: Sequence[_Encoded]) -> Sequence[Mapping[str, Any]]:
+    """Send the operations, and return what storage says of each one.
+
+    One operation is sent as a request of its own, which takes less CPU time than a batch. But one delete is a batch,
+    because `delete_entity` does not report that the row is missing.
+    """
+    limits = _limits()
+    match batch:
+        case [(TransactionOperation.CREATE, row, options)]:
+            return [client.create_entity(row, **options, **limits)]
+        case [(TransactionOperation.UPDATE, row, options)]:
+            return [client.update_entity(row, **options, **limits)]
+        case [(TransactionOperation.UPSERT, row, options)]:
+            return [client.upsert_entity(row, **options, **limits)]
+        case _:
+            return client.submit_transaction(batch, **limits)
+
+
 class Partition:
     """The rows of one partition, by row key. Safe to use from all threads. Each method may raise StorageUnavailable."""
 
@@ -145,8 +160,8 @@ class Partition:
             return self._table.client().get_entity(self.name, key, select=columns, **_limits())
         except ResourceNotFoundError:
             return None
-        except _TROUBLE as wrong:
-            raise _unavailable(wrong) from wrong
+        except TROUBLE as wrong:
+            raise unavailable(wrong) from wrong
 
     def scan(
         self,
@@ -171,8 +186,8 @@ class Partition:
             )
         except ResourceNotFoundError:
             return
-        except _TROUBLE as wrong:
-            raise _unavailable(wrong) from wrong
+        except TROUBLE as wrong:
+            raise unavailable(wrong) from wrong
 
     def put(self, key: str, columns: Mapping[str, object]) -> None:
         """Insert or replace the row."""
@@ -186,41 +201,42 @@ class Partition:
         client, row = self._table.client(), {"PartitionKey": self.name, "RowKey": key, **columns}
         try:
             self._creating_the_table(lambda: client.upsert_entity(row, mode=mode, **_limits()))
-        except _TROUBLE as wrong:
-            raise _unavailable(wrong) from wrong
+        except TROUBLE as wrong:
+            raise unavailable(wrong) from wrong
 
-    def commit(self, operations: Sequence[Operation], *, was_written: Callable[[], bool]) -> bool:
-        """Do all of `operations` (at most 100) or none. False when a row was not as expected.
+    def commit(self, operations: Sequence[Operation], *, was_written: Callable[[], bool]) -> Committed | None:
+        """Do all of `operations` (at most 100) or none. None when a row was not as expected.
 
         `was_written` reads back whether this write exists. It is called after every error, because the library may have
         repeated a write that succeeded. Raises StorageUnavailable when the outcome stays unclear; the write may still
         happen then.
         """
         try:
-            self._commit(operations)
-        except _TROUBLE as wrong:
+            return self._commit(operations)
+        except TROUBLE as wrong:
             if was_written():
-                return True
+                return Committed()
             if isinstance(wrong, HttpResponseError) and wrong.status_code in {404, 409, 412}:
-                return False
-            raise _unavailable(wrong) from wrong
-        return True
+                return None
+            raise unavailable(wrong) from wrong
 
-    def _commit(self, operations: Sequence[Operation]) -> None:
+    def _commit(self, operations: Sequence[Operation]) -> Committed:
         client, batch = self._table.client(), [self._encode(operation) for operation in operations]
-        self._creating_the_table(lambda: client.submit_transaction(batch, **_limits()))
+        acknowledged = self._creating_the_table(lambda: _send(client, batch))
+        etags = zip(operations, acknowledged, strict=True)
+        return Committed(etags={each.key: said["etag"] for each, said in etags if said.get("etag")})
 
-    def _creating_the_table(self, write: Callable[[], object]) -> None:
+    def _creating_the_table(self, write: Callable[[], _T]) -> _T:
         """Write. If the table does not exist yet, create it and write again."""
         try:
-            write()
+            return write()
         except HttpResponseError as wrong:
-            if getattr(wrong, "error_code", None) != "TableNotFound":
+            if code_of(wrong) != "TableNotFound":
                 raise
             self._table.create()
-            write()
+            return write()
 
-    def _encode(self, operation: Operation) -> tuple[TransactionOperation, dict[str, object], dict[str, Any]]:
+    def _encode(self, operation: Operation) -> _Encoded:
         row = {"PartitionKey": self.name, "RowKey": operation.key, **operation.columns}
         return operation.kind, row, {**operation.options}
 
@@ -260,23 +276,8 @@ class Table:
         transport = RequestsTransport(session=session, session_owner=False, use_env_settings=False)
         options = {"transport": transport, **_RETRIES}
         if self._address.endpoint is not None:
-            return TableClient(self._address.endpoint, self._name, credential=self._credential(), **options)
+            return BatchClient(self._address.endpoint, self._name, credential=self._credential(), **options)
         try:
-            return TableClient.from_connection_string(self._address.connection_string or "", self._name, **options)
+            return BatchClient.from_connection_string(self._address.connection_string or "", self._name, **options)
         except ValueError as wrong:
             raise SettingsError(["The connection string of Table Storage is malformed."]) from wrong
-
-
-def _unavailable(wrong: Exception) -> StorageUnavailable:
-    """Describe the error without the text of the library, which holds addresses."""
-    if isinstance(wrong, HttpResponseError) and wrong.status_code is not None:
-        error_code = getattr(wrong, "error_code", None)
-        code = str(
-            getattr(error_code, "value", error_code)
-        )  # an enum of the library, or a text for a code that it does not know
-        known = _REMEDIES.get(code)
-        if known is not None:
-            return StorageUnavailable(f"Table Storage answered {wrong.status_code} {code}. {known}")
-        remedy = f" {_OTHER_REMEDY}" if wrong.status_code in {401, 403} else ""
-        return StorageUnavailable(f"Table Storage answered {wrong.status_code}.{remedy}")
-    return StorageUnavailable(f"Table Storage did not answer ({type(wrong).__name__}).")
