@@ -56,7 +56,7 @@ def test_no_model_of_a_body_is_built() -> None:
 
 def test_invalid_settings_do_not_stop_the_import() -> None:
     bad = {"DATABRICKS_HOST": "not an address", "POLYSYNC_SWEEP_SCHEDULE": "every minute", "POLYSYNC_TABEL": "x"}
-    assert _after_import(SCHEDULES, bad) == "['*/15 * * * * *', '*/15 * * * * *', '0 0 * * * *']"
+    assert _after_import(SCHEDULES, bad) == "['*/15 * * * * *', '5,20,35,50 * * * * *', '0 0 * * * *']"
 
 
 def test_another_valid_schedule_is_used() -> None:

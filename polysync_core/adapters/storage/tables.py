@@ -16,13 +16,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+    ServiceResponseError,
+)
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableEntity, TransactionOperation, UpdateMode
 from requests import Session
 from requests.adapters import HTTPAdapter
 
-from polysync_core.adapters.storage.batch_client import BatchClient
 from polysync_core.adapters.storage.storage_errors import TROUBLE, code_of, unavailable
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.rows.row_keys import end_of
@@ -144,7 +148,10 @@ def _send(client: TableClient, batch: Sequence[_Encoded]) -> Sequence[Mapping[st
         case [(TransactionOperation.UPSERT, row, options)]:
             return [client.upsert_entity(row, **options, **limits)]
         case _:
-            return client.submit_transaction(batch, **limits)
+            try:
+                return client.submit_transaction(batch, **limits)
+            except ValueError as wrong:  # azure-core's, for a 202 that is no answer to a batch, such as a page
+                raise ServiceResponseError("The answer to a batch could not be read.") from wrong
 
 
 class Partition:
@@ -276,8 +283,8 @@ class Table:
         transport = RequestsTransport(session=session, session_owner=False, use_env_settings=False)
         options = {"transport": transport, **_RETRIES}
         if self._address.endpoint is not None:
-            return BatchClient(self._address.endpoint, self._name, credential=self._credential(), **options)
+            return TableClient(self._address.endpoint, self._name, credential=self._credential(), **options)
         try:
-            return BatchClient.from_connection_string(self._address.connection_string or "", self._name, **options)
+            return TableClient.from_connection_string(self._address.connection_string or "", self._name, **options)
         except ValueError as wrong:
             raise SettingsError(["The connection string of Table Storage is malformed."]) from wrong
