@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import costs
 from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
 from polysync_core.rules.decisions.run_states import STATUS_OF_STATE
@@ -87,6 +88,11 @@ def test_the_chaos_figures_have_a_row_for_every_fault_and_none_went_wrong() -> N
         else:
             assert {row[name] for name in WRONG} == {"0"}, row
             assert row["owed"] == row["delivered"], row
+
+
+def test_the_table_of_costs_is_what_its_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    costs.main([])
+    assert capsys.readouterr().out in (ROOT / "docs" / "scale.md").read_text()
 
 
 def test_what_is_deployed_is_pinned_exactly() -> None:
