@@ -30,19 +30,33 @@ def behind_proxy(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, c
         yield Rig(azurite.replace(direct, proxy.url), {name: workspace.url}, workspace, clock)
 
 
-@pytest.mark.parametrize("label", ["POST $batch starting start", "POST $batch starting start active run recent"])
+@pytest.mark.parametrize(
+    ("label", "key"),
+    [
+        ("POST PolysyncRuns(starting)", None),
+        ("POST $batch starting start", "k"),
+        ("POST $batch starting start active run recent", "k"),
+    ],
+)
 @pytest.mark.parametrize(
     ("kind", "answer"),
     [("half", {}), ("status", PAGE), ("status", {**PAGE, "status": 202})],
     ids=["half", "200", "202"],
 )
 def test_a_write_whose_answer_breaks_off_or_is_a_page_is_found(
-    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, label: str, kind: Any, answer: dict[str, Any]
+    behind_proxy: Rig,
+    workspace: SimulatedWorkspace,
+    plan: FaultPlan,
+    label: str,
+    key: str | None,
+    kind: Any,
+    answer: dict[str, Any],
 ) -> None:
     behind_proxy.start(workspace.add_pipeline())
     pipeline_id = workspace.add_pipeline()
     plan.add(Fault(kind, when="after", label=label, **answer))
-    run_id = behind_proxy.start(pipeline_id, key="k").run.run_id
+    run_id = behind_proxy.start(pipeline_id, key=key).run.run_id
+    assert [call.label for call in plan.calls() if call.fault is not None] == [label]
     (update,) = workspace.updates_of(pipeline_id)
     assert run_id.update_id == update.update_id
     assert str(run_id) in behind_proxy.active_ids()

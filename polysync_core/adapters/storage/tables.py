@@ -142,7 +142,10 @@ def _send(client: TableClient, batch: Sequence[_Encoded]) -> Sequence[Mapping[st
     limits = _limits()
     match batch:
         case [(TransactionOperation.CREATE, row, options)]:
-            return [client.create_entity(row, **options, **limits)]
+            try:
+                return [client.create_entity(row, **options, **limits)]
+            except AttributeError as wrong:  # 12.7.0's, where the answer breaks off: it reads the error's response
+                raise ServiceResponseError("The answer to an insert could not be read.") from wrong
         case [(TransactionOperation.UPDATE, row, options)]:
             return [client.update_entity(row, **options, **limits)]
         case [(TransactionOperation.UPSERT, row, options)]:
