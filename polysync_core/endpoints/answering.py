@@ -23,20 +23,29 @@ def refuse_all(error: SettingsError, call: Call) -> Reply:
 
 
 def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refuse_all) -> Reply:
-    """Serve `call`. A PolysyncError becomes a problem, and a SettingsError the reply of `on_bad_settings`.
+    """Serve `call`. A SettingsError becomes the reply of `on_bad_settings`. Any other PolysyncError becomes a problem.
 
-    Any other exception is a bug: the reply is a 500 with a reference id, which the log holds too.
+    `on_bad_settings` may raise a PolysyncError too. Any other exception is a bug: the reply is a 500 with a reference
+    id, which the log holds too.
     """
     try:
-        return endpoint(call, services.current())
+        try:
+            return endpoint(call, services.current())
+        except SettingsError as error:
+            _warn(call, endpoint, error)
+            return on_bad_settings(error, call)
     except PolysyncError as error:
         if error.http_status >= 500:
-            _log.warning("%s %s: %s", call.method, call.path, error.detail, extra={"action": endpoint.__name__})
-        return on_bad_settings(error, call) if isinstance(error, SettingsError) else problem(error, call.path)
+            _warn(call, endpoint, error)
+        return problem(error, call.path)
     except Exception:
         reference = services.new_id()
         _log.exception("%s %s: a bug, reference %s", call.method, call.path, reference)
         return internal_error(reference, call.path)
+
+
+def _warn(call: Call, endpoint: Endpoint, error: PolysyncError) -> None:
+    _log.warning("%s %s: %s", call.method, call.path, error.detail, extra={"action": endpoint.__name__})
 
 
 def on_message(name: str, work: Callable[[Services], object]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polysync_core.rules.wire.http_answers import Reply, encode_health
-from polysync_core.rules.wire.http_contract import Call
+from polysync_core.rules.wire.http_contract import Call, decode_openapi_version
 from polysync_core.services import Services
 from polysync_core.use_cases import checking
 from polysync_core.values.errors import SettingsError
@@ -32,16 +32,19 @@ def health_with_bad_settings(error: SettingsError, _: Call) -> Reply:
 
 
 def openapi(call: Call, services: Services) -> Reply:
-    return _openapi(call.addresses(services.settings.public_url, services.settings.app_url).base_url)
+    return _openapi(call, services.settings.public_url, services.settings.app_url)
 
 
 def openapi_with_bad_settings(_: SettingsError, call: Call) -> Reply:
     """The document is the same for every app. Only the address of its server depends on the settings."""
-    return _openapi(call.addresses(None, None).base_url)
+    return _openapi(call, None, None)
 
 
-def _openapi(base_url: str) -> Reply:
+def _openapi(call: Call, public_url: str | None, app_url: str | None) -> Reply:
+    version = decode_openapi_version(call)
     # Imported on the first request of the document, so that no other request waits for it at a cold start.
     from polysync_core.rules.wire.openapi.document import openapi_document
+    from polysync_core.rules.wire.openapi.swagger import swagger_document
 
-    return Reply(status=200, body=openapi_document(base_url))
+    document = openapi_document(call.addresses(public_url, app_url).base_url)
+    return Reply(status=200, body=swagger_document(document) if version == "2.0" else document)

@@ -175,7 +175,13 @@ def a_job_and_its_full_refresh(app: ServedApp) -> list[Answer]:
 
 
 def the_openapi_document(app: ServedApp) -> list[Answer]:
-    return _expect({"document": (app.get("/api/openapi.json"), 200)})
+    return _expect(
+        {
+            "document": (app.get("/api/openapi.json"), 200),
+            "2.0": (app.get("/api/openapi.json?version=2.0"), 200),
+            "3.0": (app.get("/api/openapi.json?version=3.0"), 400),
+        }
+    )
 
 
 STORIES: tuple[Story, ...] = (

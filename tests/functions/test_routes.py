@@ -139,6 +139,10 @@ class TestWrongSettings:
         openapi = send_to(host)("GET", "/api/openapi.json", {}, b"")
         assert (openapi.status, json.loads(openapi.body)["servers"]) == (200, [{"url": host.url}])
 
+    def test_a_wrong_version_of_the_document_is_refused_all_the_same(self, host: LocalHost) -> None:
+        refused = send_to(host)("GET", "/api/openapi.json?version=3.0", {}, b"")
+        check_problem(refused, 400, "InvalidRequest")
+
     @pytest.mark.parametrize("route", NEEDS_SETTINGS, ids=lambda route: route.name)
     def test_every_other_function_names_all_of_them(
         self, host: LocalHost, route: Route, caplog: pytest.LogCaptureFixture

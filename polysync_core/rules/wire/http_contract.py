@@ -27,6 +27,7 @@ MAX_LIST = 200
 RUNS_QUERY = ("status", "pipelineId", "active", "since", "until", "limit", "continuation")
 ALL_WORKSPACES = "*"
 """`?workspace=*`: the list of all workspaces."""
+OPENAPI_VERSIONS = ("2.0", "3.1")
 MAX_TIMEOUT_MINUTES = 30 * 24 * 60
 _MAX_SHOWN = 80
 _MAX_PROBLEMS = 20
@@ -220,6 +221,14 @@ def decode_limit(call: Call) -> int:
     if not (given.isascii() and given.isdecimal() and len(given) < 6 and 1 <= int(given) <= MAX_LIST):
         refuse("limit", f"must be a whole number from 1 to {MAX_LIST}", given)
     return int(given)
+
+
+def decode_openapi_version(call: Call) -> str:
+    """Return the version of OpenAPI that the query asks for, by default 3.1. Raises InvalidRequest for any other."""
+    given = call.query.get("version", "3.1")
+    if given not in OPENAPI_VERSIONS:
+        refuse("version", f"must be one of {', '.join(OPENAPI_VERSIONS)}", given)
+    return given
 
 
 def _decode_object(body: bytes) -> JsonObject:

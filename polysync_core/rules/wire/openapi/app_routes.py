@@ -42,9 +42,17 @@ APP_ROUTES = (
         path="openapi.json",
         tag="app",
         summary="This document",
+        description="Version 2.0 is for importers that read no newer one, such as custom connectors of Power Platform.",
+        parameters=("version",),
         answers=(
-            Answer(status=200, description="OpenAPI 3.1.", model=None, examples={"begins": {"openapi": "3.1.0"}}),
+            Answer(
+                status=200,
+                description="The document in the version that was asked for.",
+                model=None,
+                examples={"begins": {"openapi": "3.1.0"}, "begins in 2.0": {"swagger": "2.0"}},
+            ),
         ),
+        errors=(examples.WRONG_VERSION,),
         is_anonymous=True,
         reports_bad_settings=True,
     ),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from polysync_core.rules.wire.addresses import POLL_AFTER_SECONDS, PREFIX
 from polysync_core.rules.wire.http_answers import ProblemDocument, internal_error, problem
-from polysync_core.rules.wire.http_contract import ALL_WORKSPACES, MAX_LIST
+from polysync_core.rules.wire.http_contract import ALL_WORKSPACES, MAX_LIST, OPENAPI_VERSIONS
 from polysync_core.rules.wire.job_contract import MAX_CONTINUATION
 from polysync_core.rules.wire.openapi import examples
 from polysync_core.rules.wire.openapi.app_routes import APP_ROUTES
@@ -245,6 +245,9 @@ _PARAMETERS: Mapping[str, Mapping[str, object]] = {
         "query",
         "That of the page before. Also a page without items may have one.",
         examples.CONTINUATION,
+    ),
+    "version": _parameter(
+        "version", "query", "The version of OpenAPI.", "2.0", enum=[*OPENAPI_VERSIONS], default="3.1"
     ),
     "discovery": _parameter(
         "continuation", "query", "That of an earlier report, to go on from there.", "e30=", maxLength=MAX_CONTINUATION

@@ -171,6 +171,7 @@ FAILING = {
 # --- errors, as the app raises them
 
 INVALID = InvalidRequest(FieldProblem(field="workspace", allowed="must be one of default, finance", given='"finanace"'))
+WRONG_VERSION = InvalidRequest(FieldProblem(field="version", allowed="must be one of 2.0, 3.1", given='"3.0"'))
 TOO_LARGE = BodyTooLarge(FieldProblem(field="body", allowed="must be at most 64 KB", given="70000 bytes"))
 RUN_UNKNOWN = RunNotFound(f"There is no run {RUN_ID}.")
 JOB_UNKNOWN = JobNotFound(RUN_ID.pipeline_id, _WORKSPACE.name)
