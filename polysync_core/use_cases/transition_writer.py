@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 
+from polysync_core.adapters.batching import Batches
 from polysync_core.adapters.storage.run_store import RunStore
 from polysync_core.adapters.storage.tables import storage_deadline
-from polysync_core.adapters.threads import ContextPool
 from polysync_core.rules.decisions.run_transitions import Decision
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import PolysyncError
@@ -25,7 +24,7 @@ Transition = tuple[Locked[Run], Decision]
 
 
 class TransitionWriter:
-    """Saves transitions in the background until `deadline`. What comes while a batch is saved goes into the next one.
+    """Saves transitions in the background until `deadline`.
 
     `saved` is called for each transition: with True if it was saved, with False if another one of that run was first,
     and with the error if storage did not save it.
@@ -37,24 +36,17 @@ class TransitionWriter:
         self._runs = runs
         self._deadline = deadline
         self._saved = saved
-        self._waiting: deque[Transition] = deque()
-        self._pool = ContextPool(max_workers=_WRITERS)
-        self._writes: list[Future[None]] = []
+        self._batches: Batches[Transition] = Batches(self._write, most=_MOST_AT_ONCE, workers=_WRITERS)
 
     def add(self, active: Locked[Run], decision: Decision) -> None:
         """Save the transition soon. Safe to call from all threads."""
-        self._waiting.append((active, decision))
-        self._writes.append(self._pool.submit(self._write))
+        self._batches.add((active, decision))
 
     def finish(self) -> None:
         """Wait until all is saved, or until the deadline. What has not begun by then is not saved."""
-        wait(self._writes, timeout=self._deadline.seconds_left())
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._batches.finish(self._deadline, cancel=True)
 
-    def _write(self) -> None:
-        batch = self._take()
-        if not batch:
-            return
+    def _write(self, batch: list[Transition]) -> None:
         left = deque(batch)
         try:
             with storage_deadline(self._deadline):
@@ -65,12 +57,3 @@ class TransitionWriter:
                 self._saved(transition, error)
         except Exception:
             _log.exception("%s transitions were not saved", len(left), extra={"action": "sweep"})
-
-    def _take(self) -> list[Transition]:
-        batch: list[Transition] = []
-        while len(batch) < _MOST_AT_ONCE:
-            try:
-                batch.append(self._waiting.popleft())
-            except IndexError:
-                break
-        return batch

@@ -30,6 +30,7 @@ from tests.functions.stories import BAD_REQUESTS, BadRequest
 # appear.
 NORMALISED = (
     ("address of the app", lambda app: re.escape(app.base_url), "http://app"),
+    ("host of the app", lambda app: re.escape(app.base_url.partition("//")[2]), "app"),
     ("address of the workspace", lambda app: re.escape(app.databricks.url), "http://databricks"),
     ("name of the workspace", lambda app: re.escape(app.name), "workspace-name"),
     ("await token", lambda _: r"(?<=\?token=)[\w-]{43}", "TOKEN"),

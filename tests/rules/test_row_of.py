@@ -161,6 +161,7 @@ FULL_RUN = Run(
                 '"seconds":0.5,"behindSeconds":0.0}',
                 "unreadablePipelines": '["p"]',
                 "blindSince": AT,
+                "stoodIn": False,
                 "pages": 4,
                 "pagesCountedAt": AT,
                 "roundBeganAt": AT,

@@ -141,7 +141,7 @@ def test_the_stored_form_of_a_run_stays() -> None:
     )
     assert set(run_entity.encode_last_sweep(LAST_SWEEP)) == {
         *("sweptAt", "report", "unreadablePipelines", "settledAfter", "pages", "pagesCountedAt", "roundBeganAt"),
-        *("roundCursor", "pagesListed", "cleanedKeysAfter", "notSeen0"),
+        *("roundCursor", "pagesListed", "stoodIn", "cleanedKeysAfter", "notSeen0"),
     }
 
 

@@ -7,7 +7,7 @@ run while it finishes. It is then either one of the waiters or finds the run fin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from polysync_core.adapters.storage import tables
@@ -26,6 +26,15 @@ from polysync_core.values.stored import Locked
 
 _MOST_RACES = 30
 """A run has up to 20 callbacks. All may change at the same time, and each change may be first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedTry:
+    """A try whose result is to be saved. `run` was read before the try. `decide` takes the callback as it is stored."""
+
+    claimed: Locked[OwedCallback]
+    run: Locked[Run]
+    decide: Callable[[Callback], Callback]
 
 
 class CallbackStore:
@@ -129,19 +138,66 @@ class CallbackStore:
         """
         claimed, token = callback_rules.claim(locked.value, now), self._new_id()
         key = _key_of(claimed)
-
-        def found() -> Locked[OwedCallback] | None:
-            row = self._partition.get(key)
-            if row is None or row.get("claimedBy") != token:
-                return None
-            return Locked(value=claimed, etag=etag_of(row))
-
         mine = tables.create(key, {**OWED.encode(claimed), "claimedBy": token})
-        won = self._partition.commit([_delete(locked), mine], was_written=lambda: found() is not None)
+        won = self._partition.commit([_delete(locked), mine], was_written=lambda: self._is_claimed_by(token, key))
         if won is None:
             return None
         etag = won.etags.get(key)
-        return found() if etag is None else Locked(value=claimed, etag=etag)
+        return self._find_claimed(token, claimed) if etag is None else Locked(value=claimed, etag=etag)
+
+    def claim_all(self, due: Sequence[Locked[OwedCallback]], now: datetime) -> list[Locked[OwedCallback] | None]:
+        """Claim many callbacks, at most 50, each as `claim` does. The result has an entry for each of them.
+
+        They share a batch. If one of them is not as expected, each is claimed on its own.
+        """
+        token, changes = self._new_id(), [(locked, callback_rules.claim(locked.value, now)) for locked in due]
+        keys = [_key_of(claimed) for _, claimed in changes]
+        if len({*keys}) == len(keys):
+            operations = [
+                operation
+                for locked, claimed in changes
+                for operation in (
+                    _delete(locked),
+                    tables.create(_key_of(claimed), {**OWED.encode(claimed), "claimedBy": token}),
+                )
+            ]
+            won = self._partition.commit(operations, was_written=lambda: self._is_claimed_by(token, keys[0]))
+            if won is not None and all(key in won.etags for key in keys):
+                return [Locked(value=claimed, etag=won.etags[_key_of(claimed)]) for _, claimed in changes]
+            if won is not None:
+                return [self._find_claimed(token, claimed) for _, claimed in changes]
+        return [self.claim(locked, now) for locked in due]
+
+    def _is_claimed_by(self, token: str, key: str) -> bool:
+        row = self._partition.get(key)
+        return row is not None and row.get("claimedBy") == token
+
+    def _find_claimed(self, token: str, claimed: OwedCallback) -> Locked[OwedCallback] | None:
+        row = self._partition.get(_key_of(claimed))
+        if row is None or row.get("claimedBy") != token:
+            return None
+        return Locked(value=claimed, etag=etag_of(row))
+
+    def save_tries(self, tries: Sequence[FinishedTry]) -> Iterator[tuple[FinishedTry, Callback | None]]:
+        """Save the results of many tries in few batches, each as `save_try` does. Yields each try and its result.
+
+        After an error, the tries that were not yielded may have been saved or not.
+        """
+        together: dict[RunId, tuple[FinishedTry, Callback, RunChange]] = {}
+        alone = []
+        for each in tries:
+            callback = _callback_of(each.run.value, each.claimed.value.callback_id)
+            if callback is None or each.run.value.run_id in together:  # a batch must not name one row twice
+                alone.append(each)
+                continue
+            after = each.decide(callback)
+            together[each.run.value.run_id] = each, after, _change_after_try(each.claimed, each.run, after)
+        entries = [*together.values()]
+        saves = self._rows.change_all(change for _, _, change in entries)
+        for (each, after, _), (_, saved) in zip(entries, saves, strict=True):
+            yield each, after if saved else self.save_try(each.claimed, each.decide)
+        for each in alone:
+            yield each, self.save_try(each.claimed, each.decide)
 
     def save_try(self, locked: Locked[OwedCallback], decide: Callable[[Callback], Callback]) -> Callback | None:
         """Save the result of a try. `decide` takes the stored callback and returns the new one, which is saved.
@@ -158,13 +214,7 @@ class CallbackStore:
                 self.drop(locked)
                 return None
             after = decide(callback)
-            operations = [_delete(locked)]
-            if after.state is CallbackState.DUE and after.next_attempt_at is not None:
-                operations = _put_off(locked, after.next_attempt_at)
-            change = RunChange(
-                locked=run, run=callback_rules.put_callback(run.value, after), extra_operations=operations
-            )
-            if self._rows.change(change):
+            if self._rows.change(_change_after_try(locked, run, after)):
                 return after
             row = self._partition.get(_key_of(owed))
             if row is None or etag_of(row) != locked.etag:
@@ -200,6 +250,13 @@ def waiter_row(run_id: RunId, waiter: Waiter) -> tuple[str, Mapping[str, object]
 def queue(run: Run) -> list[Operation]:
     """The operations that insert a `callback` row for each due callback of the run."""
     return [_create(owed) for owed in callback_rules.owed_of(run)]
+
+
+def _change_after_try(claimed: Locked[OwedCallback], run: Locked[Run], after: Callback) -> RunChange:
+    operations = [_delete(claimed)]
+    if after.state is CallbackState.DUE and after.next_attempt_at is not None:
+        operations = _put_off(claimed, after.next_attempt_at)
+    return RunChange(locked=run, run=callback_rules.put_callback(run.value, after), extra_operations=operations)
 
 
 def _callback_of(run: Run, callback_id: str) -> Callback | None:
