@@ -26,7 +26,7 @@ class HostProcess:
     """Runs `module` with --port. Its output is appended to `log_file`, also after a restart."""
 
     def __init__(self, environ: Mapping[str, str], log_file: Path, module: str = "local.host") -> None:
-        self._environ = {**bare_environment(), **environ}
+        self.set_environ(environ)
         self._log_file = log_file
         self._module = module
         self._process: subprocess.Popen[bytes] | None = None
@@ -34,6 +34,10 @@ class HostProcess:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+    def set_environ(self, environ: Mapping[str, str]) -> None:
+        """Use this environment from the next start on."""
+        self._environ = {**bare_environment(), **environ}
 
     @property
     def is_up(self) -> bool:

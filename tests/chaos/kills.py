@@ -1,7 +1,8 @@
 """kill -9 of a real local host at random moments, while callers start, repeat, cancel and read.
 
-The host runs in real time. After the last kill no process is at work, so the clock may jump: a sweep looks for the
-update of a start from 45 s after its reservation.
+The host runs in real time. In the last third of its lives, it sweeps groups of workspaces through the queue. After the
+last kill no process is at work, so the clock may jump: a sweep looks for the update of a start from 45 s after its
+reservation.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class KillRun:
 def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print) -> Verdict:
     """Kill the host `run.kills` times. Then let the app recover, and return the verdict."""
     tell(f"{run.kills} kills, seed {run.seed}")
-    with Stage(JumpingClock(), PACE_SECONDS) as stage:
+    with Stage(JumpingClock(), PACE_SECONDS, queue=True) as stage:
         trial = Trial(partition=stage.new_partition())
         module = "local.host" if run.reserving else "tests.chaos.forgetful_host"
         host = HostProcess({**stage.environ(trial.partition), **_SETTINGS}, log_file, module)
@@ -81,6 +82,8 @@ def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print)
                     stage.workspace.configure(has_update_stop=number % 2 == 0)
                     time.sleep(lives.uniform(*LIFE_SECONDS))
                     host.kill()
+                    if run.reserving and number >= run.kills * 2 / 3:
+                        host.set_environ({**stage.environ_with_queue(trial.partition), **_SETTINGS})
                     host.start()
                     if number % 50 == 0:
                         tell(f"{number} kills, {len(trial.starts)} starts")

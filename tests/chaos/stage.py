@@ -33,19 +33,22 @@ class Stage:
     """Azurite, a workspace and a receiver of callbacks, each behind a proxy, with one plan of faults and one clock.
 
     Every case has a partition of its own. `bugs` are the exceptions that the core did not raise on purpose.
-    `pace_seconds` is how long a state of an update lasts.
+    `pace_seconds` is how long a state of an update lasts. With `queue`, Azurite has queues too.
     """
 
-    def __init__(self, clock: ManualClock | None = None, pace_seconds: float = PACE_SECONDS) -> None:
+    def __init__(
+        self, clock: ManualClock | None = None, pace_seconds: float = PACE_SECONDS, *, queue: bool = False
+    ) -> None:
         self.clock = clock or ManualClock()
         self._pace_seconds = pace_seconds
+        self._queue = queue
         self.plan = FaultPlan(down={STORAGE: _NO_WORD})
         self.bugs: list[str] = []
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
-        azurite = self._stack.enter_context(Azurite())
+        azurite = self._stack.enter_context(Azurite(queue=self._queue))
         self.workspace = self._stack.enter_context(
             SimulatedWorkspace(self._pace_seconds, now=self._epoch_seconds, token_now=self._epoch_seconds)
         )
@@ -80,7 +83,7 @@ class Stage:
 
     def proxied_tables(self) -> str:
         """The connection string for Azurite through its proxy."""
-        direct = self.tables.partition("TableEndpoint=")[2].rpartition("/")[0]
+        direct = self.tables.partition("TableEndpoint=")[2].partition(";")[0].rpartition("/")[0]
         return self.tables.replace(direct, self._storage_proxy.url)
 
     @property
@@ -115,6 +118,16 @@ class Stage:
             "POLYSYNC_CALLBACK_HOSTS": f"127.0.0.1:{self._receiver_proxy.port}",
             **self.identity(),
             **(settings or {}),
+        }
+
+    def environ_with_queue(self, partition: str) -> dict[str, str]:
+        """The same with a second workspace, so that the app sweeps groups of one workspace through the queue."""
+        workspaces = {"default": {"url": f"http://{partition}"}, "second": {"url": self.workspace_url}}
+        return {
+            **self.environ(partition),
+            "POLYSYNC_WORKSPACES": json.dumps(workspaces),
+            "POLYSYNC_SWEEP_GROUP_WORKSPACES": "1",
+            "AzureWebJobsStorage": self.tables,
         }
 
     def new_app(self, partition: str, settings: Mapping[str, str] | None = None, *, reserving: bool = True) -> App:
