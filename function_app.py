@@ -80,6 +80,11 @@ def set_parameter(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, endpoints.job_endpoints.set_parameter)
 
 
+@app.route("secrets/await/rotate", methods=["POST"])
+def rotate_await_key(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.secret_endpoints.rotate_await_key)
+
+
 @app.route("alive", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def alive(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, app_endpoints.alive, app_endpoints.alive_with_bad_settings)

@@ -13,8 +13,8 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 
+from polysync_core.adapters.await_keyring import AwaitKeyring
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
@@ -22,19 +22,19 @@ from polysync_core.adapters.databricks.entra import EntraTokens, build_credentia
 from polysync_core.adapters.databricks.http_pool import new_session
 from polysync_core.adapters.library_logs import quiet_libraries
 from polysync_core.adapters.memory import CachedValue, FreshCalls, LookGate, RefreshTurns, keep_what_is_built
-from polysync_core.adapters.storage.await_secret import AWAIT_SECRET_BYTES, AwaitSecret
+from polysync_core.adapters.storage.await_key_store import AwaitKeyStore
 from polysync_core.adapters.storage.callback_store import CallbackStore
 from polysync_core.adapters.storage.job_store import JobStore
 from polysync_core.adapters.storage.run_cleaner import RunCleaner
 from polysync_core.adapters.storage.run_rows import RunRows
 from polysync_core.adapters.storage.run_store import RunStore
-from polysync_core.adapters.storage.tables import Table, storage_deadline
+from polysync_core.adapters.storage.tables import Table
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.hidden_values import hiding_key
 from polysync_core.rules.decisions.parameters import ImportRules
+from polysync_core.rules.rows.await_keys_entity import AWAIT_KEY_BYTES
 from polysync_core.settings import Settings, ignored_names
-from polysync_core.values.deadline import Deadline
 from polysync_core.values.run import Check
 from polysync_core.values.workspace import Workspace
 
@@ -53,8 +53,7 @@ class Services:
     workspaces: Mapping[str, WorkspaceServices]
     sender: CallbackSender
     health: CachedValue[tuple[Check, ...]]
-    stored_secret: AwaitSecret
-    _await_secret: CachedValue[bytes]
+    await_keys: AwaitKeyring
 
     @property
     def workspace_names(self) -> tuple[str, ...]:
@@ -72,17 +71,9 @@ class Services:
         """The named workspace, or all workspaces for None."""
         return [*self.workspaces.values()] if workspace is None else [self.workspaces[workspace]]
 
-    def await_secret(self) -> bytes:
-        """The key of the await tokens. A process reads or creates it once, within 10 s. Raises StorageUnavailable."""
-        return self._await_secret.get(self._find_await_secret)
-
     def import_rules(self) -> ImportRules:
         """The rules that say what a discovery keeps of a configuration. Raises StorageUnavailable."""
-        return ImportRules(patterns=self.settings.parameters, key=hiding_key(self.await_secret()))
-
-    def _find_await_secret(self) -> bytes:
-        with storage_deadline(Deadline.after(self.clock, budgets.AWAIT_SECRET)):
-            return self.stored_secret.find_or_make(lambda: secrets.token_bytes(AWAIT_SECRET_BYTES))
+        return ImportRules(patterns=self.settings.parameters, key=hiding_key(self.await_keys.current().first))
 
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:
@@ -118,8 +109,7 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
         workspaces={workspace.name: serve(workspace) for workspace in settings.workspaces},
         sender=CallbackSender(settings.callback_hosts, settings.callback_secret),
         health=CachedValue(clock, budgets.HEALTH_KEPT),
-        stored_secret=AwaitSecret(runs_table),
-        _await_secret=CachedValue(clock, inf),
+        await_keys=AwaitKeyring(AwaitKeyStore(runs_table), clock, lambda: secrets.token_bytes(AWAIT_KEY_BYTES)),
     )
 
 

@@ -154,7 +154,7 @@ def fuzz(tables: str, examples: int, seed: int) -> Summary:
         for operation in _operations(schema):
             statuses = summary.answers.setdefault(operation.label, Counter())
             strategies = operation.as_strategy(GenerationMode.POSITIVE)
-            if operation.definition.raw.get("parameters"):
+            if operation.definition.raw.keys() & {"parameters", "requestBody"}:
                 strategies |= operation.as_strategy(GenerationMode.NEGATIVE)
 
             @hypothesis.seed(seed)

@@ -9,6 +9,7 @@ import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from math import inf
 from typing import Generic, TypeVar
 
 from polysync_core.adapters.clock import Clock
@@ -31,25 +32,41 @@ class CachedValue(Generic[_T]):
         self._made: tuple[float, _T] | None = None
         self._making: Future[_T] | None = None
 
-    def get(self, make: Callable[[], _T]) -> _T:
+    def get(self, make: Callable[[], _T], *, max_age_seconds: float | None = None) -> _T:
+        """The value, or what `make` returns. With `max_age_seconds`, this caller accepts only such a young value."""
+        seconds = self._seconds if max_age_seconds is None else max_age_seconds
         with self._lock:
-            if self._made is not None and self._clock.monotonic() - self._made[0] < self._seconds:
+            if self._made is not None and self._clock.monotonic() - self._made[0] < seconds:
                 return self._made[1]
             awaited, mine = self._making, Future[_T]()
             if awaited is None:
                 self._making = mine
         return self._make(make, mine) if awaited is None else awaited.result()
 
+    def last(self) -> _T | None:
+        """The value, of any age. None if it was never made."""
+        with self._lock:
+            return None if self._made is None else self._made[1]
+
+    def expire(self) -> None:
+        """Let the next caller make the value again. A computation under way counts only for those that wait for it."""
+        with self._lock:
+            self._making = None
+            if self._made is not None:
+                self._made = (-inf, self._made[1])
+
     def _make(self, make: Callable[[], _T], mine: Future[_T]) -> _T:
         try:
             value = make()
         except BaseException as error:
             with self._lock:
-                self._making = None
+                if self._making is mine:
+                    self._making = None
             mine.set_exception(error)
             raise
         with self._lock:
-            self._making, self._made = None, (self._clock.monotonic(), value)
+            if self._making is mine:
+                self._making, self._made = None, (self._clock.monotonic(), value)
         mine.set_result(value)
         return value
 

@@ -7,7 +7,7 @@ from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_addresses import check_address
 from polysync_core.rules.wire import http_contract, start_contract
-from polysync_core.rules.wire.addresses import Addresses, await_token, is_await_token
+from polysync_core.rules.wire.addresses import Addresses, await_token
 from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
@@ -15,6 +15,7 @@ from polysync_core.rules.wire.sweep_message import encode_group
 from polysync_core.services import Services
 from polysync_core.use_cases import (
     abandoning,
+    await_addresses,
     cancelling,
     delivering,
     group_sweeps,
@@ -26,7 +27,6 @@ from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
 from polysync_core.values.callback import CallbackKind
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import RunNotFound
 from polysync_core.values.workspace import Workspace
 
 
@@ -35,12 +35,12 @@ def start_update(call: Call, services: Services) -> Reply:
     request = start_contract.decode_start(call, services.workspace_names, services.settings.app_url)
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
-    ws, secret = services.at(request.workspace), services.await_secret()
+    ws, newest_key = services.at(request.workspace), services.await_keys.current().newest
     started = starting.start_update(
         request, ws, deadline, default_timeout_minutes=services.settings.run_timeout_minutes
     )
     run, addresses = started.run, _addresses(call, services, ws.workspace)
-    waiting = addresses.waiting_headers(run.run_id, await_token(secret, run.run_id))
+    waiting = addresses.waiting_headers(run.run_id, await_token(newest_key, run.run_id))
     view = reading.show_stored(run, ws, max_age_seconds=services.settings.status_max_age_seconds)
     document = _document(call, services, view)
     joined = {"attached": run.attached or started.attached, "resultUrl": waiting["Location"]}
@@ -58,12 +58,11 @@ def get_run(call: Call, services: Services) -> Reply:
 def await_run(call: Call, services: Services) -> Reply:
     """202 while the run is active, then 200, 424, 409 or 410. A wrong token raises RunNotFound too."""
     run_id = http_contract.decode_run_id(call)
-    token = call.query.get("token", "")
-    if not is_await_token(token, services.await_secret(), run_id):
-        raise RunNotFound(f"There is no run {run_id}, or this is not its result address.")
+    keys = await_addresses.check_token(call.query.get("token", ""), run_id, services.await_keys, services.clock)
     view = _read(call, services)
     document = _document(call, services, view)
     if not view.run.is_finished:
+        token = await_token(keys.newest, run_id)  # so that a long wait does not outlive an older key
         waiting = _addresses(call, services, view.workspace).waiting_headers(run_id, token)
         return Reply(status=202, body=document, headers=waiting)
     return encode_outcome(view.run, document, call.path)

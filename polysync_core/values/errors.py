@@ -13,6 +13,7 @@ PolysyncError
 ├── TooManyCallbacks       409  the run already has as many callbacks as it can have
 ├── CallbacksNotOwed       409  the run is active: its callbacks are sent when it finishes
 ├── RunFinished            409  the run is finished: nothing is left to end
+├── TooManyAwaitKeys       409  too many old keys of the await addresses are still valid
 ├── KeyReused              422  the Idempotency-Key came with another request before
 ├── KeyInFlight            503  the Idempotency-Key's first request is still being handled
 ├── StartUnknown           504  the outcome of a start is not known yet; never repeated, settled by the sweep
@@ -178,6 +179,10 @@ class CallbacksNotOwed(PolysyncError):
 
 class RunFinished(PolysyncError):
     code, http_status, title = "RunFinished", 409, "The run is already finished"
+
+
+class TooManyAwaitKeys(PolysyncError):
+    code, http_status, title = "TooManyAwaitKeys", 409, "Too many old keys are still valid"
 
 
 class KeyReused(PolysyncError):

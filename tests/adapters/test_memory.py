@@ -8,6 +8,7 @@ from math import inf
 
 import pytest
 
+from local.rig import ManualClock
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.memory import CachedValue, FreshCalls
 from polysync_core.values.errors import StorageUnavailable
@@ -82,3 +83,43 @@ def test_the_error_of_a_shared_call_reaches_all_and_the_next_call_begins_anew() 
         with pytest.raises(StorageUnavailable):
             fresh.get("a run", fail, timeout_seconds=1)
     assert fresh.get("a run", lambda: "the value", timeout_seconds=1) == "the value"
+
+
+def test_a_caller_may_ask_for_a_younger_value_than_others_do() -> None:
+    clock = ManualClock()
+    remembered = CachedValue[int](clock, 60)
+    assert remembered.last() is None
+    assert remembered.get(lambda: 1) == 1
+    clock.pass_time(seconds=4)
+    assert remembered.get(lambda: 2, max_age_seconds=5) == 1
+    assert remembered.get(lambda: 2, max_age_seconds=4) == 2
+    clock.pass_time(seconds=59)
+    assert remembered.get(lambda: 3) == 2
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_an_expired_value_is_made_again_and_what_was_under_way_is_not_kept(works: bool) -> None:
+    remembered = CachedValue[str](ManualClock(), inf)
+    assert remembered.get(lambda: "first") == "first"
+    is_under_way, go_on = threading.Event(), threading.Event()
+
+    def make() -> str:
+        is_under_way.set()
+        go_on.wait(10)
+        if not works:
+            raise StorageUnavailable("Silent.")
+        return "under way"
+
+    remembered.expire()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(remembered.get, make)
+        is_under_way.wait(10)
+        assert remembered.last() == "first"
+        remembered.expire()
+        assert remembered.get(lambda: "after it") == "after it"
+        go_on.set()
+        if works:
+            assert asking.result(10) == "under way"
+        else:
+            assert isinstance(asking.exception(10), StorageUnavailable)
+    assert remembered.get(lambda: "again") == "after it"

@@ -153,6 +153,24 @@ def tokens_of_the_result_address(app: ServedApp) -> list[Answer]:
     )
 
 
+def a_rotation_of_the_key_of_the_await_addresses(app: ServedApp) -> list[Answer]:
+    app.databricks.add_pipeline("rotated")
+    old = _path(app.start("rotated"), "resultUrl")
+    rotate = "/api/secrets/await/rotate"
+    told = {
+        "rotate": (app.post(rotate, {"keepOldForDays": 1.0}), 200),
+        "the old address": (app.get(old), 202),
+        "a start that joins": (app.start("rotated", {"onConflict": "attach"}), 202),
+        "rotate without a body": (app.post(rotate), 200),
+        "too long": (app.post(rotate, {"keepOldForDays": 31}), 400),
+        "the old address again": (app.get(old), 202),
+    }
+    new = told["a start that joins"][0]
+    told["the new address"] = (app.get(_path(new, "resultUrl")), 202)
+    assert _path(new, "resultUrl") != old
+    return _expect(told)
+
+
 def a_job_and_its_full_refresh(app: ServedApp) -> list[Answer]:
     spec = {"photon": True, "configuration": {"custom.größe/#?": "注文", "spark.n": "3.10"}}
     app.databricks.add_pipeline("job", "Bestellungen", spec=spec)
@@ -193,6 +211,7 @@ STORIES: tuple[Story, ...] = (
     a_second_start,
     what_databricks_refuses,
     tokens_of_the_result_address,
+    a_rotation_of_the_key_of_the_await_addresses,
     a_job_and_its_full_refresh,
 )
 
@@ -248,6 +267,9 @@ BAD_REQUESTS = (
     _start("a key with a tab", {}, key='"a\tb"'),
     _start("a pipeline id that is none, on cancel", {}, address="/api/pipelines/p.1/cancel"),
     _start("cancel with no object", [1], address="/api/pipelines/p1/cancel"),
+    _start("a rotation with a field of another name", {"keepDays": 1}, address="/api/secrets/await/rotate"),
+    _start("a rotation with days as a string", {"keepOldForDays": "7"}, address="/api/secrets/await/rotate"),
+    _start("a rotation of one workspace", {}, address="/api/secrets/await/rotate?workspace=sales"),
     BadRequest("a start over 64 KB", 413, "BodyTooLarge", body=b" " * 65_537),
     BadRequest("a cancel over 64 KB", 413, "BodyTooLarge", address="/api/runs/p1:u1/cancel", body=b" " * 65_537),
     BadRequest("cancel of an unknown run", 404, "RunNotFound", address="/api/runs/p1:u1/cancel"),

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
+from polysync_core.rules.wire.rotation_contract import RotationBody
 from polysync_core.rules.wire.start_contract import StartBody
 from tests.functions.app import ROOT, Answer, ServedApp, served
 from tests.functions.documented import check_documented, document, operations
@@ -113,6 +114,8 @@ _FIELDS: Sequence[tuple[type[BaseModel], str, Sequence[object]]] = [
     (ParameterBody, "value", [False, "True", None, 0]),
     (ParameterBody, "direction", ["Input&Output", "Both", None]),
     (ParameterBody, "more", [1]),
+    (RotationBody, "keepOldForDays", [0, 30, 7.0, -1, 31, 7.5, "7", True, None]),
+    (RotationBody, "more", [1]),
 ]
 
 

@@ -61,7 +61,7 @@ def test_a_token_is_the_hmac_of_the_run_id_and_stays_the_same() -> None:
 @given(st.binary(min_size=1, max_size=40), run_ids)
 def test_a_token_opens_its_own_run_and_needs_no_escaping(secret: bytes, run_id: RunId) -> None:
     token = await_token(secret, run_id)
-    assert is_await_token(token, secret, run_id)
+    assert is_await_token(token, [secret], run_id)
     assert len(token) == 43
     assert token.replace("-", "").replace("_", "").isalnum()
 
@@ -70,10 +70,12 @@ def test_a_token_opens_its_own_run_and_needs_no_escaping(secret: bytes, run_id: 
 def test_tokens_differ_by_run_and_by_secret(secret: bytes, other_secret: bytes, run: RunId, other_run: RunId) -> None:
     token = await_token(secret, run)
     if run != other_run:
-        assert not is_await_token(token, secret, other_run)
+        assert not is_await_token(token, [secret], other_run)
     # HMAC pads a key with zero bytes, so keys that differ only in trailing zero bytes are equal.
     if secret.rstrip(b"\0") != other_secret.rstrip(b"\0"):
-        assert not is_await_token(token, other_secret, run)
+        assert not is_await_token(token, [other_secret], run)
+        assert is_await_token(token, [other_secret, secret], run)
+    assert not is_await_token(token, [], run)
 
 
 @pytest.mark.parametrize(
@@ -90,4 +92,4 @@ def test_tokens_differ_by_run_and_by_secret(secret: bytes, other_secret: bytes, 
     ],
 )
 def test_a_wrong_token_is_refused(given: str, reason: str) -> None:
-    assert not is_await_token(given, SECRET, RUN), reason
+    assert not is_await_token(given, [SECRET, bytes(32)], RUN), reason

@@ -14,7 +14,7 @@ from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.run_entity import encode_active
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import RUNS_TABLE
-from polysync_core.values.errors import RowUnreadable, StartUnknown, StorageUnavailable
+from polysync_core.values.errors import RowUnreadable, StartUnknown
 from polysync_core.values.run import Status
 
 START = "/pipelines/{id}/updates"
@@ -95,17 +95,17 @@ def test_a_finished_run_whose_row_is_unreadable_is_unreadable_never_unknown_and_
 
 @pytest.mark.parametrize("value", [None, 5, "", "!!!", "abc", "c2hvcnQ="], ids=str)
 def test_an_unreadable_key_of_the_await_addresses_signs_nothing(rig: Rig, value: object) -> None:
-    whole = rig.services.stored_secret.find_or_make(lambda: bytes(range(32)))
+    whole = rig.services.await_keys.stored().value
     key, partition = row_keys.AWAIT_SECRET, row_keys.SECRETS_PARTITION
     with _table(rig) as table:
         kept = dict(table.get_entity(partition, key))
     try:
         put_row(rig, key, {} if value is None else {"value": value}, partition=partition, replace=True)
-        with pytest.raises(StorageUnavailable):
-            rig.services.stored_secret.find_or_make(lambda: bytes(32))
+        with pytest.raises(RowUnreadable, match=r"correct or delete the row secret\|await"):
+            rig.services.await_keys.current()
     finally:
         put_row(rig, key, kept, partition=partition, replace=True)
-    assert rig.services.stored_secret.find_or_make(lambda: bytes(32)) == whole
+    assert rig.services.await_keys.current() == whole
 
 
 def _table(rig: Rig) -> TableClient:

@@ -99,13 +99,24 @@ HEALTH_CHECK = 8.0
 HEALTH_KEPT = 30.0
 """A health response is reused for this long."""
 
+# --- the keys of the await addresses
+
+AWAIT_KEYS_FIRST = 10.0
+"""Reading or creating the keys may take this long for the first time in a process."""
+AWAIT_KEYS_KEPT = 60.0
+"""A process uses the keys that it has read for this long. Then it reads them again."""
+AWAIT_KEYS_REREAD = 3.0
+"""Reading them again may take this long. If it fails, the old ones stay in use."""
+AWAIT_KEYS_REREAD_EVERY = 3.0
+"""An unknown token, or a read that failed, causes one more read only after this long."""
+AWAIT_KEYS_ROTATION = 20.0
+"""Calls to storage end within this in a rotation."""
+
 # --- single calls, unless a deadline ends them earlier
 
 STORAGE_CONNECT, STORAGE_READ = 3.0, 5.0
 STORAGE_RETRIED = 2 * (STORAGE_CONNECT + STORAGE_READ) + 1.0
 """A call to storage is tried only once if less than this is left."""
-AWAIT_SECRET = 10.0
-"""Reading or creating the key of the await tokens may take this long. A process does it once."""
 DATABRICKS_CONNECT, DATABRICKS_READ = 3.0, 10.0
 TOKEN_CONNECT, TOKEN_READ = 3, 8
 """One request to Entra ID for a token. azure-identity takes whole seconds."""

@@ -69,5 +69,5 @@ def hide(name: str, value: Value, key: bytes) -> HiddenValue:
 
 
 def hiding_key(secret: bytes) -> bytes:
-    """The key of the hashes. It is derived from the app's stored secret, so that no key has two uses."""
+    """The key of the hashes. It is derived from the first await key ever made, so that no key has two uses."""
     return hmac.new(secret, b"hidden parameters", hashlib.sha256).digest()

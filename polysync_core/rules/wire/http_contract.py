@@ -137,7 +137,7 @@ def decode_workspace(
     parameters of the route. Any further parameter is refused, since a misspelt `workspace` must not start an update in
     another workspace.
     """
-    _check_query(call, ("workspace", *query))
+    check_query(call, ("workspace", *query))
     in_query = call.query.get("workspace")
     if in_body is not None and in_query is not None and in_body != in_query:
         refuse("workspace", f"is {_shown(in_query)} in the query and another in the body; give it once", in_body)
@@ -151,9 +151,12 @@ def decode_workspace(
     return given
 
 
-def _check_query(call: Call, names: tuple[str, ...]) -> None:
+def check_query(call: Call, names: tuple[str, ...]) -> None:
+    """Raise InvalidRequest for a query parameter that is not one of `names`."""
     for unknown in sorted(call.query.keys() - {*names, *_HOSTS_OWN}):
-        known = f"is not a query parameter of this route; there are {', '.join(names)}{_nearest(unknown, names)}"
+        known = (
+            f"is not a query parameter of this route; there are {', '.join(names) or 'none'}{_nearest(unknown, names)}"
+        )
         refuse(unknown[:_MAX_SHOWN], known)
 
 

@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from polysync_core.rules.wire.http_answers import AliveDocument, HealthDocument
 from polysync_core.rules.wire.openapi import examples
-from polysync_core.rules.wire.openapi.operation import Answer, Operation, ok
+from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, Answer, Body, Operation, ok
+from polysync_core.rules.wire.rotation_contract import RotationBody, RotationDocument
 
 APP_ROUTES = (
+    Operation(
+        name="rotate_await_key",
+        method="POST",
+        path="secrets/await/rotate",
+        tag="app",
+        summary="Make a new key for the await addresses",
+        description="Await addresses that were given out before answer 404 after `keepOldForDays` days. Until then, "
+        "each 202 of such an address holds a `Location` of the new key. Other instances of the app use the new key "
+        "within a minute.",
+        body=Body(
+            model=RotationBody,
+            examples={"in a week": {}, "an address has leaked": {"keepOldForDays": 0}},
+        ),
+        answers=(ok("There is a new key.", RotationDocument, rotated=examples.ROTATED),),
+        errors=(*BODY_ERRORS, examples.TOO_MANY_AWAIT_KEYS, examples.TOO_BUSY, examples.STORAGE),
+    ),
     Operation(
         name="alive",
         method="GET",

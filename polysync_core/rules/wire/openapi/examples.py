@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from polysync_core.rules.wire.addresses import Addresses, await_token, update_url
 from polysync_core.rules.wire.job_document import encode_job_document, encode_report
+from polysync_core.rules.wire.rotation_contract import encode_rotation
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
+from polysync_core.values.await_keys import Rotation
 from polysync_core.values.callback import Callback, CallbackKind, CallbackState
 from polysync_core.values.databricks_errors import (
     DatabricksError,
@@ -36,6 +38,7 @@ from polysync_core.values.errors import (
     StartUnknown,
     StorageUnavailable,
     TooBusy,
+    TooManyAwaitKeys,
     TooManyCallbacks,
     UpdateConflict,
 )
@@ -161,6 +164,7 @@ _CHECKS = (
     *(("settings", "valid"), ("storage", "answers")),
     *(("token", "Entra ID issues one"), ("workspace default", "answers")),
 )
+ROTATED = encode_rotation(Rotation(rotated_at=_BEGAN, old_valid_until=_BEGAN + timedelta(days=7)))
 _HEALTHY = [{"name": name, "ok": True, "message": message} for name, message in _CHECKS]
 HEALTHY = {"status": "ok", "checks": _HEALTHY}
 FAILING = {
@@ -213,6 +217,10 @@ START_UNKNOWN = StartUnknown(
 SETTINGS = SettingsError(["DATABRICKS_HOST: is missing."])
 UNSET = {"status": "failing", "checks": [{"name": "settings", "ok": False, "message": SETTINGS.detail}]}
 TOO_BUSY = TooBusy(f"Run {RUN_ID} changes all the time, so it was not cancelled; repeat the request.")
+TOO_MANY_AWAIT_KEYS = TooManyAwaitKeys(
+    '40 old keys are still valid, and no more can be kept. Rotate with "keepOldForDays": 0, which ends them at once, '
+    "or wait until one of them ends."
+)
 STORAGE = StorageUnavailable("Table Storage did not answer in time.")
 ROW_UNREADABLE = RowUnreadable(f"The row of job {RUN_ID.pipeline_id} cannot be read. Sync Parameters writes it again.")
 START_UNREADABLE = RowUnreadable(

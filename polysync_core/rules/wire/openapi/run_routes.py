@@ -112,7 +112,7 @@ RUN_ROUTES = (
             ok("The update completed.", RunDocument, succeeded=examples.SUCCEEDED),
             Answer(
                 status=202,
-                description="It goes on; ask again.",
+                description="It goes on; ask again at `Location`, which outlives a rotation of the key.",
                 model=RunDocument,
                 examples={"running": examples.RUNNING},
                 headers=("Location", *_WAIT),

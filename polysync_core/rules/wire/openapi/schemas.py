@@ -10,13 +10,15 @@ from pydantic.json_schema import GenerateJsonSchema
 from polysync_core.rules.wire.http_answers import AliveDocument, HealthDocument, ProblemDocument
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
 from polysync_core.rules.wire.job_document import DiscoveryReportDocument, JobDocument, JobListDocument
+from polysync_core.rules.wire.rotation_contract import RotationBody, RotationDocument
 from polysync_core.rules.wire.run_document import RunDocument, RunListDocument, StartedRunDocument, UnhappyEndDocument
 from polysync_core.rules.wire.start_contract import StartBody
 
-_BODIES: tuple[type, ...] = (StartBody, DiscoverBody, ParameterBody)
+_BODIES: tuple[type, ...] = (StartBody, DiscoverBody, ParameterBody, RotationBody)
 _ANSWERS: tuple[type, ...] = (
     *(RunDocument, StartedRunDocument, UnhappyEndDocument, RunListDocument),
-    *(JobDocument, JobListDocument, DiscoveryReportDocument, HealthDocument, AliveDocument, ProblemDocument),
+    *(JobDocument, JobListDocument, DiscoveryReportDocument, RotationDocument),
+    *(HealthDocument, AliveDocument, ProblemDocument),
 )
 _WORKSPACE = "One of several workspaces, by name. Left out: the default."
 _MEANINGS = {
@@ -43,6 +45,9 @@ _MEANINGS = {
         "value": "What a start sends that does not say itself.",
         "direction": "A parameter with direction Output is never sent.",
         "workspace": _WORKSPACE,
+    },
+    "RotationBody": {
+        "keepOldForDays": "For how many days the addresses of older keys go on working. 0 ends them at once.",
     },
 }
 """What the fields of the bodies mean. They are not at the models: reading docstrings costs 20 ms at each cold start."""
