@@ -12,18 +12,17 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import requests
 
+from bench.processes import KEY, app_process
 from local.azurite import Azurite
 from local.faults import Fault, FaultPlan, FaultProxy, workspace_label
 from local.rig import Rig
@@ -31,7 +30,6 @@ from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 
-KEY = "bench"
 POLL_SECONDS = 15.0
 START_EVERY_SECONDS = 5.0
 NAMES = ("silent", "north", "south")
@@ -80,7 +78,7 @@ def main() -> None:
         plans = [plan, FaultPlan(), FaultPlan()]
         urls = [stack.enter_context(FaultProxy(workspace.url, each, label=workspace_label)).url for each in plans]
         bench = _Bench(azurite.connection_string, dict(zip(NAMES, urls, strict=True)), workspace, options.runs)
-        base = stack.enter_context(_host(bench.environ()))
+        base = stack.enter_context(app_process(bench.environ()))
         print(
             f"{options.runs} runs in each of 3 workspaces; polls in the first, starts in the others; seconds\n\n"
             "phase     polls     p50     p99     max  starts     p50     p95  sweeps     max     gap  refused",
@@ -197,27 +195,6 @@ class _Bench:
                 break
             time.sleep(5)
         return f"{total} runs, {total - left} seen to end, {left} left"
-
-
-@contextmanager
-def _host(environ: dict[str, str]) -> Iterator[str]:
-    """The address of the app in a process of its own; its log is read and dropped."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local.host", "--port", "0", "--enable-auth"],
-        env={**os.environ, **environ, "POLYSYNC_LOCAL_KEY": KEY},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    lines = process.stdout
-    try:
-        base = next(line.split()[-1] for line in lines if line.startswith("Listening on "))
-        threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()
-        yield base
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from local.azurite import Azurite
+from local.faults import FaultPlan, FaultProxy, storage_label
 from local.receiver import Receiver
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
@@ -40,6 +41,21 @@ def workspace(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
 def rig(azurite: str, workspace: SimulatedWorkspace, clock: ManualClock) -> Rig:
     """The core, wired to the `workspace` fixture."""
     return Rig(azurite, {f"test-{uuid.uuid4().hex[:12]}": workspace.url}, workspace, clock)
+
+
+@pytest.fixture
+def plan() -> FaultPlan:
+    """The faults of the storage of `behind_proxy`, and its calls."""
+    return FaultPlan()
+
+
+@pytest.fixture
+def behind_proxy(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, clock: ManualClock) -> Iterator[Rig]:
+    """The core whose storage is behind a fault proxy."""
+    direct = azurite.partition("TableEndpoint=")[2].rpartition("/")[0]
+    with FaultProxy(direct, plan, label=storage_label) as proxy:
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        yield Rig(azurite.replace(direct, proxy.url), {name: workspace.url}, workspace, clock)
 
 
 RigOf = Callable[..., Rig]

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from local.faults import Fault, FaultPlan, FaultProxy, storage_label
-from local.rig import ManualClock, Rig
+from local.faults import Fault, FaultPlan
+from local.rig import Rig
 from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.values.errors import StorageUnavailable
 from polysync_core.values.run import Attempt, Run
 from polysync_core.values.stored import Locked
-
-
-@pytest.fixture
-def plan() -> FaultPlan:
-    return FaultPlan(keep=1_000)
-
-
-@pytest.fixture
-def behind_proxy(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, clock: ManualClock) -> Iterator[Rig]:
-    direct = azurite.partition("TableEndpoint=")[2].rpartition("/")[0]
-    with FaultProxy(direct, plan, label=storage_label) as proxy:
-        name = f"test-{uuid.uuid4().hex[:12]}"
-        yield Rig(azurite.replace(direct, proxy.url), {name: workspace.url}, workspace, clock)
 
 
 def _active(rig: Rig, workspace: SimulatedWorkspace, count: int) -> list[Locked[Run]]:

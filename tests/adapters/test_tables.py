@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from local.faults import Fault, FaultPlan, FaultProxy, storage_label
-from local.rig import ManualClock, Rig
+from local.faults import Fault, FaultPlan
+from local.rig import Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.values.errors import StorageUnavailable
 
 PAGE = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<html>Gateway</html>"}
-
-
-@pytest.fixture
-def plan() -> FaultPlan:
-    return FaultPlan()
-
-
-@pytest.fixture
-def behind_proxy(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, clock: ManualClock) -> Iterator[Rig]:
-    """A rig whose storage is behind a fault proxy."""
-    direct = azurite.partition("TableEndpoint=")[2].rpartition("/")[0]
-    with FaultProxy(direct, plan, label=storage_label) as proxy:
-        name = f"test-{uuid.uuid4().hex[:12]}"
-        yield Rig(azurite.replace(direct, proxy.url), {name: workspace.url}, workspace, clock)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-
 import pytest
 
-from local.faults import Fault, FaultPlan, FaultProxy, storage_label
-from local.rig import ManualClock, Rig
+from local.faults import Fault, FaultPlan
+from local.rig import Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.endpoints import run_endpoints
 from polysync_core.rules.wire.http_contract import Call
@@ -21,21 +18,12 @@ TRACK, TRACK_WITH_KEY = "POST $batch starting active run recent", "POST $batch s
 
 
 @pytest.fixture
-def plan() -> FaultPlan:
-    return FaultPlan()
-
-
-@pytest.fixture
-def behind_proxy(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, clock: ManualClock) -> Iterator[Rig]:
-    """A rig whose storage is behind a fault proxy. It has made a start already, so its tables exist."""
-    direct = azurite.partition("TableEndpoint=")[2].rpartition("/")[0]
-    with FaultProxy(direct, plan, label=storage_label) as proxy:
-        name = f"test-{uuid.uuid4().hex[:12]}"
-        rig = Rig(azurite.replace(direct, proxy.url), {name: workspace.url}, workspace, clock)
-        _answer_a_start(rig, workspace.add_pipeline(), None)
-        discover_all(rig)
-        plan.clear_calls()
-        yield rig
+def rig(behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan) -> Rig:
+    """A rig that has made a start already, so its tables exist."""
+    _answer_a_start(behind_proxy, workspace.add_pipeline(), None)
+    discover_all(behind_proxy)
+    plan.clear_calls()
+    return behind_proxy
 
 
 def _answer_a_start(rig: Rig, pipeline_id: str, key: str | None) -> None:
@@ -58,35 +46,35 @@ def _labels(plan: FaultPlan) -> list[str]:
     ("key", "calls"), [(None, [READ_JOB, RESERVE, TRACK]), ("k", [READ_JOB, RESERVE_WITH_KEY, TRACK_WITH_KEY])]
 )
 def test_a_start_costs_one_read_two_writes_and_one_post(
-    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, key: str | None, calls: list[str]
+    rig: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, key: str | None, calls: list[str]
 ) -> None:
     workspace.clear_calls()
-    _answer_a_start(behind_proxy, workspace.add_pipeline(), key)
+    _answer_a_start(rig, workspace.add_pipeline(), key)
     assert _labels(plan) == calls
     assert len(workspace.calls()) == 1
 
 
 @pytest.mark.parametrize(("key", "reserve"), [(None, RESERVE), ("k", RESERVE_WITH_KEY)])
 def test_a_reservation_that_was_not_acknowledged_is_read_back(
-    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, key: str | None, reserve: str
+    rig: Rig, workspace: SimulatedWorkspace, plan: FaultPlan, key: str | None, reserve: str
 ) -> None:
     plan.add(Fault("reset", when="after", label=reserve))
     pipeline_id = workspace.add_pipeline()
-    run_id = behind_proxy.start(pipeline_id, key=key).run.run_id
+    run_id = rig.start(pipeline_id, key=key).run.run_id
     assert _labels(plan)[1:3] == [reserve, READ_RESERVATION]
     assert [update.update_id for update in workspace.updates_of(pipeline_id)] == [run_id.update_id]
-    assert behind_proxy.active_ids() >= {str(run_id)}
-    assert not behind_proxy.is_reserved(pipeline_id)
+    assert rig.active_ids() >= {str(run_id)}
+    assert not rig.is_reserved(pipeline_id)
 
 
 def test_a_used_key_is_met_by_the_reservation_and_sends_nothing(
-    behind_proxy: Rig, workspace: SimulatedWorkspace, plan: FaultPlan
+    rig: Rig, workspace: SimulatedWorkspace, plan: FaultPlan
 ) -> None:
     pipeline_id = workspace.add_pipeline()
-    first = behind_proxy.start(pipeline_id, key="k").run
+    first = rig.start(pipeline_id, key="k").run
     workspace.clear_calls()
-    assert behind_proxy.start(pipeline_id, key="k").run == first
+    assert rig.start(pipeline_id, key="k").run == first
     assert workspace.calls() == []
     with pytest.raises(UpdateConflict):
-        behind_proxy.start(pipeline_id, key="another")
-    assert not behind_proxy.is_reserved(pipeline_id)
+        rig.start(pipeline_id, key="another")
+    assert not rig.is_reserved(pipeline_id)
