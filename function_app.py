@@ -8,11 +8,14 @@ import azure.functions as func
 from polysync_core import endpoints
 from polysync_core.endpoints import app_endpoints, run_endpoints
 from polysync_core.endpoints.answering import Endpoint, OnBadSettings, answer, on_message, on_timer, refuse_all
+from polysync_core.rules.wire.entra_settings import sign_in
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.rules.wire.sweep_message import QUEUE, STORAGE_SETTING
 from polysync_core.settings import callback_schedule, discovery_schedule, sweep_schedule, sweeps_in_groups
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+GUARDED = func.AuthLevel.ANONYMOUS if sign_in(os.environ) else func.AuthLevel.FUNCTION
+"""Where callers sign in, the app itself lets them in (polysync_core/endpoints/door.py), and no key opens a route."""
+app = func.FunctionApp(http_auth_level=GUARDED)
 
 
 @app.route("pipelines/{pipeline_id}/updates", methods=["POST"])

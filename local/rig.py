@@ -22,6 +22,7 @@ from polysync_core.settings import Settings
 from polysync_core.use_cases import cancelling, reading, starting, sweeping
 from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
+from polysync_core.values.caller import KEY_CALLER
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run, Started, StartRequest, SweepReport
@@ -120,7 +121,7 @@ class Rig:
         )
 
     def cancel(self, run_id: RunId) -> Cancelled:
-        return cancelling.cancel_run(run_id, self.ws)
+        return cancelling.cancel_run(run_id, self.ws, KEY_CALLER.id)
 
     def stored(self, run_id: RunId) -> Run:
         """The run as it is stored now."""

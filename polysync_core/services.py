@@ -12,7 +12,7 @@ import secrets
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polysync_core.adapters.await_keyring import AwaitKeyring
 from polysync_core.adapters.callback_sender import CallbackSender
@@ -20,6 +20,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
+from polysync_core.adapters.entra_callers import EntraCallers
 from polysync_core.adapters.library_logs import quiet_libraries
 from polysync_core.adapters.memory import CachedValue, FreshCalls, LookGate, RefreshTurns, keep_what_is_built
 from polysync_core.adapters.storage.await_key_store import AwaitKeyStore
@@ -30,11 +31,14 @@ from polysync_core.adapters.storage.run_rows import RunRows
 from polysync_core.adapters.storage.run_store import RunStore
 from polysync_core.adapters.storage.tables import Table
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import budgets
+from polysync_core.rules.decisions import budgets, roles
 from polysync_core.rules.decisions.hidden_values import hiding_key
 from polysync_core.rules.decisions.parameters import ImportRules
+from polysync_core.rules.decisions.roles import Role
 from polysync_core.rules.rows.await_keys_entity import AWAIT_KEY_BYTES
 from polysync_core.settings import Settings, ignored_names
+from polysync_core.values.caller import KEY_CALLER, Caller
+from polysync_core.values.errors import RoleMissing
 from polysync_core.values.run import Check
 from polysync_core.values.workspace import Workspace
 
@@ -45,7 +49,11 @@ quiet_libraries()  # before any call, and also while the settings are invalid
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """What the endpoints use: the settings, and the services of each workspace by name. The default one is first."""
+    """What the endpoints use: the settings, and the services of each workspace by name. The default one is first.
+
+    `callers` checks access tokens (None: the host checks keys). `for_caller` returns the services of one request: only
+    the workspaces that its `caller` may see, and the role that the route `needs`.
+    """
 
     settings: Settings
     clock: Clock
@@ -54,6 +62,9 @@ class Services:
     sender: CallbackSender
     health: CachedValue[tuple[Check, ...]]
     await_keys: AwaitKeyring
+    callers: EntraCallers | None = None
+    caller: Caller = KEY_CALLER
+    needs: Role | None = None
 
     @property
     def workspace_names(self) -> tuple[str, ...]:
@@ -61,11 +72,26 @@ class Services:
 
     def name_in_addresses(self, workspace: Workspace) -> str | None:
         """The workspace's name for the addresses of its runs. None when the app has only one workspace."""
-        return workspace.name if len(self.workspaces) > 1 else None
+        return workspace.name if len(self.settings.workspaces) > 1 else None
+
+    def for_caller(self, caller: Caller, needs: Role) -> Services:
+        """The services of one request. `caller` has signed in, and the route needs this role."""
+        visible = roles.visible_workspaces(caller, self.workspaces)
+        return replace(self, workspaces={name: self.workspaces[name] for name in visible}, caller=caller, needs=needs)
+
+    def check_role(self, workspace: str | None) -> None:
+        """Raise RoleMissing if the caller lacks the route's role in the workspace. None stands for the whole app."""
+        if self.needs is not None and not roles.has_role(self.caller, self.needs, workspace):
+            raise RoleMissing(f"This needs the role {roles.role_name(self.needs, workspace)}.")
 
     def at(self, workspace: str | None) -> WorkspaceServices:
-        """The named workspace, or the default one for None. The name has been checked before."""
-        return self.workspaces[workspace or self.workspace_names[0]]
+        """The named workspace, or the first one that the caller may see. The name has been checked before.
+
+        Raises RoleMissing.
+        """
+        found = self.workspaces[workspace or self.workspace_names[0]]
+        self.check_role(found.workspace.name)
+        return found
 
     def among(self, workspace: str | None) -> Sequence[WorkspaceServices]:
         """The named workspace, or all workspaces for None."""
@@ -109,6 +135,7 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
         workspaces={workspace.name: serve(workspace) for workspace in settings.workspaces},
         sender=CallbackSender(settings.callback_hosts, settings.callback_secret),
         health=CachedValue(clock, budgets.HEALTH_KEPT),
+        callers=None if settings.door is None else EntraCallers(settings.door, clock),
         await_keys=AwaitKeyring(AwaitKeyStore(runs_table), clock, lambda: secrets.token_bytes(AWAIT_KEY_BYTES)),
     )
 

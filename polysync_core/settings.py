@@ -17,6 +17,7 @@ from polysync_core.rules.decisions.callback_addresses import HostRule
 from polysync_core.rules.decisions.parameters import DEFAULT_PATTERNS, parse_patterns
 from polysync_core.rules.decisions.run_transitions import TransitionLimits
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
+from polysync_core.rules.wire.entra_settings import ENTRA_NAMES, read_door
 from polysync_core.rules.wire.setting_values import (
     parse_address,
     parse_host_of_app,
@@ -26,6 +27,7 @@ from polysync_core.rules.wire.setting_values import (
 )
 from polysync_core.rules.wire.storage_settings import STORAGE, TABLES, is_storage_name, read_tables
 from polysync_core.rules.wire.workspace_settings import HOST, SEVERAL, read_workspaces
+from polysync_core.values.caller import EntraDoor
 from polysync_core.values.errors import SettingsError
 from polysync_core.values.workspace import TablesAddress, Workspace
 
@@ -59,6 +61,7 @@ SETTING_NAMES = frozenset(
         "POLYSYNC_RUN_TIMEOUT_MINUTES",
         "POLYSYNC_RETENTION_DAYS",
     }
+    | ENTRA_NAMES
 )
 _PREFIX = "POLYSYNC_"
 _BESIDE_OURS = frozenset({"AZURE_CLIENT_ID"})
@@ -78,9 +81,10 @@ class Settings:
     """All settings, validated. `parameters` are patterns of the names to import (see rules/decisions/parameters.py).
 
     `public_url` is the address at which callers reach the app. It has a path if another path replaces /api. `app_url`
-    is the address that the platform gave the app. The sweep timer ticks every `sweep_interval`. Beyond
-    `sweep_group_workspaces` workspaces, it hands them out in groups of at most so many. `notes` are faults for which a
-    safe default is used; health shows them.
+    is the address that the platform gave the app. `door` says who is let in by a token of Entra ID (None: keys).
+
+    The sweep timer ticks every `sweep_interval`. Beyond `sweep_group_workspaces` workspaces, it hands them out in
+    groups of at most so many. `notes` are faults for which a safe default is used; health shows them.
     """
 
     workspaces: tuple[Workspace, ...]
@@ -95,6 +99,7 @@ class Settings:
     retention_days: int
     callback_hosts: tuple[HostRule, ...]
     callback_secret: str | None = field(repr=False)
+    door: EntraDoor | None
     parameters: tuple[str, ...]
     sweep_interval: timedelta
     sweep_group_workspaces: int
@@ -243,6 +248,7 @@ class _Reader:
             callback_hosts=self._read(callback_addresses.SETTING, lambda: callback_addresses.parse_hosts(hosts)) or (),
             callback_secret=self._read(SIGNING_SETTING, lambda: parse_signing_secret(secret)) if secret else None,
             parameters=self._read(PARAMETERS, lambda: _patterns(patterns)) or (),
+            door=read_door(self._environ, self._wrong),
             sweep_interval=_interval(sweep_schedule(self._environ)),
             sweep_group_workspaces=self._number(SWEEP_GROUP_WORKSPACES, 200, least=1, most=1000),
             notes=self._notes(),

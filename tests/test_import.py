@@ -34,6 +34,7 @@ def _after_import(code: str, environ: Mapping[str, str] = DEPLOYED) -> str:
     ("module", "first_use"),
     [
         ("azure.identity", "the first token"),
+        ("jwt", "the first call of a caller who signs in"),
         ("croniter", "a schedule that is not the default"),
         ("polysync_core.rules.wire.openapi", "the first request of the OpenAPI document"),
         ("polysync_core.endpoints.job_endpoints", "the first request about jobs, or the discovery timer"),

@@ -31,6 +31,7 @@ def test_the_least_settings_and_their_defaults() -> None:
         retention_days=90,
         callback_hosts=parse_hosts(DEFAULT_HOSTS),
         callback_secret=None,
+        door=None,
         sweep_interval=timedelta(seconds=15),
         sweep_group_workspaces=200,
         notes=(),

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 
 from polysync_core import services
+from polysync_core.endpoints.door import admit
 from polysync_core.rules.wire.http_answers import Reply, internal_error, problem
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import Services
-from polysync_core.values.errors import PolysyncError, SettingsError
+from polysync_core.values.errors import PolysyncError, SettingsError, UnknownWorkspace, WorkspaceNotFound
 
 Endpoint = Callable[[Call, Services], Reply]
 OnBadSettings = Callable[[SettingsError, Call], Reply]
@@ -30,10 +31,11 @@ def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refu
     """
     try:
         try:
-            return endpoint(call, services.current())
+            found = services.current()
         except SettingsError as error:
             _warn(call, endpoint, error)
             return on_bad_settings(error, call)
+        return _serve(call, endpoint, found)
     except PolysyncError as error:
         if error.http_status >= 500:
             _warn(call, endpoint, error)
@@ -42,6 +44,17 @@ def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refu
         reference = services.new_id()
         _log.exception("%s %s: a bug, reference %s", call.method, call.path, reference)
         return internal_error(reference, call.path)
+
+
+def _serve(call: Call, endpoint: Endpoint, found: Services) -> Reply:
+    """Let the caller in, and serve it. A caller who has signed in is not told which workspaces it may not see."""
+    admitted = admit(call, endpoint.__name__, found)
+    try:
+        return endpoint(call, admitted)
+    except UnknownWorkspace as unknown:
+        if admitted.callers is None:
+            raise
+        raise WorkspaceNotFound("There is no such workspace, or you may not see it.") from unknown
 
 
 def _warn(call: Call, endpoint: Endpoint, error: PolysyncError) -> None:

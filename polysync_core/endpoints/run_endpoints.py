@@ -6,6 +6,7 @@ from polysync_core.adapters.memory import clear_cycles
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_addresses import check_address
+from polysync_core.rules.decisions.roles import own_key
 from polysync_core.rules.wire import http_contract, start_contract
 from polysync_core.rules.wire.addresses import Addresses, await_token
 from polysync_core.rules.wire.http_answers import Reply
@@ -27,12 +28,13 @@ from polysync_core.use_cases.cancelling import Cancelled
 from polysync_core.use_cases.reading import RunView
 from polysync_core.values.callback import CallbackKind
 from polysync_core.values.deadline import Deadline
+from polysync_core.values.run import Run
 from polysync_core.values.workspace import Workspace
 
 
 def start_update(call: Call, services: Services) -> Reply:
     deadline = Deadline.after(services.clock, budgets.START)
-    request = start_contract.decode_start(call, services.workspace_names, services.settings.app_url)
+    request = start_contract.decode_start(call, services.workspace_names, services.settings.app_url, services.caller)
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
     ws, newest_key = services.at(request.workspace), services.await_keys.current().newest
@@ -69,17 +71,16 @@ def await_run(call: Call, services: Services) -> Reply:
 
 
 def cancel_run(call: Call, services: Services) -> Reply:
-    named = http_contract.decode_workspace_only(call, services.workspace_names)
-    run, ws = reading.find_run(http_contract.decode_run_id(call), services.among(named))
-    return _cancelled(call, services, ws, cancelling.cancel_run(run.run_id, ws))
+    run, ws = _find(call, services)
+    return _cancelled(call, services, ws, cancelling.cancel_run(run.run_id, ws, services.caller.id))
 
 
 def cancel_pipeline(call: Call, services: Services) -> Reply:
     named = http_contract.decode_workspace_only(call, services.workspace_names)
     pipeline_id = http_contract.decode_pipeline_id(call)
-    key = http_contract.decode_idempotency_key(call)
+    key = own_key(services.caller, http_contract.decode_idempotency_key(call))
     ws = services.at(named)
-    return _cancelled(call, services, ws, cancelling.cancel_pipeline(pipeline_id, key, ws))
+    return _cancelled(call, services, ws, cancelling.cancel_pipeline(pipeline_id, key, ws, services.caller.id))
 
 
 def list_runs(call: Call, services: Services) -> Reply:
@@ -107,16 +108,13 @@ def list_runs(call: Call, services: Services) -> Reply:
 
 
 def redeliver(call: Call, services: Services) -> Reply:
-    named = http_contract.decode_workspace_only(call, services.workspace_names)
-    found, ws = reading.find_run(http_contract.decode_run_id(call), services.among(named))
+    found, ws = _find(call, services)
     run = delivering.redeliver(found.run_id, ws)
     return Reply(status=202, body=_document(call, services, reading.view_of(run, ws, None)))
 
 
 def abandon_run(call: Call, services: Services) -> Reply:
-    named = http_contract.decode_workspace_only(call, services.workspace_names)
-    run_id = http_contract.decode_run_id(call)
-    found, ws = reading.find_run(run_id, services.among(named))
+    found, ws = _find(call, services)
     run = abandoning.abandon_run(found.run_id, ws)
     return Reply(status=200, body=_document(call, services, reading.view_of(run, ws, None)))
 
@@ -147,6 +145,14 @@ def sweep_group(body: bytes, services: Services) -> None:
 
 def deliver(services: Services) -> None:
     delivering.deliver_callbacks([*services.workspaces.values()], services.sender, services.settings.public_url)
+
+
+def _find(call: Call, services: Services) -> tuple[Run, WorkspaceServices]:
+    """The run of a route that changes it, and its workspace. Raises RunNotFound and RoleMissing."""
+    named = http_contract.decode_workspace_only(call, services.workspace_names)
+    found, ws = reading.find_run(http_contract.decode_run_id(call), services.among(named))
+    services.check_role(ws.workspace.name)
+    return found, ws
 
 
 def _read(call: Call, services: Services) -> RunView:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from polysync_core.adapters.storage.races import retry_lost_races
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
+from polysync_core.values.caller import CallerId
 from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksUnreachable,
@@ -34,19 +35,21 @@ class Cancelled:
     asked: bool
 
 
-def cancel_run(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
-    """Ask Databricks to stop a run. A finished run is returned unchanged, without a call to Databricks.
+def cancel_run(run_id: RunId, ws: WorkspaceServices, caller: CallerId) -> Cancelled:
+    """Ask Databricks to stop a run for `caller`. A finished run is returned unchanged, without a call to Databricks.
 
     If that call fails, the intent stays stored and the sweep asks again. Raises RunNotFound, TooBusy and
     PermissionRefused. After PermissionRefused, the intent stays stored too.
     """
-    cancelled = retry_lost_races(lambda: _save_intent(run_id, ws), _MOST_RACES)
+    cancelled = retry_lost_races(lambda: _save_intent(run_id, ws, caller), _MOST_RACES)
     if cancelled.asked and cancelled.run.state != "STOPPING":
         _ask(cancelled.run, ws)
     return cancelled
 
 
-def cancel_pipeline(pipeline_id: str, idempotency_key: str | None, ws: WorkspaceServices) -> Cancelled:
+def cancel_pipeline(
+    pipeline_id: str, idempotency_key: str | None, ws: WorkspaceServices, caller: CallerId
+) -> Cancelled:
     """Cancel the run that the start with this key made. Without a key, cancel the pipeline's newest active run.
 
     If the start with this key only joined a run, that run is not stopped. Only the callback of that start is removed.
@@ -54,22 +57,22 @@ def cancel_pipeline(pipeline_id: str, idempotency_key: str | None, ws: Workspace
     Raises KeyInFlight while the start has no outcome, and what `cancel_run` raises.
     """
     if idempotency_key is not None:
-        return _cancel_by_key(pipeline_id, idempotency_key, ws)
+        return _cancel_by_key(pipeline_id, idempotency_key, ws, caller)
     active = ws.runs.list_active(pipeline_id).rows
     if not active:
         raise RunNotFound(f"Pipeline {pipeline_id} has no active run that this app tracks.")
     newest = max(active, key=lambda one: one.value.accepted_at)
-    return cancel_run(newest.value.run_id, ws)
+    return cancel_run(newest.value.run_id, ws, caller)
 
 
-def _cancel_by_key(pipeline_id: str, idempotency_key: str, ws: WorkspaceServices) -> Cancelled:
+def _cancel_by_key(pipeline_id: str, idempotency_key: str, ws: WorkspaceServices, caller: CallerId) -> Cancelled:
     used = ws.runs.find_used_key(pipeline_id, idempotency_key)
     if used is None:
         raise RunNotFound(f"No start of pipeline {pipeline_id} came with this Idempotency-Key.")
     if used.run_id is None:
         raise KeyInFlight("The start with this Idempotency-Key is still being handled.", retry_after_seconds=15)
     if not used.attached:
-        return cancel_run(used.run_id, ws)
+        return cancel_run(used.run_id, ws, caller)
     if used.callback_id is not None:
         run = ws.callbacks.leave(used.run_id, used.callback_id)
     else:
@@ -79,7 +82,7 @@ def _cancel_by_key(pipeline_id: str, idempotency_key: str, ws: WorkspaceServices
     return Cancelled(run=run, asked=False)
 
 
-def _save_intent(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
+def _save_intent(run_id: RunId, ws: WorkspaceServices, caller: CallerId) -> Cancelled:
     """Store `cancelRequestedAt` in an active run. A finished run is returned unchanged.
 
     Raises RunNotFound, and TooBusy when another change was first.
@@ -95,7 +98,7 @@ def _save_intent(run_id: RunId, ws: WorkspaceServices) -> Cancelled:
         return Cancelled(run=active.value, asked=True)
     else:
         now = ws.clock.now()
-        wanted = replace(active.value, cancel_requested_at=now, updated_at=now)
+        wanted = replace(active.value, cancel_requested_at=now, cancelled_by=caller, updated_at=now)
         saved = ws.runs.save_transition(active, wanted)
         if saved is not None:
             return Cancelled(run=saved, asked=True)

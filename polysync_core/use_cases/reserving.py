@@ -82,6 +82,7 @@ class _Reserver:
                 follow_retries=self._request.follow_retries,
                 waiter=None if address is None else Waiter(callback_id=callback_id, address=address),
                 pipeline_name=self._defaults.name,
+                started_by=self._request.caller,
             )
             key = UsedKey(
                 fingerprint=self._request.fingerprint, owner=reservation.owner, used_at=now, callback_id=callback_id

@@ -97,5 +97,6 @@ def new_run(reservation: Reservation, seen: SeenUpdate, ws: WorkspaceServices, *
         timeout_at=None if attached else reservation.timeout_at,
         follow_retries=reservation.follow_retries,
         attached=attached,
+        started_by=None if attached else reservation.started_by,
     )
     return run if reservation.waiter is None else put_waiter(run, reservation.waiter, now)

@@ -3,7 +3,12 @@
 PolysyncError
 ├── SettingsError          503  settings missing or contradictory; names all of them
 ├── InvalidRequest         400  a field of the request; names it, what was given, what is allowed
+│   ├── UnknownWorkspace   400  a workspace that is not in the settings
 │   └── BodyTooLarge       413
+├── NotSignedIn            401  no access token, or one that is not accepted
+├── RoleMissing            403  the caller may see it, and may not do this; names the role
+├── WorkspaceNotFound      404  no such workspace, or the caller may not see it
+├── SignInUnavailable      503  Entra ID's signing keys cannot be fetched
 ├── RunNotFound            404  no such run, or nothing of ours active
 ├── JobNotFound            404  no such job; the detail says how to import it
 ├── ParameterReadOnly      409  a parameter that only Databricks changes
@@ -60,6 +65,10 @@ class PolysyncError(Exception):
         """Further members of the problem document."""
         return {}
 
+    def headers(self) -> Mapping[str, str]:
+        """Further headers of the response."""
+        return {}
+
     def with_hint(self, hint: str) -> Self:
         """Return a copy of this error with `hint` added to its text."""
         # copy() would call __init__, whose arguments differ from class to class.
@@ -111,6 +120,33 @@ class InvalidRequest(PolysyncError):
 
 class BodyTooLarge(InvalidRequest):
     code, http_status, title = "BodyTooLarge", 413, "The request's body is too large"
+
+
+class UnknownWorkspace(InvalidRequest):
+    """The request names a workspace that is not in the settings, or that the caller may not see."""
+
+
+class NotSignedIn(PolysyncError):
+    code, http_status, title = "NotSignedIn", 401, "The request needs an access token"
+
+    def __init__(self, detail: str, challenge: str) -> None:
+        super().__init__(detail)
+        self._challenge = challenge
+
+    def headers(self) -> Mapping[str, str]:
+        return {"WWW-Authenticate": self._challenge}
+
+
+class RoleMissing(PolysyncError):
+    code, http_status, title = "RoleMissing", 403, "The caller does not have the role"
+
+
+class WorkspaceNotFound(PolysyncError):
+    code, http_status, title = "WorkspaceNotFound", 404, "No such workspace"
+
+
+class SignInUnavailable(PolysyncError):
+    code, http_status, title = "SignInUnavailable", 503, "Access tokens cannot be checked now"
 
 
 class RunNotFound(PolysyncError):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from polysync_core.values.callback import Callback, CallbackAddress, Waiter
+from polysync_core.values.caller import KEY_ID, CallerId
 from polysync_core.values.ids import RunId
 
 
@@ -57,7 +58,8 @@ class Run:
     At `timeout_at` the app asks for a stop. If `follow_retries` is true, Databricks' automatic retries become further
     attempts. Since `retry_awaited_since`, the last attempt has ended and the app waits for a retry. `retried_as` is the
     update id of a retry that is not followed. Since `superseded_since`, the pipeline has had a newer update, while this
-    one stayed in a state that Polysync does not know.
+    one stayed in a state that Polysync does not know. `started_by` is None if the update was started elsewhere, and
+    `cancelled_by` is None if nobody has asked the app for a stop.
     """
 
     run_id: RunId
@@ -81,6 +83,8 @@ class Run:
     retry_awaited_since: datetime | None = None
     retried_as: str | None = None
     superseded_since: datetime | None = None
+    started_by: CallerId | None = None
+    cancelled_by: CallerId | None = None
 
     @property
     def state(self) -> str | None:
@@ -119,6 +123,7 @@ class StartRequest:
     idempotency_key: str | None = field(default=None, repr=False)
     fingerprint: str = ""
     callback: CallbackAddress | None = None
+    caller: CallerId = KEY_ID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +143,7 @@ class Reservation:
     start_row: str | None = None
     waiter: Waiter | None = None
     pipeline_name: str | None = None
+    started_by: CallerId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

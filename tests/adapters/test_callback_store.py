@@ -16,6 +16,7 @@ from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_rules import MAX_CALLBACKS
 from polysync_core.use_cases import cancelling, delivering, starting
 from polysync_core.values.callback import CallbackAddress, CallbackKind, CallbackState, OwedCallback, Waiter
+from polysync_core.values.caller import KEY_ID
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import CallbacksNotOwed, RunNotFound, StartUnknown, TooManyCallbacks
 from polysync_core.values.ids import RunId
@@ -205,18 +206,18 @@ class TestLeaving:
         pipeline_id = run.run_id.pipeline_id
         attach(rig, run, receiver.url("/joiner"), key="k")
         for _ in range(2):
-            cancelled = cancelling.cancel_pipeline(pipeline_id, "k", rig.ws)
+            cancelled = cancelling.cancel_pipeline(pipeline_id, "k", rig.ws, KEY_ID)
             assert (cancelled.asked, len(cancelled.run.callbacks)) == (False, 1)
         finish(rig, run)
         deliver(rig)
         assert paths(receiver) == ["/starter"]
-        assert not cancelling.cancel_pipeline(pipeline_id, "k", rig.ws).asked, "harmless after the finish"
+        assert not cancelling.cancel_pipeline(pipeline_id, "k", rig.ws, KEY_ID).asked, "harmless after the finish"
         assert callback_of(rig, run).state is CallbackState.DELIVERED
 
     def test_who_left_may_come_back_with_the_same_key(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url("/starter"))
         attach(rig, run, receiver.url("/joiner"), key="k")
-        cancelling.cancel_pipeline(run.run_id.pipeline_id, "k", rig.ws)
+        cancelling.cancel_pipeline(run.run_id.pipeline_id, "k", rig.ws, KEY_ID)
         attach(rig, run, receiver.url("/joiner"), key="k")
         finish(rig, run)
         deliver(rig)
@@ -225,7 +226,7 @@ class TestLeaving:
     def test_the_starter_s_cancel_stops_the_update_and_calls_everybody_back(self, rig: Rig, receiver: Receiver) -> None:
         run = started(rig, receiver.url("/starter"), key="k")
         attach(rig, run, receiver.url("/joiner"))
-        assert cancelling.cancel_pipeline(run.run_id.pipeline_id, "k", rig.ws).asked
+        assert cancelling.cancel_pipeline(run.run_id.pipeline_id, "k", rig.ws, KEY_ID).asked
         finish(rig, run, "CANCELED")
         deliver(rig)
         assert [delivery.json["status"] for delivery in receiver.deliveries] == ["Cancelled"] * 2

@@ -61,10 +61,10 @@ def test_it_lists_exactly_the_functions_with_method_path_and_access() -> None:
     assert len(listed) == len(operations())
 
 
-def test_a_key_opens_all_others_in_the_header_or_in_the_query() -> None:
+def test_a_key_or_a_token_opens_all_others() -> None:
     schemes = document()["components"]["securitySchemes"]
     places = {(schemes[name]["in"], schemes[name]["name"]) for use in document()["security"] for name in use}
-    assert places == {("header", "x-functions-key"), ("query", "code")}
+    assert places == {("header", "x-functions-key"), ("query", "code"), ("header", "Authorization")}
     for (method, path), operation in operations().items():
         assert ("401" in operation["responses"]) is (operation.get("security") != []), (method, path)
 

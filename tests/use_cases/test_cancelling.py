@@ -15,6 +15,7 @@ from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.wire.http_answers import problem
 from polysync_core.use_cases import cancelling
 from polysync_core.values.callback import CallbackAddress, CallbackKind, Waiter
+from polysync_core.values.caller import KEY_ID
 from polysync_core.values.databricks_errors import PermissionRefused
 from polysync_core.values.errors import RunNotFound, TooBusy
 from polysync_core.values.ids import RunId
@@ -162,13 +163,13 @@ def test_an_unknown_run_is_404(rig: Rig) -> None:
 def test_a_pipeline_is_cancelled_by_its_active_run_if_that_is_ours(rig: Rig, workspace: SimulatedWorkspace) -> None:
     pipeline_id = workspace.add_pipeline()
     with pytest.raises(RunNotFound, match="no active run"):
-        cancelling.cancel_pipeline(pipeline_id, None, rig.ws)
+        cancelling.cancel_pipeline(pipeline_id, None, rig.ws, KEY_ID)
     workspace.start_elsewhere(pipeline_id)
     with pytest.raises(RunNotFound, match="no active run"):
-        cancelling.cancel_pipeline(pipeline_id, None, rig.ws)
+        cancelling.cancel_pipeline(pipeline_id, None, rig.ws, KEY_ID)
     workspace.set_state(pipeline_id, None, "CANCELED")
     run_id = rig.start(pipeline_id).run.run_id
-    assert cancelling.cancel_pipeline(pipeline_id, None, rig.ws).run.run_id == run_id
+    assert cancelling.cancel_pipeline(pipeline_id, None, rig.ws, KEY_ID).run.run_id == run_id
     assert workspace.updates_of(pipeline_id)[1].state == "STOPPING"
 
 

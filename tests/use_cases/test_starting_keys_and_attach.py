@@ -13,6 +13,7 @@ from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.use_cases import cancelling
+from polysync_core.values.caller import KEY_ID
 from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.errors import KeyInFlight, KeyReused, RunNotFound, UpdateConflict
 from polysync_core.values.run import Reservation, Started, UsedKey
@@ -206,7 +207,7 @@ def test_attach_waits_for_a_start_in_flight(rig: Rig, workspace: SimulatedWorksp
 def test_a_cancel_by_key_stops_the_run_that_the_key_started(rig: Rig, workspace: SimulatedWorkspace) -> None:
     pipeline_id = workspace.add_pipeline()
     started = rig.start(pipeline_id, key="k")
-    cancelled = cancelling.cancel_pipeline(pipeline_id, "k", rig.ws)
+    cancelled = cancelling.cancel_pipeline(pipeline_id, "k", rig.ws, KEY_ID)
     assert cancelled.asked
     assert cancelled.run.run_id == started.run.run_id
     assert workspace.updates_of(pipeline_id)[0].state == "STOPPING"
@@ -218,7 +219,7 @@ def test_a_cancel_by_the_key_of_an_attached_start_leaves_the_update_running(
     pipeline_id = workspace.add_pipeline()
     rig.start(pipeline_id)
     rig.start(pipeline_id, ATTACH, key="joined")
-    assert not cancelling.cancel_pipeline(pipeline_id, "joined", rig.ws).asked
+    assert not cancelling.cancel_pipeline(pipeline_id, "joined", rig.ws, KEY_ID).asked
     assert workspace.updates_of(pipeline_id)[0].state == "CREATED"
 
 
@@ -226,7 +227,7 @@ def test_a_cancel_by_an_unknown_key_is_404(rig: Rig, workspace: SimulatedWorkspa
     pipeline_id = workspace.add_pipeline()
     rig.start(pipeline_id)
     with pytest.raises(RunNotFound):
-        cancelling.cancel_pipeline(pipeline_id, "other", rig.ws)
+        cancelling.cancel_pipeline(pipeline_id, "other", rig.ws, KEY_ID)
 
 
 def test_an_update_that_has_ended_by_the_look_is_not_joined(rig: Rig, workspace: SimulatedWorkspace) -> None:

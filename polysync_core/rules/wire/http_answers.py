@@ -111,7 +111,7 @@ def problem(error: PolysyncError, instance: str) -> Reply:
     headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
     return Reply(
         status=error.http_status,
-        headers=headers,
+        headers={**headers, **error.headers()},
         content_type="application/problem+json",
         body={
             **problem_members(error.code, error.title, error.http_status, error.detail, instance),

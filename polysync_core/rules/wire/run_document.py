@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -13,6 +13,7 @@ from polysync_core.rules.decisions.run_states import error_code_of, outcome_code
 from polysync_core.rules.wire.addresses import Addresses, monitor_url, update_url
 from polysync_core.rules.wire.http_answers import ErrorDocument, Instant, Reply, problem_members
 from polysync_core.values.callback import Callback, CallbackKind, CallbackState
+from polysync_core.values.caller import CallerId
 from polysync_core.values.run import Attempt, JsonObject, Run, Status
 from polysync_core.values.workspace import Workspace
 
@@ -38,6 +39,16 @@ class CallbackDocument(TypedDict):
     nextAttemptAt: Instant | None
 
 
+class CallerDocument(TypedDict):
+    """Who signed in: the ids of the user or service principal, and of its application."""
+
+    objectId: str
+    applicationId: str | None
+
+
+CallerMember = CallerDocument | Literal["key"] | None
+
+
 class _RunMembers(TypedDict):
     runId: Annotated[str, Field(description="{pipeline_id}:{update_id}")]
     pipelineId: str
@@ -61,6 +72,8 @@ class _RunMembers(TypedDict):
     attempts: list[AttemptDocument]
     attached: Annotated[bool, Field(description="This caller, or this app, joined an update that was already active.")]
     cancelRequestedAt: Instant | None
+    startedBy: Annotated[CallerMember, Field(description='"key" for a function key; null if started elsewhere.')]
+    cancelledBy: Annotated[CallerMember, Field(description="Who asked the app for a stop first.")]
     staleSince: Annotated[Instant | None, Field(description="Set while Databricks cannot be asked.")]
     callbacks: list[CallbackDocument]
     status: Status
@@ -127,9 +140,19 @@ def encode_document(
         "attempts": [_encode_attempt(attempt) for attempt in run.attempts],
         "attached": run.attached,
         "cancelRequestedAt": iso_or_none(run.cancel_requested_at),
+        "startedBy": _encode_caller(run.started_by),
+        "cancelledBy": _encode_caller(run.cancelled_by),
         "staleSince": iso_or_none(stale_since),
         "callbacks": [_encode_callback(callback) for callback in run.callbacks],
     }
+
+
+def _encode_caller(caller: CallerId | None) -> CallerMember:
+    if caller is None:
+        return None
+    if caller.object_id is None:
+        return "key"
+    return {"objectId": caller.object_id, "applicationId": caller.application_id}
 
 
 def message_of(run: Run, now: datetime, stale_since: datetime | None) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from polysync_core.rules.decisions.roles import own_key
 from polysync_core.rules.wire.http_contract import (
     MAX_PARAMETER_NAME,
     MAX_PARAMETERS,
@@ -24,6 +25,7 @@ from polysync_core.rules.wire.http_contract import (
     refuse,
 )
 from polysync_core.values.callback import CallbackAddress, CallbackKind
+from polysync_core.values.caller import KEY_CALLER, Caller
 from polysync_core.values.ids import normal_id
 from polysync_core.values.run import JsonObject, OnConflict, StartRequest
 
@@ -47,7 +49,9 @@ class StartBody(BaseModel):
     workspace: str | None = None
 
 
-def decode_start(call: Call, workspaces: tuple[str, ...], app_url: str | None = None) -> StartRequest:
+def decode_start(
+    call: Call, workspaces: tuple[str, ...], app_url: str | None = None, caller: Caller = KEY_CALLER
+) -> StartRequest:
     """Read a start. Raises InvalidRequest, which names the field, the given value and the allowed ones.
 
     Raises BodyTooLarge for a body over 64 KB. `app_url` is the app's address from the platform. Call.addresses
@@ -66,9 +70,10 @@ def decode_start(call: Call, workspaces: tuple[str, ...], app_url: str | None = 
         on_conflict=OnConflict(body.onConflict or OnConflict.FAIL),
         timeout_minutes=body.timeoutMinutes,
         follow_retries=body.followRetries or False,
-        idempotency_key=decode_idempotency_key(call),
+        idempotency_key=own_key(caller, decode_idempotency_key(call)),
         fingerprint="",
         callback=_callback(call, body, app_url),
+        caller=caller.id,
     )
     return replace(request, fingerprint=_fingerprint(request, ignored))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from polysync_core.rules.decisions.roles import ROLE_OF_ROUTE, WHOLE_APP
 from polysync_core.rules.wire.addresses import POLL_AFTER_SECONDS, PREFIX
 from polysync_core.rules.wire.http_answers import ProblemDocument, internal_error, problem
 from polysync_core.rules.wire.http_contract import ALL_WORKSPACES, MAX_LIST, OPENAPI_VERSIONS
@@ -23,12 +24,16 @@ from polysync_core.values.ids import ID_PATTERN
 from polysync_core.values.run import JsonObject, Status
 
 PROBLEM = "application/problem+json"
+_OF_THE_DOOR = (examples.NOT_SIGNED_IN, examples.ROLE_MISSING, examples.WORKSPACE_UNKNOWN, examples.SIGN_IN)
+"""What a guarded route answers where callers sign in."""
 OPERATIONS = (*RUN_ROUTES, *JOB_ROUTES, *APP_ROUTES)
 _DESCRIPTION = (
     "Starts updates of Databricks pipelines, follows each one to its true end, and imports pipelines as jobs.\n\n"
     "A function key opens every route that is not open to all, in the header `x-functions-key` or as `?code=`; without "
-    "it the host answers 401. The host answers 404 for an address or a method that no function has. Both have no body; "
-    "every other error is `application/problem+json`, whose `code` is for programs. "
+    "it the host answers 401. The host answers 404 for an address or a method that no function has. Both have no body. "
+    "An app may ask its callers to sign in with Entra ID instead. Then an access token opens the routes of its roles, "
+    "and each operation names its role. "
+    "Every other error is `application/problem+json`, whose `code` is for programs. "
     "An empty value in the query counts as not given."
 )
 _TAGS = {
@@ -57,7 +62,7 @@ def _document() -> Mapping[str, Any]:
         "info": {"title": "Polysync", "version": "1.0.0", "description": _DESCRIPTION},
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": paths,
-        "security": [{"keyInHeader": []}, {"keyInQuery": []}],
+        "security": [{"keyInHeader": []}, {"keyInQuery": []}, {"signIn": []}],
         "components": {
             "schemas": component_schemas(),
             "parameters": _PARAMETERS,
@@ -65,6 +70,12 @@ def _document() -> Mapping[str, Any]:
             "securitySchemes": {
                 "keyInHeader": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
                 "keyInQuery": {"type": "apiKey", "in": "query", "name": "code"},
+                "signIn": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "Where callers sign in: `Bearer` and an access token of Entra ID.",
+                },
             },
         },
     }
@@ -77,8 +88,10 @@ def _operation(operation: Operation) -> dict[str, object]:
         "summary": operation.summary,
         "responses": _responses(operation),
     }
-    if operation.description:
-        told["description"] = operation.description
+    role = ROLE_OF_ROUTE[operation.name]
+    needs = "" if role is None else f"Role: {role}{'' if operation.name in WHOLE_APP else ', for the workspace'}."
+    if operation.description or needs:
+        told["description"] = f"{operation.description} {needs}".strip()
     if operation.parameters:
         told["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in operation.parameters]
     if operation.body is not None:
@@ -99,6 +112,8 @@ def _responses(operation: Operation) -> dict[str, object]:
     """Return the responses by status: those of the app, its problems, and those of the host, which have no body."""
     responses: dict[int, dict[str, Any]] = {answer.status: _response(answer) for answer in operation.answers}
     errors = operation.errors if operation.reports_bad_settings else (*operation.errors, examples.SETTINGS)
+    if not operation.is_anonymous:
+        errors = (*errors, *_OF_THE_DOOR)
     for status in sorted({error.http_status for error in errors}):
         own = responses.get(status)
         found = _problem_response(operation, [error for error in errors if error.http_status == status])
@@ -106,10 +121,11 @@ def _responses(operation: Operation) -> dict[str, object]:
     bug = internal_error("0b54e8f1c2d94a7e8d1f6a3c5e7b9d20", _path_of(operation)).body
     responses[500] = {"description": "A fault of the app.", "content": _content(PROBLEM, {"InternalError": bug})}
     by_host = {404: "The host's own, without a body: there is no such function."}
-    if not operation.is_anonymous:
-        by_host[401] = "The host's own, without a body: the function key is missing or wrong."
     for status, about in by_host.items():
         responses.setdefault(status, {"description": about})
+    if not operation.is_anonymous:
+        told = responses[401]["description"]
+        responses[401]["description"] = f"{told} Without a body, from the host: the function key is missing or wrong."
     return {str(status): responses[status] for status in sorted(responses)}
 
 
@@ -131,8 +147,9 @@ def _problem_response(operation: Operation, errors: Iterable[PolysyncError]) -> 
         "description": " ".join(f"`{code}`: {error.title}." for code, error in by_code.items()),
         "content": _content(PROBLEM, {code: problem(error, path).body for code, error in by_code.items()}),
     }
-    if any(error.retry_after_seconds is not None for error in by_code.values()):
-        told["headers"] = {"Retry-After": _header("Retry-After", required=False)}
+    names = {name for error in by_code.values() for name in problem(error, path).headers}
+    if names:
+        told["headers"] = {name: _header(name, required=False) for name in sorted(names)}
     return told
 
 
@@ -172,6 +189,10 @@ _HEADERS: Mapping[str, Mapping[str, object]] = {
     "Operation-Location": {
         "description": "The status address: always 200 with the run.",
         "schema": {"type": "string", "format": "uri"},
+    },
+    "WWW-Authenticate": {
+        "description": "Where callers sign in: `Bearer`, and what is wrong with the token.",
+        "schema": {"type": "string"},
     },
     "Retry-After": {
         "description": "Seconds to wait before the next request.",

@@ -29,18 +29,22 @@ from polysync_core.values.errors import (
     JobTooLarge,
     KeyInFlight,
     KeyReused,
+    NotSignedIn,
     ParameterReadOnly,
+    RoleMissing,
     RowUnreadable,
     RunFinished,
     RunGivenUp,
     RunNotFound,
     SettingsError,
+    SignInUnavailable,
     StartUnknown,
     StorageUnavailable,
     TooBusy,
     TooManyAwaitKeys,
     TooManyCallbacks,
     UpdateConflict,
+    WorkspaceNotFound,
 )
 from polysync_core.values.ids import RunId
 from polysync_core.values.job import (
@@ -214,6 +218,10 @@ START_UNKNOWN = StartUnknown(
     "keeps looking: repeat the request with the same Idempotency-Key, or look at the pipeline's runs.",
     retry_after_seconds=30,
 )
+NOT_SIGNED_IN = NotSignedIn("The access token is not accepted.", 'Bearer error="invalid_token"')
+ROLE_MISSING = RoleMissing("This needs the role Polysync.Operate or Polysync.Operate.finance.")
+WORKSPACE_UNKNOWN = WorkspaceNotFound("There is no such workspace, or you may not see it.")
+SIGN_IN = SignInUnavailable("Entra ID's signing keys cannot be fetched now.", retry_after_seconds=30)
 SETTINGS = SettingsError(["DATABRICKS_HOST: is missing."])
 UNSET = {"status": "failing", "checks": [{"name": "settings", "ok": False, "message": SETTINGS.detail}]}
 TOO_BUSY = TooBusy(f"Run {RUN_ID} changes all the time, so it was not cancelled; repeat the request.")

@@ -12,6 +12,7 @@ from typing import Any
 _SCHEMAS = "#/components/schemas/"
 _NULL = {"type": "null"}
 _FLAG = ["boolean", "string"]
+_OBJECT_OR_WORD = [None, "string"]
 _SCALAR = ["boolean", "integer", "number", "string"]
 _SAME = frozenset(
     {
@@ -67,7 +68,10 @@ def _inlined(schema: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) 
 
 
 def _encode_choice(schema: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Version 2.0 has no anyOf. Null becomes x-nullable, a flag a boolean, and any scalar a schema without a type."""
+    """Version 2.0 has no anyOf. Null becomes x-nullable, and a flag a boolean.
+
+    Any scalar, and an object or a word, become a schema without a type.
+    """
     beside = {word: value for word, value in schema.items() if word != "anyOf"}
     if beside.get("default") is None:
         # The default has to fit the type, which null does not.
@@ -75,7 +79,7 @@ def _encode_choice(schema: Mapping[str, Any], named: Mapping[str, Mapping[str, A
     choices: list[Mapping[str, Any]] = [choice for choice in schema["anyOf"] if choice != _NULL]
     nullable = {"x-nullable": True} if len(choices) < len(schema["anyOf"]) else {}
     types = [choice.get("type") for choice in choices]
-    if types not in ([types[0]], _FLAG, _SCALAR):
+    if types not in ([types[0]], _FLAG, _SCALAR, _OBJECT_OR_WORD):
         raise NotImplementedError(f"OpenAPI 2.0 of a choice between {', '.join(map(str, types))}")
-    chosen = {} if types == _SCALAR else choices[0]
+    chosen = {} if types in (_SCALAR, _OBJECT_OR_WORD) else choices[0]
     return encode_schema((_inlined(chosen, named) if "$ref" in chosen else {**chosen}) | beside, named) | nullable
