@@ -10,7 +10,7 @@ from polysync_core.endpoints.door import admit
 from polysync_core.rules.wire.http_answers import Reply, internal_error, problem
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import Services
-from polysync_core.values.errors import PolysyncError, SettingsError, UnknownWorkspace, WorkspaceNotFound
+from polysync_core.values.errors import InvalidRequest, PolysyncError, SettingsError, WorkspaceNotFound
 
 Endpoint = Callable[[Call, Services], Reply]
 OnBadSettings = Callable[[SettingsError, Call], Reply]
@@ -51,10 +51,10 @@ def _serve(call: Call, endpoint: Endpoint, found: Services) -> Reply:
     admitted = admit(call, endpoint.__name__, found)
     try:
         return endpoint(call, admitted)
-    except UnknownWorkspace as unknown:
-        if admitted.callers is None:
+    except InvalidRequest as wrong:
+        if admitted.callers is None or not any(problem.is_unknown for problem in wrong.problems):
             raise
-        raise WorkspaceNotFound("There is no such workspace, or you may not see it.") from unknown
+        raise WorkspaceNotFound("There is no such workspace, or you may not see it.") from wrong
 
 
 def _warn(call: Call, endpoint: Endpoint, error: PolysyncError) -> None:

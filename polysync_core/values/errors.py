@@ -3,7 +3,6 @@
 PolysyncError
 ├── SettingsError          503  settings missing or contradictory; names all of them
 ├── InvalidRequest         400  a field of the request; names it, what was given, what is allowed
-│   ├── UnknownWorkspace   400  a workspace that is not in the settings
 │   └── BodyTooLarge       413
 ├── NotSignedIn            401  no access token, or one that is not accepted
 ├── RoleMissing            403  the caller may see it, and may not do this; names the role
@@ -91,11 +90,15 @@ class SettingsError(PolysyncError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldProblem:
-    """What is wrong with one field. `given` is the value as bounded text, or None if the value may be a secret."""
+    """What is wrong with one field. `given` is the value as bounded text, or None if the value may be a secret.
+
+    `is_unknown`: the value names something that does not exist, or that the caller may not see.
+    """
 
     field: str
     allowed: str
     given: str | None = None
+    is_unknown: bool = False
 
     def sentence(self) -> str:
         shown = "" if self.given is None else f", given {self.given}"
@@ -120,10 +123,6 @@ class InvalidRequest(PolysyncError):
 
 class BodyTooLarge(InvalidRequest):
     code, http_status, title = "BodyTooLarge", 413, "The request's body is too large"
-
-
-class UnknownWorkspace(InvalidRequest):
-    """The request names a workspace that is not in the settings, or that the caller may not see."""
 
 
 class NotSignedIn(PolysyncError):

@@ -11,17 +11,15 @@ import pytest
 from local.receiver import Receiver
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
-from polysync_core.adapters.storage.callback_store import FinishedTry
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.callback_rules import MAX_CALLBACKS
 from polysync_core.use_cases import cancelling, delivering, starting
-from polysync_core.values.callback import CallbackAddress, CallbackKind, CallbackState, OwedCallback, Waiter
+from polysync_core.values.callback import CallbackAddress, CallbackKind, CallbackState, Waiter
 from polysync_core.values.caller import KEY_ID
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import CallbacksNotOwed, RunNotFound, StartUnknown, TooManyCallbacks
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
-from polysync_core.values.stored import Locked
 from tests.conftest import RigOf
 from tests.use_cases.callbacks import callback_of, deliver, finish, started
 
@@ -277,51 +275,3 @@ class TestRedelivering:
         run = rig.start(rig.workspace.add_pipeline()).run
         finish(rig, run)
         assert delivering.redeliver(run.run_id, rig.ws).callbacks == ()
-
-
-class TestManyAtOnce:
-    """Claims and results that share a batch."""
-
-    def _due(self, rig: Rig, receiver: Receiver, count: int) -> list[Locked[OwedCallback]]:
-        for number in range(count):
-            finish(rig, started(rig, receiver.url(f"/{number}")))
-        return [*rig.ws.callbacks.due(rig.clock.now())]
-
-    def test_of_many_claims_at_once_each_callback_has_one_owner(self, rig: Rig, receiver: Receiver) -> None:
-        due = self._due(rig, receiver, 12)
-        with ThreadPoolExecutor(4) as pool:
-            claims = [*pool.map(lambda _: rig.ws.callbacks.claim_all(due, rig.clock.now()), range(4))]
-        for of_one in zip(*claims, strict=True):
-            assert len([claimed for claimed in of_one if claimed is not None]) == 1
-        assert [*rig.ws.callbacks.due(rig.clock.now())] == []
-
-    def test_a_callback_that_another_instance_has_claimed_stops_no_other(self, rig: Rig, receiver: Receiver) -> None:
-        due = self._due(rig, receiver, 5)
-        assert rig.ws.callbacks.claim(due[2], rig.clock.now()) is not None
-        claimed = rig.ws.callbacks.claim_all(due, rig.clock.now())
-        assert [each is not None for each in claimed] == [True, True, False, True, True]
-
-    def test_results_are_saved_together_and_a_run_that_changed_meanwhile_is_read_again(
-        self, rig: Rig, receiver: Receiver
-    ) -> None:
-        claimed = [
-            each
-            for each in rig.ws.callbacks.claim_all(self._due(rig, receiver, 4), rig.clock.now())
-            if each is not None
-        ]
-        tries = []
-        for each in claimed:
-            run = rig.ws.runs.find_finished(each.value.run_id)
-            assert run is not None
-            tries.append(
-                FinishedTry(
-                    claimed=each, run=run, decide=lambda callback: replace(callback, state=CallbackState.DELIVERED)
-                )
-            )
-        late = waiter_for(receiver, "late")
-        assert rig.ws.callbacks.join(claimed[1].value.run_id, late, rig.clock.now()) is not None
-        saved = [*rig.ws.callbacks.save_tries(tries)]
-        assert [after is not None and after.state for _, after in saved] == [CallbackState.DELIVERED] * 4
-        stored = rig.stored(claimed[1].value.run_id)
-        assert [callback.state for callback in stored.callbacks] == [CallbackState.DELIVERED, CallbackState.DUE]
-        assert len([*rig.ws.callbacks.due(rig.clock.now())]) == 1

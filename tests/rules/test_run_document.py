@@ -26,7 +26,7 @@ FIELDS = {
     *("runId", "pipelineId", "updateId", "pipelineName", "workspace", "status", "state", "isFinished", "message"),
     *("fullRefresh", "ignoredParameters", "monitorUrl", "updateUrl", "statusUrl", "cancelUrl", "startedAt"),
     *("updatedAt", "finishedAt", "durationSeconds", "timeoutAt", "error", "attempts", "attached", "cancelRequestedAt"),
-    *("staleSince", "callbacks"),
+    *("startedBy", "cancelledBy", "staleSince", "callbacks"),
 }
 
 
@@ -75,6 +75,8 @@ def test_a_run_that_just_began_is_shown_with_nulls() -> None:
         "attempts": [{"updateId": "u1", "state": None, "cause": "API_CALL", "createdAt": "2026-11-22T11:55:00.000Z"}],
         "attached": False,
         "cancelRequestedAt": None,
+        "startedBy": None,
+        "cancelledBy": None,
         "staleSince": None,
         "callbacks": [],
     }

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from azure.data.tables import TableClient
 
+from local.faults import FaultPlan, FaultProxy, storage_label
+from local.messages import Request
 from local.receiver import Receiver
 from local.rig import Rig
+from local.seeding import owe_callbacks
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.rows import row_keys
@@ -127,3 +132,71 @@ def test_a_host_that_answers_fast_gets_more_threads(rig_of: RigOf) -> None:
         report = delivering.deliver_callbacks([rig.ws], rig.services.sender, None)
         assert (report.due, report.delivered) == (60, 60)
         assert time.monotonic() - began < 60 * 0.1 / 2, "more than two at a time"
+
+
+def test_many_results_and_claims_share_a_batch_of_storage(azurite: str, workspace: SimulatedWorkspace) -> None:
+    """Seen before: two batches for each callback, which took most of the time of a pass."""
+    direct, plan = azurite.partition("TableEndpoint=")[2].rpartition("/")[0], FaultPlan(keep=1_000)
+    with (
+        Receiver(before=lambda _: time.sleep(0.1)) as receiver,
+        FaultProxy(direct, plan, label=storage_label) as proxy,
+    ):
+        urls = {f"test-{uuid.uuid4().hex[:12]}": workspace.url}
+        rig = Rig(azurite.replace(direct, proxy.url), urls, workspace, Clock(), POLYSYNC_CALLBACK_HOSTS=receiver.host)
+        owe_callbacks(rig, receiver.url(), 80)
+        before = len(plan.calls())
+        assert delivering.deliver_callbacks([rig.ws], rig.services.sender, None).delivered == 80
+        batches = [call for call in plan.calls()[before:] if call.label.startswith("POST $batch")]
+        assert len(batches) <= 80
+
+
+def test_a_host_whose_call_hangs_gets_four_calls_at_a_time(rig_of: RigOf) -> None:
+    """Seen before: a host that had answered fast kept its 32 threads, whatever became of its calls."""
+    released, lock = threading.Event(), threading.Lock()
+    begun, under_way, seen_later = 0, 0, []
+    hangs_since: float | None = None
+
+    def answer(_: Request) -> None:
+        nonlocal begun, under_way, hangs_since
+        with lock:
+            begun, under_way = begun + 1, under_way + 1
+            hangs = begun == 40
+            if hangs:
+                hangs_since = time.monotonic()
+            if hangs_since is not None and time.monotonic() - hangs_since > 2:
+                seen_later.append(under_way)
+        released.wait(20 if hangs else 0.1)
+        with lock:
+            under_way -= 1
+
+    with Receiver(before=answer) as receiver:
+        rig = rig_of(receiver, watch=Clock())
+        owe_callbacks(rig, receiver.url(), 400)
+        delivering.deliver_callbacks([rig.ws], rig.services.sender, None, pass_seconds=5)
+        released.set()
+    assert seen_later, "it was called while one call hung"
+    assert max(seen_later) <= 4
+
+
+def hang_after_15(receiver: Receiver, released: threading.Event, _: Request) -> None:
+    if len(receiver.deliveries) > 15:
+        released.wait(20)
+
+
+def test_hosts_that_stop_answering_leave_threads_for_one_that_answers(rig_of: RigOf) -> None:
+    """Seen before: two hosts that had answered fast held all 64 threads."""
+    with ExitStack() as stack:
+        released = threading.Event()
+        stack.callback(released.set)
+        dead = [stack.enter_context(Receiver()) for _ in range(4)]
+        for receiver in dead:
+            receiver.before = partial(hang_after_15, receiver, released)
+        live = stack.enter_context(Receiver(before=lambda _: time.sleep(0.1)))
+        rig = rig_of(*dead, live, watch=Clock())
+        for receiver in (*dead, live):
+            owe_callbacks(rig, receiver.url(), 60)
+        report = delivering.deliver_callbacks([rig.ws], rig.services.sender, None, pass_seconds=8)
+        assert len(live.deliveries) == 60
+        assert report.delivered >= 60 + 4 * 15
+        held = sum(len(receiver.deliveries) - 15 for receiver in dead)
+        assert held <= 40 + 4 * 4

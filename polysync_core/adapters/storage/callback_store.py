@@ -30,7 +30,10 @@ _MOST_RACES = 30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedTry:
-    """A try whose result is to be saved. `run` was read before the try. `decide` takes the callback as it is stored."""
+    """A try whose result is to be saved.
+
+    `run` was read before the try. `decide` takes the callback as it is stored, and returns it as it is to be.
+    """
 
     claimed: Locked[OwedCallback]
     run: Locked[Run]
@@ -136,68 +139,70 @@ class CallbackStore:
 
         None when another instance claimed it first, or when it was ended.
         """
-        claimed, token = callback_rules.claim(locked.value, now), self._new_id()
-        key = _key_of(claimed)
-        mine = tables.create(key, {**OWED.encode(claimed), "claimedBy": token})
-        won = self._partition.commit([_delete(locked), mine], was_written=lambda: self._is_claimed_by(token, key))
-        if won is None:
-            return None
-        etag = won.etags.get(key)
-        return self._find_claimed(token, claimed) if etag is None else Locked(value=claimed, etag=etag)
+        won = self._claim([locked], now)
+        return None if won is None else won[0]
 
     def claim_all(self, due: Sequence[Locked[OwedCallback]], now: datetime) -> list[Locked[OwedCallback] | None]:
-        """Claim many callbacks, at most 50, each as `claim` does. The result has an entry for each of them.
+        """Claim callbacks of this workspace, at most 50, each as `claim` does. Returns an entry for each of them.
 
-        They share a batch. If one of them is not as expected, each is claimed on its own.
+        They share a batch. If one of them is not as expected, each is claimed on its own. Of two rows of one callback
+        only the first is claimed. The other one stays due.
         """
-        token, changes = self._new_id(), [(locked, callback_rules.claim(locked.value, now)) for locked in due]
-        keys = [_key_of(claimed) for _, claimed in changes]
-        if len({*keys}) == len(keys):
-            operations = [
-                operation
-                for locked, claimed in changes
-                for operation in (
-                    _delete(locked),
-                    tables.create(_key_of(claimed), {**OWED.encode(claimed), "claimedBy": token}),
-                )
-            ]
-            won = self._partition.commit(operations, was_written=lambda: self._is_claimed_by(token, keys[0]))
-            if won is not None and all(key in won.etags for key in keys):
-                return [Locked(value=claimed, etag=won.etags[_key_of(claimed)]) for _, claimed in changes]
-            if won is not None:
-                return [self._find_claimed(token, claimed) for _, claimed in changes]
-        return [self.claim(locked, now) for locked in due]
+        first = {(entry.value.run_id, entry.value.callback_id): entry for entry in reversed(due)}
+        wanted = [entry for entry in due if first[entry.value.run_id, entry.value.callback_id] is entry]
+        together = self._claim(wanted, now)
+        claims = together if together is not None else [self.claim(entry, now) for entry in wanted]
+        won = {_key_of(entry.value): claimed for entry, claimed in zip(wanted, claims, strict=True)}
+        return [won.get(_key_of(entry.value)) for entry in due]
 
-    def _is_claimed_by(self, token: str, key: str) -> bool:
-        row = self._partition.get(key)
-        return row is not None and row.get("claimedBy") == token
+    def _claim(self, due: Sequence[Locked[OwedCallback]], now: datetime) -> list[Locked[OwedCallback] | None] | None:
+        """Claim all of the callbacks or none, in one batch. None when one of them was not as expected."""
+        token = self._new_id()
+        claims = [callback_rules.claim(locked.value, now) for locked in due]
+        operations: list[Operation] = []
+        for locked, claimed in zip(due, claims, strict=True):
+            mine = {**OWED.encode(claimed), "claimedBy": token}
+            operations += [_delete(locked), tables.create(_key_of(claimed), mine)]
+        done = self._partition.commit(operations, was_written=lambda: self._find_claimed(claims[0], token) is not None)
+        if done is None:
+            return None
+        etags = [done.etags.get(_key_of(claimed)) for claimed in claims]
+        return [
+            self._find_claimed(claimed, token) if etag is None else Locked(value=claimed, etag=etag)
+            for claimed, etag in zip(claims, etags, strict=True)
+        ]
 
-    def _find_claimed(self, token: str, claimed: OwedCallback) -> Locked[OwedCallback] | None:
+    def _find_claimed(self, claimed: OwedCallback, token: str) -> Locked[OwedCallback] | None:
         row = self._partition.get(_key_of(claimed))
         if row is None or row.get("claimedBy") != token:
             return None
         return Locked(value=claimed, etag=etag_of(row))
 
-    def save_tries(self, tries: Sequence[FinishedTry]) -> Iterator[tuple[FinishedTry, Callback | None]]:
-        """Save the results of many tries in few batches, each as `save_try` does. Yields each try and its result.
+    def find_finished_run(self, run_id: RunId) -> Locked[Run] | None:
+        """The run with its lock, or None when it is not known or not finished."""
+        return self._rows.find_finished(run_id)
 
-        After an error, the tries that were not yielded may have been saved or not.
+    def save_together(self, tries: Sequence[FinishedTry]) -> Iterator[tuple[FinishedTry, Callback | None]]:
+        """Save the results of many tries in few batches. Yields each try and its new callback.
+
+        None where the result was not saved, because another change of the run was first: `save_try` saves it. Raises
+        StorageUnavailable: then the results that were not yielded may have been saved or not.
         """
-        together: dict[RunId, tuple[FinishedTry, Callback, RunChange]] = {}
-        alone = []
+        together: dict[RunId, list[FinishedTry]] = {}
         for each in tries:
-            callback = _callback_of(each.run.value, each.claimed.value.callback_id)
-            if callback is None or each.run.value.run_id in together:  # a batch must not name one row twice
-                alone.append(each)
-                continue
-            after = each.decide(callback)
-            together[each.run.value.run_id] = each, after, _change_after_try(each.claimed, each.run, after)
-        entries = [*together.values()]
-        saves = self._rows.change_all(change for _, _, change in entries)
-        for (each, after, _), (_, saved) in zip(entries, saves, strict=True):
-            yield each, after if saved else self.save_try(each.claimed, each.decide)
-        for each in alone:
-            yield each, self.save_try(each.claimed, each.decide)
+            of_run = together.setdefault(each.claimed.value.run_id, [each])
+            if each.run.etag != of_run[0].run.etag:
+                yield each, None
+            elif each is not of_run[0]:
+                of_run.append(each)
+        afters, changes = [], []
+        for of_run in together.values():
+            after, change = _change_after(of_run)
+            afters.append([*zip(of_run, after, strict=True)])
+            changes.append(change)
+        for of_run_after, (_, was_saved) in zip(afters, self._rows.change_all(changes), strict=True):
+            for each, callback in of_run_after:
+                yield each, callback if was_saved else None
 
     def save_try(self, locked: Locked[OwedCallback], decide: Callable[[Callback], Callback]) -> Callback | None:
         """Save the result of a try. `decide` takes the stored callback and returns the new one, which is saved.
@@ -214,7 +219,8 @@ class CallbackStore:
                 self.drop(locked)
                 return None
             after = decide(callback)
-            if self._rows.change(_change_after_try(locked, run, after)):
+            changed = callback_rules.put_callback(run.value, after)
+            if self._rows.change(RunChange(locked=run, run=changed, extra_operations=_after_try(locked, after))):
                 return after
             row = self._partition.get(_key_of(owed))
             if row is None or etag_of(row) != locked.etag:
@@ -252,13 +258,6 @@ def queue(run: Run) -> list[Operation]:
     return [_create(owed) for owed in callback_rules.owed_of(run)]
 
 
-def _change_after_try(claimed: Locked[OwedCallback], run: Locked[Run], after: Callback) -> RunChange:
-    operations = [_delete(claimed)]
-    if after.state is CallbackState.DUE and after.next_attempt_at is not None:
-        operations = _put_off(claimed, after.next_attempt_at)
-    return RunChange(locked=run, run=callback_rules.put_callback(run.value, after), extra_operations=operations)
-
-
 def _callback_of(run: Run, callback_id: str) -> Callback | None:
     return next((entry for entry in run.callbacks if entry.callback_id == callback_id), None)
 
@@ -269,6 +268,26 @@ def _key_of(owed: OwedCallback) -> str:
 
 def _create(owed: OwedCallback) -> Operation:
     return tables.create(_key_of(owed), OWED.encode(owed))
+
+
+def _change_after(tries: Sequence[FinishedTry]) -> tuple[list[Callback | None], RunChange]:
+    """The new callbacks after tries of one run, and its change. All of them read the same version of the run."""
+    run, afters, operations = tries[0].run.value, list[Callback | None](), list[Operation]()
+    for each in tries:
+        callback = _callback_of(run, each.claimed.value.callback_id)
+        after = None if callback is None else each.decide(callback)
+        afters.append(after)
+        if after is not None:
+            run = callback_rules.put_callback(run, after)
+            operations += _after_try(each.claimed, after)
+    return afters, RunChange(locked=tries[0].run, run=run, extra_operations=operations)
+
+
+def _after_try(claimed: Locked[OwedCallback], after: Callback) -> list[Operation]:
+    """The operations that end the claimed row, or move it to the next try."""
+    if after.state is CallbackState.DUE and after.next_attempt_at is not None:
+        return _put_off(claimed, after.next_attempt_at)
+    return [_delete(claimed)]
 
 
 def _put_off(locked: Locked[OwedCallback], due_at: datetime) -> list[Operation]:

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from polysync_core.rules.wire.addresses import Addresses
 from polysync_core.rules.wire.setting_values import is_loopback
 from polysync_core.rules.wire.strict_json import MAX_NESTING, decode_json
-from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, RunNotFound, UnknownWorkspace
+from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, RunNotFound
 from polysync_core.values.ids import RunId, is_id, normal_id
 from polysync_core.values.run import JsonObject, RunFilter, Status
 
@@ -148,7 +148,7 @@ def decode_workspace(
         refuse("workspace", f"can be {ALL_WORKSPACES} only in GET /api/runs and GET /api/jobs; name one", given)
     if given is not None and given not in workspaces:
         allowed = f"must be one of {', '.join(workspaces)}"
-        raise UnknownWorkspace(FieldProblem(field="workspace", allowed=allowed, given=_shown(given)))
+        raise InvalidRequest(FieldProblem(field="workspace", allowed=allowed, given=_shown(given), is_unknown=True))
     return given
 
 
