@@ -36,6 +36,7 @@ from polysync_core.values.errors import (
     StartUnknown,
     StorageUnavailable,
     TooBusy,
+    TooManyAwaitKeys,
     TooManyCallbacks,
     UpdateConflict,
 )
@@ -53,6 +54,7 @@ EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
     (RunGivenUp("x", code="RunAbandoned"), UpdateConflict, "RunAbandoned", 409),
     (RunFinished("x"), PolysyncError, "RunFinished", 409),
     (TooManyCallbacks("x"), PolysyncError, "TooManyCallbacks", 409),
+    (TooManyAwaitKeys("x"), PolysyncError, "TooManyAwaitKeys", 409),
     (CallbacksNotOwed("x"), PolysyncError, "RunActive", 409),
     (KeyReused("x"), PolysyncError, "IdempotencyKeyReused", 422),
     (KeyInFlight("x"), PolysyncError, "IdempotencyKeyInFlight", 503),
