@@ -233,7 +233,8 @@ def test_two_different_workspaces_are_refused() -> None:
 
 def test_an_unknown_workspace_in_the_query_is_refused() -> None:
     problem = refused({}, {"workspace": "west"})
-    assert problem == FieldProblem(field="workspace", allowed="must be one of default, sales", given='"west"')
+    allowed = "must be one of default, sales"
+    assert problem == FieldProblem(field="workspace", allowed=allowed, given='"west"', is_unknown=True)
 
 
 # --- any input

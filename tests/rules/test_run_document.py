@@ -18,6 +18,7 @@ from polysync_core.rules.wire.run_document import (
     iso_or_none,
     message_of,
 )
+from polysync_core.values.caller import CallerId
 from polysync_core.values.run import Attempt, Run, RunError
 from polysync_core.values.workspace import Workspace
 from tests.rules.examples import BEFORE, NOW, make_run, runs
@@ -223,3 +224,10 @@ def test_success_is_200_and_the_document_alone() -> None:
 )
 def test_times_are_iso_8601_in_utc(instant: datetime | None, expected: str | None) -> None:
     assert iso_or_none(instant) == expected
+
+
+def test_who_signed_in_is_named_and_a_key_is_nobody() -> None:
+    person = CallerId(object_id="o", application_id="a")
+    document = document_of(make_run(started_by=person, cancelled_by=CallerId()))
+    assert document["startedBy"] == {"objectId": "o", "applicationId": "a"}
+    assert document["cancelledBy"] == "key"
