@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from polysync_core.adapters.databricks.client import BoundedClient
-from polysync_core.rules.decisions import listing_rules
+from polysync_core.rules.decisions import budgets, listing_rules
 from polysync_core.values.databricks import PipelinesPage
 from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
 from polysync_core.values.run import ListingMemory
@@ -38,16 +38,20 @@ class Listing:
         """
         begin, count = self.memory, 0
         token = begin.page_token
-        used = {token}
+        used: set[str | None] = {token}
         while True:
+            asked = self._client.deadline.clock.monotonic()
             try:
                 page = self._client.fetch_pipelines_page(token)
             except DatabricksUnreachable as error:
-                self._end_without_answer(error, begin, token, count)
+                waited = self._client.deadline.clock.monotonic() - asked
+                self._end_without_answer(error, begin, token, count, waited)
                 return
             except DatabricksError as error:
                 if count == 0 and token is not None and not error.is_busy:
                     begin, token = listing_rules.begin_again(begin), None  # the stored page token may have expired
+                    used = {token}
+                    self.memory = begin
                     self.began_at = self._now
                     continue
                 self._end_refused(error.detail, error.retry_after_seconds)
@@ -66,13 +70,16 @@ class Listing:
                 return
 
     def _end_without_answer(
-        self, error: DatabricksUnreachable, begin: ListingMemory, token: str | None, count: int
+        self, error: DatabricksUnreachable, begin: ListingMemory, token: str | None, count: int, waited: float
     ) -> None:
+        """End where a page did not come. A page that only had too little time is fetched by the next sweep."""
         if count and token is not None:
             self.memory = listing_rules.note_cut(begin, token, count, self._now)
-        elif error.was_sent:
+            return
+        is_cut = self._client.deadline.is_over() and waited < budgets.SWEEP_PAGE
+        if error.was_sent and not is_cut:
             self._end_refused(error.detail, None)
-        elif not self._client.deadline.is_over():
+        elif not is_cut:
             raise error
 
     def _end_refused(self, detail: str, retry_after_seconds: int | None) -> None:

@@ -90,10 +90,16 @@ class _Reserver:
             joined = self._join_tracked(reservation, key) if may_join else None
             if joined is not None:
                 return joined
-            held = self._runs.reserve(reservation, self._request.idempotency_key, key)
+            held, unreadable = None, None
+            try:
+                held = self._runs.reserve(reservation, self._request.idempotency_key, key)
+            except RowUnreadable as error:  # of another start: a key that was used before still has its run
+                unreadable = error
             if held is not None:
                 return held
             used = self._find_used_key()
+            if used is None and unreadable is not None:
+                raise unreadable
             if used is not None:
                 return self._repeat(used)
             self._wait_for_the_other_start()

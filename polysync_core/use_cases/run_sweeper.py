@@ -31,8 +31,11 @@ from polysync_core.values.run import Run
 from polysync_core.values.stored import Locked
 
 _log = logging.getLogger("polysync.sweep")
-_THREADS, _THREADS_FOR_SILENT = 16, 4
-"""What gave no answer in the last sweep has a few threads of its own, so that it cannot hold up the others."""
+_THREADS, _THREADS_FOR_SILENT, _THREADS_FOR_STOPS = 16, 4, 4
+"""What gave no answer in the last sweep has a few threads of its own, so that it cannot hold up the others.
+
+So have the stops: behind the looks of a whole sweep, no stop would be sent before the sweep is over.
+"""
 
 
 class Outcome(Enum):
@@ -75,6 +78,7 @@ class RunSweeper:
         self._looks: list[Future[None]] = []
         self._pool = ContextPool(max_workers=_THREADS)
         self._silent_pool = ContextPool(max_workers=_THREADS_FOR_SILENT)
+        self._stop_pool = ContextPool(max_workers=_THREADS_FOR_STOPS)
         self._stops: list[Future[None]] = []
         self._writer = TransitionWriter(ws.runs, deadline, self._saved)
 
@@ -84,7 +88,7 @@ class RunSweeper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for pool in (self._pool, self._silent_pool):
+        for pool in (self._pool, self._silent_pool, self._stop_pool):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def take(self, active: Locked[Run], listed: SeenUpdate) -> None:
@@ -170,7 +174,7 @@ class RunSweeper:
     def _stop_soon(self, run: Run) -> None:
         """Ask for a stop in another thread. Where the sweep is over, the next one asks."""
         with contextlib.suppress(RuntimeError):
-            self._stops.append(self._pool.submit(self._stop, run))
+            self._stops.append(self._stop_pool.submit(self._stop, run))
 
     def _stop(self, run: Run) -> None:
         """Ask Databricks to stop the run. A failure does not undo the observation; the next sweep asks again."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import budgets
+from polysync_core.rules.decisions import budgets, sweep_rules
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.use_cases.workspace_sweep import WorkspaceSweep
 from polysync_core.values.deadline import Deadline
@@ -24,7 +24,7 @@ from polysync_core.values.run import NEVER, LastSweep, SweepClaim, SweepReport
 
 _log = logging.getLogger("polysync.sweep")
 _PLACES, _PLACES_FOR_SILENT = 16, 4
-"""So many workspaces are swept at a time. Those that showed no run in their last sweep have places of their own."""
+"""This many workspaces are swept at a time. Those that showed no run in their last sweep have places of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +71,7 @@ class _Sweep:
     def run(self) -> tuple[SweepReport, ...]:
         last_sweeps = self._read_last_sweeps()
         pools = ContextPool(max_workers=_PLACES), ContextPool(max_workers=_PLACES_FOR_SILENT)
-        waiting = sorted(last_sweeps, key=lambda name: self._swept_at[name])
+        waiting = sorted(last_sweeps, key=lambda name: sweep_rules.waiting_since(last_sweeps[name]))
         by_name = {ws.workspace.name: ws for ws in self._workspaces}
         work = [
             pools[_is_silent(last_sweeps[name])].submit(self._sweep, by_name[name], last_sweeps[name])

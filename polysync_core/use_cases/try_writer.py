@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from polysync_core.adapters.storage.callback_store import CallbackStore, FinishedTry
 from polysync_core.values.callback import Callback
-from polysync_core.values.errors import PolysyncError
+from polysync_core.values.errors import PolysyncError, StorageUnavailable
 
 _log = logging.getLogger("polysync.deliver")
 _MOST_WRITERS, _MOST_AT_ONCE, _ENOUGH = 2, 24, 12
@@ -61,14 +61,28 @@ class TryWriter:
                     self._save_alone(finished)
                 else:
                     self._saved(finished, after)
-        except PolysyncError as error:
-            for finished in left.values():
-                self._saved(finished, error)
+        except PolysyncError:
+            self._save_each([*left.values()])
         except Exception:
             _log.exception("%s results of callbacks were not saved", len(left), extra={"action": "deliver"})
 
-    def _save_alone(self, finished: FinishedTry) -> None:
+    def _save_each(self, left: list[FinishedTry]) -> None:
+        """Save results one by one after a batch failed: a callback whose result is lost is sent again.
+
+        Once storage gives no answer again, the others fail too.
+        """
+        trouble: StorageUnavailable | None = None
+        for finished in left:
+            if trouble is None:
+                trouble = self._save_alone(finished)
+            else:
+                self._saved(finished, trouble)
+
+    def _save_alone(self, finished: FinishedTry) -> StorageUnavailable | None:
+        """Save one result. Returns the error if storage gave no answer."""
         try:
             self._saved(finished, self._callbacks.save_try(finished.claimed, finished.decide))
         except PolysyncError as error:
             self._saved(finished, error)
+            return error if isinstance(error, StorageUnavailable) else None
+        return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
 from polysync_core.adapters.workspace_services import WorkspaceServices
@@ -52,6 +53,7 @@ class WorkspaceSweep:
         self._last = last
         self._began_at = ws.clock.now()
         self._began = ws.clock.monotonic()
+        self._had_trouble = False
         self._deadline = Deadline(ws.clock, began + budgets.SWEEP_WORK)
         self._client = ws.databricks.client(Deadline(ws.clock, began + budgets.SWEEP_DATABRICKS))
         self._listing_client = ws.databricks.client(Deadline(ws.clock, began + budgets.SWEEP_LISTING))
@@ -74,6 +76,7 @@ class WorkspaceSweep:
                 except PolysyncError as error:
                     name = self._ws.workspace.name
                     _log.warning("workspace %s does not answer: %s", name, error.detail, extra={"action": "sweep"})
+                    self._had_trouble = True
                     if isinstance(error, DatabricksUnreachable):
                         self._ws.gate.note(answered=False)
                 outcomes = sweeper.finish()
@@ -97,16 +100,23 @@ class WorkspaceSweep:
             self._look_at(active, sweeper)
             return memory
         if listing_rules.is_refused(memory, self._began_at):
-            self._look_at(active, sweeper, listing_rules.most_looks_when_refused(memory))
-            return memory
-        return self._list(active, sweeper)
+            return self._look_at_some(active, sweeper, memory)
+        return self._list(active, memory, sweeper)
 
-    def _look_at(self, active: Sequence[Locked[Run]], sweeper: RunSweeper, most: int | None = None) -> None:
-        """Look at runs singly, at most at `most`, the longest unseen first."""
-        for locked in sweep_rules.longest_unseen_first(active, self._last)[:most]:
+    def _look_at(self, active: Sequence[Locked[Run]], sweeper: RunSweeper) -> None:
+        """Look at runs singly, the longest unseen first."""
+        for locked in sweep_rules.longest_unseen_first(active, self._last):
             sweeper.look(locked)
 
-    def _list(self, active: Sequence[Locked[Run]], sweeper: RunSweeper) -> ListingMemory:
+    def _look_at_some(self, active: Sequence[Locked[Run]], sweeper: RunSweeper, memory: ListingMemory) -> ListingMemory:
+        """Look at as many runs as a listing has pages. Returns what is known of listings afterwards."""
+        most = listing_rules.most_looks_when_refused(memory)
+        looks, memory = sweep_rules.next_looks(active, self._last, memory, most)
+        for locked in looks:
+            sweeper.look(locked)
+        return memory
+
+    def _list(self, active: Sequence[Locked[Run]], before: ListingMemory, sweeper: RunSweeper) -> ListingMemory:
         """Observe runs through the listing. Each page is used when it comes.
 
         A run gets its own GET where the listing does not settle it, where it is its turn in the round, and where a
@@ -118,7 +128,9 @@ class WorkspaceSweep:
         for run_id, locked in unseen.items():
             by_pipeline.setdefault(locked.value.run_id.pipeline_id, []).append(run_id)
         listing = Listing(self._listing_client, memory, len(active), self._began_at)
+        pages = 0
         for page in listing.pages():
+            pages += 1
             for run_id in turn & unseen.keys():
                 sweeper.look(unseen.pop(run_id))
             for pipeline in page.pipelines:
@@ -129,18 +141,21 @@ class WorkspaceSweep:
                             sweeper.look(unseen.pop(run_id))
                         else:
                             sweeper.take(unseen.pop(run_id), seen)
-        left = [*unseen.values()]
+        after, left = listing.memory, [*unseen.values()]
+        if not pages:  # nobody had a turn
+            after = replace(after, round_began_at=before.round_began_at, round_cursor=before.round_cursor)
         if listing.is_refused:
-            self._look_at(left, sweeper, listing_rules.most_looks_when_refused(memory))
-        elif listing.is_dear:
+            self._had_trouble = True
+            return self._look_at_some(left, sweeper, after)
+        if listing.is_dear or (listing.is_complete and listing.began_at == self._began_at):
             self._look_at(left, sweeper)
         elif listing.is_complete:
-            self._look_at([at for at in left if self._was_not_listed(at.value, listing)], sweeper)
-        return listing.memory
+            self._look_at_some([at for at in left if self._was_not_listed(at.value, listing)], sweeper, after)
+        return after
 
     def _was_not_listed(self, run: Run, listing: Listing) -> bool:
-        """Whether a whole listing has not shown the run. Earlier sweeps may have fetched the first pages of it."""
-        return listing.began_at == self._began_at or sweep_rules.seen_at(run, self._last) < listing.began_at
+        """Whether a listing that began in an earlier sweep has not shown the run."""
+        return sweep_rules.seen_at(run, self._last) < listing.began_at
 
     def _note_answers(self, outcomes: set[Outcome]) -> None:
         """Tell the readers whether the workspace answers. A run that was not reached in time proves nothing."""
@@ -179,8 +194,6 @@ class WorkspaceSweep:
             seconds=round(self._ws.clock.monotonic() - self._began, 3),
             behind_seconds=round(sweep_rules.behind_seconds(not_seen, self._last, self._ws.clock.now()), 3),
         )
-        is_blind = active > 0 and len(failed) == active
-        blind_since = None if self._last is None else self._last.blind_since
         unseen, others_seen_at = sweep_rules.note_not_seen([*failed, *overtaken, *not_read], self._last)
         self._ws.runs.save_last_sweep(
             LastSweep(
@@ -190,13 +203,20 @@ class WorkspaceSweep:
                 others_seen_at=others_seen_at,
                 no_answer=tuple(no_answer[: sweep_rules.MOST_NO_ANSWER]),
                 unreadable_pipelines=sweep_rules.name_pipelines(rows.unreadable),
-                blind_since=(blind_since or self._began_at) if is_blind else None,
+                blind_since=self._blind_since(active, len(failed), has_tried=bool(outcomes)),
                 stood_in=stood_in,
                 listing=memory,
                 upkeep=cursor,
             )
         )
         return report
+
+    def _blind_since(self, active: int, failed: int, *, has_tried: bool) -> datetime | None:
+        """Since when sweeps see none of the active runs. A sweep that asked for none of them says nothing about it."""
+        before = None if self._last is None else self._last.blind_since
+        if not active or failed < active:
+            return None
+        return (before or self._began_at) if has_tried or self._had_trouble else before
 
 
 def _outcome_of(run: Run, outcomes: Mapping[str, Outcome]) -> Outcome:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from local.faults import Fault, FaultPlan
+from local.rig import Rig
+from local.seeding import put_rows
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.storage.tables import Partition, Table, create, storage_deadline
 from polysync_core.values.deadline import Deadline
@@ -62,3 +65,13 @@ def test_without_a_limit_a_call_still_ends_by_its_own_time_outs(silent: Partitio
     with pytest.raises(StorageUnavailable):
         silent.get("k")
     assert time.monotonic() - began < 13
+
+
+def test_no_page_of_a_scan_begins_after_the_deadline(behind_proxy: Rig, plan: FaultPlan) -> None:
+    """Seen before: only the first page was bounded."""
+    put_rows(behind_proxy, [(f"active|z{number:04d}:u", {}) for number in range(2_100)])
+    plan.add(Fault("delay", seconds=1.2, times=None))
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable), storage_deadline(Deadline.after(Clock(), 1.5)):
+        behind_proxy.ws.runs.list_active()
+    assert time.monotonic() - began < 2.4

@@ -12,16 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polysync_core.rules.decisions.sweep_rules import (
+    MOST_NOT_SEEN,
     behind_seconds,
     in_turn,
     longest_unseen_first,
     name_pipelines,
+    next_looks,
     next_turn,
+    note_not_seen,
     settled_by,
+    waiting_since,
 )
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Attempt, LastSweep, Run, SweepReport
+from polysync_core.values.run import Attempt, LastSweep, ListingMemory, Run, SweepReport
 from polysync_core.values.stored import Locked, UnreadableRow
 from tests.rules.examples import BEFORE, NOW, make_run
 
@@ -175,3 +179,25 @@ def test_at_most_twenty_pipelines_of_unreadable_rows_are_named_and_long_names_ar
     rows = [UnreadableRow(partition="w", key=f"active|{name}:u", subject=f"{name}:u") for name in range(150)]
     assert name_pipelines([*rows, *rows]) == tuple(map(str, range(20)))
     assert name_pipelines([UnreadableRow(partition="w", key="k", subject="x" * 500)]) == ("x" * 200,)
+
+
+def test_of_more_runs_than_can_be_named_every_run_has_its_turn() -> None:
+    """Seen before: with 6,000 runs and 40 looks a sweep, 99 runs were looked at again and again."""
+    active = [locked(run_named(number)) for number in range(MOST_NOT_SEEN + 60)]
+    last, memory, looked_at = LAST, ListingMemory(), set[str]()
+    for _ in range(-(-len(active) // 40)):
+        looks, memory = next_looks(active, last, memory, 40)
+        looked_at |= {str(at.value.run_id) for at in looks}
+        missed = [str(at.value.run_id) for at in active if at not in looks]
+        not_seen, others_seen_at = note_not_seen(missed, last)
+        last = replace(LAST, not_seen=not_seen, others_seen_at=others_seen_at, listing=memory)
+    assert len(looked_at) == len(active)
+
+
+def test_a_workspace_whose_runs_were_all_missed_waits_on() -> None:
+    missed = {"a:u": BEFORE, "b:u": NOW}
+    all_missed = replace(LAST, not_seen=missed, report=SweepReport(workspace="w", active=2, failed=2))
+    assert waiting_since(all_missed) == BEFORE
+    some_seen = replace(LAST, not_seen=missed, report=SweepReport(workspace="w", active=3, failed=2))
+    assert waiting_since(some_seen) == LAST.swept_at
+    assert waiting_since(None) < BEFORE

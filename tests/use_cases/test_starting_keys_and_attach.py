@@ -10,12 +10,13 @@ import pytest
 
 from local.receiver import Receiver
 from local.rig import ManualClock, Rig
+from local.seeding import put_row
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.use_cases import cancelling
 from polysync_core.values.caller import KEY_ID
 from polysync_core.values.databricks_errors import DatabricksError
-from polysync_core.values.errors import KeyInFlight, KeyReused, RunNotFound, UpdateConflict
+from polysync_core.values.errors import KeyInFlight, KeyReused, RowUnreadable, RunNotFound, UpdateConflict
 from polysync_core.values.run import Reservation, Started, UsedKey
 
 ATTACH = {"onConflict": "attach"}
@@ -256,3 +257,15 @@ def test_a_caller_that_would_join_an_update_that_cannot_be_observed_gets_that_er
         rig.start(pipeline_id, key="another")
     workspace.clear_faults()
     assert rig.start(pipeline_id, ATTACH, key="k").run.run_id.update_id == active
+
+
+def test_a_used_key_still_leads_to_its_run_beside_an_unreadable_row_of_another_start(
+    rig: Rig, workspace: SimulatedWorkspace
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run = rig.start(pipeline_id, key="k").run
+    put_row(rig, f"starting|{pipeline_id}", {"owner": "x", "reservedAt": "?"})
+    assert rig.start(pipeline_id, key="k").run.run_id == run.run_id
+    for key in ("another", None):
+        with pytest.raises(RowUnreadable):
+            rig.start(pipeline_id, key=key)

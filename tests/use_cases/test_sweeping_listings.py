@@ -94,6 +94,7 @@ def test_a_listing_of_which_no_page_comes_leaves_a_few_looks_to_the_next_sweep(
     rig: Rig, real_time: Rig, workspace: SimulatedWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budgets, "SWEEP_LEAST", 0.1)
+    monkeypatch.setattr(budgets, "SWEEP_PAGE", 0.4)
     monkeypatch.setattr(budgets, "SWEEP_LISTING", 0.5)
     monkeypatch.setattr(budgets, "SWEEP_DATABRICKS", 1.0)
     pipeline_ids = workspace.add_pipelines(60)

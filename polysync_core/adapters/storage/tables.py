@@ -191,9 +191,17 @@ class Partition:
         query = f"PartitionKey eq @partition and RowKey gt @after and {ends}" + (f" and {where}" if where else "")
         given = {"partition": self.name, "after": after or prefix, "end": upto or end_of(prefix), **(values or {})}
         try:
-            yield from self._table.client().query_entities(
-                query, parameters=given, results_per_page=page_size, **_limits()
-            )
+            token: Any = None
+            while True:  # each page has its own time-outs, and none begins after the deadline
+                pages: Any = (
+                    self._table.client()
+                    .query_entities(query, parameters=given, results_per_page=page_size, **_limits())
+                    .by_page(continuation_token=token)
+                )
+                yield from next(pages, ())
+                token = pages.continuation_token
+                if token is None:
+                    return
         except ResourceNotFoundError:
             return
         except TROUBLE as wrong:

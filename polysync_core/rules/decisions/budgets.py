@@ -40,6 +40,8 @@ SWEEP_DATABRICKS = 9.0
 """Calls to Databricks may use this much of SWEEP_WORK. The rest is for storage."""
 SWEEP_LISTING = 8.0
 """Listing the pipelines may use this much of SWEEP_WORK. The next sweep goes on with a listing that takes longer."""
+SWEEP_PAGE = 4.0
+"""A page of the list that takes longer counts as refused. One that only had less time is fetched again."""
 SWEEP_LEAST = 1.0
 """A workspace whose turn comes with less than this left of SWEEP_LISTING waits for the next sweep."""
 SWEEP_CLEANING = 2.0

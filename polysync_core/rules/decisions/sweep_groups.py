@@ -9,7 +9,7 @@ from math import ceil
 from polysync_core.values.run import LastSweep, SweepGroup
 
 LATE_AFTER = 2
-"""A workspace that no message has swept for so many intervals is swept by the timer itself."""
+"""A workspace that no message has swept for this many intervals is swept by the timer itself."""
 
 
 def divide(costs: Mapping[str, float], most: int) -> tuple[tuple[str, ...], ...]:

@@ -27,8 +27,8 @@ SWEEPS_A_ROUND = 40
 MOST_TO_CATCH_UP = 25
 _AFTER_ALL_IDS = "~"
 MOST_NAMED, MOST_SHOWN_CHARACTERS = 20, 200
-MOST_NOT_SEEN, MOST_NO_ANSWER = 3_500, 400
-"""Run ids that `sweep|last` keeps. Even the longest ids, 129 characters of two bytes, stay under the 1 MiB of a row."""
+MOST_NOT_SEEN, MOST_NO_ANSWER = 3_400, 400
+"""Run ids that `sweep|last` keeps. With ids of 129 characters and a long page token, the row stays under 1 MiB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +44,29 @@ def longest_unseen_first(active: Iterable[Locked[Run]], last: LastSweep | None) 
     """Return the runs in the order of their looks. Those that the last sweep did not see come first."""
     not_seen: Mapping[str, datetime] = {} if last is None else last.not_seen
     return sorted(active, key=lambda at: (str(at.value.run_id) not in not_seen, seen_at(at.value, last)))
+
+
+def next_looks(
+    active: Sequence[Locked[Run]], last: LastSweep | None, memory: ListingMemory, most: int
+) -> tuple[list[Locked[Run]], ListingMemory]:
+    """Return the runs that get their own GET while no listing is possible, at most `most`, and what is stored.
+
+    The longest unseen come first. Of more runs than `sweep|last` can name, nobody knows which these are. Then the runs
+    have their turns in the order of their ids.
+    """
+    if len(active) <= MOST_NOT_SEEN:
+        return longest_unseen_first(active, last)[:most], memory
+    by_id = {str(at.value.run_id): at for at in active}
+    looks = in_turn(by_id, memory.round_cursor)[:most]
+    return [by_id[run_id] for run_id in looks], replace(memory, round_cursor=looks[-1])
+
+
+def waiting_since(last: LastSweep | None) -> datetime:
+    """Return since when a workspace has waited for a sweep. It waits on if its last sweep saw none of its runs."""
+    if last is None:
+        return NEVER
+    is_unseen = last.report.active > 0 and last.report.failed == last.report.active
+    return min(last.swept_at, *last.not_seen.values()) if is_unseen and last.not_seen else last.swept_at
 
 
 def settled_by(pipeline: ListedPipeline, run: Run) -> SeenUpdate | None:
@@ -103,7 +126,7 @@ def _seen_by_sweep(run_id: str, last: LastSweep) -> datetime:
 def note_not_seen(run_ids: Iterable[str], last: LastSweep | None) -> tuple[Mapping[str, datetime], datetime | None]:
     """For each run that a sweep did not see, the last sweep that saw it, as far as the previous sweep `last` knows.
 
-    A run that is new since then was seen by none; its own time, which is later, counts for it. At most 3,500 runs are
+    A run that is new since then was seen by none; its own time, which is later, counts for it. At most 3,400 runs are
     named, the longest unseen first. Beyond them, the second value is the time that counts for every other run.
     """
     seen = {run_id: NEVER if last is None else _seen_by_sweep(run_id, last) for run_id in run_ids}
