@@ -144,10 +144,13 @@ class _SigningKeys:
         found = self._keys.get(key_id) if isinstance(key_id, str) else None
         if found is not None and self._clock.monotonic() - self._fetched_at < KEYS_KEPT_SECONDS:
             return found
-        with self._lock:
-            if self._clock.monotonic() - self._tried_at >= FETCH_EVERY_SECONDS:
-                self._tried_at = self._clock.monotonic()
-                self._fetch()
+        if self._lock.acquire(blocking=found is None):  # a caller with a known key does not wait for a fetch
+            try:
+                if self._clock.monotonic() - self._tried_at >= FETCH_EVERY_SECONDS:
+                    self._tried_at = self._clock.monotonic()
+                    self._fetch()
+            finally:
+                self._lock.release()
         if not self._keys:
             raise SignInUnavailable("Entra ID's signing keys cannot be fetched now.", retry_after_seconds=30)
         return self._keys.get(key_id) if isinstance(key_id, str) else None

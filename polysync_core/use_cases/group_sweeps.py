@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from concurrent.futures import wait
 from datetime import timedelta
 
-from polysync_core.adapters.storage.tables import storage_deadline
-from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_groups
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.rules.wire.sweep_message import QUEUE, decode_group
-from polysync_core.use_cases.sweeping import Claiming, sweep_workspaces
+from polysync_core.use_cases.sweeping import Claiming, read_last_sweeps, sweep_workspaces
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import PolysyncError
-from polysync_core.values.run import LastSweep, SweepGroup
+from polysync_core.values.run import SweepGroup
 
 _log = logging.getLogger("polysync.sweep")
-_READERS = 16
 _MOST_SHOWN_CHARACTERS = 200
 
 
@@ -31,8 +26,8 @@ def hand_out(
     workspaces: Mapping[str, WorkspaceServices], limits: SweepLimits, *, most: int, interval: timedelta
 ) -> tuple[SweepGroup, ...]:
     """Return all workspaces, by name, in groups of at most `most`. First sweep those that no message has swept."""
-    last_sweeps = _read_last_sweeps(workspaces)
     clock = next(iter(workspaces.values())).clock
+    last_sweeps = read_last_sweeps([*workspaces.values()], Deadline.after(clock, budgets.SWEEP_LISTING))
     now = clock.now()
     late = [name for name, last in last_sweeps.items() if sweep_groups.is_late(last, interval, now)]
     if late:
@@ -70,21 +65,3 @@ def sweep_group(
         _log.warning("a message on the queue %s is %.0f s old and is dropped", QUEUE, age)
         return
     sweep_workspaces(known, limits, Claiming(unless_swept_since=group.sent_at))
-
-
-def _read_last_sweeps(workspaces: Mapping[str, WorkspaceServices]) -> dict[str, LastSweep | None]:
-    """The last sweeps by workspace. One whose row cannot be read now is left out."""
-    found: dict[str, LastSweep | None] = {}
-    deadline = Deadline.after(next(iter(workspaces.values())).clock, budgets.SWEEP_LISTING)
-
-    def read(name: str) -> None:
-        try:
-            with storage_deadline(deadline):
-                found[name] = workspaces[name].runs.last_sweep()
-        except PolysyncError as error:
-            _log.warning("the last sweep of workspace %s could not be read: %s", name, error.detail)
-
-    pool = ContextPool(max_workers=_READERS)
-    wait([pool.submit(read, name) for name in workspaces], timeout=deadline.seconds_left())
-    pool.shutdown(wait=False, cancel_futures=True)
-    return dict(found)

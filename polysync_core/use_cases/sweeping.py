@@ -55,6 +55,25 @@ def sweep_workspaces(
     return reports
 
 
+def read_last_sweeps(workspaces: Sequence[WorkspaceServices], deadline: Deadline) -> dict[str, LastSweep | None]:
+    """The last sweep of each workspace, by its name. One whose row cannot be read by `deadline` is left out."""
+    found: dict[str, LastSweep | None] = {}
+
+    def read(ws: WorkspaceServices) -> None:
+        try:
+            with storage_deadline(deadline):
+                found[ws.workspace.name] = ws.runs.last_sweep()
+        except PolysyncError as error:
+            _log.warning("the last sweep of workspace %s could not be read: %s", ws.workspace.name, error.detail)
+        except Exception:
+            _log.exception("the last sweep of workspace %s could not be read", ws.workspace.name)
+
+    pool = ContextPool(max_workers=_PLACES)
+    wait([pool.submit(read, ws) for ws in workspaces], timeout=deadline.seconds_left())
+    pool.shutdown(wait=False, cancel_futures=True)
+    return dict(found)
+
+
 class _Sweep:
     def __init__(self, workspaces: Sequence[WorkspaceServices], limits: SweepLimits, claiming: Claiming | None) -> None:
         self._workspaces = workspaces
@@ -69,7 +88,8 @@ class _Sweep:
         self._swept_at: dict[str, datetime] = {}
 
     def run(self) -> tuple[SweepReport, ...]:
-        last_sweeps = self._read_last_sweeps()
+        last_sweeps = read_last_sweeps(self._workspaces, self._last_turn)
+        self._swept_at = {name: NEVER if last is None else last.swept_at for name, last in last_sweeps.items()}
         pools = ContextPool(max_workers=_PLACES), ContextPool(max_workers=_PLACES_FOR_SILENT)
         waiting = sorted(last_sweeps, key=lambda name: sweep_rules.waiting_since(last_sweeps[name]))
         by_name = {ws.workspace.name: ws for ws in self._workspaces}
@@ -86,26 +106,6 @@ class _Sweep:
             for name in by_name
             if name not in self._left_out
         )
-
-    def _read_last_sweeps(self) -> dict[str, LastSweep | None]:
-        """The last sweep of each workspace whose row can be read in time, by its name."""
-        found: dict[str, LastSweep | None] = {}
-
-        def read(ws: WorkspaceServices) -> None:
-            try:
-                with storage_deadline(self._last_turn):
-                    found[ws.workspace.name] = ws.runs.last_sweep()
-            except PolysyncError as error:
-                _log.warning("workspace %s could not be swept: %s", ws.workspace.name, error.detail)
-            except Exception:
-                _log.exception("workspace %s could not be swept", ws.workspace.name)
-
-        pool = ContextPool(max_workers=_PLACES)
-        wait([pool.submit(read, ws) for ws in self._workspaces], timeout=self._last_turn.seconds_left())
-        pool.shutdown(wait=False, cancel_futures=True)
-        read_in_time = dict(found)
-        self._swept_at = {name: NEVER if last is None else last.swept_at for name, last in read_in_time.items()}
-        return read_in_time
 
     def _sweep(self, ws: WorkspaceServices, last: LastSweep | None) -> None:
         if self._last_turn.is_over():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 
-from polysync_core.adapters.batching import Batches
 from polysync_core.adapters.storage.run_store import RunStore
 from polysync_core.adapters.storage.tables import storage_deadline
+from polysync_core.adapters.threads import ContextPool
 from polysync_core.rules.decisions.run_transitions import Decision
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import PolysyncError
@@ -36,17 +38,31 @@ class TransitionWriter:
         self._runs = runs
         self._deadline = deadline
         self._saved = saved
-        self._batches: Batches[Transition] = Batches(self._write, most=_MOST_AT_ONCE, workers=_WRITERS)
+        self._waiting: deque[Transition] = deque()
+        self._pool = ContextPool(max_workers=_WRITERS)
+        self._writes: list[Future[None]] = []
 
     def add(self, active: Locked[Run], decision: Decision) -> None:
-        """Save the transition soon. Safe to call from all threads."""
-        self._batches.add((active, decision))
+        """Save the transition soon. Safe to call from all threads. After `finish` it is left to the next sweep."""
+        self._waiting.append((active, decision))
+        with contextlib.suppress(RuntimeError):
+            self._writes.append(self._pool.submit(self._write))
 
     def finish(self) -> None:
         """Wait until all is saved, or until the deadline. What has not begun by then is not saved."""
-        self._batches.finish(self._deadline, cancel=True)
+        wait([*self._writes], timeout=self._deadline.seconds_left())
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _write(self, batch: list[Transition]) -> None:
+    def _take(self) -> list[Transition]:
+        batch: list[Transition] = []
+        with contextlib.suppress(IndexError):
+            while len(batch) < _MOST_AT_ONCE:
+                batch.append(self._waiting.popleft())
+        return batch
+
+    def _write(self) -> None:
+        """Save what waits. Each transition has a call of this, but one call saves many: the later ones find nothing."""
+        batch = self._take()
         left = deque(batch)
         try:
             with storage_deadline(self._deadline):

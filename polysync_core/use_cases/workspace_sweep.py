@@ -150,7 +150,7 @@ class WorkspaceSweep:
         if listing.is_dear or (listing.is_complete and listing.began_at == self._began_at):
             self._look_at(left, sweeper)
         elif listing.is_complete:
-            self._look_at_some([at for at in left if self._was_not_listed(at.value, listing)], sweeper, after)
+            after = self._look_at_some([at for at in left if self._was_not_listed(at.value, listing)], sweeper, after)
         return after
 
     def _was_not_listed(self, run: Run, listing: Listing) -> bool:
