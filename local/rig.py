@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,7 +53,10 @@ class ManualClock(Clock):
 
 
 class Rig:
-    """One app on one storage. `urls` maps its workspaces' names to their addresses. The first one is the default."""
+    """One app on one storage. `urls` maps its workspaces' names to their addresses. The first one is the default.
+
+    A test in real time may set `sweep_times`, so that its sweeps are shorter.
+    """
 
     def __init__(
         self, tables: str, urls: Mapping[str, str], workspace: SimulatedWorkspace, clock: Clock, **settings: str
@@ -62,6 +66,7 @@ class Rig:
         self.settings = Settings.from_environ(environ)
         self.workspace = workspace
         self.clock = clock
+        self.sweep_times = budgets.SWEEP_TIMES
         self.services = services.build(self.settings, os.environ, clock)
 
     @property
@@ -110,7 +115,8 @@ class Rig:
         return report
 
     def sweep_all(self) -> tuple[SweepReport, ...]:
-        return sweeping.sweep_workspaces([*self.services.workspaces.values()], self.settings.sweep_limits)
+        limits = replace(self.settings.sweep_limits, times=self.sweep_times)
+        return sweeping.sweep_workspaces([*self.services.workspaces.values()], limits)
 
     def read(self, run_id: RunId) -> RunView:
         return reading.read_run(

@@ -6,6 +6,7 @@ import re
 import secrets
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,7 +24,7 @@ ROUTES = (METADATA, KEYS)
 _TENANT_IN_PATH = re.compile(r"/([^/]+)/.+")
 
 
-class Issuer:
+class Issuer(ABC):
     """A tenant of Entra ID. `url` is its authority, without a slash at its end. `now` returns epoch seconds.
 
     Safe to use from all threads.
@@ -47,8 +48,9 @@ class Issuer:
         self._is_down = False
 
     @property
+    @abstractmethod
     def url(self) -> str:
-        raise NotImplementedError
+        """The address of the server that answers with this issuer."""
 
     def issue(
         self,

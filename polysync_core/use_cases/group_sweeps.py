@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import budgets, sweep_groups
+from polysync_core.rules.decisions import sweep_groups
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.rules.wire.sweep_message import QUEUE, decode_group
 from polysync_core.use_cases.sweeping import Claiming, read_last_sweeps, sweep_workspaces
@@ -27,7 +27,7 @@ def hand_out(
 ) -> tuple[SweepGroup, ...]:
     """Return all workspaces, by name, in groups of at most `most`. First sweep those that no message has swept."""
     clock = next(iter(workspaces.values())).clock
-    last_sweeps = read_last_sweeps([*workspaces.values()], Deadline.after(clock, budgets.SWEEP_LISTING))
+    last_sweeps = read_last_sweeps([*workspaces.values()], Deadline.after(clock, limits.times.listing))
     now = clock.now()
     late = [name for name, last in last_sweeps.items() if sweep_groups.is_late(last, interval, now)]
     if late:

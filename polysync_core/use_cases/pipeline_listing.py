@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from polysync_core.adapters.databricks.client import BoundedClient
-from polysync_core.rules.decisions import budgets, listing_rules
+from polysync_core.rules.decisions import listing_rules
 from polysync_core.values.databricks import PipelinesPage
 from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
 from polysync_core.values.run import ListingMemory
@@ -22,10 +22,13 @@ class Listing:
     `is_refused`: Databricks refused it, or did not answer to it. `is_dear`: single looks cost no more calls.
     """
 
-    def __init__(self, client: BoundedClient, memory: ListingMemory, active: int, now: datetime) -> None:
+    def __init__(
+        self, client: BoundedClient, memory: ListingMemory, active: int, now: datetime, *, most_seconds_a_page: float
+    ) -> None:
         self._client = client
         self._active = active
         self._now = now
+        self._most_seconds_a_page = most_seconds_a_page
         self.memory = memory
         self.began_at = memory.listing_began_at or now
         self.is_complete = self.is_refused = self.is_dear = False
@@ -76,7 +79,7 @@ class Listing:
         if count and token is not None:
             self.memory = listing_rules.note_cut(begin, token, count, self._now)
             return
-        is_cut = self._client.deadline.is_over() and waited < budgets.SWEEP_PAGE
+        is_cut = self._client.deadline.is_over() and waited < self._most_seconds_a_page
         if error.was_sent and not is_cut:
             self._end_refused(error.detail, None)
         elif not is_cut:

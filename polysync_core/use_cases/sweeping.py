@@ -83,7 +83,7 @@ class _Sweep:
         self._clock = workspaces[0].clock
         self._began = self._clock.monotonic()
         self._deadline = Deadline(self._clock, self._began + budgets.SWEEP - budgets.SWEEP_REPORT)
-        self._last_turn = Deadline(self._clock, self._began + budgets.SWEEP_LISTING - budgets.SWEEP_LEAST)
+        self._last_turn = Deadline(self._clock, self._began + limits.times.listing - limits.times.least)
         self._reports: dict[str, SweepReport] = {}
         self._swept_at: dict[str, datetime] = {}
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
 from polysync_core.adapters.workspace_services import WorkspaceServices
-from polysync_core.rules.decisions import budgets, listing_rules, sweep_rules
+from polysync_core.rules.decisions import listing_rules, sweep_rules
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.use_cases.pipeline_listing import Listing
 from polysync_core.use_cases.run_sweeper import NOT_SEEN, Outcome, RunSweeper
@@ -54,11 +54,12 @@ class WorkspaceSweep:
         self._began_at = ws.clock.now()
         self._began = ws.clock.monotonic()
         self._had_trouble = False
-        self._deadline = Deadline(ws.clock, began + budgets.SWEEP_WORK)
-        self._client = ws.databricks.client(Deadline(ws.clock, began + budgets.SWEEP_DATABRICKS))
-        self._listing_client = ws.databricks.client(Deadline(ws.clock, began + budgets.SWEEP_LISTING))
+        times = limits.times
+        self._deadline = Deadline(ws.clock, began + times.work)
+        self._client = ws.databricks.client(Deadline(ws.clock, began + times.databricks))
+        self._listing_client = ws.databricks.client(Deadline(ws.clock, began + times.listing))
         # Upkeep has a client of its own: its calls must not use up the time of the observations.
-        settling_client = ws.databricks.client(Deadline(ws.clock, began + budgets.SWEEP_DATABRICKS))
+        settling_client = ws.databricks.client(Deadline(ws.clock, began + times.databricks))
         self._upkeep = Upkeep(ws=ws, client=settling_client, began_at=self._began_at, deadline=self._deadline)
 
     def run(self, *, stood_in: bool = False) -> SweepReport:
@@ -127,7 +128,8 @@ class WorkspaceSweep:
         by_pipeline: dict[str, list[str]] = {}
         for run_id, locked in unseen.items():
             by_pipeline.setdefault(locked.value.run_id.pipeline_id, []).append(run_id)
-        listing = Listing(self._listing_client, memory, len(active), self._began_at)
+        most_seconds = self._limits.times.page
+        listing = Listing(self._listing_client, memory, len(active), self._began_at, most_seconds_a_page=most_seconds)
         pages = 0
         for page in listing.pages():
             pages += 1

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from local.faults import Fault, FaultPlan, FaultProxy, storage_label
-from local.rig import ManualClock, Rig
+from local.faults import Fault, FaultPlan
+from local.rig import Rig
 from local.seeding import owe_callbacks, put_row
-from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.storage.callback_store import FinishedTry
 from polysync_core.rules.decisions import callback_rules
 from polysync_core.rules.decisions.callback_rules import TryResult
 from polysync_core.rules.rows import row_keys
 from polysync_core.rules.rows.callback_entity import OWED
+from polysync_core.use_cases.try_writer import TryWriter
 from polysync_core.values.callback import Callback, CallbackAddress, CallbackKind, CallbackState, OwedCallback, Waiter
+from polysync_core.values.errors import PolysyncError, StorageUnavailable
 from polysync_core.values.stored import Locked
 
 URL = "http://127.0.0.1:9/hook"
 
 
 @pytest.fixture
-def plan() -> FaultPlan:
-    return FaultPlan(keep=1_000)
-
-
-@pytest.fixture
-def rig(azurite: str, plan: FaultPlan, workspace: SimulatedWorkspace, clock: ManualClock) -> Iterator[Rig]:
-    direct = azurite.partition("TableEndpoint=")[2].rpartition("/")[0]
-    with FaultProxy(direct, plan, label=storage_label) as proxy:
-        name = f"test-{uuid.uuid4().hex[:12]}"
-        yield Rig(azurite.replace(direct, proxy.url), {name: workspace.url}, workspace, clock)
+def rig(behind_proxy: Rig) -> Rig:
+    return behind_proxy
 
 
 def due(rig: Rig, count: int) -> list[Locked[OwedCallback]]:
@@ -140,3 +132,25 @@ def join(rig: Rig, known: FinishedTry, name: str) -> None:
     """Let another caller wait for the run of that try."""
     address = CallbackAddress(kind=CallbackKind.WEBHOOK, url=URL, base_url="http://app.example")
     assert rig.ws.callbacks.join(known.claimed.value.run_id, Waiter(callback_id=name, address=address), rig.clock.now())
+
+
+class TestWriter:
+    def test_when_a_batch_fails_each_result_is_saved_on_its_own(self, rig: Rig, plan: FaultPlan) -> None:
+        """A result that is lost means that its callback is sent again."""
+        tries = [finished(rig, claim) for claim in claimed(rig, due(rig, 3))]
+        results: list[Callback | PolysyncError | None] = []
+        writer = TryWriter(rig.ws.callbacks, lambda _, after: results.append(after))
+        plan.add(Fault("reset", when="before", label="POST $batch*"))
+        for each in tries:
+            writer.add(each)
+        assert [isinstance(after, Callback) and after.state for after in results] == [CallbackState.DELIVERED] * 3
+        assert not [*rig.ws.callbacks.due(rig.clock.now() + callback_rules.TRIED_FOR)]
+
+    def test_while_storage_gives_no_answer_each_result_fails_and_is_reported(self, rig: Rig, plan: FaultPlan) -> None:
+        tries = [finished(rig, claim) for claim in claimed(rig, due(rig, 3))]
+        results: list[Callback | PolysyncError | None] = []
+        writer = TryWriter(rig.ws.callbacks, lambda _, after: results.append(after))
+        plan.add(Fault("reset", when="before", label="POST $batch*", times=None))
+        for each in tries:
+            writer.add(each)
+        assert [type(after) for after in results] == [StorageUnavailable] * 3

@@ -1,10 +1,10 @@
-import os
 import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -108,35 +108,34 @@ def test_it_ends_with_a_parent_that_is_killed_and_keeps_its_tables(tmp_path: Pat
         open_table(azurite, "Kept")
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_prints_the_setting_and_ends_on_a_signal(signal_number: signal.Signals) -> None:
+@contextmanager
+def _command(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command `python -m local.azurite` with these options, and the connection string that it prints."""
     with subprocess.Popen(
-        [sys.executable, "-m", "local.azurite", "--port", "0"],
+        [sys.executable, "-m", "local.azurite", "--port", "0", *options],
         cwd=ROOT,
-        env=dict(os.environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdout
         name, _, connection_string = process.stdout.readline().strip().partition("=")
+        assert name == "POLYSYNC_TABLES"
+        yield process, connection_string
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_prints_the_setting_and_ends_on_a_signal(signal_number: signal.Signals) -> None:
+    with _command() as (process, connection_string):
         with TableClient.from_connection_string(connection_string, "Any") as table:
             table.create_table()
         process.send_signal(signal_number)
         _, errors = process.communicate(timeout=10)
-    assert (name, process.returncode, errors) == ("POLYSYNC_TABLES", 0, "")
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_with_a_queue_port_the_command_runs_the_queue_service_too(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "local.azurite", "--port", "0", "--queue-port", "0", "--folder", str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        name, _, connection_string = process.stdout.readline().strip().partition("=")
+    with _command("--queue-port", "0", "--folder", str(tmp_path)) as (process, connection_string):
         with TableClient.from_connection_string(connection_string, "Any") as table:
             table.create_table()
         with QueueClient.from_connection_string(connection_string, "any") as queue:
@@ -144,7 +143,7 @@ def test_with_a_queue_port_the_command_runs_the_queue_service_too(tmp_path: Path
             queue.send_message("kept")
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=10)
-    assert (name, process.returncode, errors) == ("POLYSYNC_TABLES", 0, "")
+    assert (process.returncode, errors) == (0, "")
     with (
         Azurite(folder=tmp_path, queue=True) as azurite,
         QueueClient.from_connection_string(azurite.connection_string, "any") as queue,

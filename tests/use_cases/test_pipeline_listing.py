@@ -37,7 +37,7 @@ class _Pages:
 def test_a_listing_that_begins_again_may_meet_the_refused_token_once_more() -> None:
     client = _Pages()
     memory = ListingMemory(pages=10, pages_counted_at=NOW, page_token="page-2", listing_began_at=NOW, pages_listed=2)
-    listing = Listing(cast("BoundedClient", client), memory, 1_000, NOW)
+    listing = Listing(cast("BoundedClient", client), memory, 1_000, NOW, most_seconds_a_page=4.0)
     assert len([*listing.pages()]) == 10
     assert client.asked[:2] == ["page-2", None]
     assert (listing.is_complete, listing.memory.pages) == (True, 10)

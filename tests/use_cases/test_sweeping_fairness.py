@@ -11,7 +11,7 @@ from local.rig import Rig
 from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.rules.decisions import budgets
+from polysync_core.rules.decisions.budgets import SWEEP_TIMES, SweepTimes
 from polysync_core.use_cases.workspace_sweep import WorkspaceSweep
 from polysync_core.values.run import LastSweep, ListingMemory, SweepReport
 
@@ -31,12 +31,9 @@ def _last(rig: Rig) -> LastSweep:
     return last
 
 
-def test_a_stop_is_sent_while_many_looks_wait(
-    rig: Rig, real_time: Rig, workspace: SimulatedWorkspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_is_sent_while_many_looks_wait(rig: Rig, real_time: Rig, workspace: SimulatedWorkspace) -> None:
     """Seen before: stops waited behind all looks of the sweep, and were never sent."""
-    monkeypatch.setattr(budgets, "SWEEP_DATABRICKS", 3.0)
-    monkeypatch.setattr(budgets, "SWEEP_WORK", 3.5)
+    real_time.sweep_times = SweepTimes(databricks=3.0, work=3.5)
     workspace.configure(has_update_stop=True)
     runs = track_running(rig, workspace, workspace.add_pipelines(80))
     overdue = real_time.ws.runs.find_active(runs[0].run_id)
@@ -56,7 +53,7 @@ def test_a_page_that_had_too_little_time_is_not_taken_for_refused(
 ) -> None:
     track_running(rig, workspace, workspace.add_pipelines(200))
     workspace.add_fault("delay", method="GET", route="/pipelines", seconds=2, times=None)
-    began = real_time.clock.monotonic() - budgets.SWEEP_LISTING + 1.2
+    began = real_time.clock.monotonic() - SWEEP_TIMES.listing + 1.2
     report = WorkspaceSweep(real_time.ws, real_time.settings.sweep_limits, None, began).run()
     last = _last(real_time)
     assert last.listing.not_before is None
@@ -67,9 +64,9 @@ def test_a_page_that_had_too_little_time_is_not_taken_for_refused(
 
 
 def test_a_part_of_a_listing_that_shows_no_active_run_does_not_make_the_workspace_silent(
-    rig: Rig, real_time: Rig, workspace: SimulatedWorkspace, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, real_time: Rig, workspace: SimulatedWorkspace
 ) -> None:
-    monkeypatch.setattr(budgets, "SWEEP_LISTING", 1.3)
+    real_time.sweep_times = SweepTimes(listing=1.3)
     workspace.add_pipelines(300)
     first_page = [pipeline.pipeline_id for pipeline in rig.client().fetch_pipelines_page().pipelines]
     track_running(rig, workspace, first_page[:20])

@@ -11,7 +11,7 @@ from local.rig import ManualClock, Rig
 from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
-from polysync_core.rules.decisions import budgets
+from polysync_core.rules.decisions.budgets import SweepTimes
 
 
 def _finish(workspace: SimulatedWorkspace, pipeline_ids: list[str]) -> None:
@@ -26,9 +26,9 @@ def real_time(azurite: str, rig: Rig, workspace: SimulatedWorkspace) -> Rig:
 
 
 def test_a_listing_that_takes_longer_than_a_sweep_goes_on_where_it_stopped(
-    rig: Rig, real_time: Rig, workspace: SimulatedWorkspace, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, real_time: Rig, workspace: SimulatedWorkspace
 ) -> None:
-    monkeypatch.setattr(budgets, "SWEEP_LISTING", 1.5)
+    real_time.sweep_times = SweepTimes(listing=1.5)
     pipeline_ids = workspace.add_pipelines(1_300)
     track_running(rig, workspace, pipeline_ids[::13])
     _finish(workspace, pipeline_ids[::13])
@@ -49,9 +49,9 @@ def test_a_listing_that_takes_longer_than_a_sweep_goes_on_where_it_stopped(
 
 
 def test_a_run_that_a_whole_listing_in_parts_has_not_shown_gets_its_own_look(
-    rig: Rig, real_time: Rig, workspace: SimulatedWorkspace, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, real_time: Rig, workspace: SimulatedWorkspace
 ) -> None:
-    monkeypatch.setattr(budgets, "SWEEP_LISTING", 1.2)
+    real_time.sweep_times = SweepTimes(listing=1.2)
     pipeline_ids = workspace.add_pipelines(800)
     runs = track_running(rig, workspace, pipeline_ids[::10])
     hidden = max((run.run_id for run in runs), key=str)
@@ -91,12 +91,9 @@ def test_a_stored_page_token_that_is_refused_begins_the_listing_again(
 
 
 def test_a_listing_of_which_no_page_comes_leaves_a_few_looks_to_the_next_sweep(
-    rig: Rig, real_time: Rig, workspace: SimulatedWorkspace, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, real_time: Rig, workspace: SimulatedWorkspace
 ) -> None:
-    monkeypatch.setattr(budgets, "SWEEP_LEAST", 0.1)
-    monkeypatch.setattr(budgets, "SWEEP_PAGE", 0.4)
-    monkeypatch.setattr(budgets, "SWEEP_LISTING", 0.5)
-    monkeypatch.setattr(budgets, "SWEEP_DATABRICKS", 1.0)
+    real_time.sweep_times = SweepTimes(least=0.1, page=0.4, listing=0.5, databricks=1.0)
     pipeline_ids = workspace.add_pipelines(60)
     track_running(rig, workspace, pipeline_ids)
     _finish(workspace, pipeline_ids)

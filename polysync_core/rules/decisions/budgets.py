@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 # --- a start: Data Factory waits 60 s for the first response
 
 START = 45.0
@@ -34,18 +36,27 @@ SWEEP_REPORT = 0.3
 """This much of SWEEP is kept for the log line that reports the sweep."""
 SWEEP_WORKSPACE = 11.0
 """The sweep of one workspace may use this much of SWEEP."""
-SWEEP_WORK = 10.0
-"""Work may use this much of SWEEP_WORKSPACE, so that the row `sweep|last` can still be written."""
-SWEEP_DATABRICKS = 9.0
-"""Calls to Databricks may use this much of SWEEP_WORK. The rest is for storage."""
-SWEEP_LISTING = 8.0
-"""Listing the pipelines may use this much of SWEEP_WORK. The next sweep goes on with a listing that takes longer."""
-SWEEP_PAGE = 4.0
-"""A page of the list that takes longer counts as refused. One that only had less time is fetched again."""
-SWEEP_LEAST = 1.0
-"""A workspace whose turn comes with less than this left of SWEEP_LISTING waits for the next sweep."""
 SWEEP_CLEANING = 2.0
-"""Deleting old rows may use this much of SWEEP_WORK, if twice as much is left."""
+"""Deleting old rows may use this much of a sweep's work, if twice as much is left."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepTimes:
+    """When the parts of a sweep end, in seconds from its beginning. The row `sweep|last` is written after its work.
+
+    Calls to Databricks end at `databricks`, and the rest of the work is for storage. The next sweep goes on with a
+    list of pipelines that is not complete at `listing`. A page that takes longer than `page` counts as refused; one
+    that only had less time is fetched again. A workspace whose turn comes later than `least` before `listing` waits.
+    """
+
+    work: float = 10.0
+    databricks: float = 9.0
+    listing: float = 8.0
+    page: float = 4.0
+    least: float = 1.0
+
+
+SWEEP_TIMES = SweepTimes()
 
 # --- a read: callers may give up after 30 s
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 
+from polysync_core.rules.decisions.budgets import SWEEP_TIMES, SweepTimes
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.decisions.run_transitions import TransitionLimits
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
@@ -33,11 +34,12 @@ MOST_NOT_SEEN, MOST_NO_ANSWER = 3_400, 400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepLimits:
-    """What the settings say about a sweep."""
+    """What the settings say about a sweep, and the times of its parts, which no setting changes."""
 
     transitions: TransitionLimits
     settle_seconds: int
     retention: timedelta
+    times: SweepTimes = SWEEP_TIMES
 
 
 def longest_unseen_first(active: Iterable[Locked[Run]], last: LastSweep | None) -> list[Locked[Run]]:
