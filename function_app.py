@@ -103,6 +103,16 @@ def openapi(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, app_endpoints.openapi, app_endpoints.openapi_with_bad_settings)
 
 
+@app.route("page", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def page(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.page_endpoints.page, endpoints.page_endpoints.page_with_bad_settings)
+
+
+@app.route("page/{file}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def page_file(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.page_endpoints.page_file, endpoints.page_endpoints.page_file_with_bad_settings)
+
+
 if not sweeps_in_groups(os.environ):
 
     @app.timer_trigger("timer", sweep_schedule(os.environ), run_on_startup=False)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 from polysync_core import services
 from polysync_core.endpoints.door import admit
-from polysync_core.rules.wire.http_answers import Reply, internal_error, problem
+from polysync_core.rules.wire.http_answers import FileReply, Reply, internal_error, problem
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.services import Services
 from polysync_core.values.errors import InvalidRequest, PolysyncError, SettingsError, WorkspaceNotFound
 
-Endpoint = Callable[[Call, Services], Reply]
-OnBadSettings = Callable[[SettingsError, Call], Reply]
+AnyReply = Reply | FileReply
+Endpoint = Callable[[Call, Services], AnyReply]
+OnBadSettings = Callable[[SettingsError, Call], AnyReply]
 """Makes the reply to a call while the settings are invalid."""
 _log = logging.getLogger("polysync.http")
 
@@ -23,7 +24,7 @@ def refuse_all(error: SettingsError, call: Call) -> Reply:
     return problem(error, call.path)
 
 
-def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refuse_all) -> Reply:
+def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refuse_all) -> AnyReply:
     """Serve `call`. A SettingsError becomes the reply of `on_bad_settings`. Any other PolysyncError becomes a problem.
 
     `on_bad_settings` may raise a PolysyncError too. Any other exception is a bug: the reply is a 500 with a reference
@@ -46,7 +47,7 @@ def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refu
         return internal_error(reference, call.path)
 
 
-def _serve(call: Call, endpoint: Endpoint, found: Services) -> Reply:
+def _serve(call: Call, endpoint: Endpoint, found: Services) -> AnyReply:
     """Let the caller in, and serve it. A caller who has signed in is not told which workspaces it may not see."""
     admitted = admit(call, endpoint.__name__, found)
     try:

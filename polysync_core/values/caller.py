@@ -33,13 +33,15 @@ KEY_CALLER = Caller(id=KEY_ID, roles=None)
 class EntraDoor:
     """Whom the app lets in by a token of Entra ID: the tenant, the audience (a client id), and who is denied.
 
-    `authority` is the address of the cloud's sign-in service. `denied` are object ids.
+    `authority` is the address of the cloud's sign-in service. `denied` are object ids. `page_client` is the client id
+    with which the page signs people in. None: they cannot sign in there.
     """
 
     tenant: str
     audience: str
     authority: str
     denied: frozenset[str]
+    page_client: str | None = None
 
     @property
     def issuer(self) -> str:

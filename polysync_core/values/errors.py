@@ -9,6 +9,7 @@ PolysyncError
 ├── WorkspaceNotFound      404  no such workspace, or the caller may not see it
 ├── SignInUnavailable      503  Entra ID's signing keys cannot be fetched
 ├── RunNotFound            404  no such run, or nothing of ours active
+├── PageFileNotFound       404  the page has no such file
 ├── JobNotFound            404  no such job; the detail says how to import it
 ├── ParameterReadOnly      409  a parameter that only Databricks changes
 ├── JobTooLarge            422  a pipeline's configuration that no row can hold
@@ -150,6 +151,10 @@ class SignInUnavailable(PolysyncError):
 
 class RunNotFound(PolysyncError):
     code, http_status, title = "RunNotFound", 404, "No such run"
+
+
+class PageFileNotFound(PolysyncError):
+    code, http_status, title = "PageFileNotFound", 404, "The page has no such file"
 
 
 class JobNotFound(PolysyncError):

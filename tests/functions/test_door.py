@@ -17,7 +17,7 @@ from local.workspace import SimulatedWorkspace
 from polysync_core.rules.decisions.roles import ROLE_OF_ROUTE, WHOLE_APP, Role
 from tests.functions.app import KEY, ROOT, Answer, Send, environment, send_to, settings_of
 
-OPEN = {"await_run", "alive", "health", "openapi"}
+OPEN = {"await_run", "alive", "health", "openapi", "page", "page_file"}
 ROLES = [Role.READ, Role.OPERATE, Role.ADMIN]
 PIPELINE = "pipeline-of-nobody"
 
@@ -89,7 +89,8 @@ def _routes(functions: Functions) -> dict[str, tuple[str, str]]:
         if isinstance(function.trigger, HttpTrigger):
             route = function.trigger.route.replace("{run_id}", f"{PIPELINE}:u1").replace("{pipeline_id}", PIPELINE)
             method = next(iter(sorted(function.trigger.methods)))
-            found[function.name] = method, f"/api/{route.replace('{name}', 'full_refresh')}"
+            route = route.replace("{name}", "full_refresh").replace("{file}", "app.js")
+            found[function.name] = method, f"/api/{route}"
     return found
 
 
@@ -309,7 +310,7 @@ def test_a_wrong_setting_of_the_sign_in_closes_every_route_but_the_open_ones(
     with guarded(azurite, **{name: value}) as app:
         for route, (method, address) in _routes(app.functions).items():
             answer = app.send(method, address, {"Authorization": f"Bearer {app.entra.issue(['Polysync.Admin'])}"}, b"")
-            if route in {"alive", "openapi"}:
+            if route in {"alive", "openapi", "page", "page_file"}:
                 assert answer.status == 200
             else:
                 assert answer.status == 503

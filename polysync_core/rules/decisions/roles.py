@@ -40,6 +40,8 @@ ROLE_OF_ROUTE: Mapping[str, Role | None] = MappingProxyType(
         "alive": None,
         "health": None,
         "openapi": None,
+        "page": None,
+        "page_file": None,
     }
 )
 """The role of each route, by the name of its function. None: the route is open to everybody."""

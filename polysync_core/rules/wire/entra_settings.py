@@ -49,13 +49,16 @@ def read_door(environ: Mapping[str, str], wrong: Wrong) -> EntraDoor | None:
             authority = parse_address(given)
         except ValueError as malformed:
             faults.append((AUTHORITY, str(malformed)))
+    page_client = None
     if environ.get(PAGE_CLIENT, "").strip():
-        _guid(environ, PAGE_CLIENT, "the client id of the page's registration", faults)
+        page_client = _guid(environ, PAGE_CLIENT, "the client id of the page's registration", faults)
     for name, problem in faults:
         wrong(name, problem)
     if faults:
         return None
-    return EntraDoor(tenant=tenant, audience=audience, authority=authority, denied=frozenset(denied))
+    return EntraDoor(
+        tenant=tenant, audience=audience, authority=authority, denied=frozenset(denied), page_client=page_client
+    )
 
 
 def _guid(environ: Mapping[str, str], name: str, what: str, faults: list[tuple[str, str]]) -> str:

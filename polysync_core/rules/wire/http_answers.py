@@ -106,6 +106,19 @@ class Reply:
         return json.dumps(self.body, ensure_ascii=False).encode("utf-8", "replace")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileReply:
+    """An HTTP response whose body is the content of a file."""
+
+    status: int
+    content: bytes
+    content_type: str
+    headers: Mapping[str, str]
+
+    def encode(self) -> bytes:
+        return self.content
+
+
 def problem(error: PolysyncError, instance: str) -> Reply:
     """Return an error as problem details (RFC 9457). Azure's `error` is added, so Azure's clients show the message."""
     headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}

@@ -1,0 +1,116 @@
+// Calls of the app's own routes. Their addresses are relative: a gateway may offer the app under another path.
+
+const TIMEOUT_MS = 60_000;
+const BASE = new URL(".", document.baseURI);
+
+/** What went wrong, and what to do about it. `status` is 0 when no answer came. */
+export class ApiError extends Error {
+  constructor(status, { code = "", detail = "", retryAfterSeconds = null, active = null } = {}) {
+    super(detail || textOf(status));
+    Object.assign(this, { status, code, retryAfterSeconds, active });
+  }
+
+  /** Whether the same request may succeed later. */
+  get mayPass() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+
+  get advice() {
+    if (this.status === 0) return "Check your network connection. The page tries again by itself.";
+    if (this.status === 429) return "Too many requests were made. The page waits, and tries again by itself.";
+    if (this.status >= 500) return "The page tries again by itself. If this goes on, look at Health.";
+    if (this.status === 403) return "Ask an administrator of Polysync for the role.";
+    if (this.status === 404) return "Check the address, or go back to the list.";
+    return "Correct what is named, and try again.";
+  }
+}
+
+let session = null;
+let onRefused = () => {};
+
+/** Use this session from now on. `refused` is called when the app does not accept its credential any more. */
+export function connect(newSession, refused) {
+  [session, onRefused] = [newSession, refused];
+}
+
+export const get = (path, query, signal) => send("GET", path, { query, signal });
+export const post = (path, body, options = {}) => send("POST", path, { ...options, body });
+export const put = (path, body, options = {}) => send("PUT", path, { ...options, body });
+
+/** The health, which needs no credential. It is an answer even when its status is 503. */
+export async function getHealth(signal) {
+  const answer = await request("GET", "health", { signal });
+  const document = await readJson(answer);
+  if (Array.isArray(document?.checks)) return document;
+  throw errorOf(answer, document);
+}
+
+/** A file of the page, as JSON. */
+export async function getConfig() {
+  const answer = await request("GET", "page/config.json", {});
+  const document = await readJson(answer);
+  if (answer.ok) return document;
+  throw errorOf(answer, document);
+}
+
+async function send(method, path, options) {
+  const used = session;
+  let answer = await request(method, path, { ...options, headers: await used.headers() });
+  if (answer.status === 401 && (await used.renew())) {
+    answer = await request(method, path, { ...options, headers: await used.headers() });
+  }
+  const document = await readJson(answer);
+  if (answer.ok) return document;
+  const error = errorOf(answer, document);
+  if (answer.status === 401 && used === session) onRefused(error);
+  throw error;
+}
+
+async function request(method, path, { query = {}, body, headers = {}, idempotencyKey, signal }) {
+  const url = new URL(path, BASE);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+  }
+  const sent = { Accept: "application/json", ...headers };
+  if (body !== undefined) sent["Content-Type"] = "application/json";
+  if (idempotencyKey) sent["Idempotency-Key"] = idempotencyKey;
+  const stops = [AbortSignal.timeout(TIMEOUT_MS), signal].filter(Boolean);
+  try {
+    return await fetch(url, {
+      method,
+      headers: sent,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      cache: "no-store",
+      credentials: "omit",
+      signal: AbortSignal.any(stops),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0);
+  }
+}
+
+async function readJson(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    return null;
+  }
+}
+
+function errorOf(answer, document) {
+  const after = Number(answer.headers.get("Retry-After"));
+  return new ApiError(answer.status, {
+    code: document?.code,
+    detail: document?.detail,
+    active: document?.active,
+    retryAfterSeconds: Number.isFinite(after) && after > 0 ? after : null,
+  });
+}
+
+function textOf(status) {
+  if (status === 0) return "The app does not answer.";
+  if (status === 401) return "The app does not accept the credential.";
+  if (status === 404) return "There is nothing at this address.";
+  return `The app answers with the status ${status}.`;
+}

@@ -1,0 +1,211 @@
+// The page: reads its configuration, lets the reader in, and shows the view that the address names.
+import { readAddress, linkTo } from "./address.js";
+import { ApiError, connect, get, getConfig } from "./api.js";
+import { collect } from "./feed.js";
+import { localZone, setUtc, usesUtc } from "./format.js";
+import { Health } from "./health.js";
+import { Component, html, render } from "./html.js";
+import { Job } from "./job.js";
+import { Jobs, nameOfJob } from "./jobs.js";
+import { Run } from "./run.js";
+import { Runs } from "./runs.js";
+import { EntraSession, KeySession } from "./signin.js";
+
+const VIEWS = { runs: "Runs", jobs: "Jobs", health: "Health" };
+const NO_JOBS = { names: [], workspaces: [] };
+
+class App extends Component {
+  state = { phase: "starting", problem: null, config: null, session: null, address: location.hash, jobs: NO_JOBS, said: "" };
+
+  async componentDidMount() {
+    addEventListener("hashchange", () => this.setState({ address: location.hash }));
+    await this.begin();
+  }
+
+  componentDidUpdate(_, before) {
+    const { view, id } = readAddress(this.state.address);
+    document.title = `${id ?? VIEWS[view] ?? "Polysync"} – Polysync`;
+    const moved = readAddress(before.address);
+    if (moved.view !== view || moved.id !== id) {
+      scrollTo(0, 0);
+      document.querySelector("h1")?.focus({ preventScroll: true });
+    }
+  }
+
+  begin = async () => {
+    this.setState({ phase: "starting", problem: null });
+    try {
+      const config = await getConfig();
+      this.setState({ config });
+      await (config.callers === "entra" ? this.beginEntra(config) : this.beginKeys());
+    } catch (error) {
+      this.setState({ phase: "broken", problem: error });
+    }
+  };
+
+  async beginKeys() {
+    const stored = KeySession.stored();
+    if (stored) return this.enter(stored);
+    // An app on a laptop may ask for no key. One request shows that.
+    return this.tryKey(new KeySession(""), null);
+  }
+
+  /** Enter with a key if the app accepts it. Otherwise ask for a key. */
+  tryKey = async (session, problem) => {
+    connect(session, () => {});
+    try {
+      await get("runs", { limit: 1 });
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      this.setState({ phase: "key", problem });
+      return;
+    }
+    if (session.key) session.keep();
+    this.enter(session);
+  };
+
+  async beginEntra(config) {
+    if (!config.clientId) {
+      throw new Error("The page cannot sign anybody in: set POLYSYNC_ENTRA_PAGE_CLIENT (docs/azure.md says how).");
+    }
+    const session = new EntraSession(config);
+    this.setState({ session });
+    try {
+      await session.finish();
+    } catch (error) {
+      this.setState({ phase: "signed-out", problem: error, address: location.hash });
+      return;
+    }
+    this.setState({ address: location.hash });
+    if (session.isSignedIn) this.enter(session);
+    else await session.start();
+  }
+
+  enter(session) {
+    connect(session, (error) => this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error }));
+    this.setState({ phase: "ready", session, problem: null });
+    this.loadJobs();
+  }
+
+  /** The names of jobs and workspaces, for the filters. Without them the page works too. */
+  async loadJobs() {
+    const page = (continuation) => get("jobs", { workspace: "*", limit: 200, continuation });
+    const { items } = await collect(page, { wanted: Infinity }).catch(() => ({ items: [] }));
+    const names = [...new Set(items.map(nameOfJob))].sort();
+    const workspaces = [...new Set(items.map((job) => job.workspace))].sort();
+    this.setState({ jobs: { names, workspaces } });
+  }
+
+  signOut = () => {
+    this.state.session.end();
+    const phase = this.state.config.callers === "entra" ? "signed-out" : "key";
+    this.setState({ phase, problem: null });
+  };
+
+  announce = (text) => text !== this.state.said && setTimeout(() => this.setState({ said: text }));
+
+  render(_, state) {
+    const isIn = state.phase === "ready";
+    return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
+      <header>
+        <span class="brand"><svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true"><use href="page/icon.svg#mark" /></svg>Polysync</span>
+        <${Menu} view=${readAddress(state.address).view} />
+        <span class="end">
+          <${Zone} onChange=${() => this.setState({})} />
+          ${isIn && html`<span class="who" title=${(state.session.roles ?? []).join(", ")}>${state.session.name}</span>`}
+          ${isIn && state.session.key !== "" && html`<button type="button" class="small" onClick=${this.signOut}>Sign out</button>`}
+        </span>
+      </header>
+      <main id="main">${this.content(state)}</main>
+      <p class="unseen" role="status" aria-live="polite">${isIn ? state.said : ""}</p>
+      <footer class="quiet">Polysync ${state.config?.version ?? ""} · <a href="openapi.json">API</a> · <a href="page/licenses.txt">Licences</a></footer>`;
+  }
+
+  content({ phase, problem, session, address, jobs }) {
+    const { view, id, query } = readAddress(address);
+    if (view === "health") return html`<${Health} />`;
+    if (phase === "starting") return html`<p class="quiet" role="status">One moment …</p>`;
+    if (phase === "broken") return html`<${Broken} problem=${problem} again=${this.begin} />`;
+    if (phase === "key") return html`<${KeyForm} problem=${problem} enter=${this.tryKey} />`;
+    if (phase === "signed-out") return html`<${SignedOut} problem=${problem} session=${session} />`;
+    const given = { id, query, address, session, jobs, announce: this.announce };
+    if (view === "runs") return id ? html`<${Run} key=${`${id}?${query.workspace}`} ...${given} />` : html`<${Runs} ...${given} />`;
+    if (view === "jobs") return id ? html`<${Job} key=${`${id}?${query.workspace}`} ...${given} />` : html`<${Jobs} ...${given} />`;
+    return html`<h1 tabindex="-1">There is no such page</h1><p><a href=${linkTo("runs")}>Go to the runs.</a></p>`;
+  }
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.querySelector("h1")?.focus();
+}
+
+function Menu({ view }) {
+  return html`<nav class="menu" aria-label="Views">
+    ${Object.entries(VIEWS).map(
+      ([name, word]) => html`<a key=${name} href=${linkTo(name)} aria-current=${name === view ? "page" : null}>${word}</a>`,
+    )}
+  </nav>`;
+}
+
+function Zone({ onChange }) {
+  const choose = (event) => {
+    setUtc(event.target.value === "utc");
+    onChange();
+  };
+  return html`<label class="inline"><span class="unseen">Times in </span>
+    <select onChange=${choose}>
+      <option value="local" selected=${!usesUtc()}>Local (${localZone()})</option>
+      <option value="utc" selected=${usesUtc()}>UTC</option>
+    </select>
+  </label>`;
+}
+
+function Broken({ problem, again }) {
+  return html`<h1 tabindex="-1">The page cannot start</h1>
+    <div class="notice bad" role="alert"><p><strong>${problem.message}</strong> ${problem.advice ?? ""}</p></div>
+    <p class="buttons">
+      <button type="button" class="primary" onClick=${again}>Try again</button>
+      <a class="button" href=${linkTo("health")}>Look at Health</a>
+    </p>`;
+}
+
+class KeyForm extends Component {
+  state = { isBusy: false, problem: null };
+
+  submit = async (event) => {
+    event.preventDefault();
+    const key = this.input.value.trim();
+    if (!key) return;
+    this.setState({ isBusy: true, problem: null });
+    try {
+      await this.props.enter(new KeySession(key), new Error("This key is not accepted. Copy a function key of the app again."));
+    } catch (error) {
+      this.setState({ problem: error });
+    }
+    this.setState({ isBusy: false });
+  };
+
+  render({ problem }, state) {
+    const shown = state.problem ?? problem;
+    return html`<form class="card sign-in" onSubmit=${this.submit}>
+      <h1 tabindex="-1">Sign in with a function key</h1>
+      <p>You find it in the Azure portal: the Function App, then App keys. It stays in this browser tab only.</p>
+      ${shown && html`<div class="notice bad" role="alert"><p><strong>${shown.message}</strong> ${shown.status === 401 ? "Enter a key again." : (shown.advice ?? "")}</p></div>`}
+      <label class="field"><span>Function key</span>
+        <input type="password" required autocomplete="off" spellcheck="false" ref=${(element) => (this.input = element)} />
+      </label>
+      <p class="buttons"><button class="primary" disabled=${state.isBusy}>${state.isBusy ? "One moment …" : "Sign in"}</button></p>
+    </form>`;
+  }
+}
+
+function SignedOut({ problem, session }) {
+  return html`<section class="card sign-in">
+    <h1 tabindex="-1">You are not signed in</h1>
+    ${problem && html`<div class="notice bad" role="alert"><p><strong>${problem.message}</strong></p></div>`}
+    <p class="buttons"><button type="button" class="primary" onClick=${() => session.start()}>Sign in</button></p>
+  </section>`;
+}
+
+render(html`<${App} />`, document.getElementById("page"));

@@ -1,0 +1,64 @@
+// Questions before something is done. They use the browser's own dialog: it keeps the focus, and Escape closes it.
+import { Component, html } from "./html.js";
+import { failed, Notice } from "./parts.js";
+
+/**
+ * Asks before an action. `act` is called when the reader agrees, and may fail: the dialog then shows why.
+ * `typed` is a text that has to be typed first, for what cannot be undone.
+ */
+export class Ask extends Component {
+  state = { isBusy: false, outcome: null, given: "" };
+
+  componentDidMount() {
+    this.dialog.showModal();
+  }
+
+  agree = async (event) => {
+    event.preventDefault();
+    if (this.state.isBusy) return;
+    this.setState({ isBusy: true, outcome: null });
+    try {
+      await this.props.act();
+      this.props.onClose();
+    } catch (error) {
+      this.setState({ isBusy: false, outcome: failed(error, this.props.explain?.(error)) });
+    }
+  };
+
+  render({ title, children, agree, disagree = "Go back", isDangerous = false, typed = null, onClose }, state) {
+    const mayAct = !state.isBusy && (typed === null || same(state.given, typed));
+    return html`<dialog
+      ref=${(element) => (this.dialog = element)}
+      aria-labelledby="dialog-title"
+      onClose=${onClose}
+    >
+      <form onSubmit=${this.agree}>
+        <h2 id="dialog-title">${title}</h2>
+        ${children}
+        ${typed !== null &&
+        html`<label class="field">
+          <span>To confirm, type the pipeline's name: <kbd>${typed}</kbd></span>
+          <input
+            value=${state.given}
+            onInput=${(event) => this.setState({ given: event.target.value })}
+            autocomplete="off"
+            spellcheck="false"
+          />
+        </label>`}
+        <${Notice} outcome=${state.outcome} onClose=${() => this.setState({ outcome: null })} />
+        <p class="buttons">
+          <button type="button" onClick=${() => this.dialog.close()}>${disagree}</button>
+          <button class=${isDangerous ? "danger" : "primary"} disabled=${!mayAct}>
+            ${state.isBusy ? "One moment …" : agree}
+          </button>
+        </p>
+      </form>
+    </dialog>`;
+  }
+}
+
+/** Whether the two texts are the same but for white space, of which a browser shows several as one. */
+function same(given, wanted) {
+  const plain = (text) => text.trim().replace(/\s+/g, " ");
+  return plain(given) === plain(wanted);
+}

@@ -1,0 +1,86 @@
+// Data that keep themselves up to date, only while the page is visible.
+
+const SLOWEST_SECONDS = 60;
+
+/**
+ * Loads again and again. `load(signal, feed)` returns the data. `changed` is called after every attempt.
+ * `every(data)` returns the seconds until the next one. After a failure the last data stay, and the pauses grow.
+ */
+export class Feed {
+  constructor(load, changed, every = () => 5) {
+    Object.assign(this, { load, changed, every, data: null, error: null, loadedAt: null, failures: 0 });
+    this.onVisible = () => this.look();
+  }
+
+  start() {
+    document.addEventListener("visibilitychange", this.onVisible);
+    this.now();
+    return this;
+  }
+
+  stop() {
+    document.removeEventListener("visibilitychange", this.onVisible);
+    this.controller?.abort();
+    this.controller = null;
+    clearTimeout(this.timer);
+    this.isStopped = true;
+  }
+
+  /** Load at once. A load that is under way is replaced. */
+  async now() {
+    if (this.isStopped) return;
+    clearTimeout(this.timer);
+    this.controller?.abort();
+    const controller = (this.controller = new AbortController());
+    try {
+      const data = await this.load(controller.signal, this);
+      if (controller.signal.aborted) return;
+      Object.assign(this, { data, error: null, loadedAt: Date.now(), failures: 0 });
+    } catch (error) {
+      if (controller.signal.aborted) return;
+      this.error = error;
+      this.failures += 1;
+    }
+    this.controller = null;
+    this.plan();
+    this.changed();
+  }
+
+  plan() {
+    const usual = this.every(this.data);
+    let seconds = usual;
+    if (this.error) {
+      const longer = Math.min(SLOWEST_SECONDS, usual * 2 ** (this.failures - 1));
+      seconds = this.error.mayPass === false ? SLOWEST_SECONDS : Math.max(longer, this.error.retryAfterSeconds ?? 0);
+    }
+    this.nextAt = Date.now() + seconds * 1000;
+    this.look();
+  }
+
+  /** Load if it is time, or wait until then. A page that is hidden does neither. */
+  look() {
+    clearTimeout(this.timer);
+    if (this.isStopped || document.hidden || this.controller) return;
+    const wait = this.nextAt - Date.now();
+    if (wait <= 0) this.now();
+    else this.timer = setTimeout(() => this.look(), wait);
+  }
+}
+
+/**
+ * Read pages of a list until `wanted` items match, there is no further page, or `calls` were made.
+ * Returns the items, the continuation, and how many were looked at.
+ */
+export async function collect(fetchPage, { matches = () => true, wanted = 50, calls = 5, continuation = null } = {}) {
+  const items = [];
+  let seen = 0;
+  let after = continuation;
+  for (let call = 0; call < calls; call += 1) {
+    const page = await fetchPage(after);
+    seen += page.items.length;
+    items.push(...page.items.filter(matches));
+    after = page.continuation;
+    if (!after || items.length >= wanted) break;
+  }
+  return { items, continuation: after, seen };
+}

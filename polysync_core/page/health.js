@@ -1,0 +1,58 @@
+// Every line of the health answer. It needs no credential.
+import { getHealth } from "./api.js";
+import { Feed } from "./feed.js";
+import { duration } from "./format.js";
+import { Component, html } from "./html.js";
+import { FeedError, Live, Ticking } from "./parts.js";
+import { Glyph } from "./status.js";
+
+const EVERY_SECONDS = 15;
+const AGE = /^(\d+) s ago/;
+
+export class Health extends Component {
+  componentDidMount() {
+    this.feed = new Feed(getHealth, () => this.setState({}), () => EVERY_SECONDS).start();
+    this.setState({});
+  }
+
+  componentWillUnmount() {
+    this.feed.stop();
+  }
+
+  render() {
+    if (!this.feed) return null;
+    const { data } = this.feed;
+    const bad = data?.checks.filter((check) => !check.ok).length;
+    return html`<div class="head"><h1 tabindex="-1">Health</h1><${Live} feed=${this.feed} /></div>
+      <${FeedError} feed=${this.feed} />
+      ${data === null && html`<p class="quiet" role="status">Loading …</p>`}
+      ${data &&
+      html`<section class="card" aria-label="Checks">
+        <p class="big" role="status">
+          <span class="badge ${bad ? "failed" : "success"}"><${Glyph} kind=${bad ? "failed" : "success"} />${bad ? "Failing" : "All is well"}</span>
+          <span>${bad ? `${bad} of ${data.checks.length} checks fail.` : `All ${data.checks.length} checks pass.`}</span>
+        </p>
+        <table class="checks">
+          <caption class="unseen">What the app depends on</caption>
+          <thead><tr><th scope="col">Check</th><th scope="col">Result</th><th scope="col">What it says</th></tr></thead>
+          <tbody>
+            ${data.checks.map(
+              (check) => html`<tr key=${check.name}>
+                <th scope="row">${check.name}</th>
+                <td><span class="badge ${check.ok ? "success" : "failed"}"><${Glyph} kind=${check.ok ? "success" : "failed"} />${check.ok ? "OK" : "Failing"}</span></td>
+                <td class="wraps"><${Message} text=${check.message} loadedAt=${this.feed.loadedAt} /></td>
+              </tr>`,
+            )}
+          </tbody>
+        </table>
+      </section>`}`;
+  }
+}
+
+/** A message. The age of a sweep at its beginning goes on while the answer gets older. */
+function Message({ text, loadedAt }) {
+  const found = AGE.exec(text);
+  if (!found) return text;
+  const at = loadedAt - Number(found[1]) * 1000;
+  return html`<${Ticking} show=${(now) => `${duration((now - at) / 1000)} ago${text.slice(found[0].length)}`} />`;
+}

@@ -1,0 +1,193 @@
+// The list of jobs: the pipelines that Polysync knows, each with its last runs.
+import { get, post } from "./api.js";
+import { go, jobLink, linkTo, runLink } from "./address.js";
+import { collect, Feed } from "./feed.js";
+import { shortTime } from "./format.js";
+import { Component, html } from "./html.js";
+import { failed, FeedError, Live, Notice, Time } from "./parts.js";
+import { StartDialog } from "./start.js";
+import { Glyph, kindOf, wordOf } from "./status.js";
+
+const PAGE = 100;
+const MARKS = 5;
+const EVERY_SECONDS = 15;
+const MOST_DISCOVERIES = 50;
+
+export const nameOfJob = (job) => job.name || job.externalId;
+export const keyOfJob = (workspace, pipelineId) => `${workspace}/${pipelineId}`;
+
+/** What the job has stored for full_refresh, as a start would send it. */
+export function storedFullRefresh(job) {
+  const stored = job.parameters.find((parameter) => parameter.name === "full_refresh");
+  return Boolean(stored?.forwarded && stored.value);
+}
+
+/** The last runs of each pipeline, the newest first, from the newest 1,000 runs. */
+async function fetchMarks(signal) {
+  const page = (continuation) => get("runs", { workspace: "*", limit: 200, continuation }, signal);
+  const { items } = await collect(page, { wanted: Infinity, calls: 5 });
+  const marks = new Map();
+  for (const run of items) {
+    const key = keyOfJob(run.workspace, run.pipelineId);
+    if (!marks.has(key)) marks.set(key, []);
+    if (marks.get(key).length < MARKS) marks.get(key).push(run);
+  }
+  return marks;
+}
+
+export class Jobs extends Component {
+  state = { starts: null, outcome: null, isDiscovering: false };
+
+  componentDidMount() {
+    this.begin();
+  }
+
+  componentWillUnmount() {
+    this.feed.stop();
+    this.marks.stop();
+  }
+
+  componentDidUpdate(before) {
+    if (before.address === this.props.address) return;
+    this.componentWillUnmount();
+    this.begin();
+  }
+
+  begin() {
+    const { query } = this.props;
+    const named = (query.name ?? "").toLowerCase();
+    const matches = (job) => nameOfJob(job).toLowerCase().includes(named) || job.externalId === named;
+    const page = (signal) => (continuation) =>
+      get("jobs", { workspace: query.workspace || "*", limit: named ? 200 : PAGE, continuation }, signal);
+    const load = (signal) => collect(page(signal), { matches, wanted: named ? PAGE : 1, continuation: query.after ?? null });
+    const draw = () => this.setState({});
+    const known = this.marks?.data ?? null;
+    this.feed = new Feed(load, draw, () => 4 * EVERY_SECONDS).start();
+    this.marks = new Feed(fetchMarks, draw, () => EVERY_SECONDS);
+    this.marks.data = known;
+    this.marks.start();
+    draw();
+  }
+
+  discover = async () => {
+    this.setState({ isDiscovering: true, outcome: null });
+    const sum = { added: 0, changed: 0, removed: 0 };
+    try {
+      let continuation = null;
+      for (let call = 0; call < MOST_DISCOVERIES; call += 1) {
+        const report = await post("jobs/discover", continuation ? { continuation } : {}, { query: { workspace: this.workspace } });
+        for (const each of Object.keys(sum)) sum[each] += report.jobs[each];
+        continuation = report.continuation;
+        if (!continuation) break;
+      }
+      this.setState({ outcome: { text: `Imported: ${sum.added} new, ${sum.changed} changed, ${sum.removed} removed.` } });
+    } catch (error) {
+      this.setState({ outcome: failed(error) });
+    }
+    this.setState({ isDiscovering: false });
+    this.feed.now();
+  };
+
+  get workspace() {
+    return this.props.query.workspace ?? null;
+  }
+
+  render({ query, session, jobs }, { starts, outcome, isDiscovering }) {
+    if (!this.marks) return null;
+    const { data } = this.feed;
+    const mayImport = session.can("Polysync.Admin", this.workspace);
+    return html`<div class="head">
+        <h1 tabindex="-1">Jobs</h1>
+        <${Live} feed=${this.feed} />
+        ${mayImport && html`<button type="button" disabled=${isDiscovering} onClick=${this.discover}>
+          ${isDiscovering ? "Importing …" : "Import from Databricks"}
+        </button>`}
+      </div>
+      <${FeedError} feed=${this.feed} />
+      <${Notice} outcome=${outcome} onClose=${() => this.setState({ outcome: null })} />
+      <section class="card" aria-label="List of jobs">
+        <form class="filters" role="search" aria-label="Filter jobs" onSubmit=${(event) => event.preventDefault()}>
+          <label class="field">
+            <span>Name</span>
+            <input
+              type="search"
+              value=${query.name ?? ""}
+              placeholder="part of the name"
+              onChange=${(event) => go(linkTo("jobs", null, { ...query, after: null, name: event.target.value.trim() }))}
+            />
+          </label>
+          ${(jobs.workspaces.length > 1 || query.workspace) &&
+          html`<label class="field">
+            <span>Workspace</span>
+            <select onChange=${(event) => go(linkTo("jobs", null, { ...query, after: null, workspace: event.target.value }))}>
+              <option value="" selected=${!query.workspace}>All</option>
+              ${jobs.workspaces.map((name) => html`<option key=${name} value=${name} selected=${query.workspace === name}>${name}</option>`)}
+            </select>
+          </label>`}
+        </form>
+        ${data === null && html`<p class="quiet" role="status">Loading the jobs …</p>`}
+        ${data && html`<${JobTable} jobs=${data.items} marks=${this.marks.data} session=${session} start=${(job) => this.setState({ starts: job })} />`}
+        ${data && !data.items.length && html`<p class="empty">${data.continuation ? "No job matches so far." : "No job. Import the pipelines from Databricks first."}</p>`}
+        <nav class="pager" aria-label="Pages of jobs">
+          ${query.after && html`<a class="button" href=${linkTo("jobs", null, { ...query, after: null })}>First jobs</a>`}
+          ${data?.continuation && html`<a class="button" href=${linkTo("jobs", null, { ...query, after: data.continuation })}>More jobs</a>`}
+        </nav>
+      </section>
+      ${starts &&
+      html`<${StartDialog}
+        pipeline=${{ pipelineId: starts.externalId, name: starts.name, workspace: starts.workspace }}
+        stored=${storedFullRefresh(starts)}
+        onClose=${() => this.setState({ starts: null })}
+      />`}`;
+  }
+}
+
+function JobTable({ jobs, marks, session, start }) {
+  if (!jobs.length) return null;
+  return html`<table class="jobs">
+    <caption class="unseen">Jobs</caption>
+    <thead>
+      <tr>
+        <th scope="col">Job</th>
+        <th scope="col">Workspace</th>
+        <th scope="col">Last runs, newest right</th>
+        <th scope="col">Full refresh</th>
+        <th scope="col">Synced</th>
+        <th scope="col">Start</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${jobs.map((job) => {
+        const stored = job.parameters.find((parameter) => parameter.name === "full_refresh");
+        return html`<tr key=${keyOfJob(job.workspace, job.externalId)}>
+          <td class="name">
+            <a href=${jobLink(job.workspace, job.externalId)}>${nameOfJob(job)}</a>
+            ${!job.accessible && html` <span class="tag">no access</span>`}
+          </td>
+          <td class="workspace">${job.workspace}</td>
+          <td><${Marks} runs=${marks?.get(keyOfJob(job.workspace, job.externalId))} isKnown=${marks !== null} /></td>
+          <td>${stored ? `${stored.value ? "yes" : "no"} (${stored.direction})` : html`<span class="quiet">–</span>`}</td>
+          <td class="time"><${Time} at=${job.syncedAt} missing="never" /></td>
+          <td>
+            ${session.can("Polysync.Operate", job.workspace) &&
+            html`<button type="button" class="small" aria-label=${`Start ${nameOfJob(job)} …`} onClick=${() => start(job)}>Start …</button>`}
+          </td>
+        </tr>`;
+      })}
+    </tbody>
+  </table>`;
+}
+
+/** The last runs as marks, the newest at the right. Each one leads to its run. */
+export function Marks({ runs = [], isKnown = true }) {
+  if (!runs.length) return html`<span class="quiet">${isKnown ? "no recent run" : ""}</span>`;
+  return html`<span class="marks">
+    ${[...runs].reverse().map((run) => {
+      const kind = kindOf(run);
+      const text = `${wordOf(kind)}, ${run.startedAt ? shortTime(run.startedAt) : "not started yet"}`;
+      return html`<a key=${run.runId} href=${runLink(run)} class="mark ${kind}" title=${text}>
+        <${Glyph} kind=${kind} /><span class="unseen">${text}</span>
+      </a>`;
+    })}
+  </span>`;
+}

@@ -1,0 +1,79 @@
+// Parts that several views use.
+import { ago, clock, duration, fullTime, shortTime } from "./format.js";
+import { Component, html } from "./html.js";
+
+/** Draws what depends on the present time again each second, while the page is visible. */
+export class Ticking extends Component {
+  componentDidMount() {
+    this.timer = setInterval(() => document.hidden || this.setState({}), 1000);
+  }
+
+  componentWillUnmount() {
+    clearInterval(this.timer);
+  }
+
+  render({ show }) {
+    return show(Date.now());
+  }
+}
+
+export function Time({ at, missing = "–" }) {
+  if (!at) return html`<span class="quiet">${missing}</span>`;
+  return html`<time dateTime=${at} title=${fullTime(at)}>${shortTime(at)}</time>`;
+}
+
+/** How long a run took, or takes until now. */
+export function Elapsed({ run }) {
+  if (!run.startedAt) return html`<span class="quiet">–</span>`;
+  const began = Date.parse(run.startedAt);
+  if (run.finishedAt) return duration((Date.parse(run.finishedAt) - began) / 1000);
+  return html`<${Ticking} show=${(now) => duration((now - began) / 1000)} />`;
+}
+
+/** Whether the data are live, and how old they are. */
+export function Live({ feed }) {
+  const text = (now) => (feed.loadedAt === null ? "Loading …" : `Updated ${ago(feed.loadedAt, now)}`);
+  return html`<span class="live ${feed.error ? "broken" : ""}">
+    <span class="dot" aria-hidden="true"></span><${Ticking} show=${text} />
+  </span>`;
+}
+
+/** What went wrong with a feed. The last good data stay below it, with their age. */
+export function FeedError({ feed }) {
+  if (!feed.error) return null;
+  const { error, loadedAt } = feed;
+  const next = (now) => `Next try in ${duration((feed.nextAt - now) / 1000)}. `;
+  return html`<div class="notice bad" role="alert">
+    <p><strong>${error.message}</strong> ${error.advice ?? ""}</p>
+    <p>
+      ${loadedAt && `What you see is from ${clock(loadedAt)}. `}
+      <span aria-hidden="true"><${Ticking} show=${next} /></span>
+      <button type="button" class="small" onClick=${() => feed.now()}>Try now</button>
+    </p>
+  </div>`;
+}
+
+/** The outcome of something that the reader did. */
+export function Notice({ outcome, onClose }) {
+  if (!outcome) return null;
+  return html`<div class="notice ${outcome.isBad ? "bad" : "good"}" role=${outcome.isBad ? "alert" : "status"}>
+    <p><strong>${outcome.text}</strong> ${outcome.advice ?? ""} ${outcome.more}</p>
+    <button type="button" class="small" onClick=${onClose}>Close</button>
+  </div>`;
+}
+
+export const failed = (error, more = null) => ({ isBad: true, text: error.message, advice: error.advice, more });
+
+/** A link to Databricks, which opens in a new tab. An address that is not https is only text. */
+export function External({ address, children }) {
+  return html`<a class="external" href=${address} target="_blank" rel="noopener noreferrer">${children}
+    <span class="quiet" aria-hidden="true"> ↗</span><span class="unseen"> (opens Databricks in a new tab)</span></a>`;
+}
+
+/** Pairs of a word and its value. Pairs without a value are left out. */
+export function Facts({ of }) {
+  const given = of.filter(([, value]) => value !== null && value !== undefined && value !== false);
+  return html`<dl class="facts">
+    ${given.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}
+  </dl>`;
+}

@@ -1,0 +1,200 @@
+// One run: its status in words, why it failed, its callbacks, what an operator can do, and its progress.
+import { get, post } from "./api.js";
+import { jobLink, linkTo, safeLink } from "./address.js";
+import { Ask } from "./dialogs.js";
+import { Feed } from "./feed.js";
+import { callerText, nameOf, shortId } from "./format.js";
+import { Component, html } from "./html.js";
+import { Elapsed, External, Facts, failed, FeedError, Live, Notice, Time } from "./parts.js";
+import { Progress } from "./progress.js";
+import { Options, StartDialog } from "./start.js";
+import { Badge, kindOf, wordOf } from "./status.js";
+
+const ACTIVE_SECONDS = 3;
+const OWED_SECONDS = 15;
+const SETTLED_SECONDS = 60;
+
+export class Run extends Component {
+  state = { asks: null, outcome: null };
+
+  componentDidMount() {
+    const path = `runs/${encodeURIComponent(this.props.id)}`;
+    const query = { workspace: this.props.query.workspace };
+    this.feed = new Feed((signal) => get(path, query, signal), () => this.setState({}), secondsUntilNext).start();
+    this.setState({});
+  }
+
+  componentWillUnmount() {
+    this.feed.stop();
+  }
+
+  /** Does what the reader agreed to, and says what came of it. The answer is shown at once. */
+  async act(route, told) {
+    const { runId, workspace } = this.feed.data;
+    await post(`runs/${encodeURIComponent(runId)}/${route}`, {}, { query: { workspace } });
+    this.setState({ outcome: { text: told } });
+    await this.feed.now();
+  }
+
+  redeliver = () => {
+    this.act("callbacks/redeliver", "The callbacks are sent again.").catch((error) => this.setState({ outcome: failed(error) }));
+  };
+
+  render({ id, session, announce }, { asks, outcome }) {
+    const run = this.feed?.data;
+    if (!run) {
+      return html`<div class="head"><h1 tabindex="-1">Run ${shortId(id)}</h1></div>
+        ${this.feed?.error ? html`<${FeedError} feed=${this.feed} />` : html`<p class="quiet" role="status">Loading …</p>`}
+        <p><a href=${linkTo("runs")}>All runs</a></p>`;
+    }
+    announce(`${nameOf(run)}: ${wordOf(kindOf(run))}${run.state ? `, ${run.state}` : ""}`);
+    const close = () => this.setState({ asks: null });
+    return html`<nav class="crumbs" aria-label="Place"><a href=${linkTo("runs")}>Runs</a> / <code>${shortId(run.updateId)}</code></nav>
+      <div class="head"><h1 tabindex="-1">${nameOf(run)}</h1><${Live} feed=${this.feed} /></div>
+      <${FeedError} feed=${this.feed} />
+      <${Notice} outcome=${outcome} onClose=${() => this.setState({ outcome: null })} />
+      <section class="card" aria-label="Status">
+        <p class="big"><${Badge} run=${run} /> <span>${run.message}</span></p>
+        ${run.error && html`<h2>Why</h2><p><code>${run.error.code}</code></p><pre class="reason">${run.error.message}</pre>`}
+        <${Buttons} run=${run} session=${session} ask=${(what) => this.setState({ asks: what })} redeliver=${this.redeliver} />
+        <${RunFacts} run=${run} session=${session} />
+      </section>
+      <div class="columns">
+        <${Attempts} run=${run} />
+        <${Callbacks} run=${run} />
+      </div>
+      <${Progress} key=${run.runId} run=${run} />
+      ${asks === "cancel" && html`<${CancelDialog} run=${run} act=${() => this.act("cancel", "The stop was asked for.")} onClose=${close} />`}
+      ${asks === "abandon" && html`<${AbandonDialog} run=${run} act=${() => this.act("abandon", "The run was given up.")} onClose=${close} />`}
+      ${asks === "start" &&
+      html`<${StartDialog}
+        pipeline=${{ pipelineId: run.pipelineId, name: run.pipelineName, workspace: run.workspace }}
+        stored=${null}
+        fullRefresh=${run.fullRefresh === null ? "stored" : run.fullRefresh ? "yes" : "no"}
+        options=${run.options}
+        onClose=${close}
+      />`}`;
+  }
+}
+
+function secondsUntilNext(run) {
+  if (!run || !run.isFinished) return ACTIVE_SECONDS;
+  return run.callbacks.some((callback) => callback.state === "due") ? OWED_SECONDS : SETTLED_SECONDS;
+}
+
+function Buttons({ run, session, ask, redeliver }) {
+  if (!session.can("Polysync.Operate", run.workspace)) return null;
+  return html`<p class="buttons">
+    ${!run.isFinished && html`<button type="button" class="danger" onClick=${() => ask("cancel")}>Cancel this run …</button>`}
+    ${!run.isFinished && html`<button type="button" onClick=${() => ask("abandon")}>Abandon …</button>`}
+    ${run.isFinished && run.callbacks.length > 0 && html`<button type="button" onClick=${redeliver}>Send its callbacks again</button>`}
+    ${run.isFinished && html`<button type="button" class="primary" onClick=${() => ask("start")}>Start again …</button>`}
+  </p>`;
+}
+
+function CancelDialog({ run, act, onClose }) {
+  return html`<${Ask}
+    title=${`Cancel the run of ${nameOf(run)}?`}
+    agree=${`Stop update ${shortId(run.updateId)} of ${nameOf(run)}`}
+    disagree="Let it run"
+    isDangerous
+    act=${act}
+    onClose=${onClose}
+  >
+    <p>Databricks is asked to stop this update. It may take some minutes, and what it has written stays.</p>
+    <${Target} run=${run} />
+  </${Ask}>`;
+}
+
+function AbandonDialog({ run, act, onClose }) {
+  return html`<${Ask}
+    title=${`Give up the run of ${nameOf(run)}?`}
+    agree=${`Give up run ${shortId(run.updateId)} of ${nameOf(run)}`}
+    disagree="Keep following it"
+    isDangerous
+    act=${act}
+    onClose=${onClose}
+  >
+    <p>
+      Use this only if nothing else can end the run. Polysync stops following it, and its callers are told so.
+      Databricks is asked for nothing: the update may go on.
+    </p>
+    <${Target} run=${run} />
+  </${Ask}>`;
+}
+
+/** What exactly a button hits. */
+function Target({ run }) {
+  return html`<${Facts} of=${[["Pipeline", nameOf(run)], ["Workspace", run.workspace], ["Run", html`<code>${run.runId}</code>`]]} />`;
+}
+
+function RunFacts({ run, session }) {
+  const [update, monitor] = [safeLink(run.updateUrl), safeLink(run.monitorUrl)];
+  const job = html`<a href=${jobLink(run.workspace, run.pipelineId)}>${nameOf(run)}</a>`;
+  const links = html`${update ? html`<${External} address=${update}>Update</${External}>` : html`<code>${run.updateUrl}</code>`}
+    ${monitor && html` · <${External} address=${monitor}>Pipeline</${External}>`}`;
+  return html`<${Facts}
+    of=${[
+      ["Job", job],
+      ["Workspace", run.workspace],
+      ["Run id", html`<code>${run.runId}</code>`],
+      ["Started", html`<${Time} at=${run.startedAt} missing="not yet" />`],
+      ["Finished", run.finishedAt && html`<${Time} at=${run.finishedAt} />`],
+      ["Duration", html`<${Elapsed} run=${run} />`],
+      ["Stops after", run.timeoutAt && !run.isFinished && html`<${Time} at=${run.timeoutAt} />`],
+      ["Started by", callerText(run.startedBy, session) ?? "someone outside Polysync"],
+      ["Cancelled by", callerText(run.cancelledBy, session)],
+      ["Stop asked for", run.cancelRequestedAt && html`<${Time} at=${run.cancelRequestedAt} />`],
+      ["Full refresh", run.fullRefresh === null ? null : run.fullRefresh ? "yes" : "no"],
+      ["Start options", run.options && Object.keys(run.options).length > 0 && html`<${Options} of=${run.options} />`],
+      ["Ignored parameters", run.ignoredParameters.length > 0 && run.ignoredParameters.join(", ")],
+      ["Not confirmed since", run.staleSince && html`<${Time} at=${run.staleSince} />`],
+      ["Databricks", links],
+    ]}
+  />`;
+}
+
+function Attempts({ run }) {
+  return html`<section class="card" aria-labelledby="attempts-title">
+    <h2 id="attempts-title">Attempts</h2>
+    <table>
+      <caption class="unseen">Updates of this run, oldest first</caption>
+      <thead><tr><th scope="col">Update</th><th scope="col">State</th><th scope="col">Cause</th><th scope="col">Created</th></tr></thead>
+      <tbody>
+        ${run.attempts.map(
+          (attempt) => html`<tr key=${attempt.updateId}>
+            <td><code title=${attempt.updateId}>${shortId(attempt.updateId)}</code></td>
+            <td>${attempt.state ?? "–"}</td>
+            <td>${attempt.cause ?? "–"}</td>
+            <td><${Time} at=${attempt.createdAt} /></td>
+          </tr>`,
+        )}
+      </tbody>
+    </table>
+  </section>`;
+}
+
+const CALLBACK_WORDS = { waiting: "waits for the end", due: "due", delivered: "delivered", givenUp: "given up" };
+
+function Callbacks({ run }) {
+  return html`<section class="card" aria-labelledby="callbacks-title">
+    <h2 id="callbacks-title">Callbacks</h2>
+    ${!run.callbacks.length && html`<p class="quiet">No caller asked for one.</p>`}
+    ${run.callbacks.length > 0 &&
+    html`<table>
+      <caption class="unseen">Callers that are told how the run ends</caption>
+      <thead><tr><th scope="col">Kind</th><th scope="col">State</th><th scope="col">Tries</th><th scope="col">Next try</th><th scope="col">Last error</th></tr></thead>
+      <tbody>
+        ${run.callbacks.map(
+          (callback, index) => html`<tr key=${index}>
+            <td><code>${callback.kind}</code></td>
+            <td>${CALLBACK_WORDS[callback.state] ?? callback.state}</td>
+            <td>${callback.tries}</td>
+            <td><${Time} at=${callback.nextAttemptAt} /></td>
+            <td class="wraps">${callback.lastError ?? "–"}</td>
+          </tr>`,
+        )}
+      </tbody>
+    </table>`}
+  </section>`;
+}

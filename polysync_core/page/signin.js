@@ -1,0 +1,196 @@
+// How a reader is let in: by a function key, or by signing in with Entra ID. Credentials stay in sessionStorage,
+// so they end with the tab.
+import { claimsOf, hasRole } from "./roles.js";
+
+const KEY = "polysync.key";
+
+/** A function key opens everything. Without a key, the app is one that asks for none, as on a laptop. */
+export class KeySession {
+  static stored() {
+    const key = sessionStorage.getItem(KEY);
+    return key === null ? null : new KeySession(key);
+  }
+
+  constructor(key) {
+    this.key = key;
+    this.name = key ? "Function key" : "No key needed";
+  }
+
+  async headers() {
+    return this.key ? { "x-functions-key": this.key } : {};
+  }
+
+  async renew() {
+    return false;
+  }
+
+  keep() {
+    sessionStorage.setItem(KEY, this.key);
+  }
+
+  can() {
+    return true;
+  }
+
+  isMe() {
+    return false;
+  }
+
+  end() {
+    sessionStorage.removeItem(KEY);
+  }
+}
+
+const TOKENS = "polysync.tokens";
+const PENDING = "polysync.pending";
+const RENEW_BEFORE_MS = 60_000;
+
+/** What the reader has to do before the page can go on. */
+export class SignInProblem extends Error {}
+
+/** A sign-in by the authorization code flow with PKCE (RFC 7636), as Entra ID asks of single-page apps. */
+export class EntraSession {
+  constructor(config) {
+    this.config = config;
+    this.endpoint = `${config.authority}/${config.tenant}/oauth2/v2.0`;
+    this.redirectUri = `${location.origin}${location.pathname}`;
+    this.use(JSON.parse(sessionStorage.getItem(TOKENS)));
+  }
+
+  get isSignedIn() {
+    return this.tokens !== null;
+  }
+
+  /** Leave this page for the sign-in. The address is kept, and the page goes on there. */
+  async start() {
+    const verifier = randomText();
+    const pending = { verifier, state: randomText(), nonce: randomText(), hash: location.hash };
+    sessionStorage.setItem(PENDING, JSON.stringify(pending));
+    const query = new URLSearchParams({
+      client_id: this.config.clientId,
+      response_type: "code",
+      response_mode: "fragment",
+      redirect_uri: this.redirectUri,
+      scope: this.scope,
+      state: pending.state,
+      nonce: pending.nonce,
+      code_challenge: await challengeOf(verifier),
+      code_challenge_method: "S256",
+    });
+    location.assign(`${this.endpoint}/authorize?${query}`);
+    return new Promise(() => {});
+  }
+
+  /** Take the answer of the sign-in out of the address, if it holds one. Raises SignInProblem. */
+  async finish() {
+    const answer = new URLSearchParams(location.hash.slice(1));
+    if (!answer.has("state") || !(answer.has("code") || answer.has("error"))) return;
+    const pending = JSON.parse(sessionStorage.getItem(PENDING));
+    sessionStorage.removeItem(PENDING);
+    history.replaceState(null, "", `${location.pathname}${pending?.hash ?? ""}`);
+    if (pending === null || answer.get("state") !== pending.state) {
+      throw new SignInProblem("The answer of the sign-in does not belong to this tab. Sign in again.");
+    }
+    if (answer.has("error")) throw refusal(answer.get("error"), answer.get("error_description"));
+    const given = await this.fetchTokens({
+      grant_type: "authorization_code",
+      code: answer.get("code"),
+      redirect_uri: this.redirectUri,
+      code_verifier: pending.verifier,
+    });
+    if (claimsOf(given.id_token ?? "").nonce !== pending.nonce) {
+      throw new SignInProblem("The sign-in returned a token for another request. Sign in again.");
+    }
+    this.keep(given);
+  }
+
+  async headers() {
+    if (Date.now() > this.tokens.expiresAt - RENEW_BEFORE_MS) await this.renew();
+    return { Authorization: `Bearer ${this.tokens.accessToken}` };
+  }
+
+  /** Get a new token, once for all calls that wait. Signs in again if the refresh token is not accepted any more. */
+  renew() {
+    this.renewing ??= this.refresh().finally(() => (this.renewing = null));
+    return this.renewing;
+  }
+
+  async refresh() {
+    const token = this.tokens?.refreshToken;
+    if (!token || Date.now() - this.tokens.gotAt < 5_000) return this.start();
+    try {
+      this.keep(await this.fetchTokens({ grant_type: "refresh_token", refresh_token: token }));
+      return true;
+    } catch (error) {
+      if (error instanceof SignInProblem) return this.start();
+      throw error;
+    }
+  }
+
+  get scope() {
+    return `${this.config.scope} openid profile offline_access`;
+  }
+
+  async fetchTokens(fields) {
+    const body = new URLSearchParams({ client_id: this.config.clientId, scope: this.scope, ...fields });
+    let answer;
+    try {
+      answer = await fetch(`${this.endpoint}/token`, { method: "POST", body, credentials: "omit" });
+    } catch {
+      throw new Error("The sign-in service does not answer. Check your network connection, and try again.");
+    }
+    const given = await answer.json().catch(() => ({}));
+    if (answer.ok && given.access_token) return given;
+    if (answer.status >= 500) throw new Error("The sign-in service has a fault. Try again in a minute.");
+    throw refusal(given.error, given.error_description);
+  }
+
+  keep(given) {
+    const tokens = {
+      accessToken: given.access_token,
+      refreshToken: given.refresh_token ?? this.tokens?.refreshToken ?? null,
+      gotAt: Date.now(),
+      expiresAt: Date.now() + Number(given.expires_in || 0) * 1000,
+    };
+    sessionStorage.setItem(TOKENS, JSON.stringify(tokens));
+    this.use(tokens);
+  }
+
+  use(tokens) {
+    this.tokens = tokens;
+    this.claims = claimsOf(tokens?.accessToken ?? "");
+    this.roles = Array.isArray(this.claims.roles) ? this.claims.roles : [];
+    this.name = this.claims.name || this.claims.preferred_username || "Signed in";
+  }
+
+  can(role, workspace) {
+    return hasRole(this.roles, role, workspace);
+  }
+
+  isMe(objectId) {
+    return objectId === this.claims.oid;
+  }
+
+  end() {
+    sessionStorage.removeItem(TOKENS);
+    this.use(null);
+  }
+}
+
+function refusal(error, description) {
+  const told = String(description || error || "no reason was given").split(/[\r\n]/)[0];
+  return new SignInProblem(`The sign-in was refused: ${told}`);
+}
+
+/** 32 random bytes in base64url, which are 43 characters. */
+function randomText() {
+  return base64url(crypto.getRandomValues(new Uint8Array(32)));
+}
+
+async function challengeOf(verifier) {
+  return base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))));
+}
+
+function base64url(bytes) {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
