@@ -11,7 +11,7 @@ import { Options, StartDialog } from "./start.js";
 import { Badge, kindOf, wordOf } from "./status.js";
 
 const ACTIVE_SECONDS = 3;
-const OWED_SECONDS = 15;
+const OWED_SECONDS = 5;
 const SETTLED_SECONDS = 60;
 
 export class Run extends Component {

@@ -1,0 +1,97 @@
+"""A real browser for the tests of the page: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+from tests.functions.app import KEY
+
+MISSING = "no Chromium on this machine (Debian: apt-get install chromium)"
+WIDE, NARROW = ViewportSize(width=1600, height=1000), ViewportSize(width=360, height=740)
+Scheme = Literal["light", "dark"]
+
+
+def find_chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextmanager
+def running_browser(executable: str) -> Iterator[Browser]:
+    """Start the browser without a window. Its own calls to the network are switched off."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()
+
+
+@dataclass(kw_only=True)
+class Tab:
+    """A tab of the browser, and what it did that a reader does not see."""
+
+    page: Page
+    url: str
+    """The address of the app, without a path."""
+    errors: list[str] = field(default_factory=list)
+    """Exceptions of the page's scripts, and violations of its Content-Security-Policy."""
+    origins: set[str] = field(default_factory=set)
+    """The origins of all requests."""
+
+    def open(self, address: str = "") -> Page:
+        """Open the page at an address of its own, like `#/jobs`."""
+        self.page.goto(f"{self.url}/api/page{address}")
+        return self.page
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in the browser, at once."""
+        self.page.clock.fast_forward(int(seconds * 1000))
+
+    def listen(self) -> None:
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda message: self._note(message.text))
+        self.page.on("request", lambda request: self._note_origin(request.url))
+
+    def _note(self, text: str) -> None:
+        if "Content Security Policy" in text or "Content-Security-Policy" in text:
+            self.errors.append(text)
+
+    def _note_origin(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"}:
+            self.origins.add(f"{parts.scheme}://{parts.netloc}")
+
+
+@contextmanager
+def open_tab(
+    browser: Browser,
+    url: str,
+    *,
+    key: str | None = KEY,
+    viewport: ViewportSize = WIDE,
+    scheme: Scheme = "light",
+    zone: str = "Europe/Berlin",
+) -> Iterator[Tab]:
+    """Yield a tab of a new browser profile. With `key`, the tab is signed in as a reader who has entered it.
+
+    At the end, no script has failed, and no request has left the app and what the test has allowed in `origins`.
+    """
+    options: dict[str, Any] = {"viewport": viewport, "color_scheme": scheme, "timezone_id": zone, "locale": "en-GB"}
+    context = browser.new_context(**options, reduced_motion="reduce")
+    context.set_default_timeout(15_000)
+    if key is not None:
+        context.add_init_script(f"sessionStorage.setItem('polysync.key', {key!r})")
+    context.clock.install()
+    tab = Tab(page=context.new_page(), url=url)
+    tab.listen()
+    yield tab
+    context.close()
+    assert tab.errors == []

@@ -1,0 +1,65 @@
+"""The reader signs in with a function key, once for a tab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from local.host import LocalHost
+from tests.functions.app import KEY, ROOT, ServedApp
+from tests.page.browser import Tab, open_tab
+
+FIELD = "Function key"
+
+
+@pytest.fixture
+def stranger(browser: Browser, app: ServedApp) -> Iterator[Tab]:
+    """A tab of a reader who has entered no key yet."""
+    with open_tab(browser, app.base_url, key=None) as opened:
+        yield opened
+
+
+def _enter(page: Page, key: str) -> None:
+    page.get_by_label(FIELD, exact=True).fill(key)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_wrong_key_is_refused_in_words_and_the_right_one_opens_what_the_address_names(stranger: Tab) -> None:
+    page = stranger.open("#/jobs")
+    _enter(page, "wrong")
+    expect(page.get_by_role("alert")).to_contain_text("This key is not accepted")
+    _enter(page, KEY)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    assert KEY not in page.url
+
+
+def test_the_key_stays_in_its_tab_and_ends_with_sign_out(stranger: Tab) -> None:
+    page = stranger.open()
+    _enter(page, KEY)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
+    assert page.evaluate("[JSON.stringify(localStorage), document.cookie]") == ["{}", ""]
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label(FIELD, exact=True)).to_be_visible()
+    page.reload()
+    expect(page.get_by_label(FIELD, exact=True)).to_be_visible()
+
+
+def test_a_key_that_is_renewed_is_asked_for_again_and_the_page_goes_on_where_it_was(
+    browser: Browser, app: ServedApp
+) -> None:
+    with open_tab(browser, app.base_url, key="the key before") as tab:
+        page = tab.open("#/runs?status=Failed&hours=1")
+        expect(page.get_by_role("alert")).to_contain_text("Enter a key again")
+        _enter(page, KEY)
+        expect(page.get_by_label("Status")).to_have_value("Failed")
+        assert page.url.endswith("#/runs?status=Failed&hours=1")
+
+
+def test_an_app_that_asks_for_no_key_is_entered_without_one(browser: Browser, app: ServedApp) -> None:
+    with LocalHost(ROOT, timers=False) as host, open_tab(browser, host.url, key=None) as tab:
+        expect(tab.open().get_by_role("heading", level=1)).to_have_text("Runs")
+        expect(tab.page.get_by_role("button", name="Sign out")).to_have_count(0)
