@@ -1,0 +1,117 @@
+"""The list of runs: filters in the address, pages, the timeline, and what keeps it up to date."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.functions.app import ServedApp
+from tests.page.browser import Tab
+
+
+def _rows(page: Page) -> Locator:
+    return page.locator("table.runs tbody tr")
+
+
+# --- filters
+
+
+def test_filters_stand_in_the_address_and_a_link_with_them_shows_the_same(tab: Tab, app: ServedApp) -> None:
+    for name, state in (("north sales", "FAILED"), ("south sales", "COMPLETED"), ("north stock", "COMPLETED")):
+        pipeline_id = app.databricks.add_pipeline(name=name)
+        app.post("/api/jobs/discover")
+        app.run(pipeline_id)
+        app.databricks.set_state(pipeline_id, None, state)
+    app.fire("sweep_runs")
+    page = tab.open()
+    page.get_by_label("Pipeline", exact=True).fill("NORTH")
+    page.keyboard.press("Enter")
+    expect(_rows(page)).to_have_count(2)
+    page.get_by_label("Status").select_option("Failed")
+    expect(_rows(page)).to_have_count(1)
+    expect(_rows(page)).to_contain_text("north sales")
+    assert page.url.endswith("#/runs?pipeline=NORTH&status=Failed")
+    tab.open("#/runs?pipeline=sales&text=completed")
+    expect(_rows(page)).to_have_count(1)
+    expect(_rows(page)).to_contain_text("south sales")
+    expect(page.get_by_label("Text")).to_have_value("completed")
+    page.go_back()
+    expect(_rows(page)).to_contain_text("north sales")
+    page.get_by_role("link", name="Clear filters").click()
+    expect(_rows(page)).not_to_have_count(1)
+
+
+def test_a_time_is_typed_in_the_chosen_zone_and_stands_in_the_address_in_utc(tab: Tab) -> None:
+    page = tab.open("#/runs?since=2026-11-22T08:00:00Z")
+    expect(page.get_by_label("Started since")).to_have_value("2026-11-22T09:00")
+    page.get_by_label("Times in").select_option("utc")
+    expect(page.get_by_label("Started since")).to_have_value("2026-11-22T08:00")
+    page.get_by_label("Started before").fill("2026-11-23T10:30")
+    page.get_by_label("Started before").blur()
+    expect(page).to_have_url(f"{tab.url}/api/page#/runs?since=2026-11-22T08:00:00Z&until=2026-11-23T10:30:00Z")
+    expect(page.get_by_text("No run matches these filters.")).to_be_visible()
+
+
+def test_a_filter_that_the_app_refuses_is_explained(tab: Tab) -> None:
+    page = tab.open("#/runs?status=Done")
+    expect(page.get_by_role("alert")).to_contain_text("status: must be one of")
+
+
+# --- the drawing
+
+
+def test_the_timeline_has_a_lane_for_each_pipeline_and_each_bar_leads_to_its_run(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="drawn")
+    app.post("/api/jobs/discover")
+    run = app.run(pipeline_id).removeprefix("/api")
+    page = tab.open("#/runs?hours=1")
+    drawing = page.get_by_role("img", name="Timeline of the last 1 hours")
+    expect(drawing).to_be_visible()
+    expect(page.locator(".lanes").get_by_role("link", name="drawn", exact=True)).to_be_visible()
+    bar = drawing.locator(f"[data-run='{run.removeprefix('/runs/')}']")
+    expect(bar).to_have_attribute("fill", "url(#fill-waiting)")
+    bar.click(force=True)
+    expect(page.get_by_role("heading", level=1)).to_have_text("drawn")
+
+
+def test_the_counts_filter_the_list(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="counted")
+    app.post("/api/jobs/discover")
+    app.run(pipeline_id)
+    app.databricks.set_state(pipeline_id, None, "CANCELED")
+    app.fire("sweep_runs")
+    page = tab.open()
+    tile = page.locator(".counts .cancelled a")
+    expect(tile.locator(".number")).to_have_text("1")
+    tile.click()
+    expect(_rows(page)).to_have_count(1)
+    expect(_rows(page)).to_contain_text("counted")
+    expect(tile).to_have_attribute("aria-current", "true")
+
+
+# --- up to date
+
+
+def test_a_new_run_appears_by_itself_while_the_page_is_visible_and_nothing_is_asked_while_it_is_hidden(
+    tab: Tab, app: ServedApp
+) -> None:
+    page = tab.open("#/runs?pipeline=newcomer")
+    expect(page.get_by_text("No run matches these filters.")).to_be_visible()
+    pipeline_id = app.databricks.add_pipeline(name="newcomer")
+    app.post("/api/jobs/discover")
+    app.run(pipeline_id)
+    _hide(page, hidden=True)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    tab.pass_time(600)
+    page.wait_for_timeout(200)
+    assert asked == []
+    _hide(page, hidden=False)
+    expect(_rows(page)).to_have_count(1)
+    tab.pass_time(31)
+    expect(page.get_by_text("Updated 0 s ago")).to_be_visible()
+
+
+def _hide(page: Page, *, hidden: bool) -> None:
+    """What a browser does when another tab comes before this one, and when it goes again."""
+    page.evaluate(f"Object.defineProperty(document, 'hidden', {{ value: {str(hidden).lower()}, configurable: true }})")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")

@@ -1,0 +1,115 @@
+"""The app goes away and comes back, asks for patience, or has invalid settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from local.host import LocalHost
+from local.workspace import SimulatedWorkspace
+from tests.functions.app import KEY, ROOT, environment, served, settings_of
+from tests.page.browser import Tab, open_tab
+
+
+@dataclass
+class Movable:
+    """The app in a host that can be stopped and started again on the same port."""
+
+    host: LocalHost
+    databricks: SimulatedWorkspace
+
+    @property
+    def url(self) -> str:
+        return self.host.url
+
+    def stop(self) -> None:
+        self.host.stop()
+
+    def start(self) -> None:
+        self.host = LocalHost(ROOT, key=KEY, timers=False, port=urlsplit(self.url).port or 0).start()
+
+
+@pytest.fixture(scope="module")
+def movable(azurite: str) -> Iterator[Movable]:
+    with SimulatedWorkspace() as databricks, environment(settings_of(azurite, "movable", databricks)):
+        running = Movable(LocalHost(ROOT, key=KEY, timers=False).start(), databricks)
+        yield running
+        running.stop()
+
+
+@pytest.fixture
+def tab(browser: Browser, movable: Movable) -> Iterator[Tab]:
+    with open_tab(browser, movable.url) as opened:
+        yield opened
+
+
+def test_while_the_app_is_away_the_last_data_stay_with_their_age_and_it_is_found_again_when_it_is_back(
+    tab: Tab, movable: Movable
+) -> None:
+    pipeline_id = movable.databricks.add_pipeline(name="kept")
+    page = tab.open("#/jobs")
+    page.get_by_role("button", name="Import from Databricks").click()
+    row = page.locator("table.jobs tbody tr")
+    expect(row).to_contain_text("kept")
+    movable.stop()
+    try:
+        tab.pass_time(61)
+        expect(page.get_by_role("alert").first).to_contain_text("The app does not answer.")
+        expect(page.get_by_role("alert").first).to_contain_text("What you see is from ")
+        expect(row).to_contain_text("kept")
+        expect(page.get_by_text("Updated 1 min")).to_be_visible()
+        row.get_by_role("button", name="Start kept …").click()
+        page.get_by_role("dialog").get_by_role("button", name="Start kept").click()
+        expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("The app does not answer.")
+    finally:
+        movable.start()
+    page.get_by_role("dialog").get_by_role("button", name="Start kept").click()
+    expect(page.locator(".big .badge")).to_be_visible()
+    assert len(movable.databricks.updates_of(pipeline_id)) == 1
+    page.get_by_role("link", name="Jobs").first.click()
+    expect(row).to_contain_text("kept")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_429_is_obeyed(tab: Tab) -> None:
+    """A gateway before the app may refuse calls. The app itself passes on the 429 of Databricks alone."""
+    page = tab.open("#/runs")
+    expect(page.get_by_text("Updated")).to_be_visible()
+    asked: list[str] = []
+    page.route("**/api/runs?*", lambda route: route.fulfill(status=429, headers={"Retry-After": "40"}))
+    page.on("request", lambda request: asked.append(request.url))
+    tab.pass_time(31)
+    expect(page.get_by_role("alert")).to_contain_text("The page waits, and tries again by itself.")
+    page.unroute("**/api/runs?*")
+    asked.clear()
+    tab.pass_time(35)
+    page.wait_for_timeout(200)
+    assert asked == []
+    tab.pass_time(10)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_invalid_settings_are_named_and_health_can_still_be_seen(browser: Browser, azurite: str) -> None:
+    with served(azurite, POLYSYNC_RETENTION_DAYS="never") as app, open_tab(browser, app.base_url) as tab:
+        page = tab.open()
+        expect(page.get_by_role("alert")).to_contain_text("POLYSYNC_RETENTION_DAYS")
+        page.get_by_role("link", name="Look at Health").click()
+        expect(page.locator("table.checks")).to_contain_text("POLYSYNC_RETENTION_DAYS")
+
+
+def test_the_page_works_behind_a_gateway_with_another_path(tab: Tab) -> None:
+    """The browser's network plays the gateway: it has the app's routes at /polysync/v1, and nothing at /api."""
+    forward = tab.url + "/api/"
+    tab.page.route(
+        "**/polysync/v1/**",
+        lambda route: route.continue_(url=route.request.url.replace(f"{tab.url}/polysync/v1/", forward)),
+    )
+    tab.page.route("**/api/**", lambda route: route.abort())
+    tab.page.goto(f"{tab.url}/polysync/v1/page#/jobs")
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    expect(tab.page.get_by_text("Updated")).to_be_visible()
+    expect(tab.page.get_by_role("alert")).to_have_count(0)
