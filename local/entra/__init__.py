@@ -56,7 +56,7 @@ Control routes are for other processes: `POST /_sim/{method}` takes a JSON objec
     fetches             -> counts by route, keys and metadata
     clear_fetches
     register_redirect   url, client_id?
-    configure_sign_in   fields of state.SignInSettings: code_seconds, access_token_seconds, refresh_token_seconds
+    configure_sign_in   fields of state.SignInSettings: access_token_seconds, refresh_token_seconds, access_claims, …
     sign_in_as          roles, object_id?, name?: everybody signs in as this person, until ask_who
     ask_who
     revoke_refresh_tokens   object_id? -> how many

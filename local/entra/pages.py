@@ -51,8 +51,8 @@ def _page(title: str, content: str, *, status: int = 200, headers: Mapping[str, 
     """A whole page. Like Entra's, it refuses to be shown in a frame."""
     text = (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title} (simulated Entra ID)</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><main><h1>{title}</h1>{content}</main></body></html>"
+        f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><style>{_STYLE}</style>'
+        f"</head><body><main><h1>{title}</h1>{content}</main></body></html>"
     )
     return Reply(
         status=status,

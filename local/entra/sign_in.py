@@ -6,6 +6,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from local.entra import pages
 from local.entra.authorize_endpoint import authorize, logout
@@ -45,7 +46,7 @@ class SignInIssuer(Issuer):
         with self._lock:
             self._state.registrations.register(url, client_id)
 
-    def configure_sign_in(self, **changes: float) -> None:
+    def configure_sign_in(self, **changes: Any) -> None:
         """Set fields of state.SignInSettings for what is issued from now on. Raises TypeError for an unknown name."""
         with self._lock:
             self._state.settings = dataclasses.replace(self._state.settings, **changes)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from urllib.parse import parse_qs
 
 from local.entra.authorize import Values, api_scope, decode_scopes, required, value_in
-from local.entra.claims import Life, Place, access_claims, id_claims
+from local.entra.claims import Caller, Life, Place, access_claims, id_claims
 from local.entra.grants import Grant, RefreshToken
 from local.entra.refusals import Refusal, error_document, unknown_client, wrong_method
 from local.entra.state import SignInState
@@ -57,7 +57,16 @@ def _tokens(
     else:
         raise Refusal("unsupported_grant_type", 70003, f"The app requested an unsupported grant type '{kind}'.")
     scopes = _scopes(values, refresh_token.grant, place)
-    document = _document(refresh_token.grant, scopes, nonce, place, life, sign)
+    access = sign(access_claims(_who(refresh_token.grant), place, life) | dict(state.settings.access_claims))
+    document: dict[str, object] = {
+        "token_type": "Bearer",
+        "scope": api_scope(place.audience),
+        "expires_in": life.ends - life.begins,
+        "ext_expires_in": life.ends - life.begins,
+        "access_token": access,
+    }
+    if "openid" in scopes:
+        document["id_token"] = sign(_id_claims(refresh_token.grant, nonce, place, life))
     if "offline_access" in scopes:
         document["refresh_token"] = state.grants.add_refresh_token(refresh_token)
     return document
@@ -91,24 +100,15 @@ def _scopes(values: Values, grant: Grant, place: Place) -> tuple[str, ...]:
     return scopes
 
 
-def _document(
-    grant: Grant, scopes: tuple[str, ...], nonce: str | None, place: Place, life: Life, sign: Sign
-) -> dict[str, object]:
-    who = replace(grant.who, client_id=grant.client_id)
-    seconds = life.ends - life.begins
-    document: dict[str, object] = {
-        "token_type": "Bearer",
-        "scope": api_scope(place.audience),
-        "expires_in": seconds,
-        "ext_expires_in": seconds,
-        "access_token": sign(access_claims(who, place, life)),
-    }
-    if "openid" in scopes:
-        # The page's own registration has no roles, and only an ID token of a new sign-in has a nonce.
-        claims = id_claims(replace(who, roles=()), replace(place, audience=grant.client_id), life)
-        del claims["nonce"]
-        document["id_token"] = sign(claims if nonce is None else claims | {"nonce": nonce})
-    return document
+def _who(grant: Grant) -> Caller:
+    return replace(grant.who, client_id=grant.client_id)
+
+
+def _id_claims(grant: Grant, nonce: str | None, place: Place, life: Life) -> dict[str, object]:
+    """The page's own registration has no roles, and only the ID token of a sign-in has a nonce."""
+    claims = id_claims(replace(_who(grant), roles=()), replace(place, audience=grant.client_id), life)
+    del claims["nonce"]
+    return claims if nonce is None else claims | {"nonce": nonce}
 
 
 def _check_origin(origin: str | None, client_id: str, state: SignInState) -> None:

@@ -94,6 +94,15 @@ def test_a_refresh_token_ends_a_day_after_the_sign_in_and_a_newer_one_no_later(
         assert "lifetime of 1.00:00:00," in refused.json()["error_description"]
 
 
+def test_a_token_may_be_wrong_or_have_other_roles_without_the_page_noticing(entra: SimulatedEntra, page: Page) -> None:
+    entra.configure_sign_in(access_claims={"exp": 1, "roles": ["Polysync.Read"]})
+    told = page.redeem(page.code("admin")).json()
+    assert told["expires_in"] == 3600
+    assert (claims_of(told["access_token"])["exp"], claims_of(told["access_token"])["roles"]) == (1, ["Polysync.Read"])
+    entra.configure_sign_in(access_claims={})
+    assert claims_of(page.refresh(told["refresh_token"]).json()["access_token"])["roles"] == ["Polysync.Admin"]
+
+
 def test_the_lifetimes_can_be_set(entra: SimulatedEntra, page: Page) -> None:
     entra.configure_sign_in(access_token_seconds=5, refresh_token_seconds=0)
     told = page.redeem(page.code()).json()
