@@ -24,7 +24,7 @@ Values = Mapping[str, list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class ReturnAddress:
-    """Where the person is sent back to, and in which part of the address the answer is."""
+    """Where the person is sent back to. The answer is in the query of the address, unless `mode` is fragment."""
 
     client_id: str
     redirect_uri: str
@@ -78,11 +78,10 @@ def decode_return_address(values: Values, registrations: Registrations, tenant: 
             f"The redirect URI '{redirect_uri}' specified in the request does not match the redirect URIs configured"
             f" for the application '{client_id}'.",
         )
-    mode = value_in(values, "response_mode") or "query"
     return ReturnAddress(
         client_id=client_id,
         redirect_uri=redirect_uri,
-        mode=mode if mode in _MODES else "query",
+        mode=value_in(values, "response_mode") or "query",
         state=value_in(values, "state"),
     )
 
