@@ -17,10 +17,13 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class Registrations:
-    """Client ids and their redirect addresses, all of the platform "single-page application"."""
+    """Client ids and their redirect addresses, all of the platform "single-page application".
+
+    Readers need no lock, because a registration replaces the whole set.
+    """
 
     def __init__(self, redirects: Iterable[str]) -> None:
-        self._redirects: dict[str, set[str]] = {PAGE_CLIENT: set()}
+        self._registered: frozenset[tuple[str, str]] = frozenset()
         for url in redirects:
             self.register(url, PAGE_CLIENT)
 
@@ -33,21 +36,20 @@ class Registrations:
             raise ValueError(f"a redirect address is https://…, or http://… of a loopback address, not {url!r}")
         if parts.query or parts.fragment:
             raise ValueError(f"a redirect address has no query and no fragment, unlike {url!r}")
-        self._redirects.setdefault(client_id, set()).add(url)
+        self._registered |= {(client_id, url)}
 
     def knows(self, client_id: str) -> bool:
-        return client_id in self._redirects
+        return client_id == PAGE_CLIENT or any(client_id == known for known, _ in self._registered)
 
     def has_redirect(self, url: str, client_id: str) -> bool:
-        return url in self._redirects.get(client_id, ())
+        return (client_id, url) in self._registered
 
     def is_redirect_of_any(self, url: str) -> bool:
-        return any(url in redirects for redirects in self._redirects.values())
+        return any(url == known for _, known in self._registered)
 
     def has_origin(self, origin: str, client_id: str | None = None) -> bool:
         """Whether a page of this client, or without one of any client, has this origin."""
-        known = self._redirects.values() if client_id is None else [self._redirects.get(client_id, set())]
-        return any(origin == _origin(url) for redirects in known for url in redirects)
+        return any(origin == _origin(url) for known, url in self._registered if client_id is None or client_id == known)
 
 
 def _origin(url: str) -> str:
