@@ -1,7 +1,8 @@
 """One function for each route and timer.
 
 The endpoints of events, of jobs and of secrets are imported on their first use. A start and a sweep do not need them,
-and would otherwise wait for their import at a cold start. The module's `__getattr__` does this: https://peps.python.org/pep-0562/
+and would otherwise wait for their import at a cold start. The module's `__getattr__` does this:
+https://peps.python.org/pep-0562/
 """
 
 from __future__ import annotations
