@@ -38,6 +38,11 @@ def get_run(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, run_endpoints.get_run)
 
 
+@app.route("runs/{run_id}/events", methods=["GET"])
+def run_events(req: func.HttpRequest) -> func.HttpResponse:
+    return _serve(req, endpoints.event_endpoints.run_events)
+
+
 @app.route("runs/{run_id}/result", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def await_run(req: func.HttpRequest) -> func.HttpResponse:
     return _serve(req, run_endpoints.await_run)

@@ -20,6 +20,7 @@ from polysync_core.values.databricks_errors import (
 from polysync_core.values.errors import (
     BodyTooLarge,
     CallbacksNotOwed,
+    ContinuationExpired,
     FieldProblem,
     InvalidRequest,
     JobNotFound,
@@ -55,6 +56,7 @@ EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
     (WorkspaceNotFound("x"), PolysyncError, "WorkspaceNotFound", 404),
     (SignInUnavailable("x"), PolysyncError, "SignInUnavailable", 503),
     (RunNotFound("x"), PolysyncError, "RunNotFound", 404),
+    (ContinuationExpired("x"), PolysyncError, "ContinuationExpired", 410),
     (JobNotFound("p1", "w"), PolysyncError, "JobNotFound", 404),
     (ParameterReadOnly("x"), PolysyncError, "ParameterReadOnly", 409),
     (JobTooLarge("x"), PolysyncError, "JobTooLarge", 422),

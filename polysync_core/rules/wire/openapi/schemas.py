@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from polysync_core.rules.wire.event_document import EventListDocument
 from polysync_core.rules.wire.http_answers import AliveDocument, HealthDocument, ProblemDocument
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
 from polysync_core.rules.wire.job_document import DiscoveryReportDocument, JobDocument, JobListDocument
@@ -16,7 +17,7 @@ from polysync_core.rules.wire.start_contract import StartBody
 
 _BODIES: tuple[type, ...] = (StartBody, DiscoverBody, ParameterBody, RotationBody)
 _ANSWERS: tuple[type, ...] = (
-    *(RunDocument, StartedRunDocument, UnhappyEndDocument, RunListDocument),
+    *(RunDocument, StartedRunDocument, UnhappyEndDocument, RunListDocument, EventListDocument),
     *(JobDocument, JobListDocument, DiscoveryReportDocument, RotationDocument),
     *(HealthDocument, AliveDocument, ProblemDocument),
 )
