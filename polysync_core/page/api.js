@@ -60,6 +60,7 @@ async function send(method, path, options) {
     answer = await request(method, path, { ...options, headers: await used.headers() });
   }
   const document = await readJson(answer);
+  options.signal?.throwIfAborted();
   if (answer.ok) return document;
   const error = errorOf(answer, document);
   if (answer.status === 401 && used === session) onRefused(error);

@@ -98,8 +98,7 @@ class App extends Component {
 
   signOut = () => {
     this.state.session.end();
-    const phase = this.state.config.callers === "entra" ? "signed-out" : "key";
-    this.setState({ phase, problem: null });
+    this.setState({ phase: this.state.config.callers === "entra" ? "signed-out" : "key", problem: null });
   };
 
   announce = (text) => text !== this.state.said && setTimeout(() => this.setState({ said: text }));
@@ -205,6 +204,7 @@ function SignedOut({ problem, session }) {
     <h1 tabindex="-1">You are not signed in</h1>
     ${problem && html`<div class="notice bad" role="alert"><p><strong>${problem.message}</strong></p></div>`}
     <p class="buttons"><button type="button" class="primary" onClick=${() => session.start()}>Sign in</button></p>
+    <p class="quiet">This page keeps no token. Your session with Microsoft Entra ID is another one, and may go on.</p>
   </section>`;
 }
 

@@ -9,20 +9,28 @@ const FIRST_PAGES = 3;
 const MOST_LINES = 2000;
 const LIVE_SECONDS = 5;
 const STATE = /\bis ([A-Z][A-Z_]+)\.?$/;
+const TERMINAL = ["COMPLETED", "FAILED", "CANCELED"];
 const LEVELS = ["INFO", "WARN", "ERROR", "METRICS"];
 
-/** The phases of an update, oldest first: each state with its beginning and its end, which is null while it lasts. */
+/**
+ * The phases of an update, oldest first: each state with its beginning and its end, which is null while it lasts.
+ * The event log has them as update_progress, but for the first one: that is create_update.
+ */
 export function phasesOf(lines, finishedAt) {
   const entered = lines
-    .filter((line) => line.eventType === "update_progress" && line.time && STATE.test(line.message ?? ""))
-    .map((line) => ({ state: STATE.exec(line.message)[1], began: Date.parse(line.time) }))
+    .map((line) => ({ state: stateOf(line), began: Date.parse(line.time) }))
+    .filter(({ state, began }) => state && !Number.isNaN(began))
     .sort((a, b) => a.began - b.began);
   const changes = entered.filter((each, index) => index === 0 || each.state !== entered[index - 1].state);
-  return changes.map((each, index) => {
-    const isLast = index === changes.length - 1;
-    const ended = isLast ? (finishedAt ? Date.parse(finishedAt) : null) : changes[index + 1].began;
-    return { ...each, ended: ended === null ? null : Math.max(each.began, ended) };
-  });
+  const end = finishedAt ? Date.parse(finishedAt) : null;
+  return changes
+    .map((each, index) => ({ ...each, ended: changes[index + 1]?.began ?? end }))
+    .filter(({ state }) => !TERMINAL.includes(state));
+}
+
+function stateOf(line) {
+  if (line.eventType === "create_update") return "CREATED";
+  return line.eventType === "update_progress" ? STATE.exec(line.message ?? "")?.[1] : null;
 }
 
 const keyOf = (line) => `${line.time} ${line.eventType} ${line.message}`;

@@ -44,6 +44,7 @@ export class KeySession {
 const TOKENS = "polysync.tokens";
 const PENDING = "polysync.pending";
 const RENEW_BEFORE_MS = 60_000;
+const NEW_MS = 30_000;
 
 /** What the reader has to do before the page can go on. */
 export class SignInProblem extends Error {}
@@ -105,19 +106,24 @@ export class EntraSession {
   }
 
   async headers() {
-    if (Date.now() > this.tokens.expiresAt - RENEW_BEFORE_MS) await this.renew();
+    if (Date.now() >= this.tokens.renewAt) await this.renewOnce();
     return { Authorization: `Bearer ${this.tokens.accessToken}` };
   }
 
+  /** Get a new token after the app has refused one. A new one that is refused too is not asked for again. */
+  async renew() {
+    return Date.now() - this.tokens.gotAt < NEW_MS ? false : this.renewOnce();
+  }
+
   /** Get a new token, once for all calls that wait. Signs in again if the refresh token is not accepted any more. */
-  renew() {
+  renewOnce() {
     this.renewing ??= this.refresh().finally(() => (this.renewing = null));
     return this.renewing;
   }
 
   async refresh() {
-    const token = this.tokens?.refreshToken;
-    if (!token || Date.now() - this.tokens.gotAt < 5_000) return this.start();
+    const token = this.tokens.refreshToken;
+    if (!token) return this.start();
     try {
       this.keep(await this.fetchTokens({ grant_type: "refresh_token", refresh_token: token }));
       return true;
@@ -146,11 +152,12 @@ export class EntraSession {
   }
 
   keep(given) {
+    const [now, lifeMs] = [Date.now(), Number(given.expires_in || 0) * 1000];
     const tokens = {
       accessToken: given.access_token,
       refreshToken: given.refresh_token ?? this.tokens?.refreshToken ?? null,
-      gotAt: Date.now(),
-      expiresAt: Date.now() + Number(given.expires_in || 0) * 1000,
+      gotAt: now,
+      renewAt: now + lifeMs - Math.min(RENEW_BEFORE_MS, lifeMs / 4),
     };
     sessionStorage.setItem(TOKENS, JSON.stringify(tokens));
     this.use(tokens);
