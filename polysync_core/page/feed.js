@@ -4,7 +4,7 @@ const SLOWEST_SECONDS = 60;
 
 /**
  * Loads again and again. `load(signal, feed)` returns the data. `changed` is called after every attempt.
- * `every(data)` returns the seconds until the next one. After a failure the last data stay, and the pauses grow.
+ * `every(data)` returns the seconds until the next one, or Infinity for none. After a failure the last data stay, and the pauses grow.
  */
 export class Feed {
   constructor(load, changed, every = () => 5) {
@@ -63,7 +63,7 @@ export class Feed {
     if (this.isStopped || document.hidden || this.controller) return;
     const wait = this.nextAt - Date.now();
     if (wait <= 0) this.now();
-    else this.timer = setTimeout(() => this.look(), wait);
+    else if (Number.isFinite(wait)) this.timer = setTimeout(() => this.look(), wait);
   }
 }
 

@@ -4,7 +4,7 @@ import { linkTo, safeLink } from "./address.js";
 import { collect, Feed } from "./feed.js";
 import { Component, html } from "./html.js";
 import { nameOfJob, storedFullRefresh } from "./jobs.js";
-import { External, Facts, failed, FeedError, Live, Notice, Time } from "./parts.js";
+import { External, Facts, failed, FeedError, Notice, Place, Time } from "./parts.js";
 import { RunTable } from "./runs.js";
 import { StartDialog } from "./start.js";
 
@@ -63,16 +63,13 @@ export class Job extends Component {
   render({ id, session, query }, { starts, outcome, isSyncing }) {
     const job = this.feed?.data;
     if (!job) {
-      return html`<div class="head"><h1 tabindex="-1">Job ${id}</h1></div>
-        ${this.feed?.error ? html`<${FeedError} feed=${this.feed} />` : html`<p class="quiet" role="status">Loading …</p>`}
-        <p><a href=${linkTo("jobs")}>All jobs</a></p>`;
+      return html`<${Place} list="jobs" word="Jobs" here=${id} title=${`Job ${id}`} feed=${this.feed} />
+        ${!this.feed?.error && html`<p class="quiet" role="status">Loading …</p>`}`;
     }
     const isAdmin = session.can("Polysync.Admin", job.workspace);
     const mayStart = session.can("Polysync.Operate", job.workspace);
     const monitor = safeLink(job.monitorUrl);
-    return html`<nav class="crumbs" aria-label="Place"><a href=${linkTo("jobs")}>Jobs</a> / <code>${job.externalId}</code></nav>
-      <div class="head"><h1 tabindex="-1">${nameOfJob(job)}</h1><${Live} feed=${this.feed} /></div>
-      <${FeedError} feed=${this.feed} />
+    return html`<${Place} list="jobs" word="Jobs" here=${job.externalId} title=${nameOfJob(job)} feed=${this.feed} />
       <${Notice} outcome=${outcome} onClose=${() => this.setState({ outcome: null })} />
       <section class="card" aria-label="Job">
         ${(mayStart || isAdmin) &&
@@ -83,12 +80,12 @@ export class Job extends Component {
         ${!job.accessible && html`<p class="warning">Databricks does not let this app read the pipeline. What you see is the last known.</p>`}
         <${Facts}
           of=${[
-            ["Pipeline id", html`<code>${job.externalId}</code>`],
+            ["Pipeline id", html`<code>${job.externalId}</code>`, "long"],
             ["Workspace", job.workspace],
             ["Type", `${job.jobType}, ${job.platform}`],
             ["Imported", html`<${Time} at=${job.importedAt} />`],
             ["Synced", html`<${Time} at=${job.syncedAt} missing="never" />`],
-            ["Databricks", monitor ? html`<${External} address=${monitor}>Pipeline</${External}>` : html`<code>${job.monitorUrl}</code>`],
+            ["Databricks", monitor ? html`<${External} address=${monitor}>Pipeline</${External}>` : html`<code>${job.monitorUrl}</code>`, monitor ? "" : "long"],
           ]}
         />
       </section>

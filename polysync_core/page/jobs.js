@@ -22,15 +22,18 @@ export function storedFullRefresh(job) {
   return Boolean(stored?.forwarded && stored.value);
 }
 
-/** The last runs of each pipeline, the newest first, from the newest 1,000 runs. */
-async function fetchMarks(signal) {
+/**
+ * The last runs of each pipeline, the newest first, from the newest 1,000 runs. Later calls fetch only the newest page,
+ * and `known` holds what was found before.
+ */
+async function fetchMarks(signal, known) {
   const page = (continuation) => get("runs", { workspace: "*", limit: 200, continuation }, signal);
-  const { items } = await collect(page, { wanted: Infinity, calls: 5 });
-  const marks = new Map();
-  for (const run of items) {
+  const { items } = await collect(page, { wanted: Infinity, calls: known ? 1 : 5 });
+  const marks = new Map(known);
+  for (const run of items.reverse()) {
     const key = keyOfJob(run.workspace, run.pipelineId);
-    if (!marks.has(key)) marks.set(key, []);
-    if (marks.get(key).length < MARKS) marks.get(key).push(run);
+    const others = (marks.get(key) ?? []).filter((each) => each.runId !== run.runId);
+    marks.set(key, [run, ...others].slice(0, MARKS));
   }
   return marks;
 }
@@ -63,7 +66,7 @@ export class Jobs extends Component {
     const draw = () => this.setState({});
     const known = this.marks?.data ?? null;
     this.feed = new Feed(load, draw, () => 4 * EVERY_SECONDS).start();
-    this.marks = new Feed(fetchMarks, draw, () => EVERY_SECONDS);
+    this.marks = new Feed((signal, feed) => fetchMarks(signal, feed.data), draw, () => EVERY_SECONDS);
     this.marks.data = known;
     this.marks.start();
     draw();
@@ -144,7 +147,7 @@ export class Jobs extends Component {
 
 function JobTable({ jobs, marks, session, start }) {
   if (!jobs.length) return null;
-  return html`<table class="jobs">
+  return html`<table class="jobs stacks">
     <caption class="unseen">Jobs</caption>
     <thead>
       <tr>
@@ -166,8 +169,8 @@ function JobTable({ jobs, marks, session, start }) {
           </td>
           <td class="workspace">${job.workspace}</td>
           <td><${Marks} runs=${marks?.get(keyOfJob(job.workspace, job.externalId))} isKnown=${marks !== null} /></td>
-          <td>${stored ? `${stored.value ? "yes" : "no"} (${stored.direction})` : html`<span class="quiet">–</span>`}</td>
-          <td class="time"><${Time} at=${job.syncedAt} missing="never" /></td>
+          <td data-label="Full refresh">${stored ? `${stored.value ? "yes" : "no"} (${stored.direction})` : html`<span class="quiet">–</span>`}</td>
+          <td class="time" data-label="Synced"><${Time} at=${job.syncedAt} missing="never" /></td>
           <td>
             ${session.can("Polysync.Operate", job.workspace) &&
             html`<button type="button" class="small" aria-label=${`Start ${nameOfJob(job)} …`} onClick=${() => start(job)}>Start …</button>`}

@@ -1,4 +1,5 @@
 // Parts that several views use.
+import { linkTo } from "./address.js";
 import { ago, clock, duration, fullTime, shortTime } from "./format.js";
 import { Component, html } from "./html.js";
 
@@ -32,7 +33,10 @@ export function Elapsed({ run }) {
 
 /** Whether the data are live, and how old they are. */
 export function Live({ feed }) {
-  const text = (now) => (feed.loadedAt === null ? "Loading …" : `Updated ${ago(feed.loadedAt, now)}`);
+  const text = (now) => {
+    if (feed.loadedAt !== null) return `Updated ${ago(feed.loadedAt, now)}`;
+    return feed.error ? "No data yet" : "Loading …";
+  };
   return html`<span class="live ${feed.error ? "broken" : ""}">
     <span class="dot" aria-hidden="true"></span><${Ticking} show=${text} />
   </span>`;
@@ -53,6 +57,13 @@ export function FeedError({ feed }) {
   </div>`;
 }
 
+/** The top of a view of one thing: the way back to its list, its title, and whether its data are live. */
+export function Place({ list, word, here, title, feed }) {
+  return html`<nav class="crumbs" aria-label="Place"><a href=${linkTo(list)}>${word}</a> / <code>${here}</code></nav>
+    <div class="head"><h1 tabindex="-1">${title}</h1>${feed && html`<${Live} feed=${feed} />`}</div>
+    ${feed && html`<${FeedError} feed=${feed} />`}`;
+}
+
 /** The outcome of something that the reader did. */
 export function Notice({ outcome, onClose }) {
   if (!outcome) return null;
@@ -70,10 +81,10 @@ export function External({ address, children }) {
     <span class="quiet" aria-hidden="true"> ↗</span><span class="unseen"> (opens Databricks in a new tab)</span></a>`;
 }
 
-/** Pairs of a word and its value. Pairs without a value are left out. */
+/** Pairs of a word and its value, and "long" for a value that needs space. Pairs without a value are left out. */
 export function Facts({ of }) {
   const given = of.filter(([, value]) => value !== null && value !== undefined && value !== false);
   return html`<dl class="facts">
-    ${given.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}
+    ${given.map(([name, value, length = ""]) => html`<div key=${name} class=${length}><dt>${name}</dt><dd>${value}</dd></div>`)}
   </dl>`;
 }

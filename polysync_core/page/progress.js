@@ -8,6 +8,7 @@ import { FeedError, Live, Ticking } from "./parts.js";
 const FIRST_PAGES = 3;
 const MOST_LINES = 2000;
 const LIVE_SECONDS = 5;
+const AFTER_THE_END_MS = 30_000;
 const STATE = /\bis ([A-Z][A-Z_]+)\.?$/;
 const TERMINAL = ["COMPLETED", "FAILED", "CANCELED"];
 const LEVELS = ["INFO", "WARN", "ERROR", "METRICS"];
@@ -39,6 +40,7 @@ export class Progress extends Component {
   state = { level: "", isLoadingOlder: false };
   lines = new Map();
   older = null;
+  followedUntil = 0;
 
   componentDidMount() {
     this.begin();
@@ -49,12 +51,15 @@ export class Progress extends Component {
   }
 
   componentDidUpdate(before) {
-    // The last lines of an update are logged when it ends, so they are fetched once more.
-    if (before.run.isFinished !== this.props.run.isFinished) this.feed.now();
+    if (before.run.isFinished || !this.props.run.isFinished) return;
+    // The last lines of an update are logged when it ends, and may come a little later.
+    this.followedUntil = Date.now() + AFTER_THE_END_MS;
+    this.feed.now();
   }
 
   begin() {
-    const every = () => (this.props.run.isFinished ? Infinity : LIVE_SECONDS);
+    const isLive = () => !this.props.run.isFinished || Date.now() < this.followedUntil;
+    const every = () => (isLive() ? LIVE_SECONDS : Infinity);
     this.feed = new Feed(this.load, () => this.setState({}), every).start();
   }
 
@@ -102,10 +107,11 @@ export class Progress extends Component {
       </div>
       <${FeedError} feed=${this.feed} />
       <${Phases} phases=${phasesOf(lines, run.finishedAt)} />
-      ${this.feed.data && !lines.length && html`<p class="empty">Databricks has logged nothing about this update yet.</p>`}
-      <ol class="log" reversed aria-label="Event log, newest first">
-        ${shown.map((line) => html`<${Line} key=${keyOf(line)} line=${line} />`)}
-      </ol>
+      ${this.feed.data && !lines.length && html`<p class="empty">Databricks has no line about this update${run.isFinished ? "" : " yet"}.</p>`}
+      ${shown.length > 0 &&
+      html`<div class="log" role="region" aria-label="Event log, newest first" tabindex="0">
+        <ol>${shown.map((line) => html`<${Line} key=${keyOf(line)} line=${line} />`)}</ol>
+      </div>`}
       ${this.older &&
       html`<button type="button" disabled=${isLoadingOlder} onClick=${this.loadOlder}>
         ${isLoadingOlder ? "Loading …" : "Load older lines"}

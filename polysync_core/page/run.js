@@ -1,11 +1,11 @@
 // One run: its status in words, why it failed, its callbacks, what an operator can do, and its progress.
 import { get, post } from "./api.js";
-import { jobLink, linkTo, safeLink } from "./address.js";
+import { jobLink, safeLink } from "./address.js";
 import { Ask } from "./dialogs.js";
 import { Feed } from "./feed.js";
 import { callerText, nameOf, shortId } from "./format.js";
 import { Component, html } from "./html.js";
-import { Elapsed, External, Facts, failed, FeedError, Live, Notice, Time } from "./parts.js";
+import { Elapsed, External, Facts, failed, Notice, Place, Time } from "./parts.js";
 import { Progress } from "./progress.js";
 import { Options, StartDialog } from "./start.js";
 import { Badge, kindOf, wordOf } from "./status.js";
@@ -43,19 +43,16 @@ export class Run extends Component {
   render({ id, session, announce }, { asks, outcome }) {
     const run = this.feed?.data;
     if (!run) {
-      return html`<div class="head"><h1 tabindex="-1">Run ${shortId(id)}</h1></div>
-        ${this.feed?.error ? html`<${FeedError} feed=${this.feed} />` : html`<p class="quiet" role="status">Loading …</p>`}
-        <p><a href=${linkTo("runs")}>All runs</a></p>`;
+      return html`<${Place} list="runs" word="Runs" here=${shortId(id)} title=${`Run ${shortId(id)}`} feed=${this.feed} />
+        ${!this.feed?.error && html`<p class="quiet" role="status">Loading …</p>`}`;
     }
     announce(`${nameOf(run)}: ${wordOf(kindOf(run))}${run.state ? `, ${run.state}` : ""}`);
     const close = () => this.setState({ asks: null });
-    return html`<nav class="crumbs" aria-label="Place"><a href=${linkTo("runs")}>Runs</a> / <code>${shortId(run.updateId)}</code></nav>
-      <div class="head"><h1 tabindex="-1">${nameOf(run)}</h1><${Live} feed=${this.feed} /></div>
-      <${FeedError} feed=${this.feed} />
+    return html`<${Place} list="runs" word="Runs" here=${shortId(run.updateId)} title=${nameOf(run)} feed=${this.feed} />
       <${Notice} outcome=${outcome} onClose=${() => this.setState({ outcome: null })} />
       <section class="card" aria-label="Status">
-        <p class="big"><${Badge} run=${run} /> <span>${run.message}</span></p>
-        ${run.error && html`<h2>Why</h2><p><code>${run.error.code}</code></p><pre class="reason">${run.error.message}</pre>`}
+        <p class="big"><${Badge} run=${run} /> <span>${messageOf(run)}</span></p>
+        ${run.error && html`<h2>Why: <code>${run.error.code}</code></h2><pre class="reason">${run.error.message}</pre>`}
         <${Buttons} run=${run} session=${session} ask=${(what) => this.setState({ asks: what })} redeliver=${this.redeliver} />
         <${RunFacts} run=${run} session=${session} />
       </section>
@@ -75,6 +72,11 @@ export class Run extends Component {
         onClose=${close}
       />`}`;
   }
+}
+
+/** The message without the reason at its beginning, which is shown in full below. */
+function messageOf({ message, error }) {
+  return error && message.startsWith(error.message) ? message.slice(error.message.length).trim() : message;
 }
 
 function secondsUntilNext(run) {
@@ -125,7 +127,7 @@ function AbandonDialog({ run, act, onClose }) {
 
 /** What exactly a button hits. */
 function Target({ run }) {
-  return html`<${Facts} of=${[["Pipeline", nameOf(run)], ["Workspace", run.workspace], ["Run", html`<code>${run.runId}</code>`]]} />`;
+  return html`<${Facts} of=${[["Pipeline", nameOf(run)], ["Workspace", run.workspace], ["Run", html`<code>${run.runId}</code>`, "long"]]} />`;
 }
 
 function RunFacts({ run, session }) {
@@ -137,7 +139,6 @@ function RunFacts({ run, session }) {
     of=${[
       ["Job", job],
       ["Workspace", run.workspace],
-      ["Run id", html`<code>${run.runId}</code>`],
       ["Started", html`<${Time} at=${run.startedAt} missing="not yet" />`],
       ["Finished", run.finishedAt && html`<${Time} at=${run.finishedAt} />`],
       ["Duration", html`<${Elapsed} run=${run} />`],
@@ -149,7 +150,8 @@ function RunFacts({ run, session }) {
       ["Start options", run.options && Object.keys(run.options).length > 0 && html`<${Options} of=${run.options} />`],
       ["Ignored parameters", run.ignoredParameters.length > 0 && run.ignoredParameters.join(", ")],
       ["Not confirmed since", run.staleSince && html`<${Time} at=${run.staleSince} />`],
-      ["Databricks", links],
+      ["Run id", html`<code>${run.runId}</code>`, "long"],
+      ["Databricks", links, update ? "" : "long"],
     ]}
   />`;
 }
@@ -157,7 +159,7 @@ function RunFacts({ run, session }) {
 function Attempts({ run }) {
   return html`<section class="card" aria-labelledby="attempts-title">
     <h2 id="attempts-title">Attempts</h2>
-    <table>
+    <table class="stacks">
       <caption class="unseen">Updates of this run, oldest first</caption>
       <thead><tr><th scope="col">Update</th><th scope="col">State</th><th scope="col">Cause</th><th scope="col">Created</th></tr></thead>
       <tbody>
@@ -165,8 +167,8 @@ function Attempts({ run }) {
           (attempt) => html`<tr key=${attempt.updateId}>
             <td><code title=${attempt.updateId}>${shortId(attempt.updateId)}</code></td>
             <td>${attempt.state ?? "–"}</td>
-            <td>${attempt.cause ?? "–"}</td>
-            <td><${Time} at=${attempt.createdAt} /></td>
+            <td data-label="Cause">${attempt.cause ?? "–"}</td>
+            <td data-label="Created"><${Time} at=${attempt.createdAt} /></td>
           </tr>`,
         )}
       </tbody>
@@ -181,7 +183,7 @@ function Callbacks({ run }) {
     <h2 id="callbacks-title">Callbacks</h2>
     ${!run.callbacks.length && html`<p class="quiet">No caller asked for one.</p>`}
     ${run.callbacks.length > 0 &&
-    html`<table>
+    html`<table class="stacks">
       <caption class="unseen">Callers that are told how the run ends</caption>
       <thead><tr><th scope="col">Kind</th><th scope="col">State</th><th scope="col">Tries</th><th scope="col">Next try</th><th scope="col">Last error</th></tr></thead>
       <tbody>
@@ -189,9 +191,9 @@ function Callbacks({ run }) {
           (callback, index) => html`<tr key=${index}>
             <td><code>${callback.kind}</code></td>
             <td>${CALLBACK_WORDS[callback.state] ?? callback.state}</td>
-            <td>${callback.tries}</td>
-            <td><${Time} at=${callback.nextAttemptAt} /></td>
-            <td class="wraps">${callback.lastError ?? "–"}</td>
+            <td data-label="Tries">${callback.tries}</td>
+            <td data-label="Next try"><${Time} at=${callback.nextAttemptAt} /></td>
+            <td data-label="Last error" class="wraps">${callback.lastError ?? "–"}</td>
           </tr>`,
         )}
       </tbody>

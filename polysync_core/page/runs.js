@@ -158,8 +158,9 @@ function emptyText(query, data) {
 /** Runs as a table. On a narrow screen every row becomes a block. */
 export function RunTable({ runs, showsWorkspace = false, caption = "Runs, newest first" }) {
   if (!runs.length) return null;
+  const hasLinks = runs.some((run) => safeLink(run.updateUrl));
   const open = (run) => (event) => event.target.closest("a, button") || String(getSelection()) || go(runLink(run));
-  return html`<table class="runs">
+  return html`<table class="runs stacks">
     <caption class="unseen">${caption}</caption>
     <thead>
       <tr>
@@ -169,7 +170,7 @@ export function RunTable({ runs, showsWorkspace = false, caption = "Runs, newest
         <th scope="col">Started</th>
         <th scope="col">Duration</th>
         <th scope="col">What happens</th>
-        <th scope="col">Databricks</th>
+        ${hasLinks && html`<th scope="col">Databricks</th>`}
       </tr>
     </thead>
     <tbody>
@@ -185,7 +186,7 @@ export function RunTable({ runs, showsWorkspace = false, caption = "Runs, newest
           <td class="time"><${Time} at=${run.startedAt} /></td>
           <td class="time"><${Elapsed} run=${run} /></td>
           <td class="message"><div>${run.error?.message ?? run.message}</div></td>
-          <td class="outside">${page ? html`<${External} address=${page}>Update</${External}>` : html`<span class="quiet">–</span>`}</td>
+          ${hasLinks && html`<td class="outside">${page && html`<${External} address=${page}>Update</${External}>`}</td>`}
         </tr>`;
       })}
     </tbody>

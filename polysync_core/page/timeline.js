@@ -11,7 +11,7 @@ const FEW_LANES = 12;
 const NARROWEST_BAR = 4;
 const TICK_MINUTES = [5, 10, 15, 30, 60, 120, 180, 360];
 
-/** The runs by pipeline, the pipeline with the newest run first. */
+/** The runs by pipeline: those first whose last run failed, then those with an active run, each by their newest run. */
 export function lanesOf(runs) {
   const lanes = new Map();
   for (const run of runs) {
@@ -21,9 +21,15 @@ export function lanesOf(runs) {
     lane.runs.push(run);
     lane.name = run.pipelineName || lane.name;
   }
-  const newest = (lane) => Math.max(...lane.runs.map((run) => Date.parse(run.startedAt ?? run.updatedAt)));
-  return [...lanes.values()].sort((a, b) => newest(b) - newest(a));
+  for (const lane of lanes.values()) {
+    const last = lane.runs.reduce((a, b) => (beganAt(a) > beganAt(b) ? a : b));
+    const group = ["failed", "lost"].includes(kindOf(last)) ? 0 : last.isFinished ? 2 : 1;
+    lane.order = [group, -beganAt(last)];
+  }
+  return [...lanes.values()].sort((a, b) => a.order[0] - b.order[0] || a.order[1] - b.order[1]);
 }
+
+const beganAt = (run) => Date.parse(run.startedAt ?? run.updatedAt);
 
 export class Timeline extends Component {
   state = { width: 600, showsAll: false };
@@ -87,7 +93,7 @@ function Lane({ lane, top, x, now }) {
     <line x1="0" x2=${x(now)} y1=${top + LANE - 0.5} y2=${top + LANE - 0.5} class="grid" />
     ${lane.runs.map((run) => {
       const kind = kindOf(run);
-      const began = Date.parse(run.startedAt ?? run.updatedAt);
+      const began = beganAt(run);
       const ended = run.finishedAt ? Date.parse(run.finishedAt) : now;
       const left = Math.max(0, x(began));
       const wide = Math.max(NARROWEST_BAR, x(ended) - left);

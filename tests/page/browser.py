@@ -94,4 +94,4 @@ def open_tab(
     tab.listen()
     yield tab
     context.close()
-    assert tab.errors == []
+    assert tab.errors == [], tab.errors

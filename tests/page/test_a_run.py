@@ -8,6 +8,8 @@ from local.receiver import Receiver
 from tests.functions.app import ServedApp
 from tests.page.browser import Tab
 
+OLDEST_ANSWER_SECONDS = 5
+"""The app answers all readers of a run's events with one answer for so long."""
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> <b>&amp; 'orders'"
 
 
@@ -166,4 +168,30 @@ def test_callbacks_show_their_tries_and_last_error_and_are_sent_again(
 def test_an_unknown_run_says_so_and_what_to_do(tab: Tab) -> None:
     page = tab.open("#/runs/p1:u1")
     expect(page.get_by_role("alert")).to_contain_text("There is no run p1:u1. Check the address")
-    expect(page.get_by_role("link", name="All runs")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Place").get_by_role("link", name="Runs")).to_be_visible()
+
+
+def test_the_phases_and_the_event_log_of_a_run_are_followed_live(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="logged", failures=[("org.example.Failure", "the whole reason")])
+    page = _open(tab, app, pipeline_id)
+    progress = page.locator("section", has=page.get_by_role("heading", name="Progress"))
+    for state in ("WAITING_FOR_RESOURCES", "RUNNING"):
+        app.databricks.set_state(pipeline_id, None, state)
+        page.wait_for_timeout(20)
+    phases = progress.get_by_role("rowheader")
+    app.databricks.add_event(
+        pipeline_id,
+        message="Flow 'orders' is SLOW.",
+        level="WARN",
+        update_id=app.databricks.updates_of(pipeline_id)[0].update_id,
+    )
+    _now(tab, app, pipeline_id, "FAILED")
+    expect(_badge(page)).to_have_text("Failed")
+    page.wait_for_timeout(OLDEST_ANSWER_SECONDS * 1000)
+    tab.pass_time(6)
+    expect(phases).to_have_text(["CREATED", "WAITING_FOR_RESOURCES", "RUNNING"])
+    expect(progress.get_by_role("listitem").first).to_contain_text("is FAILED.")
+    expect(progress.get_by_role("listitem").first).to_contain_text("org.example.Failure: the whole reason")
+    progress.get_by_label("Level").select_option("WARN")
+    expect(progress.get_by_role("listitem")).to_have_count(1)
+    expect(progress.get_by_role("listitem")).to_contain_text("Flow 'orders' is SLOW.")

@@ -1,0 +1,69 @@
+"""`python -m tests.page.screenshots FOLDER [VIEW …]` takes pictures of each view: wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from local.azurite import Azurite
+from tests.page.browser import MISSING, NARROW, WIDE, Scheme, Tab, find_chromium, open_tab, running_browser
+from tests.page.stage import Stage, working_day
+
+_SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+
+
+def addresses(stage: Stage) -> Mapping[str, str]:
+    """The address of each view, by its name."""
+    return {
+        "runs": "#/runs",
+        "failed-runs": "#/runs?status=Failed&hours=24",
+        "failed": f"#/runs/{stage.failed}",
+        "running": f"#/runs/{stage.running}",
+        "jobs": "#/jobs",
+        "job": f"#/jobs/{stage.job}",
+        "health": "#/health",
+        "unknown-run": "#/runs/p1:u1",
+        "cancel": f"#/runs/{stage.running}",
+        "start": f"#/jobs/{stage.job}",
+    }
+
+
+BEFORE: Mapping[str, Callable[[Page], None]] = {
+    "cancel": lambda page: page.get_by_role("button", name="Cancel this run …").click(),
+    "start": lambda page: page.get_by_role("button", name="Start …").click(),
+}
+"""What is done before the picture is taken."""
+
+
+def show(tab: Tab, address: str) -> None:
+    """Open a view, and wait until it shows its data."""
+    tab.open(address)
+    tab.page.reload(wait_until="networkidle")
+
+
+def main(arguments: list[str]) -> int:
+    executable = find_chromium()
+    if executable is None or not arguments:
+        print(MISSING if executable is None else __doc__, file=sys.stderr)
+        return 1
+    folder, wanted = Path(arguments[0]), arguments[1:]
+    folder.mkdir(parents=True, exist_ok=True)
+    with Azurite() as azurite, working_day(azurite.connection_string) as stage, running_browser(executable) as browser:
+        for scheme in _SCHEMES:
+            for size, viewport in (("wide", WIDE), ("narrow", NARROW)):
+                with open_tab(browser, stage.url, viewport=viewport, scheme=scheme) as tab:
+                    for name, address in addresses(stage).items():
+                        if wanted and name not in wanted:
+                            continue
+                        show(tab, address)
+                        if name in BEFORE:
+                            BEFORE[name](tab.page)
+                        tab.page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=name not in BEFORE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
