@@ -40,7 +40,7 @@ export class Health extends Component {
               (check) => html`<tr key=${check.name}>
                 <th scope="row">${check.name}</th>
                 <td><span class="badge ${check.ok ? "success" : "failed"}"><${Glyph} kind=${check.ok ? "success" : "failed"} />${check.ok ? "OK" : "Failing"}</span></td>
-                <td class="wraps"><${Message} text=${check.message} loadedAt=${this.feed.loadedAt} /></td>
+                <td class="wraps"><${Message} check=${check} health=${data} loadedAt=${this.feed.loadedAt} /></td>
               </tr>`,
             )}
           </tbody>
@@ -49,10 +49,13 @@ export class Health extends Component {
   }
 }
 
-/** A message. The age of a sweep at its beginning goes on while the answer gets older. */
-function Message({ text, loadedAt }) {
-  const found = AGE.exec(text);
-  if (!found) return text;
-  const at = loadedAt - Number(found[1]) * 1000;
-  return html`<${Ticking} show=${(now) => `${duration((now - at) / 1000)} ago${text.slice(found[0].length)}`} />`;
+/** A message. The age of a sweep at its beginning goes on: it is counted from the sweep, or else from this answer. */
+function Message({ check, health, loadedAt }) {
+  const found = AGE.exec(check.message);
+  if (!found) return check.message;
+  const last = health.workspaces?.[check.name.replace(/^sweep /, "")]?.lastSweep;
+  const at = last ? Date.parse(last.at) : loadedAt - Number(found[1]) * 1000;
+  const other = last && last.version !== health.version ? ` (by version ${last.version ?? "before 1.0.0"})` : "";
+  const rest = check.message.slice(found[0].length);
+  return html`<${Ticking} show=${(now) => `${duration((now - at) / 1000)} ago${rest}${other}`} />`;
 }

@@ -8,12 +8,14 @@ import { failed, FeedError, Live, Notice, Time } from "./parts.js";
 import { StartDialog } from "./start.js";
 import { Glyph, kindOf, wordOf } from "./status.js";
 
-const PAGE = 100;
+const PAGE = 200;
+const WANTED = 50;
 const MARKS = 5;
 const EVERY_SECONDS = 15;
 const MOST_DISCOVERIES = 50;
 
 export const nameOfJob = (job) => job.name || job.externalId;
+const byName = (a, b) => nameOfJob(a).localeCompare(nameOfJob(b));
 export const keyOfJob = (workspace, pipelineId) => `${workspace}/${pipelineId}`;
 
 /** What the job has stored for full_refresh, as a start would send it. */
@@ -61,8 +63,8 @@ export class Jobs extends Component {
     const named = (query.name ?? "").toLowerCase();
     const matches = (job) => nameOfJob(job).toLowerCase().includes(named) || job.externalId === named;
     const page = (signal) => (continuation) =>
-      get("jobs", { workspace: query.workspace || "*", limit: named ? 200 : PAGE, continuation }, signal);
-    const load = (signal) => collect(page(signal), { matches, wanted: named ? PAGE : 1, continuation: query.after ?? null });
+      get("jobs", { workspace: query.workspace || "*", limit: PAGE, continuation }, signal);
+    const load = (signal) => collect(page(signal), { matches, wanted: named ? WANTED : 1, continuation: query.after ?? null });
     const draw = () => this.setState({});
     const known = this.marks?.data ?? null;
     this.feed = new Feed(load, draw, () => 4 * EVERY_SECONDS).start();
@@ -160,7 +162,7 @@ function JobTable({ jobs, marks, session, start }) {
       </tr>
     </thead>
     <tbody>
-      ${jobs.map((job) => {
+      ${[...jobs].sort(byName).map((job) => {
         const stored = job.parameters.find((parameter) => parameter.name === "full_refresh");
         return html`<tr key=${keyOfJob(job.workspace, job.externalId)}>
           <td class="name">

@@ -6,7 +6,7 @@ import { fetchRuns, Filters, isSearch } from "./filters.js";
 import { nameOf, shortId } from "./format.js";
 import { Component, html } from "./html.js";
 import { Elapsed, External, FeedError, Live, Time } from "./parts.js";
-import { Badge, Glyph, kindOf } from "./status.js";
+import { Badge, Glyph, kindOf, wordOf } from "./status.js";
 import { Timeline } from "./timeline.js";
 
 const HOURS = [1, 6, 24];
@@ -56,11 +56,21 @@ export class Runs extends Component {
 
   draw = () => this.setState({});
 
+  /** Draw the list, and say which of its runs have another status than before. */
+  tell = () => {
+    const items = this.list.data?.items ?? [];
+    const changed = items.filter((run) => (this.kinds.get(run.runId) ?? kindOf(run)) !== kindOf(run));
+    this.kinds = new Map(items.map((run) => [run.runId, kindOf(run)]));
+    if (changed.length) this.props.announce(changed.map((run) => `${nameOf(run)}: ${wordOf(kindOf(run))}`).join(". "));
+    this.draw();
+  };
+
   beginList() {
     const { query } = this.props;
     const quick = (data) => (data?.items.some((run) => !run.isFinished) && !query.after ? QUICK_SECONDS : SLOW_SECONDS);
     const every = (data) => (isSearch(query) ? WINDOW_SECONDS : quick(data));
-    this.list = new Feed((signal) => fetchRuns(query, signal), this.draw, every).start();
+    this.kinds = new Map();
+    this.list = new Feed((signal) => fetchRuns(query, signal), this.tell, every).start();
     this.draw();
   }
 

@@ -115,6 +115,18 @@ def test_a_new_run_appears_by_itself_while_the_page_is_visible_and_nothing_is_as
     expect(page.get_by_text(JUST_NOW)).to_be_visible()
 
 
+def test_a_changed_status_is_announced(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="announced")
+    app.post("/api/jobs/discover")
+    app.run(pipeline_id)
+    page = tab.open("#/runs")
+    expect(_rows(page).filter(has_text="announced")).to_contain_text("Unknown")
+    app.databricks.set_state(pipeline_id, None, "FAILED")
+    app.fire("sweep_runs")
+    tab.pass_time(6)
+    expect(page.get_by_role("status").filter(has_text="announced: Failed")).to_have_count(1)
+
+
 def _hide(page: Page, *, hidden: bool) -> None:
     """What a browser does when another tab comes before this one, and when it goes again."""
     page.evaluate(f"Object.defineProperty(document, 'hidden', {{ value: {str(hidden).lower()}, configurable: true }})")
