@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, Request, ViewportSize, sync_playwright
 
 from tests.functions.app import KEY
 
@@ -45,6 +45,7 @@ class Tab:
     """Exceptions of the page's scripts, and violations of its Content-Security-Policy."""
     origins: set[str] = field(default_factory=set)
     """The origins of all requests."""
+    _under_way: set[Request] = field(default_factory=set)
 
     def open(self, address: str = "") -> Page:
         """Open the page at an address of its own, like `#/jobs`."""
@@ -52,20 +53,28 @@ class Tab:
         return self.page
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass in the browser, at once."""
+        """Let time pass in the browser, at once. Requests that are under way end first, or they would time out."""
+        while self._under_way:
+            self.page.wait_for_timeout(20)
         self.page.clock.fast_forward(int(seconds * 1000))
 
     def listen(self) -> None:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda message: self._note(message.text))
-        self.page.on("request", lambda request: self._note_origin(request.url))
+        self.page.on("request", self._begin)
+        self.page.on("requestfinished", self._end)
+        self.page.on("requestfailed", self._end)
+
+    def _end(self, request: Request) -> None:
+        self._under_way.discard(request)
 
     def _note(self, text: str) -> None:
         if "Content Security Policy" in text or "Content-Security-Policy" in text:
             self.errors.append(text)
 
-    def _note_origin(self, url: str) -> None:
-        parts = urlsplit(url)
+    def _begin(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        self._under_way.add(request)
         if parts.scheme in {"http", "https"}:
             self.origins.add(f"{parts.scheme}://{parts.netloc}")
 

@@ -187,6 +187,7 @@ def test_the_phases_and_the_event_log_of_a_run_are_followed_live(tab: Tab, app: 
     )
     _now(tab, app, pipeline_id, "FAILED")
     expect(_badge(page)).to_have_text("Failed")
+    tab.pass_time(6)
     page.wait_for_timeout(OLDEST_ANSWER_SECONDS * 1000)
     tab.pass_time(6)
     expect(phases).to_have_text(["CREATED", "WAITING_FOR_RESOURCES", "RUNNING"])

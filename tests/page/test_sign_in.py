@@ -88,13 +88,27 @@ def test_a_refused_sign_in_says_why_and_does_not_try_by_itself(tab: Tab, app: Si
     _heading(page, "Runs")
 
 
-def test_an_answer_of_a_sign_in_that_this_tab_did_not_begin_is_not_used(tab: Tab, app: SignedApp) -> None:
-    app.entra.sign_in_as(["Polysync.Read"])
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_an_answer_of_a_sign_in_that_this_tab_did_not_begin_is_not_used(
+    tab: Tab, app: SignedApp, has_begun: bool
+) -> None:
+    app.entra.ask_who()
     before = len(app.entra.sign_in_calls("token"))
+    if has_begun:
+        expect(tab.open().get_by_role("link", name="Rita Reader")).to_be_visible()
     page = tab.open("#code=stolen&state=of-somebody-else")
     expect(page.get_by_role("alert")).to_contain_text("does not belong to this tab")
     assert "stolen" not in page.url
     assert len(app.entra.sign_in_calls("token")) == before
+
+
+def test_a_token_of_another_sign_in_is_not_used(tab: Tab, app: SignedApp) -> None:
+    app.entra.sign_in_as(["Polysync.Read"])
+    other = re.compile(r"&nonce=[^&]+")
+    tab.page.route("**/authorize?*", lambda route: route.continue_(url=other.sub("&nonce=x", route.request.url)))
+    page = tab.open()
+    expect(page.get_by_role("alert")).to_contain_text("a token for another request")
+    assert page.evaluate("sessionStorage.getItem('polysync.tokens')") is None
 
 
 def test_a_token_is_renewed_before_it_ends_without_leaving_the_page(tab: Tab, app: SignedApp) -> None:
@@ -102,7 +116,7 @@ def test_a_token_is_renewed_before_it_ends_without_leaving_the_page(tab: Tab, ap
     page = tab.open("#/health")
     _heading(page, "Health")
     page.get_by_role("link", name="Runs").first.click()
-    _heading(page, "Runs")
+    expect(page.locator("table.runs")).to_be_visible()
     signed_in = len(app.entra.sign_in_calls("authorize"))
     tab.pass_time(3600)
     expect(page.get_by_text(JUST_NOW)).to_be_visible()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from local.host import LocalHost
 from local.workspace import SimulatedWorkspace
@@ -73,6 +73,25 @@ def test_while_the_app_is_away_the_last_data_stay_with_their_age_and_it_is_found
     page.get_by_role("link", name="Jobs").first.click()
     expect(row).to_contain_text("kept")
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_start_whose_answer_was_lost_is_repeated_and_not_started_twice(tab: Tab, movable: Movable) -> None:
+    pipeline_id = movable.databricks.add_pipeline(name="once")
+    page = tab.open("#/jobs?name=once")
+    page.get_by_role("button", name="Import from Databricks").click()
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/updates?*", lose, times=1)
+    page.get_by_role("button", name="Start once …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Start once").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The app does not answer.")
+    dialog.get_by_role("button", name="Start once").click()
+    expect(page.locator(".big .badge")).to_be_visible()
+    assert len(movable.databricks.updates_of(pipeline_id)) == 1
 
 
 def test_a_429_is_obeyed(tab: Tab) -> None:
