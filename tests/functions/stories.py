@@ -215,9 +215,23 @@ def the_openapi_document(app: ServedApp) -> list[Answer]:
     )
 
 
+def the_page(app: ServedApp) -> list[Answer]:
+    told = {
+        "index": (app.get("/api/page"), 200),
+        "script": (app.get("/api/page/app.js"), 200),
+        "picture": (app.get("/api/page/icon.svg"), 200),
+        "configuration": (app.get("/api/page/config.json"), 200),
+        "by its file": (app.get("/api/page/index.html"), 308),
+        "unknown": (app.get("/api/page/nothing.js"), 404),
+    }
+    same = {"If-None-Match": told["script"][0].headers["etag"]}
+    return _expect(told | {"not changed": (app.get("/api/page/app.js", **same), 304)})
+
+
 STORIES: tuple[Story, ...] = (
     health,
     the_openapi_document,
+    the_page,
     a_run_until_it_succeeds,
     a_run_that_fails,
     a_run_that_is_cancelled,

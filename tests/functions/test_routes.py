@@ -60,7 +60,9 @@ class TestWhatTheHostDecides:
             yield running
 
     def test_only_these_are_anonymous(self) -> None:
-        assert {route.name for route in ROUTES if route.is_anonymous} <= {"await_run", "alive", "health", "openapi"}
+        assert {route.name for route in ROUTES if route.is_anonymous} == {
+            *("await_run", "alive", "health", "openapi", "page", "page_file")
+        }
 
     @every_route_with_a_key
     @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ class TestWhatTheHostDecides:
             assert (answer.status, answer.body) == (404, b""), method
 
 
-NEEDS_SETTINGS = [route for route in ROUTES if route.name not in {"alive", "openapi"}]
+NEEDS_SETTINGS = [route for route in ROUTES if route.name not in {"alive", "openapi", "page", "page_file"}]
 WRONG_SETTINGS = {
     "DATABRICKS_HOST": "http://databricks.example",
     "POLYSYNC_PUBLIC_URL": "ftp://public.example",
