@@ -40,7 +40,10 @@ export class StartDialog extends Component {
 
   render({ pipeline, stored, options = {}, onClose }, { fullRefresh }) {
     const name = pipeline.name || pipeline.pipelineId;
-    const isDangerous = this.isFull || DESTRUCTIVE.some((each) => options[each]?.length);
+    const resets = DESTRUCTIVE.some((each) => options[each]?.length);
+    const isDangerous = this.isFull || resets;
+    const hasOptions = Object.keys(options).length > 0;
+    const what = this.isFull ? `the full refresh of ${name}` : hasOptions ? `${name} with these options` : name;
     const choices = [
       ["stored", stored === null ? "As the job says" : `As stored in the job: ${stored ? "yes" : "no"}`],
       ["no", "No: process new data only"],
@@ -48,7 +51,7 @@ export class StartDialog extends Component {
     ];
     return html`<${Ask}
       title=${`Start an update of ${name}`}
-      agree=${isDangerous ? `Start the full refresh of ${name}` : `Start ${name}`}
+      agree=${`Start ${what}`}
       isDangerous=${isDangerous}
       typed=${isDangerous ? name : null}
       act=${this.start}
@@ -56,25 +59,31 @@ export class StartDialog extends Component {
       onClose=${onClose}
     >
       <p>Databricks starts one update of this pipeline in workspace ${pipeline.workspace}.</p>
-      <fieldset>
-        <legend>Full refresh</legend>
-        ${choices.map(
-          ([value, text]) => html`<label key=${value}>
-            <input
-              type="radio"
-              name="full-refresh"
-              checked=${fullRefresh === value}
-              onChange=${() => this.setState({ fullRefresh: value })}
-            />
-            ${text}
-          </label>`,
-        )}
-      </fieldset>
-      <${Options} of=${options} />
-      ${isDangerous &&
+      ${hasOptions
+        ? html`<p>It gets the same start options as this run:</p><${Options} of=${options} />`
+        : html`<fieldset>
+            <legend>Full refresh</legend>
+            ${choices.map(
+              ([value, text]) => html`<label key=${value}>
+                <input
+                  type="radio"
+                  name="full-refresh"
+                  checked=${fullRefresh === value}
+                  onChange=${() => this.setState({ fullRefresh: value })}
+                />
+                ${text}
+              </label>`,
+            )}
+          </fieldset>`}
+      ${this.isFull &&
       html`<p class="warning">
         A full refresh deletes the data of the pipeline's tables and computes them again from their sources. What the
         sources no longer hold is lost.
+      </p>`}
+      ${resets &&
+      html`<p class="warning">
+        The data of the tables above are deleted, or their checkpoints reset, and computed again. What the sources no
+        longer hold is lost.
       </p>`}
     </${Ask}>`;
   }
