@@ -66,7 +66,7 @@ class App extends Component {
 
   async beginEntra(config) {
     if (!config.clientId) {
-      throw new Error("The page cannot sign anybody in: set POLYSYNC_ENTRA_PAGE_CLIENT (docs/azure.md says how).");
+      throw new Error("The page cannot sign anybody in: set POLYSYNC_ENTRA_PAGE_CLIENT (infra/entra/register makes it).");
     }
     const session = new EntraSession(config);
     this.setState({ session });

@@ -78,12 +78,14 @@ export class Jobs extends Component {
     this.setState({ isDiscovering: true, outcome: null });
     const sum = { added: 0, changed: 0, removed: 0 };
     try {
-      let continuation = null;
-      for (let call = 0; call < MOST_DISCOVERIES; call += 1) {
-        const report = await post("jobs/discover", continuation ? { continuation } : {}, { query: { workspace: this.workspace } });
-        for (const each of Object.keys(sum)) sum[each] += report.jobs[each];
-        continuation = report.continuation;
-        if (!continuation) break;
+      for (const workspace of this.importable) {
+        let continuation = null;
+        for (let call = 0; call < MOST_DISCOVERIES; call += 1) {
+          const report = await post("jobs/discover", continuation ? { continuation } : {}, { query: { workspace } });
+          for (const each of Object.keys(sum)) sum[each] += report.jobs[each];
+          continuation = report.continuation;
+          if (!continuation) break;
+        }
       }
       this.setState({ outcome: { text: `Imported: ${sum.added} new, ${sum.changed} changed, ${sum.removed} removed.` } });
     } catch (error) {
@@ -93,18 +95,20 @@ export class Jobs extends Component {
     this.feed.now();
   };
 
-  get workspace() {
-    return this.props.query.workspace ?? null;
+  /** The workspaces whose pipelines the reader may import. Null is the default one, while none is known yet. */
+  get importable() {
+    const { query, session, jobs } = this.props;
+    const known = query.workspace ? [query.workspace] : jobs.workspaces.length ? jobs.workspaces : [null];
+    return known.filter((workspace) => session.can("Polysync.Admin", workspace));
   }
 
   render({ query, session, jobs }, { starts, outcome, isDiscovering }) {
     if (!this.marks) return null;
     const { data } = this.feed;
-    const mayImport = session.can("Polysync.Admin", this.workspace);
     return html`<div class="head">
         <h1 tabindex="-1">Jobs</h1>
         <${Live} feed=${this.feed} />
-        ${mayImport && html`<button type="button" disabled=${isDiscovering} onClick=${this.discover}>
+        ${this.importable.length > 0 && html`<button type="button" disabled=${isDiscovering} onClick=${this.discover}>
           ${isDiscovering ? "Importing …" : "Import from Databricks"}
         </button>`}
       </div>

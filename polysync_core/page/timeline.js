@@ -29,6 +29,7 @@ export function lanesOf(runs) {
   return [...lanes.values()].sort((a, b) => a.order[0] - b.order[0] || a.order[1] - b.order[1]);
 }
 
+const spanOf = (hours) => (hours === 1 ? "last hour" : `last ${hours} hours`);
 const beganAt = (run) => Date.parse(run.startedAt ?? run.updatedAt);
 
 export class Timeline extends Component {
@@ -55,7 +56,7 @@ export class Timeline extends Component {
     const x = (at) => ((at - from) / (now - from)) * width;
     return html`<section class="card" aria-labelledby="timeline-title">
       <div class="card-head">
-        <h2 id="timeline-title">Last ${hours === 1 ? "hour" : `${hours} hours`}</h2>
+        <h2 id="timeline-title">The ${spanOf(hours)}</h2>
         <${Legend} />
       </div>
       <div class="timeline">
@@ -138,5 +139,5 @@ function ticks(from, now, width) {
 function summaryOf(runs, lanes, hours) {
   const counts = KIND_NAMES.map((kind) => [wordOf(kind), runs.filter((run) => kindOf(run) === kind).length]);
   const told = counts.filter(([, count]) => count).map(([word, count]) => `${count} ${word}`);
-  return `Timeline of the last ${hours} hours: ${runs.length} runs of ${lanes.length} pipelines. ${told.join(", ")}.`;
+  return [`Timeline of the ${spanOf(hours)}: ${runs.length} runs of ${lanes.length} pipelines`, ...told].join(", ");
 }

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Request, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, Request, ViewportSize, expect, sync_playwright
 
 from tests.functions.app import KEY
 
 MISSING = "no Chromium on this machine (Debian: apt-get install chromium)"
 WIDE, NARROW = ViewportSize(width=1600, height=1000), ViewportSize(width=360, height=740)
 Scheme = Literal["light", "dark"]
+PATIENCE_MS = 15_000
+"""How long a test waits for what it expects. A machine that is shared by many may be slow."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def find_chromium() -> str | None:
@@ -95,7 +98,7 @@ def open_tab(
     """
     options: dict[str, Any] = {"viewport": viewport, "color_scheme": scheme, "timezone_id": zone, "locale": "en-GB"}
     context = browser.new_context(**options, reduced_motion="reduce")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     if key is not None:
         context.add_init_script(f"sessionStorage.setItem('polysync.key', {key!r})")
     context.clock.install()

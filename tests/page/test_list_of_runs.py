@@ -68,7 +68,7 @@ def test_the_timeline_has_a_lane_for_each_pipeline_and_each_bar_leads_to_its_run
     app.post("/api/jobs/discover")
     run = app.run(pipeline_id).removeprefix("/api")
     page = tab.open("#/runs?hours=1")
-    drawing = page.get_by_role("img", name="Timeline of the last 1 hours")
+    drawing = page.get_by_role("img", name="Timeline of the last hour")
     expect(drawing).to_be_visible()
     expect(page.locator(".lanes").get_by_role("link", name="drawn", exact=True)).to_be_visible()
     bar = drawing.locator(f"[data-run='{run.removeprefix('/runs/')}']")

@@ -224,3 +224,16 @@ def test_sign_out_ends_the_tokens_of_the_tab(tab: Tab, app: SignedApp) -> None:
     page.get_by_role("button", name="Sign out").click()
     _heading(page, "You are not signed in")
     assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_an_import_covers_every_workspace_that_the_reader_may_import(tab: Tab, app: SignedApp) -> None:
+    app.entra.sign_in_as(["Polysync.Admin.sales", "Polysync.Read"])
+    page = tab.open("#/jobs")
+    expect(page.locator("table.jobs tbody tr")).to_have_count(2)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("button", name="Import from Databricks").click()
+    expect(page.get_by_role("status").filter(has_text="Imported: 0 new")).to_be_visible()
+    assert [url for url in asked if "discover" in url] == [f"{app.url}/api/jobs/discover?workspace=sales"]
+    page.get_by_label("Workspace").select_option("finance")
+    expect(page.get_by_role("button", name="Import from Databricks")).to_have_count(0)
