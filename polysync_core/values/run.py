@@ -167,6 +167,7 @@ class SweepReport:
     """The counts of one sweep of one workspace. `seconds` is measured before the row `sweep|last` is written.
 
     The run that was not seen for the longest was last seen `behind_seconds` before the sweep's end; 0 if all were seen.
+    `trouble` says why the workspace as a whole could not be swept ("": it was).
     """
 
     workspace: str
@@ -178,6 +179,7 @@ class SweepReport:
     calls: int = 0
     seconds: float = 0.0
     behind_seconds: float = 0.0
+    trouble: str = ""
 
 
 NEVER = datetime.fromtimestamp(0, UTC)
