@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from polysync_core import __version__
 from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import listing_rules, sweep_rules
@@ -211,6 +212,7 @@ class WorkspaceSweep:
                 unreadable_pipelines=sweep_rules.name_pipelines(rows.unreadable),
                 blind_since=self._blind_since(active, len(failed), has_tried=bool(outcomes)),
                 stood_in=stood_in,
+                version=__version__,
                 listing=memory,
                 upkeep=cursor,
             )

@@ -229,7 +229,8 @@ class LastSweep:
     saw the run. A run that is not named there was seen at `others_seen_at` (None: at `swept_at`). For the runs in
     `no_answer`, Databricks accepted the request and did not answer. `unreadable_pipelines` names the pipelines of
     unreadable rows, at most 20. Since `blind_since`, sweeps have seen none of the active runs (None: the last sweep saw
-    one). `stood_in`: the timer swept the workspace itself, because nobody had taken its group from the queue.
+    one). `stood_in`: the timer swept the workspace itself, because nobody had taken its group from the queue. `version`
+    is that of the app that made the sweep (None: one before 1.0.0).
     """
 
     swept_at: datetime
@@ -240,6 +241,7 @@ class LastSweep:
     unreadable_pipelines: tuple[str, ...] = ()
     blind_since: datetime | None = None
     stood_in: bool = False
+    version: str | None = None
     listing: ListingMemory = ListingMemory()
     upkeep: UpkeepCursor = UpkeepCursor()
 
@@ -291,6 +293,14 @@ class Check:
     name: str
     ok: bool
     message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """What health found. `last_sweeps` holds each workspace by its name (None: no sweep yet, or no answer)."""
+
+    checks: tuple[Check, ...]
+    last_sweeps: Mapping[str, LastSweep | None] = field(default_factory=dict)
 
 
 JsonObject = Mapping[str, object]

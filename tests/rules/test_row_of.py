@@ -158,7 +158,7 @@ FULL_RUN = Run(
             {
                 "sweptAt": AT,
                 "report": '{"workspace":"w","active":3,"changed":0,"finished":0,"failed":0,"unreadable":0,"calls":0,'
-                '"seconds":0.5,"behindSeconds":0.0}',
+                '"seconds":0.5,"behindSeconds":0.0,"trouble":""}',
                 "unreadablePipelines": '["p"]',
                 "blindSince": AT,
                 "stoodIn": False,

@@ -185,9 +185,8 @@ def test_the_timer_sweeps_what_no_message_has_swept_for_two_intervals_and_health
     swept = dict(zip(NAMES, _sweeps(workspaces), strict=True))
     assert {name for name, count in swept.items() if count} == {*lost}
     assert [_last(rig, name).stood_in for name in lost] == [True, True]
-    health = {
-        check.name: check for check in checking.check_all([*rig.services.workspaces.values()], rig.services.tokens, ())
-    }
+    found = checking.check_all([*rig.services.workspaces.values()], rig.services.tokens, ())
+    health = {check.name: check for check in found.checks}
     for name in NAMES:
         check = health[f"sweep {name}"]
         assert check.ok is (name not in lost)
