@@ -10,6 +10,7 @@ from enum import StrEnum
 from polysync_core.values.callback import Callback, CallbackAddress, Waiter
 from polysync_core.values.caller import KEY_ID, CallerId
 from polysync_core.values.ids import RunId
+from polysync_core.values.stored import Kept
 
 
 class Status(StrEnum):
@@ -30,7 +31,7 @@ class OnConflict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
+class Attempt(Kept):
     """One update of a run."""
 
     update_id: str
@@ -40,7 +41,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunError:
+class RunError(Kept):
     """Why a run did not end well: `code` for programs, `message` one line for a person."""
 
     code: str
@@ -48,7 +49,7 @@ class RunError:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class Run(Kept):
     """Our record of one update, from acceptance until its last callback is delivered or given up.
 
     `seen_at` is the last time that an answer of Databricks was stored in this run. A sweep that finds the run unchanged
