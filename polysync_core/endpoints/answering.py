@@ -67,14 +67,24 @@ def on_message(name: str, work: Callable[[Services], object]) -> None:
     So the host delivers no message twice, and no message ends in the poison queue.
     """
     try:
-        on_timer(name, work)
+        work(services.current())
+    except PolysyncError as error:
+        _log_failure(name, error)
     except Exception:
         _log.exception("%s: a bug", name, extra={"action": name})
 
 
 def on_timer(name: str, work: Callable[[Services], object]) -> None:
-    """Do a timer's work. A PolysyncError is only logged, once, because the next tick tries again."""
+    """Do a timer's work. A PolysyncError means that the work failed as a whole. It is logged once, and raised.
+
+    So the host counts a failed invocation, and writes a line of its own. The next tick tries again.
+    """
     try:
         work(services.current())
     except PolysyncError as error:
-        _log.error("%s: %s", name, error.detail, extra={"action": name})
+        _log_failure(name, error)
+        raise error from None  # the host logs the stack trace, and the error before this one may hold an address
+
+
+def _log_failure(name: str, error: PolysyncError) -> None:
+    _log.error("%s: %s", name, error.detail, extra={"action": name})
