@@ -105,6 +105,7 @@ class Dispatcher:
             at=arrival.at,
             seconds=time.monotonic() - arrival.monotonic,
             body=_body_value(request),
+            traceparent=request.headers.get("traceparent", ""),
         )
         with self._parts.lock:
             self._parts.calls.append(call)
