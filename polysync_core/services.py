@@ -40,7 +40,7 @@ from polysync_core.rules.rows.await_keys_entity import AWAIT_KEY_BYTES
 from polysync_core.settings import Settings, ignored_names
 from polysync_core.values.caller import KEY_CALLER, Caller
 from polysync_core.values.errors import RoleMissing
-from polysync_core.values.run import Check
+from polysync_core.values.run import Health
 from polysync_core.values.workspace import Workspace
 
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
@@ -61,7 +61,7 @@ class Services:
     tokens: EntraTokens
     workspaces: Mapping[str, WorkspaceServices]
     sender: CallbackSender
-    health: CachedValue[tuple[Check, ...]]
+    health: CachedValue[Health]
     await_keys: AwaitKeyring
     callers: EntraCallers | None = None
     caller: Caller = KEY_CALLER

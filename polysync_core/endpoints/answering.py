@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from polysync_core import services
 from polysync_core.adapters import telemetry
@@ -95,19 +96,35 @@ def on_message(name: str, work: Callable[[Services], object], invocation: Invoca
     So the host delivers no message twice, and no message ends in the poison queue.
     """
     try:
-        on_timer(name, work, invocation)
+        with _invoked(name, invocation):
+            work(services.current())
+    except PolysyncError:
+        return  # it is logged
     except Exception:
         _log.exception("%s: a bug", name, extra={"action": name})
 
 
 def on_timer(name: str, work: Callable[[Services], object], invocation: Invocation) -> None:
-    """Do a timer's work. A PolysyncError is only logged, once, because the next tick tries again."""
+    """Do a timer's work. A PolysyncError means that the work failed as a whole. It is logged once, and raised.
+
+    So the host counts a failed invocation, and writes a line of its own. The next tick tries again.
+    """
+    with _invoked(name, invocation):
+        work(services.current())
+
+
+@contextmanager
+def _invoked(name: str, invocation: Invocation) -> Iterator[None]:
+    """One invocation that nobody waits for. A PolysyncError is logged, and raised without its cause.
+
+    The host logs the stack trace, and the error before this one may hold an address.
+    """
     try:
-        with telemetry.invocation(name, invocation, {}) as span:
+        with telemetry.invocation(name, invocation, {}):
             try:
-                work(services.current())
+                yield
             except PolysyncError as error:
                 _log.error("%s: %s", name, error.detail, extra={"action": name})
-                span.fail(error.code)
+                raise error from None
     finally:
         telemetry.flush()

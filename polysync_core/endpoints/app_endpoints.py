@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from polysync_core.rules.wire.http_answers import Reply, encode_health
+from polysync_core import __version__
+from polysync_core.rules.wire.health_document import encode_health
+from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call, decode_openapi_version
 from polysync_core.services import Services
 from polysync_core.use_cases import checking
 from polysync_core.values.errors import SettingsError
-from polysync_core.values.run import Check
+from polysync_core.values.run import Check, Health
 
 
 def alive(_: Call, __: Services) -> Reply:
@@ -20,15 +22,15 @@ def alive_with_bad_settings(_: SettingsError, __: Call) -> Reply:
 
 
 def health(_: Call, services: Services) -> Reply:
-    checks = services.health.get(
+    found = services.health.get(
         lambda: checking.check_all([*services.workspaces.values()], services.tokens, services.settings.notes)
     )
-    return encode_health(checks)
+    return encode_health(found, __version__)
 
 
 def health_with_bad_settings(error: SettingsError, _: Call) -> Reply:
     """The health while the settings are invalid. Nothing else can be checked then."""
-    return encode_health([Check(name="settings", ok=False, message=error.detail)])
+    return encode_health(Health(checks=(Check(name="settings", ok=False, message=error.detail),)), __version__)
 
 
 def openapi(call: Call, services: Services) -> Reply:

@@ -120,8 +120,9 @@ def abandon_run(call: Call, services: Services) -> Reply:
 
 
 def sweep(services: Services) -> None:
-    sweeping.sweep_workspaces([*services.workspaces.values()], services.settings.sweep_limits)
+    reports = sweeping.sweep_workspaces([*services.workspaces.values()], services.settings.sweep_limits)
     clear_cycles()
+    sweeping.check_not_all_failed(reports, len(services.workspaces))
 
 
 def hand_out_sweeps(services: Services) -> list[str]:

@@ -19,7 +19,7 @@ from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, callback_rules
 from polysync_core.use_cases.sending import Delivery, Outcome, Sending
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import CallbacksNotOwed, PolysyncError, RunNotFound
+from polysync_core.values.errors import AllWorkspacesFailed, CallbacksNotOwed, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
 
@@ -48,7 +48,8 @@ def deliver_callbacks(
 ) -> DeliveryReport:
     """Send the due callbacks of every workspace, in one pass of at most `pass_seconds`.
 
-    `public_url` is the configured address at which callers reach the app, or None.
+    `public_url` is the configured address at which callers reach the app, or None. Raises AllWorkspacesFailed if
+    storage shows the due callbacks of no workspace. A receiver that fails is no failure of the pass.
     """
     return _Pass(workspaces, sender, public_url, pass_seconds).run()
 
@@ -79,10 +80,13 @@ class _Pass:
         deadline = Deadline.after(self._clock, pass_seconds)
         self._sending = Sending(workspaces, sender, public_url, deadline)
         self._gathering = deadline.earlier_by(pass_seconds * (1 - budgets.DELIVERY_GATHERING / budgets.DELIVERY))
+        self._unread: dict[str, str] = {}
 
     def run(self) -> DeliveryReport:
         with storage_deadline(self._gathering):  # silent storage must not hold the pass up
             due = self._gather()
+        if len(self._unread) == len(self._workspaces):
+            raise AllWorkspacesFailed(self._unread)
         outcomes = self._sending.send(due)
         report = DeliveryReport(
             due=len(due),
@@ -129,5 +133,7 @@ class _Pass:
                     break
         except PolysyncError as error:
             _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
+            if not found:
+                self._unread[ws.workspace.name] = error.detail
         metrics.note_callbacks(ws.workspace.name, taken.total(), oldest_seconds)
         return found

@@ -10,6 +10,7 @@ from enum import StrEnum
 from polysync_core.values.callback import Callback, CallbackAddress, Waiter
 from polysync_core.values.caller import KEY_ID, CallerId
 from polysync_core.values.ids import RunId
+from polysync_core.values.stored import Kept
 
 
 class Status(StrEnum):
@@ -30,7 +31,7 @@ class OnConflict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
+class Attempt(Kept):
     """One update of a run."""
 
     update_id: str
@@ -40,7 +41,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunError:
+class RunError(Kept):
     """Why a run did not end well: `code` for programs, `message` one line for a person."""
 
     code: str
@@ -48,7 +49,7 @@ class RunError:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class Run(Kept):
     """Our record of one update, from acceptance until its last callback is delivered or given up.
 
     `seen_at` is the last time that an answer of Databricks was stored in this run. A sweep that finds the run unchanged
@@ -167,6 +168,7 @@ class SweepReport:
     """The counts of one sweep of one workspace. `seconds` is measured before the row `sweep|last` is written.
 
     The run that was not seen for the longest was last seen `behind_seconds` before the sweep's end; 0 if all were seen.
+    `trouble` says why the workspace as a whole could not be swept ("": it was).
     """
 
     workspace: str
@@ -178,6 +180,7 @@ class SweepReport:
     calls: int = 0
     seconds: float = 0.0
     behind_seconds: float = 0.0
+    trouble: str = ""
 
 
 NEVER = datetime.fromtimestamp(0, UTC)
@@ -227,7 +230,8 @@ class LastSweep:
     saw the run. A run that is not named there was seen at `others_seen_at` (None: at `swept_at`). For the runs in
     `no_answer`, Databricks accepted the request and did not answer. `unreadable_pipelines` names the pipelines of
     unreadable rows, at most 20. Since `blind_since`, sweeps have seen none of the active runs (None: the last sweep saw
-    one). `stood_in`: the timer swept the workspace itself, because nobody had taken its group from the queue.
+    one). `stood_in`: the timer swept the workspace itself, because nobody had taken its group from the queue. `version`
+    is that of the app that made the sweep (None: one before 1.0.0).
     """
 
     swept_at: datetime
@@ -238,6 +242,7 @@ class LastSweep:
     unreadable_pipelines: tuple[str, ...] = ()
     blind_since: datetime | None = None
     stood_in: bool = False
+    version: str | None = None
     listing: ListingMemory = ListingMemory()
     upkeep: UpkeepCursor = UpkeepCursor()
 
@@ -289,6 +294,14 @@ class Check:
     name: str
     ok: bool
     message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """What health found. `last_sweeps` holds each workspace by its name (None: no sweep yet, or no answer)."""
+
+    checks: tuple[Check, ...]
+    last_sweeps: Mapping[str, LastSweep | None] = field(default_factory=dict)
 
 
 JsonObject = Mapping[str, object]

@@ -2,6 +2,7 @@
 
 import re
 
+from polysync_core import __version__
 from tests.functions.app import KEY, Answer
 
 QUERY_MARK = "mark-of-the-query"
@@ -46,6 +47,7 @@ def told_of_settings(answer: Answer, route: str) -> str:
     if route == "health":
         (check,) = answer.json["checks"]
         assert (answer.status, answer.json["status"], check["name"], check["ok"]) == (503, "failing", "settings", False)
+        assert (answer.json["version"], answer.json["workspaces"]) == (__version__, {})
         return str(check["message"])
     check_problem(answer, 503, "SettingsInvalid")
     assert answer.json["detail"] == " ".join(answer.json["settings"])

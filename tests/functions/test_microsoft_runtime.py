@@ -161,7 +161,8 @@ def test_without_settings_every_function_answers_the_same_503(on_bad_settings: M
         for function in on_bad_settings.functions:
             trigger = function["bindings"][0]
             if trigger["type"] == "timerTrigger":
-                on_bad_settings.fire(function["name"])
+                with pytest.raises(RuntimeFailedError, match="SettingsError: DATABRICKS_HOST: is missing"):
+                    on_bad_settings.fire(function["name"])
                 continue
             if function["name"] in {"alive", "openapi"}:
                 assert on_bad_settings.send("GET", f"/api/{trigger['route']}", {}, b"").status == 200
@@ -172,6 +173,36 @@ def test_without_settings_every_function_answers_the_same_503(on_bad_settings: M
             told = told_of_settings(answers[0], function["name"])
             assert re.findall(r"([A-Z_]{10,}): ", told) == ["DATABRICKS_HOST", "POLYSYNC_TABLES"]
     assert "sweep_runs: DATABRICKS_HOST: is missing" in on_bad_settings.log
+
+
+def test_a_sweep_that_failed_as_a_whole_is_a_failed_invocation_and_the_next_one_is_not(
+    runtime: tuple[MicrosoftRuntime, ServedApp], microsoft: ServedApp
+) -> None:
+    pipeline_id = microsoft.databricks.add_pipeline()
+    run = microsoft.run(pipeline_id)
+    microsoft.databricks.add_fault("reset", times=None)
+    with pytest.raises(RuntimeFailedError, match="AllWorkspacesFailed: It failed in every workspace") as told:
+        microsoft.fire("sweep_runs")
+    assert microsoft.databricks.url not in str(told.value)
+    microsoft.databricks.clear_faults()
+    microsoft.databricks.set_state(pipeline_id, None, "COMPLETED")
+    microsoft.fire("sweep_runs")
+    assert microsoft.get(run).json["status"] == "Success"
+    assert runtime[0].log.count("sweep_runs: It failed in every workspace") == 1
+
+
+def test_storage_that_is_away_fails_an_invocation_and_its_trace_shows_no_key(
+    deployed: Path, tmp_path: Path, microsoft: ServedApp
+) -> None:
+    nowhere = f"AccountName=a;AccountKey={'a2V5' * 22};TableEndpoint=http://127.0.0.1:9/a"
+    environ = settings_of(nowhere, "w", microsoft.databricks)
+    with MicrosoftRuntime(deployed, environ, tmp_path / "log") as away:
+        for name in ("sweep_runs", "deliver_callbacks", "discover_on_schedule"):
+            with pytest.raises(RuntimeFailedError) as told:
+                away.fire(name)
+            assert "Table Storage" in str(told.value) or "last sweep could not be read" in str(told.value)
+            for secret in ("a2V5", "127.0.0.1:9", "direct cause"):
+                assert secret not in str(told.value)
 
 
 def test_the_schedule_of_the_sweep_is_read_when_the_app_is_indexed(on_bad_settings: MicrosoftRuntime) -> None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
+from polysync_core import __version__
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
 from polysync_core.rules.wire.rotation_contract import RotationBody
 from polysync_core.rules.wire.start_contract import StartBody
@@ -35,6 +36,7 @@ def test_the_served_document_is_valid_openapi_3_1_and_names_the_address_it_came_
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     OpenAPIV31SpecValidator(answer.json).validate()
     assert answer.json["openapi"].startswith("3.1.")
+    assert answer.json["info"]["version"] == __version__
     assert answer.json["servers"] == [{"url": app.base_url}]
     assert {**answer.json, "servers": None} == {**document(), "servers": None}
 

@@ -11,6 +11,7 @@ import pytest
 
 from local.host import LocalHost, load_app, load_functions
 from local.host.functions import HttpTrigger
+from polysync_core.values.errors import SettingsError
 from tests.functions.app import KEY, ROOT, ServedApp, environment, send_to, served
 from tests.functions.secrecy import QUERY_MARK, check_problem, check_told, told_of_settings
 from tests.functions.stories import BAD_REQUESTS, BadRequest
@@ -154,7 +155,8 @@ class TestWrongSettings:
         assert ".example" not in answer.body.decode() + caplog.text
 
     def test_so_does_the_log_of_the_timer(self, host: LocalHost, caplog: pytest.LogCaptureFixture) -> None:
-        host.fire("sweep_runs")
+        with pytest.raises(SettingsError):
+            host.fire("sweep_runs")
         assert all(name in caplog.text for name in NAMED)
 
 

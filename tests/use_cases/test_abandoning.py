@@ -16,7 +16,7 @@ from polysync_core.use_cases.abandoning import abandon_run
 from polysync_core.values.callback import CallbackState
 from polysync_core.values.errors import RowUnreadable, RunFinished, RunGivenUp, RunNotFound, StartUnknown
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Run, Status
+from polysync_core.values.run import Check, Run, Status
 from tests.conftest import RigOf
 from tests.use_cases.callbacks import deliver
 
@@ -150,13 +150,13 @@ def test_a_run_that_databricks_refuses_to_show_stays_active_and_health_names_it_
     for minutes, named in [(50, False), (11, True), (60 * 24 * 3, True)]:
         clock.pass_time(minutes=minutes)
         rig.sweep()
-        (health,) = [check for check in checking.check_all([rig.ws], rig.services.tokens, ()) if "sweep" in check.name]
+        health = _check_of_the_sweep(rig)
         assert (str(run_id) in health.message) is named, health.message
     assert "/abandon" in health.message
     assert not rig.stored(run_id).is_finished
     abandon_run(run_id, rig.ws)
     rig.sweep()
-    assert all(check.ok for check in checking.check_all([rig.ws], rig.services.tokens, ()) if "sweep" in check.name)
+    assert _check_of_the_sweep(rig).ok
 
 
 def test_a_time_out_asks_for_the_stop_of_the_one_update_that_is_not_shown(
@@ -193,3 +193,10 @@ def test_the_pipelines_stop_is_never_sent_without_a_look_that_shows_ours_active(
         clock.pass_time(minutes=6)
         rig.sweep()
     assert workspace.calls("POST", PIPELINE_STOP) == []
+
+
+def _check_of_the_sweep(rig: Rig) -> Check:
+    (check,) = [
+        check for check in checking.check_all([rig.ws], rig.services.tokens, ()).checks if "sweep" in check.name
+    ]
+    return check

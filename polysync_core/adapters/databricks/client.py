@@ -59,6 +59,9 @@ class Databricks:
 class BoundedClient:
     """Calls to one workspace until a deadline. A call is repeated only once, with a new token.
 
+    `calls` counts what was sent. `asked` counts what was to be asked, also where no token came. `answered` counts the
+    answers to it. An answer that refuses the app itself is none, because every other call gets the same.
+
     Every call may raise DatabricksError (an answer other than expected), DatabricksUnreachable (no answer) or
     TokenUnavailable.
     """
@@ -67,7 +70,7 @@ class BoundedClient:
         self._databricks = databricks
         self.deadline = deadline
         self._lock = threading.Lock()
-        self.calls = 0
+        self.calls = self.asked = self.answered = 0
 
     @property
     def workspace_name(self) -> str:
@@ -162,6 +165,8 @@ class BoundedClient:
         No request begins after `begins_by`.
         """
         databricks, tokens = self._databricks, self._databricks.tokens
+        with self._lock:
+            self.asked += 1
         token = tokens.token(until=begins_by)
         status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
         refusal = refusal_of(status, headers, body)
@@ -177,7 +182,15 @@ class BoundedClient:
                 status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
         if status < 300:
             databricks.accepted_token = token
-        return pipelines_api.decode_answer(request, status, headers, body)
+        counts = True
+        try:
+            return pipelines_api.decode_answer(request, status, headers, body)
+        except DatabricksError as error:
+            counts = not error.refuses_app
+            raise
+        finally:
+            with self._lock:
+                self.answered += counts
 
     def _send_as(
         self, token: str, request: ApiRequest, timeout_seconds: float, begins_by: Deadline | None

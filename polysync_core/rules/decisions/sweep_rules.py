@@ -40,7 +40,7 @@ class SweepOutcome(StrEnum):
     PARTIAL = "partial"
     """Some active runs were not seen."""
     FAILED = "failed"
-    """No active run was seen, or the sweep did not come about."""
+    """Nothing answered, or the sweep did not come about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,10 +75,9 @@ def next_looks(
 
 
 def outcome_of(report: SweepReport) -> SweepOutcome:
-    """Return how a sweep ended. The report of one that did not come about has a failure and no active run."""
-    if not report.failed:
-        return SweepOutcome.COMPLETE
-    return SweepOutcome.PARTIAL if report.failed < report.active else SweepOutcome.FAILED
+    if report.trouble:
+        return SweepOutcome.FAILED
+    return SweepOutcome.PARTIAL if report.failed else SweepOutcome.COMPLETE
 
 
 def waiting_since(last: LastSweep | None) -> datetime:

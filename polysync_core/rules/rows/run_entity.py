@@ -44,6 +44,7 @@ RUN = RowOf(
         "status": lambda run: status_of_run(run).value,
         "isFinished": lambda run: run.is_finished,
     },
+    beside=("writeId",),
 )
 _RUN_IN_JSON = RowOf(
     Run,

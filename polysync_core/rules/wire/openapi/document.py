@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from polysync_core import __version__
 from polysync_core.rules.decisions.roles import ROLE_OF_ROUTE, WHOLE_APP
 from polysync_core.rules.wire.addresses import POLL_AFTER_SECONDS, PREFIX
 from polysync_core.rules.wire.http_answers import ProblemDocument, internal_error, problem
@@ -59,7 +60,7 @@ def _document() -> Mapping[str, Any]:
         paths.setdefault(f"{PREFIX}/{operation.path}", {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Polysync", "version": "1.0.0", "description": _DESCRIPTION},
+        "info": {"title": "Polysync", "version": __version__, "description": _DESCRIPTION},
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": paths,
         "security": [{"keyInHeader": []}, {"keyInQuery": []}, {"signIn": []}],

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from polysync_core.rules.wire.http_answers import AliveDocument, HealthDocument, ProblemDocument
+from polysync_core.rules.wire.health_document import HealthDocument
+from polysync_core.rules.wire.http_answers import AliveDocument, ProblemDocument
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
 from polysync_core.rules.wire.job_document import DiscoveryReportDocument, JobDocument, JobListDocument
 from polysync_core.rules.wire.rotation_contract import RotationBody, RotationDocument
