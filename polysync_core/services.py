@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from polysync_core.adapters import metrics
 from polysync_core.adapters.await_keyring import AwaitKeyring
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.clock import Clock
@@ -117,7 +118,7 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
         callbacks = CallbackStore(rows, RunRows(rows, new_id), new_id)
         return WorkspaceServices(
             databricks=Databricks(workspace, session, tokens, clock),
-            runs=RunStore(rows, callbacks, new_id),
+            runs=RunStore(rows, callbacks, new_id, functools.partial(metrics.note_end, workspace.name)),
             callbacks=callbacks,
             jobs=JobStore(jobs_table.partition(workspace.partition), new_id),
             cleaner=RunCleaner(rows),

@@ -106,6 +106,7 @@ class Dispatcher:
             seconds=time.monotonic() - arrival.monotonic,
             body=_body_value(request),
             user_agent=request.headers.get("user-agent", ""),
+            traceparent=request.headers.get("traceparent", ""),
         )
         with self._parts.lock:
             self._parts.calls.append(call)

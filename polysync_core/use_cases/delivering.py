@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from polysync_core.adapters import metrics
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.threads import ContextPool
@@ -120,8 +121,10 @@ class _Pass:
         """What is due in one workspace, as far as it can be read in time."""
         found: list[Delivery] = []
         taken: Counter[tuple[str, bool]] = Counter()
+        now, oldest_seconds = self._clock.now(), 0.0
         try:
-            for callback in ws.callbacks.due(self._clock.now()):
+            for callback in ws.callbacks.due(now):
+                oldest_seconds = max(oldest_seconds, callback_rules.waited_seconds(callback.value, now))
                 kind = callback.value.host, callback.value.tries > 0
                 taken[kind] += 1
                 if taken[kind] <= _BACKLOG_A_HOST:
@@ -132,4 +135,5 @@ class _Pass:
             _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
             if not found:
                 self._unread[ws.workspace.name] = error.detail
+        metrics.note_callbacks(ws.workspace.name, taken.total(), oldest_seconds)
         return found

@@ -12,7 +12,9 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from polysync_core.adapters import metrics
 from polysync_core.adapters.storage.tables import storage_deadline
+from polysync_core.adapters.telemetry import span
 from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
@@ -112,12 +114,15 @@ class _Sweep:
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
         seconds = self._clock.monotonic() - self._began
-        return tuple(
+        reports = tuple(
             self._reports.get(name)
             or SweepReport(workspace=name, failed=1, seconds=seconds, trouble=self._trouble_of(name))
             for name in by_name
             if name not in self._left_out
         )
+        for report in reports:
+            metrics.note_sweep(report, sweep_rules.outcome_of(report), self._behind(report))
+        return reports
 
     def _trouble_of(self, name: str) -> str:
         """Why a workspace has no report."""
@@ -130,7 +135,10 @@ class _Sweep:
             return
         name = ws.workspace.name
         try:
-            with storage_deadline(Deadline(self._clock, self._began + budgets.SWEEP_WORKSPACE)):
+            with (
+                span("sweep", {"polysync.workspace": name}),
+                storage_deadline(Deadline(self._clock, self._began + budgets.SWEEP_WORKSPACE)),
+            ):
                 if self._claiming is None:
                     self._reports[name] = WorkspaceSweep(ws, self._limits, last, self._began).run()
                     return

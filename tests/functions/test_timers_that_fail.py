@@ -21,6 +21,7 @@ from polysync_core import services
 from polysync_core.endpoints.answering import on_message
 from polysync_core.values.errors import AllWorkspacesFailed, PolysyncError, SettingsError
 from polysync_core.values.ids import RunId
+from polysync_core.values.invocation import NO_INVOCATION
 from tests.chaos.host_process import HostProcess
 from tests.functions.app import ROOT, environment
 from tests.functions.secrecy import check_told
@@ -172,7 +173,7 @@ def test_a_message_never_fails(error: Exception, azurite: str, pair: Pair, caplo
         raise error
 
     with environment(_settings(azurite, pair)):
-        on_message("sweep_group", work)
+        on_message("sweep_group", work, NO_INVOCATION)
     assert len(_lines(caplog, "sweep_group")) == 1
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -15,9 +15,11 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
+from polysync_core.adapters import metrics
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.entra import EntraTokens, management_scope
 from polysync_core.adapters.databricks.http_pool import response_deadline
+from polysync_core.adapters.telemetry import client_span
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.run_states import is_final, is_known
 from polysync_core.rules.wire import pipelines_api
@@ -206,12 +208,30 @@ class BoundedClient:
             raise DatabricksUnreachable("The time for asking Databricks ran out.", was_sent=False)
         with self._lock:
             self.calls += 1
+        workspace, route = self._databricks.workspace, f"{request.method} {request.route}"
+        headers: dict[str, str] = {}
+        status: int | None = None
+        with client_span(route, {"polysync.workspace": workspace.name}, headers) as span:
+            try:
+                status, answered, body = self._exchange(request, headers, identity, seconds)
+            finally:
+                metrics.note_call(workspace.name, route, status)
+            span.note({"http.response.status_code": status})
+            if status >= 400:
+                span.fail(str(status))
+            return status, answered, body
+
+    def _exchange(
+        self, request: ApiRequest, headers: Mapping[str, str], identity: _Identity, seconds: float
+    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
+        """Send the request and read the whole answer within `seconds`. Raises DatabricksUnreachable."""
         try:
             with response_deadline(seconds):
                 response = self._databricks.session.request(
                     request.method,
                     self._databricks.workspace.url + request.path,
                     params=request.query,
+                    headers=headers,
                     json=request.body,
                     auth=identity,
                     timeout=(min(budgets.DATABRICKS_CONNECT, seconds), seconds),

@@ -19,6 +19,7 @@ from polysync_core.rules.wire.setting_values import is_loopback
 from polysync_core.rules.wire.strict_json import MAX_NESTING, decode_json
 from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, RunNotFound
 from polysync_core.values.ids import RunId, is_id, normal_id
+from polysync_core.values.invocation import NO_INVOCATION, Invocation
 from polysync_core.values.run import JsonObject, RunFilter, Status
 
 MAX_BODY_BYTES = 64 * 1024
@@ -51,6 +52,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     route: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
+    invocation: Invocation = NO_INVOCATION
 
     @property
     def path(self) -> str:
