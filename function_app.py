@@ -39,6 +39,11 @@ def get_run(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return _serve(req, context, run_endpoints.get_run)
 
 
+@app.route("runs/{run_id}/events", methods=["GET"])
+def run_events(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return _serve(req, context, endpoints.event_endpoints.run_events)
+
+
 @app.route("runs/{run_id}/result", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def await_run(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return _serve(req, context, run_endpoints.await_run)

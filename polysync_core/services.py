@@ -22,6 +22,7 @@ from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
 from polysync_core.adapters.entra_callers import EntraCallers
+from polysync_core.adapters.kept_outcomes import KeptOutcomes
 from polysync_core.adapters.library_logs import quiet_libraries
 from polysync_core.adapters.memory import CachedValue, FreshCalls, LookGate, RefreshTurns, keep_what_is_built
 from polysync_core.adapters.storage.await_key_store import AwaitKeyStore
@@ -39,10 +40,13 @@ from polysync_core.rules.decisions.roles import Role
 from polysync_core.rules.rows.await_keys_entity import AWAIT_KEY_BYTES
 from polysync_core.settings import Settings, ignored_names
 from polysync_core.values.caller import KEY_CALLER, Caller
+from polysync_core.values.databricks import EventsPage
 from polysync_core.values.errors import RoleMissing
 from polysync_core.values.run import Health
 from polysync_core.values.workspace import Workspace
 
+MOST_EVENT_PAGES = 64
+"""So many pages of events are kept in memory at once. A page is mostly under 100 KB, and always under 5 MB."""
 RUNS_TABLE, JOBS_TABLE = "PolysyncRuns", "PolysyncJobs"
 _log = logging.getLogger("polysync.services")
 quiet_libraries()  # before any call, and also while the settings are invalid
@@ -112,6 +116,7 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
     runs_table = Table(settings.tables, RUNS_TABLE, lambda: storage.credential)
     jobs_table = Table(settings.tables, JOBS_TABLE, lambda: storage.credential)
     session, refresh_turns = new_session(clock, len(settings.workspaces)), RefreshTurns(clock)
+    kept_events = KeptOutcomes[EventsPage](clock, budgets.EVENTS_KEPT, MOST_EVENT_PAGES)
 
     def serve(workspace: Workspace) -> WorkspaceServices:
         rows = runs_table.partition(workspace.partition)
@@ -126,6 +131,7 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
             refresh_turns=refresh_turns,
             gate=LookGate(clock),
             fresh_looks=FreshCalls(),
+            kept_events=kept_events,
             new_id=new_id,
         )
 

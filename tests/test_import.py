@@ -38,6 +38,8 @@ def _after_import(code: str, environ: Mapping[str, str] = DEPLOYED) -> str:
         ("croniter", "a schedule that is not the default"),
         ("polysync_core.rules.wire.openapi", "the first request of the OpenAPI document"),
         ("polysync_core.endpoints.job_endpoints", "the first request about jobs, or the discovery timer"),
+        ("polysync_core.endpoints.event_endpoints", "the first request of a run's events"),
+        ("polysync_core.use_cases.events", "the first request of a run's events"),
         ("polysync_core.use_cases.discovering", "the first request about jobs, or the discovery timer"),
         ("polysync_core.use_cases.listing", "the first list of all workspaces"),
     ],

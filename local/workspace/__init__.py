@@ -13,6 +13,7 @@ Its behaviour follows the documentation of the API and of databricks-sdk-py. Eac
     states                    one update
     pipelines                 the updates of a pipeline, and automatic retries
     encoding, queries, wire   JSON, query strings, errors
+    event_log                 the events of a pipeline
     api                       the routes
     identity                  tokens
     journal                   the calls that were received

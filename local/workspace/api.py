@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.messages import Reply, Request, json_reply
-from local.workspace import encoding, known_answers, pipelines, queries, states
+from local.workspace import encoding, event_log, known_answers, pipelines, queries, states
 from local.workspace.pipelines import CAUSES, OPTIONS, Pipeline, PipelineRegistry
 from local.workspace.settings import WorkspaceSettings
 from local.workspace.states import Update
@@ -204,7 +204,7 @@ class PipelinesApi:
             filter_text, descending, after = token["filter"], token["descending"], token["after"]
         else:
             _, descending = queries.order(request, fields=("timestamp",), default="timestamp desc")
-        found = encoding.events(pipeline)
+        found = event_log.events(pipeline)
         if descending:
             found.reverse()
         if after is not None:

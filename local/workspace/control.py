@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local.fault import Fault, Kind
-from local.workspace import encoding, identity, known_answers, pipelines, states
+from local.workspace import event_log, identity, known_answers, pipelines, states
 from local.workspace.api import ROUTES
 from local.workspace.dispatch import WORKSPACE
 from local.workspace.journal import Call, IdentityCall
@@ -124,7 +124,7 @@ class Control(PipelineControl):
         """Add an entry to the event log, with the present time, and return its id."""
         with self._parts.lock:
             pipeline = self._parts.registry.get(pipeline_id)
-            event = encoding.event(
+            event = event_log.event(
                 pipeline,
                 key=str(uuid.uuid4()),
                 at=self._parts.now(),

@@ -86,3 +86,26 @@ class ErrorEvent:
     update_id: str | None
     fatal: bool
     failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogEvent:
+    """A line of a pipeline's event log, with bounded texts. `update_id` is None if it is about no update.
+
+    `failures` are its exceptions, the outermost first and the cause last.
+    """
+
+    update_id: str | None
+    at: datetime | None
+    level: str | None
+    event_type: str | None
+    message: str | None
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventsPage:
+    """Events, newest first. It may hold none although there is a next page."""
+
+    events: tuple[LogEvent, ...]
+    next_page_token: str | None

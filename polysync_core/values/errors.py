@@ -9,6 +9,7 @@ PolysyncError
 ├── WorkspaceNotFound      404  no such workspace, or the caller may not see it
 ├── SignInUnavailable      503  Entra ID's signing keys cannot be fetched
 ├── RunNotFound            404  no such run, or nothing of ours active
+├── ContinuationExpired    410  a list cannot go on from there any more; it starts again without the continuation
 ├── JobNotFound            404  no such job; the detail says how to import it
 ├── ParameterReadOnly      409  a parameter that only Databricks changes
 ├── JobTooLarge            422  a pipeline's configuration that no row can hold
@@ -22,7 +23,7 @@ PolysyncError
 ├── KeyInFlight            503  the Idempotency-Key's first request is still being handled
 ├── StartUnknown           504  the outcome of a start is not known yet; never repeated, settled by the sweep
 ├── DatabricksError             Databricks answered, and not with what was asked for
-│   ├── PipelineNotFound   404  the pipeline of a start does not exist
+│   ├── PipelineNotFound   404  the pipeline of a start, or of a run's events, does not exist
 │   ├── PermissionRefused  403  it refuses the app's identity, or its token, also with a new one
 │   ├── DatabricksNetworkRefused 403  it refuses the place where the app is
 │   └── DatabricksSignInPage 503  a page for people came: the address is not of a workspace's API
@@ -153,6 +154,10 @@ class SignInUnavailable(PolysyncError):
 
 class RunNotFound(PolysyncError):
     code, http_status, title = "RunNotFound", 404, "No such run"
+
+
+class ContinuationExpired(PolysyncError):
+    code, http_status, title = "ContinuationExpired", 410, "The list cannot go on from there any more"
 
 
 class JobNotFound(PolysyncError):

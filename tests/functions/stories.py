@@ -135,6 +135,19 @@ def what_databricks_refuses(app: ServedApp) -> list[Answer]:
     return _expect(told)
 
 
+def the_events_of_a_run(app: ServedApp) -> list[Answer]:
+    pipeline = app.databricks.add_pipeline(failures=[("Größe", "注文")])
+    events = f"{app.run(pipeline)}/events"
+    app.databricks.set_state(pipeline, None, "FAILED")
+    told = {"events": (app.get(events), 200), "of its workspace": (app.get(f"{events}?workspace={app.name}"), 200)}
+    assert told["events"][0].json["items"][0]["errors"] == [{"className": "Größe", "message": "注文"}]
+    gone = app.databricks.add_pipeline()
+    run = app.run(gone)
+    app.databricks.remove_pipeline(gone)
+    told["without its pipeline"] = (app.get(f"{run}/events"), 404)
+    return _expect(told)
+
+
 def tokens_of_the_result_address(app: ServedApp) -> list[Answer]:
     app.databricks.add_pipeline("tokens")
     app.databricks.add_pipeline("others")
@@ -210,6 +223,7 @@ STORIES: tuple[Story, ...] = (
     a_run_that_is_cancelled,
     a_second_start,
     what_databricks_refuses,
+    the_events_of_a_run,
     tokens_of_the_result_address,
     a_rotation_of_the_key_of_the_await_addresses,
     a_job_and_its_full_refresh,
@@ -279,6 +293,12 @@ BAD_REQUESTS = (
     _get("a run id that is none, not ASCII", "/api/runs/%E6%B3%A8%3Au1", 404, "RunNotFound"),
     _get("the result of an unknown run", "/api/runs/p1:u1/result?token=x", 404, "RunNotFound"),
     _get("a run in an unknown workspace", "/api/runs/p1:u1?workspace=nowhere"),
+    _get("the events of an unknown run", "/api/runs/p1:u1/events", 404, "RunNotFound"),
+    _get("the events of a run id that is none", "/api/runs/p1/events", 404, "RunNotFound"),
+    _get("a continuation made up, of events", "/api/runs/p1:u1/events?continuation=%C3%A4"),
+    _get("a continuation of runs for events", "/api/runs/p1:u1/events?continuation=cmVjZW50fA=="),
+    _get("events with a parameter of another list", "/api/runs/p1:u1/events?limit=5"),
+    _get("events of all workspaces", "/api/runs/p1:u1/events?workspace=*"),
     _get("an unknown status", "/api/runs?status=Done"),
     _get("a limit of 0", "/api/runs?limit=0"),
     _get("a limit of 201", "/api/runs?limit=201"),

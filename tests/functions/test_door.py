@@ -196,8 +196,11 @@ def test_a_workspace_that_one_may_not_see_is_404_and_in_no_list(app: Guarded) ->
     for address in ("/api/runs?workspace=sales", "/api/jobs?workspace=sales", "/api/runs?workspace=nowhere"):
         answer = app.call("GET", address, "Polysync.Read.finance")
         assert (answer.status, answer.json["code"]) == (404, "WorkspaceNotFound")
-    assert app.call("GET", f"/api/runs/{hidden}", "Polysync.Read.finance").status == 404
-    assert app.call("GET", f"/api/runs/{hidden}", "Polysync.Read").status == 200
+    for address in (f"/api/runs/{hidden}", f"/api/runs/{hidden}/events"):
+        unseen = app.call("GET", address, "Polysync.Read.finance")
+        assert (unseen.status, unseen.json["code"]) == (404, "RunNotFound")
+        for role in ("Polysync.Read", "Polysync.Read.sales", "Polysync.Admin"):
+            assert app.call("GET", address, role).status == 200
 
 
 def test_the_default_workspace_is_the_first_that_the_caller_may_see(app: Guarded) -> None:

@@ -37,6 +37,7 @@ NORMALISED = (
     ("time", lambda _: r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME"),
     ("seconds since the start", lambda _: r'(?<="durationSeconds": )\d+\.\d+', "0"),
     ("seconds since the sweep", lambda _: r"\d+(?= s ago)", "0"),
+    ("id of an update in a message", lambda _: r"(?<=Update )[0-9a-f]{6}(?= )", "SHORT"),
     ("continuation", lambda _: r'(?<="continuation": ")[\w=-]+', "CONTINUATION"),
 )
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polysync_core.rules.decisions.failure_reasons import MAX_MESSAGE, find_reason, reason_of
-from polysync_core.rules.wire.pipelines_api import decode_error_events
+from polysync_core.rules.wire.event_log_api import decode_error_events
 
 RULE = "-" * 75
 NOTEBOOK = f"""Notebook /Users/me/orders failed: \x1b[0;31m{RULE}\x1b[0m

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -22,10 +23,10 @@ from polysync_core.adapters.databricks.http_pool import response_deadline
 from polysync_core.adapters.telemetry import client_span
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.run_states import is_final, is_known
-from polysync_core.rules.wire import pipelines_api
+from polysync_core.rules.wire import event_log_api, pipelines_api
 from polysync_core.rules.wire.databricks_errors import NO_SUCH_ROUTE, Refusal, refusal_of
 from polysync_core.rules.wire.pipelines_api import ApiRequest
-from polysync_core.values.databricks import ErrorEvent, PipelinesPage, PipelineSpec, SeenUpdate, UpdatesPage
+from polysync_core.values.databricks import ErrorEvent, EventsPage, PipelinesPage, PipelineSpec, SeenUpdate, UpdatesPage
 from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.ids import RunId
@@ -116,9 +117,16 @@ class BoundedClient:
 
     def fetch_error_events(self, pipeline_id: str, *, timeout_seconds: float) -> tuple[ErrorEvent, ...]:
         """The newest error events of a pipeline, from any of its updates."""
-        return pipelines_api.decode_error_events(
-            self._send(pipelines_api.list_error_events(pipeline_id), timeout_seconds)
+        return event_log_api.decode_error_events(
+            self._send(event_log_api.list_error_events(pipeline_id), timeout_seconds)
         )
+
+    def fetch_events_page(
+        self, pipeline_id: str, *, since: datetime | None, until: datetime | None, page_token: str | None = None
+    ) -> EventsPage:
+        """A page of a pipeline's events between two times, newest first. A `page_token` holds the times of its page."""
+        request = event_log_api.list_events(pipeline_id, since=since, until=until, page_token=page_token)
+        return event_log_api.decode_events_page(self._send(request))
 
     def stop(self, run_id: RunId) -> None:
         """Ask Databricks to stop this one update.

@@ -67,7 +67,11 @@ READ_REPEAT_PAUSE = 0.5
 READ_REPEAT = 3.0
 """An observation is retried only while this much of READ is left."""
 READ_WAIT = 2.0
-"""A reader waits this long for the observation that another reader makes."""
+"""A reader waits this long for the observation, or the events, that another reader fetches."""
+EVENTS_LAST_PAGE = 1.5
+"""A read of a run's events fetches no further page of Databricks after this."""
+EVENTS_KEPT = 5.0
+"""A process reuses the events that it has read for this long."""
 LISTING = 2.0
 """A list of runs returns what it has found within this."""
 LISTING_STORAGE = 4.0

@@ -27,6 +27,7 @@ ROLE_OF_ROUTE: Mapping[str, Role | None] = MappingProxyType(
         "cancel_pipeline": Role.OPERATE,
         "list_runs": Role.READ,
         "get_run": Role.READ,
+        "run_events": Role.READ,
         "await_run": None,
         "cancel_run": Role.OPERATE,
         "redeliver": Role.OPERATE,

@@ -1,4 +1,4 @@
-"""The Pipelines API 2.0: builds requests and decodes answers. No I/O.
+"""The Pipelines API 2.0: builds requests and decodes answers. No I/O. The event log is in event_log_api.
 
 Source of every call: https://docs.databricks.com/api/azure/workspace/pipelines. Decoding accepts what
 Databricks may change, such as new states and missing fields. It is strict where an error would do harm, as in an id.
@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from polysync_core.rules.wire.databricks_errors import decode_error, is_sign_in, json_object
+from polysync_core.rules.wire.databricks_json import id_of, instant_of, objects_of, page_token_of, text_of
 from polysync_core.values.databricks import (
-    ErrorEvent,
-    Failure,
     ListedPipeline,
     PipelinesPage,
     PipelineSpec,
@@ -21,17 +19,11 @@ from polysync_core.values.databricks import (
     UpdatesPage,
 )
 from polysync_core.values.databricks_errors import DatabricksError, DatabricksSignInPage
-from polysync_core.values.ids import RunId, is_id, normal_id
+from polysync_core.values.ids import RunId
 from polysync_core.values.run import JsonObject
 
 API = "/api/2.0"
 PAGE_SIZE = 100
-EVENTS_PAGE_SIZE = 250
-_MAX_STATE = 64
-_MAX_SAID = 1000
-_MAX_EXCEPTION = 16_000
-_YEARS = range(1601, 9999)
-"""Table Storage stores no time before 1601. To a time in 9999, no duration can be added safely."""
 _PARTIAL_FIELDS = (
     "validate_only",
     "refresh_selection",
@@ -143,16 +135,6 @@ def stop_pipeline(pipeline_id: str) -> ApiRequest:
     )
 
 
-def list_error_events(pipeline_id: str) -> ApiRequest:
-    """Return the request for the newest error events. Only a filter on level is documented. A page has 250 at most."""
-    return ApiRequest(
-        method="GET",
-        route="/pipelines/{pipeline_id}/events",
-        path=f"{API}/pipelines/{pipeline_id}/events",
-        query={"filter": "level='ERROR'", "order_by": "timestamp desc", "max_results": str(EVENTS_PAGE_SIZE)},
-    )
-
-
 def _page_query(page_token: str | None, page_size: int = PAGE_SIZE) -> Mapping[str, str]:
     query = {"max_results": str(page_size)}
     if page_token:
@@ -183,7 +165,7 @@ def decode_answer(request: ApiRequest, status: int, headers: Mapping[str, str], 
 
 def decode_update_id(payload: JsonObject) -> str:
     """Return the id of the new update. Raises DatabricksError if there is none: the outcome is then unknown."""
-    update_id = _id(payload.get("update_id"))
+    update_id = id_of(payload.get("update_id"))
     if update_id is not None:
         return update_id
     raise DatabricksError("Databricks answered the start without a usable update_id.", databricks_status=200)
@@ -205,19 +187,19 @@ def decode_update(payload: JsonObject, run_id: RunId) -> SeenUpdate:
 
 
 def decode_updates_page(payload: JsonObject) -> UpdatesPage:
-    return UpdatesPage(updates=_seen_updates(payload.get("updates")), next_page_token=_token(payload))
+    return UpdatesPage(updates=_seen_updates(payload.get("updates")), next_page_token=page_token_of(payload))
 
 
 def decode_pipelines_page(payload: JsonObject) -> PipelinesPage:
     """Read a page of GET /pipelines. An entry without a usable id is left out."""
     pipelines = []
-    for entry in _objects(payload.get("statuses")):
-        pipeline_id = _id(entry.get("pipeline_id"))
+    for entry in objects_of(payload.get("statuses")):
+        pipeline_id = id_of(entry.get("pipeline_id"))
         if pipeline_id is not None:
-            name = _text(entry.get("name"))
+            name = text_of(entry.get("name"))
             latest = _seen_updates(entry.get("latest_updates"), pipeline_name=name)
             pipelines.append(ListedPipeline(pipeline_id=pipeline_id, name=name, latest_updates=latest))
-    return PipelinesPage(pipelines=tuple(pipelines), next_page_token=_token(payload))
+    return PipelinesPage(pipelines=tuple(pipelines), next_page_token=page_token_of(payload))
 
 
 def decode_pipeline(payload: JsonObject) -> PipelineSpec:
@@ -233,85 +215,28 @@ def decode_pipeline(payload: JsonObject) -> PipelineSpec:
     for part in (spec, payload):
         own = part.get("parameters")
         parameters |= own if isinstance(own, dict) else {}
-    return PipelineSpec(name=_text(payload.get("name")) or _text(spec.get("name")), spec=spec, parameters=parameters)
-
-
-def decode_error_events(payload: JsonObject) -> tuple[ErrorEvent, ...]:
-    """Read a page of events. Entries without an error are left out."""
-    events = []
-    for entry in _objects(payload.get("events")):
-        error, origin = entry.get("error"), entry.get("origin")
-        if isinstance(error, dict):
-            failures = tuple(
-                Failure(class_name=_text(failure.get("class_name")), message=_long_text(failure.get("message")))
-                for failure in _objects(error.get("exceptions"))
-            )
-            update_id = _id(origin.get("update_id")) if isinstance(origin, dict) else None
-            events.append(ErrorEvent(update_id=update_id, fatal=error.get("fatal") is True, failures=failures))
-    return tuple(events)
+    return PipelineSpec(
+        name=text_of(payload.get("name")) or text_of(spec.get("name")), spec=spec, parameters=parameters
+    )
 
 
 def _seen_updates(value: object, *, pipeline_name: str | None = None) -> tuple[SeenUpdate, ...]:
-    return tuple(seen for entry in _objects(value) if (seen := _seen_update(entry, pipeline_name)) is not None)
+    return tuple(seen for entry in objects_of(value) if (seen := _seen_update(entry, pipeline_name)) is not None)
 
 
 def _seen_update(value: object, pipeline_name: str | None = None) -> SeenUpdate | None:
     if not isinstance(value, dict):
         return None
-    update_id = _id(value.get("update_id"))
+    update_id = id_of(value.get("update_id"))
     if update_id is None:
         return None
     full_refresh = value.get("full_refresh")
     return SeenUpdate(
         update_id=update_id,
-        state=_text(value.get("state")),
-        cause=_text(value.get("cause")),
-        created_at=_instant(value.get("creation_time")),
+        state=text_of(value.get("state")),
+        cause=text_of(value.get("cause")),
+        created_at=instant_of(value.get("creation_time")),
         full_refresh=full_refresh if isinstance(full_refresh, bool) else None,
         partial_by=tuple(name for name in _PARTIAL_FIELDS if value.get(name)),
         pipeline_name=pipeline_name,
     )
-
-
-def _instant(value: object) -> datetime | None:
-    """Read epoch milliseconds. They are an int in an update, and a string in the list of pipelines.
-
-    ISO 8601 was seen in that list too.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    try:
-        if isinstance(value, str) and not value.isdecimal():
-            instant = datetime.fromisoformat(value)
-            instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-        else:
-            instant = datetime.fromtimestamp(int(value) / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return instant if instant.year in _YEARS else None
-
-
-def _text(value: object) -> str | None:
-    return value[:_MAX_SAID] if isinstance(value, str) and value else None
-
-
-def _id(value: object) -> str | None:
-    return normal_id(value) if isinstance(value, str) and is_id(value) else None
-
-
-def _long_text(value: object) -> str | None:
-    """Return the text. A long one keeps its start and its end, since the end of an exception's message matters."""
-    if not isinstance(value, str) or len(value) <= _MAX_EXCEPTION:
-        return value if isinstance(value, str) and value else None
-    half = _MAX_EXCEPTION // 2
-    return f"{value[:half]}\n…\n{value[-half:]}"
-
-
-def _objects(value: object) -> list[JsonObject]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
-def _token(payload: JsonObject) -> str | None:
-    """The page token, whole. A part of a token would be useless."""
-    token = payload.get("next_page_token")
-    return token if isinstance(token, str) and token else None

@@ -31,6 +31,36 @@ def test_the_text_of_a_failure_is_nested_among_other_errors(workspace: Simulated
     assert len(events(call, pipeline_id, filter=f"update_id = '{update_id}'")) == 4
 
 
+def test_an_update_logs_its_creation_its_phases_and_its_flows_in_their_order(
+    workspace: SimulatedWorkspace, call: Caller, now: SimulatedTime
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    update_id = call.start(pipeline_id)
+    for _ in range(5):
+        now.epoch_seconds += 60
+        workspace.advance(pipeline_id)
+    log = events(call, pipeline_id, max_results=250)
+    assert {(event["level"], event["origin"]["update_id"]) for event in log} == {("INFO", update_id)}
+    phases = [event for event in log if event["event_type"] == "update_progress"]
+    assert [(event["message"], event["details"]["update_progress"]["state"]) for event in phases] == [
+        (f"Update {update_id[:6]} is {state}.", state)
+        for state in ("COMPLETED", "RUNNING", "SETTING_UP_TABLES", "INITIALIZING", "WAITING_FOR_RESOURCES")
+    ]
+    assert [event["timestamp"] for event in phases] == sorted({event["timestamp"] for event in phases}, reverse=True)
+    first, last = log[-1], log[:3]
+    assert (first["event_type"], first["message"]) == ("create_update", f"Update {update_id[:6]} started by API_CALL.")
+    assert [event["message"] for event in last] == [
+        f"Update {update_id[:6]} is COMPLETED.",
+        "Flow 'orders' has COMPLETED.",
+        "Flow 'orders_raw' has COMPLETED.",
+    ]
+    assert [event["message"] for event in log if "'orders'" in event["message"]] == [
+        f"Flow 'orders' {said}."
+        for said in ("has COMPLETED", "is RUNNING", "is STARTING", "is PLANNING", "is QUEUED", "defined as APPEND")
+    ]
+    assert len({event["id"] for event in log}) == len(log)
+
+
 def test_events_are_filtered_and_ordered_by_time(
     workspace: SimulatedWorkspace, call: Caller, now: SimulatedTime
 ) -> None:

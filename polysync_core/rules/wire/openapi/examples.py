@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 from polysync_core import __version__
 from polysync_core.rules.wire.addresses import Addresses, await_token, update_url
+from polysync_core.rules.wire.event_document import encode_events
 from polysync_core.rules.wire.health_document import encode_health
 from polysync_core.rules.wire.job_document import encode_job_document, encode_report
 from polysync_core.rules.wire.rotation_contract import encode_rotation
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
 from polysync_core.values.await_keys import Rotation
 from polysync_core.values.callback import Callback, CallbackKind, CallbackState
+from polysync_core.values.databricks import EventsPage, Failure, LogEvent
 from polysync_core.values.databricks_errors import (
     DatabricksError,
     DatabricksNetworkRefused,
@@ -26,6 +28,7 @@ from polysync_core.values.databricks_errors import (
 from polysync_core.values.errors import (
     BodyTooLarge,
     CallbacksNotOwed,
+    ContinuationExpired,
     FieldProblem,
     InvalidRequest,
     JobNotFound,
@@ -137,6 +140,29 @@ ABANDONED = _document(
 )
 RUNS = {"items": [RUNNING], "continuation": CONTINUATION}
 
+
+def _event(state: str, level: str, at: datetime, *failures: Failure) -> LogEvent:
+    return LogEvent(
+        update_id=RUN_ID.update_id,
+        at=at,
+        level=level,
+        event_type="update_progress",
+        message=f"Update {RUN_ID.update_id[:6]} is {state}.",
+        failures=failures,
+    )
+
+
+EVENTS = encode_events(
+    EventsPage(
+        events=(
+            _event("FAILED", "ERROR", _ENDED, Failure(class_name="AnalysisException", message=_REASON)),
+            _event("RUNNING", "INFO", _BEGAN + timedelta(minutes=4)),
+        ),
+        next_page_token="CAIQ",  # noqa: S106  # not a secret
+    ),
+    RUN_ID,
+)
+
 _JOB = Job(
     pipeline_id=RUN_ID.pipeline_id,
     name="Orders",
@@ -193,6 +219,7 @@ INVALID = InvalidRequest(FieldProblem(field="workspace", allowed="must be one of
 WRONG_VERSION = InvalidRequest(FieldProblem(field="version", allowed="must be one of 2.0, 3.1", given='"3.0"'))
 TOO_LARGE = BodyTooLarge(FieldProblem(field="body", allowed="must be at most 64 KB", given="70000 bytes"))
 RUN_UNKNOWN = RunNotFound(f"There is no run {RUN_ID}.")
+CONTINUATION_EXPIRED = ContinuationExpired("Databricks no longer accepts this continuation; start again without it.")
 JOB_UNKNOWN = JobNotFound(RUN_ID.pipeline_id, _WORKSPACE.name)
 JOB_TOO_LARGE = JobTooLarge(f"The configuration of pipeline {RUN_ID.pipeline_id} does not fit into a row.")
 READ_ONLY = ParameterReadOnly(

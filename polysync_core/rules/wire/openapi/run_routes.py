@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from polysync_core.rules.wire.event_document import EventListDocument
 from polysync_core.rules.wire.http_contract import RUNS_QUERY
 from polysync_core.rules.wire.openapi import examples
 from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, UNREAD_BODY, Answer, Body, Operation, ok
@@ -99,6 +100,22 @@ RUN_ROUTES = (
         parameters=("run_id", "workspace"),
         answers=(ok("The run.", RunDocument, running=examples.RUNNING, succeeded=examples.SUCCEEDED),),
         errors=(examples.INVALID, *_RUN_ERRORS),
+    ),
+    Operation(
+        name="run_events",
+        method="GET",
+        path="runs/{run_id}/events",
+        tag="runs",
+        summary="Read the events of a run, newest first",
+        description="Lines of the pipeline's event log in Databricks that are about this run's updates. Databricks "
+        "deletes them after a while. The app stores none. An answer is up to 5 s old. `items` may be empty with a "
+        "`continuation`. Repeat with it until it is null.",
+        parameters=("run_id", "workspace", "continuation"),
+        answers=(ok("Events.", EventListDocument, events=examples.EVENTS),),
+        errors=(
+            *(examples.INVALID, *_RUN_ERRORS, examples.CONTINUATION_EXPIRED),
+            *(examples.PIPELINE_UNKNOWN, *examples.DATABRICKS),
+        ),
     ),
     Operation(
         name="await_run",

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from polysync_core.rules.wire.event_document import EventListDocument
 from polysync_core.rules.wire.health_document import HealthDocument
 from polysync_core.rules.wire.http_answers import AliveDocument, ProblemDocument
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
@@ -17,7 +18,7 @@ from polysync_core.rules.wire.start_contract import StartBody
 
 _BODIES: tuple[type, ...] = (StartBody, DiscoverBody, ParameterBody, RotationBody)
 _ANSWERS: tuple[type, ...] = (
-    *(RunDocument, StartedRunDocument, UnhappyEndDocument, RunListDocument),
+    *(RunDocument, StartedRunDocument, UnhappyEndDocument, RunListDocument, EventListDocument),
     *(JobDocument, JobListDocument, DiscoveryReportDocument, RotationDocument),
     *(HealthDocument, AliveDocument, ProblemDocument),
 )

@@ -1,0 +1,101 @@
+"""One outcome for all who ask within a few seconds, also when it is an error."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from local.rig import ManualClock
+from polysync_core.adapters.kept_outcomes import KeptOutcomes
+from polysync_core.values.errors import StorageUnavailable
+
+CALLERS = 8
+
+
+def counting(made: list[int]) -> Callable[[], int]:
+    def make() -> int:
+        made.append(len(made) + 1)
+        return made[-1]
+
+    return make
+
+
+def failing(made: list[int], error: BaseException) -> Callable[[], int]:
+    def make() -> int:
+        made.append(len(made) + 1)
+        raise error
+
+    return make
+
+
+def test_a_result_is_kept_for_its_seconds_and_only_for_its_key() -> None:
+    clock, made = ManualClock(), list[int]()
+    kept, make = KeptOutcomes[int](clock, 5, most=10), counting(made)
+    assert [kept.get(key, make, wait_seconds=1) for key in ("a", "a", "b", "a")] == [1, 1, 2, 1]
+    clock.pass_time(seconds=4.9)
+    assert kept.get("a", make, wait_seconds=1) == 1
+    clock.pass_time(seconds=0.1)
+    assert kept.get("a", make, wait_seconds=1) == 3
+
+
+def test_an_error_is_kept_too_and_does_not_grow_with_its_readers() -> None:
+    clock, made = ManualClock(), list[int]()
+    kept, make = KeptOutcomes[int](clock, 5, most=10), failing(made, StorageUnavailable("Silent."))
+    lengths = set()
+    for _ in range(50):
+        with pytest.raises(StorageUnavailable) as silent:
+            kept.get("a", make, wait_seconds=1)
+        lengths.add(len(traceback.extract_tb(silent.value.__traceback__)))
+    assert (made, max(lengths) < 5) == ([1], True)
+    clock.pass_time(seconds=5)
+    assert kept.get("a", counting(made), wait_seconds=1) == 2
+
+
+def test_a_bug_is_not_kept_and_shows_where_it_is() -> None:
+    made: list[int] = []
+    kept = KeptOutcomes[int](ManualClock(), 5, most=10)
+    with pytest.raises(ZeroDivisionError) as bug:
+        kept.get("a", failing(made, ZeroDivisionError()), wait_seconds=1)
+    assert "make" in {frame.name for frame in traceback.extract_tb(bug.value.__traceback__)}
+    assert kept.get("a", counting(made), wait_seconds=1) == 2
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_callers_at_once_share_a_call_and_wait_no_longer_than_they_may(works: bool) -> None:
+    kept = KeptOutcomes[int](ManualClock(), 5, most=10)
+    made: list[int] = []
+    is_under_way, go_on = threading.Event(), threading.Event()
+
+    def make() -> int:
+        is_under_way.set()
+        go_on.wait(10)
+        return (counting(made) if works else failing(made, StorageUnavailable("Silent.")))()
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        first = pool.submit(kept.get, "a", make, wait_seconds=0)
+        assert is_under_way.wait(10)
+        with pytest.raises(TimeoutError):
+            kept.get("a", make, wait_seconds=0.05)
+        others = [pool.submit(kept.get, "a", make, wait_seconds=10) for _ in range(CALLERS - 1)]
+        while sum(other.running() for other in others) < len(others):
+            pass
+        go_on.set()
+        for future in (first, *others):
+            if works:
+                assert future.result(10) == 1
+            else:
+                assert isinstance(future.exception(10), StorageUnavailable)
+    assert made == [1]
+
+
+def test_no_more_are_kept_than_allowed_and_the_oldest_goes_first() -> None:
+    made: list[int] = []
+    kept, make = KeptOutcomes[int](ManualClock(), 5, most=3), counting(made)
+    for key in ("a", "b", "c", "a", "d"):
+        kept.get(key, make, wait_seconds=1)
+    assert [kept.get(key, make, wait_seconds=1) for key in ("b", "c", "d")] == [2, 3, 4]
+    assert kept.get("a", make, wait_seconds=1) == 5
