@@ -34,19 +34,20 @@ def health_with_bad_settings(error: SettingsError, _: Call) -> Reply:
 
 
 def openapi(call: Call, services: Services) -> Reply:
-    return _openapi(call, services.settings.public_url, services.settings.app_url)
+    settings = services.settings
+    return _openapi(call, settings.public_url, settings.app_url, settings.start_options)
 
 
 def openapi_with_bad_settings(_: SettingsError, call: Call) -> Reply:
-    """The document is the same for every app. Only the address of its server depends on the settings."""
-    return _openapi(call, None, None)
+    """The document of an app without start options. Only they and the address depend on the settings."""
+    return _openapi(call, None, None, ())
 
 
-def _openapi(call: Call, public_url: str | None, app_url: str | None) -> Reply:
+def _openapi(call: Call, public_url: str | None, app_url: str | None, start_options: tuple[str, ...]) -> Reply:
     version = decode_openapi_version(call)
     # Imported on the first request of the document, so that no other request waits for it at a cold start.
     from polysync_core.rules.wire.openapi.document import openapi_document
     from polysync_core.rules.wire.openapi.swagger import swagger_document
 
-    document = openapi_document(call.addresses(public_url, app_url).base_url)
+    document = openapi_document(call.addresses(public_url, app_url).base_url, start_options)
     return Reply(status=200, body=swagger_document(document) if version == "2.0" else document)

@@ -34,7 +34,10 @@ from polysync_core.values.workspace import Workspace
 
 def start_update(call: Call, services: Services) -> Reply:
     deadline = Deadline.after(services.clock, budgets.START)
-    request = start_contract.decode_start(call, services.workspace_names, services.settings.app_url, services.caller)
+    settings = services.settings
+    request = start_contract.decode_start(
+        call, services.workspace_names, settings.app_url, services.caller, settings.start_options
+    )
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
     ws, newest_key = services.at(request.workspace), services.await_keys.current().newest

@@ -93,7 +93,7 @@ class _Start:
         while True:
             try:
                 update_id = self._client.start_update(
-                    self._request.pipeline_id, held.value.full_refresh, begins_by=self._last_post
+                    self._request.pipeline_id, held.value.full_refresh, held.value.options, begins_by=self._last_post
                 )
             except PolysyncError as error:
                 step = start_rules.decide_after_failed_post(error)
@@ -201,19 +201,21 @@ class _Start:
                     databricks=said,
                 ),
             )
-        if not start_rules.is_same_kind(active, held.value.full_refresh):
-            detail = f"{busy}, but it is {start_rules.kind_of(active)}. It cannot be joined."
-            self._refuse(held, UpdateConflict(detail, active=shown, databricks=said))
-        return self._attach(held, active, tracked, shown)
+        return self._attach(held, active, tracked, UpdateConflict(busy, active=shown, databricks=said))
 
     def _attach(
-        self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None, shown: Mapping[str, object]
+        self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None, conflict: UpdateConflict
     ) -> Started:
         """Join the active update. An update that was started elsewhere gets a run now."""
         try:
             if tracked is None and is_continuation(active.cause):
                 retry = RunId(self._request.pipeline_id, active.update_id)
                 tracked = find_run_continued_by(retry, self._ws, self._client)
+            shown = {**(conflict.active or {}), "runId": None if tracked is None else str(tracked.run_id)}
+            if not start_rules.is_joinable(active, held.value, tracked):
+                kind = start_rules.kind_of(active, held.value, tracked)
+                detail = f"{conflict.detail}, but it is {kind}. It cannot be joined."
+                raise UpdateConflict(detail, active=shown, databricks=conflict.databricks)
             if tracked is None:
                 return self._track(held, active, attached=True)
             if tracked.error is not None and is_given_up(tracked):
@@ -221,7 +223,7 @@ class _Start:
                     f"Update {active.update_id} is active, but its run {tracked.run_id} was given up "
                     f"({tracked.error.code}), so it cannot be joined. Wait for its end, or stop it in Databricks.",
                     code=tracked.error.code,
-                    active={**shown, "runId": str(tracked.run_id)},
+                    active=shown,
                 )
             run = self._runs.complete(held, tracked.run_id, attached=True)
         except (TooManyCallbacks, UpdateConflict) as refused:

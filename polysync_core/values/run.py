@@ -10,6 +10,7 @@ from enum import StrEnum
 from polysync_core.values.callback import Callback, CallbackAddress, Waiter
 from polysync_core.values.caller import KEY_ID, CallerId
 from polysync_core.values.ids import RunId
+from polysync_core.values.start_options import NO_OPTIONS, StartOptions
 from polysync_core.values.stored import Kept
 
 
@@ -59,7 +60,8 @@ class Run(Kept):
     At `timeout_at` the app asks for a stop. If `follow_retries` is true, Databricks' automatic retries become further
     attempts. Since `retry_awaited_since`, the last attempt has ended and the app waits for a retry. `retried_as` is the
     update id of a retry that is not followed. Since `superseded_since`, the pipeline has had a newer update, while this
-    one stayed in a state that Polysync does not know. `started_by` is None if the update was started elsewhere, and
+    one stayed in a state that Polysync does not know. `options` are those of the first attempt; Databricks chooses what
+    its retries refresh. `started_by` is None if the update was started elsewhere, and
     `cancelled_by` is None if nobody has asked the app for a stop.
     """
 
@@ -84,6 +86,7 @@ class Run(Kept):
     retry_awaited_since: datetime | None = None
     retried_as: str | None = None
     superseded_since: datetime | None = None
+    options: StartOptions = NO_OPTIONS
     started_by: CallerId | None = None
     cancelled_by: CallerId | None = None
 
@@ -117,6 +120,7 @@ class StartRequest:
     workspace: str
     pipeline_id: str
     full_refresh: bool | None = None
+    options: StartOptions = NO_OPTIONS
     ignored_parameters: tuple[str, ...] = ()
     on_conflict: OnConflict = OnConflict.FAIL
     timeout_minutes: float | None = None
@@ -138,6 +142,7 @@ class Reservation:
     owner: str
     reserved_at: datetime
     full_refresh: bool
+    options: StartOptions = NO_OPTIONS
     ignored_parameters: tuple[str, ...] = ()
     timeout_at: datetime | None = None
     follow_retries: bool = False

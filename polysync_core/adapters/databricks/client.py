@@ -31,6 +31,7 @@ from polysync_core.values.databricks_errors import DatabricksError, DatabricksUn
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import JsonObject
+from polysync_core.values.start_options import NO_OPTIONS, StartOptions
 from polysync_core.values.workspace import Workspace
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -77,13 +78,15 @@ class BoundedClient:
     def workspace_name(self) -> str:
         return self._databricks.workspace.name
 
-    def start_update(self, pipeline_id: str, full_refresh: bool, *, begins_by: Deadline) -> str:
+    def start_update(
+        self, pipeline_id: str, full_refresh: bool, options: StartOptions = NO_OPTIONS, *, begins_by: Deadline
+    ) -> str:
         """POST the update and return its id. The POST is repeated only with a new token, after a refusal.
 
         No POST begins after `begins_by`. If getting a token takes longer, DatabricksUnreachable is raised and nothing
         is sent.
         """
-        request = pipelines_api.start_update(pipeline_id, full_refresh)
+        request = pipelines_api.start_update(pipeline_id, full_refresh, options)
         return pipelines_api.decode_update_id(self._send(request, budgets.START_POST, begins_by))
 
     def fetch_update(self, run_id: RunId) -> SeenUpdate:

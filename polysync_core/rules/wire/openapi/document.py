@@ -44,9 +44,12 @@ _TAGS = {
 }
 
 
-def openapi_document(base_url: str) -> JsonObject:
-    """Return the document of the app at `base_url`, which has no slash at the end. A path in it replaces /api."""
-    document = _document()
+def openapi_document(base_url: str, start_options: tuple[str, ...] = ()) -> JsonObject:
+    """Return the document of the app at `base_url`, which has no slash at the end. A path in it replaces /api.
+
+    The app allows these start options.
+    """
+    document = _document(start_options)
     if urlsplit(base_url).path:
         paths = {path.removeprefix(PREFIX): told for path, told in document["paths"].items()}
         document = {**document, "paths": paths}
@@ -54,7 +57,7 @@ def openapi_document(base_url: str) -> JsonObject:
 
 
 @functools.cache
-def _document() -> Mapping[str, Any]:
+def _document(start_options: tuple[str, ...]) -> Mapping[str, Any]:
     paths: dict[str, dict[str, object]] = {}
     for operation in OPERATIONS:
         paths.setdefault(f"{PREFIX}/{operation.path}", {})[operation.method.lower()] = _operation(operation)
@@ -65,7 +68,7 @@ def _document() -> Mapping[str, Any]:
         "paths": paths,
         "security": [{"keyInHeader": []}, {"keyInQuery": []}, {"signIn": []}],
         "components": {
-            "schemas": component_schemas(),
+            "schemas": component_schemas(start_options),
             "parameters": _PARAMETERS,
             "headers": _HEADERS,
             "securitySchemes": {

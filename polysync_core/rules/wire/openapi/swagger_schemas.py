@@ -17,7 +17,7 @@ _SCALAR = ["boolean", "integer", "number", "string"]
 _SAME = frozenset(
     {
         *("type", "title", "description", "format", "pattern", "enum", "default", "required", "additionalProperties"),
-        *("minLength", "maxLength", "minimum", "maximum", "maxProperties"),
+        *("minLength", "maxLength", "minimum", "maximum", "maxProperties", "minItems", "maxItems", "uniqueItems"),
     }
 )
 """The words that mean the same in both versions."""
