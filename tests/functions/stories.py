@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.functions.app import Answer, ServedApp
+from polysync_core.rules.wire.entra_settings import ENTRA, KEYS
+from tests.functions.app import UNKNOWN_WORKSPACE, Answer, ServedApp
 
 Story = Callable[[ServedApp], list[Answer]]
 
@@ -62,6 +63,7 @@ def a_run_until_it_succeeds(app: ServedApp) -> list[Answer]:
         "Success",
     ]
     assert told["result"][0].json["pipelineName"] in {None, "Tägliche Bestellungen — 注文"}
+    assert started.json["startedBy"] == told["succeeded"][0].json["startedBy"] == app.credential.caller
     return _expect(told)
 
 
@@ -97,6 +99,8 @@ def a_run_that_is_cancelled(app: ServedApp) -> list[Answer]:
         "cancel once more": (app.post(cancel, b""), 200),
         "cancel the pipeline": (app.post("/api/pipelines/stopping/cancel"), 404),
     }
+    assert started.json["cancelledBy"] is None
+    assert told["cancelled"][0].json["cancelledBy"] == app.credential.caller
     return _expect(told)
 
 
@@ -218,7 +222,10 @@ STORIES: tuple[Story, ...] = (
 
 @dataclass(frozen=True)
 class BadRequest:
-    """A request that the app refuses before it calls storage or Databricks."""
+    """A request that the app refuses before it calls storage or Databricks.
+
+    Where callers sign in, it is refused with `signed_in`, if that is given.
+    """
 
     reason: str
     status: int
@@ -227,6 +234,11 @@ class BadRequest:
     address: str = "/api/pipelines/p1/updates"
     body: object = None
     key: str | None = None
+    signed_in: tuple[int, str] | None = None
+
+    def expected(self, mode: str) -> tuple[int, str]:
+        """Status and code of the response."""
+        return self.signed_in if mode == ENTRA and self.signed_in is not None else (self.status, self.code)
 
     def send(self, app: ServedApp) -> Answer:
         if self.method == "GET":
@@ -239,6 +251,11 @@ def _start(
     reason: str, body: object, *, address: str = "/api/pipelines/p1/updates", key: str | None = None
 ) -> BadRequest:
     return BadRequest(reason, 400, "InvalidRequest", address=address, body=body, key=key)
+
+
+def _unknown_workspace(reason: str, method: str, address: str, body: object = None) -> BadRequest:
+    status, code = UNKNOWN_WORKSPACE[KEYS]
+    return BadRequest(reason, status, code, method, address, body, signed_in=UNKNOWN_WORKSPACE[ENTRA])
 
 
 def _get(reason: str, address: str, status: int = 400, code: str = "InvalidRequest") -> BadRequest:
@@ -258,8 +275,8 @@ BAD_REQUESTS = (
     _start("full_refresh as null in parameters' place", {"parameters": {"full_refresh": [True]}}),
     _start("a contradiction", {"full_refresh": True, "parameters": {"full_refresh": "false"}}),
     _start("another pipeline_id", {"pipeline_id": "p2"}),
-    _start("an unknown workspace", {"workspace": "nowhere"}),
-    _start("an unknown workspace in the query", {}, address="/api/pipelines/p1/updates?workspace=nowhere"),
+    _unknown_workspace("an unknown workspace", "POST", "/api/pipelines/p1/updates", {"workspace": "nowhere"}),
+    _unknown_workspace("an unknown workspace in the query", "POST", "/api/pipelines/p1/updates?workspace=nowhere", {}),
     _start("two workspaces", {"workspace": "a"}, address="/api/pipelines/p1/updates?workspace=b"),
     _start("a pipeline id that is none", {}, address="/api/pipelines/p%20%C3%A4/updates"),
     _start("a pipeline id too long", {}, address=f"/api/pipelines/{'p' * 65}/updates"),
@@ -278,7 +295,8 @@ BAD_REQUESTS = (
     _get("a run id that is none", "/api/runs/p1", 404, "RunNotFound"),
     _get("a run id that is none, not ASCII", "/api/runs/%E6%B3%A8%3Au1", 404, "RunNotFound"),
     _get("the result of an unknown run", "/api/runs/p1:u1/result?token=x", 404, "RunNotFound"),
-    _get("a run in an unknown workspace", "/api/runs/p1:u1?workspace=nowhere"),
+    _unknown_workspace("a run in an unknown workspace", "GET", "/api/runs/p1:u1?workspace=nowhere"),
+    _unknown_workspace("a cancel in an unknown workspace", "POST", "/api/runs/p1:u1/cancel?workspace=nowhere", {}),
     _get("an unknown status", "/api/runs?status=Done"),
     _get("a limit of 0", "/api/runs?limit=0"),
     _get("a limit of 201", "/api/runs?limit=201"),
@@ -290,7 +308,7 @@ BAD_REQUESTS = (
     _get("a run of all workspaces", "/api/runs/p1:u1?workspace=*"),
     _get("a continuation made up, of all workspaces", "/api/runs?workspace=*&continuation=%C3%A4"),
     _get("a continuation of one workspace for all", "/api/runs?workspace=*&continuation=cmVjZW50fA=="),
-    _get("jobs of an unknown workspace", "/api/jobs?workspace=nowhere"),
+    _unknown_workspace("jobs of an unknown workspace", "GET", "/api/jobs?workspace=nowhere"),
     _get("a continuation of runs for jobs", "/api/jobs?continuation=cmVjZW50fA=="),
     _start("a discovery with an unknown field", {"pipelines": []}, address="/api/jobs/discover"),
     _start("a discovery from nowhere", {"continuation": "x"}, address="/api/jobs/discover"),

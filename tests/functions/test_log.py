@@ -8,7 +8,7 @@ import pytest
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.data.tables import AccountSasPermissions, ResourceTypes, generate_account_sas
 
-from tests.functions.app import served
+from tests.functions.app import Serve
 from tests.functions.secrecy import check_told
 
 
@@ -24,8 +24,10 @@ def signed(connection_string: str) -> str:
     return f"TableEndpoint={parts['TableEndpoint']};SharedAccessSignature={signature}"
 
 
-def test_a_signature_that_opens_storage_is_not_in_it(azurite: str, caplog: pytest.LogCaptureFixture) -> None:
-    with served(signed(azurite)) as app:
+def test_a_signature_that_opens_storage_is_not_in_it(
+    serve: Serve, azurite: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serve(POLYSYNC_TABLES=signed(azurite)) as app:
         pipeline = app.databricks.add_pipeline()
         run = app.run(pipeline)
         app.fire("sweep_runs")
@@ -35,8 +37,8 @@ def test_a_signature_that_opens_storage_is_not_in_it(azurite: str, caplog: pytes
         check_told(caplog.text, *answers)
 
 
-def test_an_unknown_setting_is_logged_once(azurite: str, caplog: pytest.LogCaptureFixture) -> None:
-    with served(azurite, POLYSYNC_ENV="its value") as app:
+def test_an_unknown_setting_is_logged_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    with serve(POLYSYNC_ENV="its value") as app:
         assert [app.get("/api/runs").status for _ in range(2)] == [200, 200]
     assert caplog.text.count("POLYSYNC_ENV is not a setting of Polysync and is ignored") == 1
     assert "its value" not in caplog.text
