@@ -59,16 +59,23 @@ class Credential:
     mode: str
     headers: Mapping[str, str]
     caller: object
+    logged: str
+    """The caller as the log names it."""
 
 
-WITH_KEY = Credential(mode=KEYS, headers={"x-functions-key": KEY}, caller="key")
+WITH_KEY = Credential(mode=KEYS, headers={"x-functions-key": KEY}, caller="key", logged="key")
 
 
 def signed_in(entra: SimulatedEntra) -> Credential:
     """The token of an application that may do everything."""
     ids = {"objectId": "5e3d1a70-0000-4000-8000-0000000000aa", "applicationId": "5e3d1a70-0000-4000-8000-0000000000bb"}
     token = entra.issue(["Polysync.Admin"], object_id=ids["objectId"], client_id=ids["applicationId"])
-    return Credential(mode=ENTRA, headers={"Authorization": f"Bearer {token}"}, caller=ids)
+    return Credential(
+        mode=ENTRA,
+        headers={"Authorization": f"Bearer {token}"},
+        caller=ids,
+        logged="object {objectId} of application {applicationId}".format(**ids),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

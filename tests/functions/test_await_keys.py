@@ -135,7 +135,7 @@ class TestOverHttp:
             assert (waiting.status, waiting.headers["location"]) == (202, app.base_url + addresses[1])
         ended = app.post(ROTATE, {"keepOldForDays": 0})
         check_problem(app.send("GET", addresses[1], {}, b""), 404, "RunNotFound")
-        assert "the key of the await addresses was rotated" in caplog.text
+        assert f"the key of the await addresses was rotated by {app.credential.logged}" in caplog.text
         check_told(caplog.text, answer, ended)
         keys = services.current().await_keys.current()
         for key in (keys.newest, keys.first):
