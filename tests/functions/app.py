@@ -97,6 +97,11 @@ class ServedApp:
         """The headers of every request."""
         return self.credential.headers
 
+    @property
+    def workspaces(self) -> Mapping[str, SimulatedWorkspace]:
+        """All workspaces of the app, by name."""
+        return {self.name: self.databricks, **self.others}
+
     def get(self, address: str, **headers: str) -> Answer:
         return self.send("GET", address, {**self.headers, **headers}, b"")
 
@@ -158,15 +163,21 @@ def send_to(host: LocalHost) -> Send:
     """Return a function that sends a request and checks its response against the OpenAPI document."""
 
     def send(method: str, address: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        answer = requests.request(
+        response = requests.request(
             method, host.url + address, headers=dict(headers), data=body, timeout=30, allow_redirects=False
         )
-        own = {"server", "date", "content-length", "connection"}
-        kept = {name.lower(): value for name, value in answer.headers.items() if name.lower() not in own}
-        check_documented(method, address, answer.status_code, kept, answer.content)
-        return Answer(status=answer.status_code, headers=kept, body=answer.content)
+        answer = answer_of(response.status_code, response.headers, response.content)
+        check_documented(method, address, answer.status, answer.headers, answer.body)
+        return answer
 
     return send
+
+
+def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    """Return a response without the headers of its connection."""
+    own = {"server", "date", "content-length", "connection"}
+    kept = {name.lower(): value for name, value in headers.items() if name.lower() not in own}
+    return Answer(status=status, headers=kept, body=body)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def check_unknown_workspace(app: ServedApp, answer: Answer) -> None:
     """Assert that the response is that to an unknown workspace. Only a caller with a key is told the known ones."""
     check_problem(answer, *UNKNOWN_WORKSPACE[app.credential.mode])
     told = [(wrong["field"], wrong["allowed"]) for wrong in answer.json.get("errors", ())]
-    known = ", ".join((app.name, *app.others))
+    known = ", ".join(app.workspaces)
     assert told == ([("workspace", f"must be one of {known}")] if answer.status == 400 else [])
 
 
