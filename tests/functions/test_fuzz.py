@@ -64,7 +64,7 @@ def test_the_fuzzer_knows_who_may_do_what(
 ) -> None:
     schema = schemathesis.openapi.from_dict(json.loads(json.dumps(openapi_document("https://app.example"))))
     answer = Answer(status=status, headers=CHALLENGE, body=json.dumps(body).encode())
-    credential = Credential(kind="", roles=None if roles is None else tuple(roles))
+    credential = Credential(kind="", headers={}, roles=None if roles is None else tuple(roles))
     method, path = route
     found = fault_of_the_door(answer, "", schema[path][method], credential, ["east", "west"])
     assert found is None if fault is None else fault in str(found), found

@@ -34,9 +34,9 @@ from tests.functions.app import (
     settings_of,
     signed_in,
 )
+from tests.functions.bad_requests import BAD_REQUESTS, BadRequest
 from tests.functions.microsoft_runtime.client import PYTHON, MicrosoftRuntime, RuntimeFailedError
 from tests.functions.secrecy import check_told, told_of_settings
-from tests.functions.stories import BAD_REQUESTS, BadRequest
 
 # The values that always differ between two servings, and their replacements, in this order. Ids are numbered as they
 # appear.

@@ -12,8 +12,8 @@ import pytest
 from local.host import LocalHost, load_app, load_functions
 from local.host.functions import HttpTrigger
 from tests.functions.app import KEY, ROOT, WITH_KEY, ServedApp, environment, hosted, send_to
+from tests.functions.bad_requests import BAD_REQUESTS, BadRequest
 from tests.functions.secrecy import QUERY_MARK, check_problem, check_told, told_of_settings
-from tests.functions.stories import BAD_REQUESTS, BadRequest
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

@@ -5,7 +5,7 @@ media type, headers, fields. A request that the document does not allow must be 
 changed to name existing pipelines, jobs and runs. The responses add more runs to these.
 
 The app is served in each mode. Most requests have the right function key, or the token of an administrator. The others
-have another role, a wrong token or none. An oracle of its own says whether each request may be let in.
+have another role, a wrong token or none. `door` says, independently of the app, who may be let in.
 
     python -m tests.fuzz [--callers keys|entra|both] [--examples 500] [--seed N]
 

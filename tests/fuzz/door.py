@@ -8,9 +8,8 @@ from typing import Any
 from schemathesis import APIOperation
 
 from tests.functions.app import Answer
-from tests.fuzz.credentials import ADMIN, Credential
+from tests.fuzz.credentials import ADMIN, OPERATE, READ, Credential
 
-READ, OPERATE = "Polysync.Read", "Polysync.Operate"
 _RANKS = {READ: 1, OPERATE: 2, ADMIN: 3}
 Operation = APIOperation[Any, Any, Any, Any]
 

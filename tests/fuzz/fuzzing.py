@@ -36,7 +36,7 @@ from local.receiver import Receiver
 from polysync_core.rules.wire.entra_settings import ENTRA
 from tests.functions.app import Answer, ServedApp, answer_of, served
 from tests.functions.documented import check_documented, operations_at
-from tests.fuzz.credentials import RIGHT, Credential, headers_of, of_keys, of_tokens
+from tests.fuzz.credentials import RIGHT, Credential, of_keys, of_tokens
 from tests.fuzz.door import Operation, fault_of_the_door
 from tests.fuzz.known import Known
 from tests.fuzz.summary import Summary
@@ -117,7 +117,7 @@ class _Fuzzer:
 
     def send(self, case: Case[Any], credential: Credential, is_aimed: bool, summary: Summary) -> None:
         """Send a request, check its response, and count it."""
-        headers = dict(headers_of(credential, self.app, self.entra))
+        headers = credential.made(self.entra)
         response = case.call(base_url=self.app.base_url, session=self.session, headers=headers, timeout=60)
         route = case.operation.label
         summary.count(route, credential.kind, response.status_code)

@@ -1,4 +1,4 @@
-"""The sign-in behind the door: the keys of Entra ID, denied callers, and its settings."""
+"""The door and its settings: the signing keys of Entra ID, denied callers, and settings that are wrong."""
 
 from __future__ import annotations
 
