@@ -27,8 +27,8 @@ class NoIssuer(Exception):
 
 def fetch_token(issuer_url: str, arguments: dict[str, object]) -> str:
     """Return a token from the issuer's control route. `arguments` are those of Issuer.issue. Raises NoIssuer."""
-    port = urlsplit(issuer_url).port
-    start = f"Start it with: python -m local.entra --port {port}"
+    alone = f".venv/bin/python -m local.entra --port {urlsplit(issuer_url).port}"
+    start = f"Start one with the app: make demo ARGS=--stay, or alone: {alone}"
     with requests.Session() as session:
         session.trust_env = False  # a proxy of the environment does not reach a loopback address
         try:
@@ -50,7 +50,10 @@ def _loopback_url(given: str) -> str:
             return given.rstrip("/")
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"{given!r} is not an address like http://127.0.0.1:{PORT}")
+    raise argparse.ArgumentTypeError(
+        f"{given!r} is not the address of a local issuer, like http://127.0.0.1:{PORT} "
+        f"(without --issuer it is POLYSYNC_ENTRA_AUTHORITY)"
+    )
 
 
 def main() -> int:

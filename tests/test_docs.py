@@ -5,18 +5,23 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench import costs
+from local.demo.__main__ import read_options
+from local.demo.stack import PORT
+from local.demo.story import PIPELINE_ID
 from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
 from polysync_core.rules.decisions.run_states import STATUS_OF_STATE
 from polysync_core.settings import SETTING_NAMES, Settings
 from tests.chaos import fault_kinds
 from tests.chaos.figures import read_figures
+from tests.readme import readme_examples
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -70,6 +75,20 @@ def test_the_readme_lists_every_route_with_its_method() -> None:
         f"{method} {path}" for method, path in re.findall(r"^\| `(GET|POST|PUT) (/api/[^?`]+)", README, re.MULTILINE)
     }
     assert listed == served
+
+
+def test_the_readmes_examples_call_the_demo() -> None:
+    """tests/local/test_demo.py executes them."""
+    commands = " ".join(example.command for example in readme_examples())
+    assert set(re.findall(r"http://[^/']+", commands)) == {f"http://127.0.0.1:{PORT}"}
+    assert set(re.findall(r"/(?:pipelines|jobs)/([^/']+)", commands)) == {PIPELINE_ID}
+
+
+def test_the_demo_has_the_options_that_the_readme_gives_it() -> None:
+    given = re.findall(r"make demo ARGS=('[^']+'|[^ `]+)", README)
+    assert given
+    for arguments in given:
+        read_options(shlex.split(arguments.strip("'").replace("<pipeline id>", PIPELINE_ID)))
 
 
 def test_the_readmes_status_table_is_the_codes() -> None:

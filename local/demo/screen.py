@@ -27,23 +27,34 @@ class Screen:
     def say(self, text: str = "") -> None:
         self._console.print(escape(text))
 
-    def curl(self, method: str, url: str, key: str | None, body: Mapping[str, Any] | None = None) -> None:
-        """Show the curl command for the request that the demo sends next."""
-        parts = ["curl"]
+    def command(self, line: str) -> None:
+        """Show a shell command. No prompt is before it, so that the whole line can be pasted."""
+        self._console.print(f"   [green]{escape(line)}[/]")
+
+    def curl(self, method: str, url: str, option: str | None, body: Mapping[str, Any] | None = None) -> None:
+        """Show the curl command for a request. `option` holds the credential of the caller, quoted for a shell."""
+        parts = ["curl -i"]
         if method != "GET":
             parts.append(f"-X {method}")
         parts.append(f"'{url}'")
-        if key is not None:
-            parts.append(f"-H 'x-functions-key: {key}'")
+        if option is not None:
+            parts.append(option)
         if body is not None:
             parts.append(f"-d '{json.dumps(body)}'")
-        self._console.print(f"   [green]$ {escape(' '.join(parts))}[/]")
+        self.command(" ".join(parts))
 
-    def answer(self, status: int, headers: Mapping[str, str], shown: Mapping[str, Any]) -> None:
+    def answer(
+        self, status: int, headers: Mapping[str, str] | None = None, shown: Mapping[str, Any] | None = None
+    ) -> None:
         """Show a response: its status, the given headers, and some of its fields."""
         self._console.print(f"   [bold]{status}[/]")
-        for name, value in headers.items():
+        for name, value in (headers or {}).items():
             self._console.print(f"   {name}: {escape(value)}", style="dim")
+        if shown is not None:
+            self.fields(shown)
+
+    def fields(self, shown: Mapping[str, Any]) -> None:
+        """Show some fields of a JSON document."""
         for line in json.dumps(shown, indent=2, ensure_ascii=False).splitlines():
             self._console.print(f"   {escape(line)}")
 

@@ -28,12 +28,21 @@ Kind = Literal["app", "user"]
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who calls. `object_id` is the caller's in the directory. `client_id` is the program with which it calls."""
+    """Who calls. `object_id` is the caller's in the directory. `client_id` is the program with which it calls.
+
+    Only a person has a name.
+    """
 
     kind: Kind
     object_id: str
     client_id: str
     roles: tuple[str, ...]
+    name: str = "Ada Example"
+
+    @property
+    def username(self) -> str:
+        """What a person signs in with. The page may send it as login_hint."""
+        return f"{self.object_id[:8]}@example.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +126,7 @@ def _common(who: Caller, place: Place, life: Life) -> dict[str, object]:
 
 
 def _person(who: Caller) -> dict[str, object]:
-    return {"name": "Ada Example", "preferred_username": f"{who.object_id[:8]}@example.com"}
+    return {"name": who.name, "preferred_username": who.username}
 
 
 def _pairwise(object_id: str, audience: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from typing import Any
 
-from local.entra.issuer import Issuer
+from local.entra.sign_in import SignInIssuer
 from local.messages import Reply, Request, json_reply
 
 PREFIX = "/_sim/"
@@ -15,6 +17,13 @@ METHODS = (
     "forget_old",
     "fetches",
     "clear_fetches",
+    "register_redirect",
+    "configure_sign_in",
+    "sign_in_as",
+    "ask_who",
+    "revoke_refresh_tokens",
+    "sign_in_calls",
+    "clear_sign_in",
     "add_fault",
     "clear_faults",
     "down",
@@ -22,7 +31,7 @@ METHODS = (
 )
 
 
-def answer(issuer: Issuer, request: Request) -> Reply:
+def answer(issuer: SignInIssuer, request: Request) -> Reply:
     """Answer 200 `{"result": …}`, 400 `{"error": …}` for wrong arguments, or 404 for an unknown method."""
     method = request.path.removeprefix(PREFIX)
     if request.method != "POST" or method not in METHODS:
@@ -34,4 +43,10 @@ def answer(issuer: Issuer, request: Request) -> Reply:
         result = getattr(issuer, method)(**arguments)
     except (TypeError, ValueError) as error:
         return json_reply({"error": str(error)}, status=400)
-    return json_reply({"result": result})
+    return Reply(body=json.dumps({"result": result}, default=_plain).encode(), content_type="application/json")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")

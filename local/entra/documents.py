@@ -19,10 +19,15 @@ def keys_path(tenant: str) -> str:
     return f"/{tenant}/discovery/v2.0/keys"
 
 
+def sign_in_path(tenant: str, route: str) -> str:
+    """The path of authorize, token or logout."""
+    return f"/{tenant}/oauth2/v2.0/{route}"
+
+
 def metadata(url: str, tenant: str) -> dict[str, object]:
     """The OpenID Connect metadata of a tenant whose authority is `url`."""
     return {
-        "token_endpoint": f"{url}/{tenant}/oauth2/v2.0/token",
+        "token_endpoint": f"{url}{sign_in_path(tenant, 'token')}",
         "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
         "jwks_uri": f"{url}{keys_path(tenant)}",
         "response_modes_supported": ["query", "fragment", "form_post"],
@@ -32,11 +37,11 @@ def metadata(url: str, tenant: str) -> dict[str, object]:
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "issuer": f"{url}/{tenant}/v2.0",
         "request_uri_parameter_supported": False,
-        "authorization_endpoint": f"{url}/{tenant}/oauth2/v2.0/authorize",
+        "authorization_endpoint": f"{url}{sign_in_path(tenant, 'authorize')}",
         "device_authorization_endpoint": f"{url}/{tenant}/oauth2/v2.0/devicecode",
         "http_logout_supported": True,
         "frontchannel_logout_supported": True,
-        "end_session_endpoint": f"{url}/{tenant}/oauth2/v2.0/logout",
+        "end_session_endpoint": f"{url}{sign_in_path(tenant, 'logout')}",
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nonce", "preferred_username", "name", "tid", "ver"],
         "tenant_region_scope": "EU",
         "cloud_instance_name": "microsoftonline.com",
@@ -47,13 +52,3 @@ def key_set(keys: Iterable[SigningKey], url: str, tenant: str) -> dict[str, obje
     """The key set (JWKS). Entra adds the issuer to each key."""
     own = {"cloud_instance_name": "microsoftonline.com", "issuer": f"{url}/{tenant}/v2.0"}
     return {"keys": [key.jwk() | own for key in keys]}
-
-
-def unknown_tenant(tenant: str) -> dict[str, object]:
-    """What Entra answers with 400 for a tenant that does not exist."""
-    return {
-        "error": "invalid_tenant",
-        "error_description": f"AADSTS90002: Tenant '{tenant}' not found. Check to make sure you have the correct tenant"
-        " ID and are signing into the correct cloud.",
-        "error_codes": [90002],
-    }

@@ -1,4 +1,4 @@
-"""The issuer without its server: tokens, rotation, the two routes of Entra ID, faults, and the count of fetches."""
+"""The issuer without its server: tokens, rotation, the two documents of Entra ID, faults, and the count of fetches."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from local.entra import documents
 from local.entra.claims import AUDIENCE, OTHER_TENANT, SECONDS, TENANT, Life, Place, access_claims, caller
 from local.entra.keys import KeyRing
+from local.entra.refusals import error_document, unknown_tenant
 from local.entra.signing import sign_rs256
 from local.entra.wrong import make_wrong
 from local.fault import Fault, FaultPlan, Kind
 from local.messages import RESET, Reply, Request, json_reply
 
 METADATA, KEYS = "metadata", "keys"
-ROUTES = (METADATA, KEYS)
+DOCUMENTS = (METADATA, KEYS)
+AUTHORIZE, TOKEN, LOGOUT = "authorize", "token", "logout"
+SIGN_IN = (AUTHORIZE, TOKEN, LOGOUT)
+ROUTES = (*DOCUMENTS, *SIGN_IN)
 _TENANT_IN_PATH = re.compile(r"/([^/]+)/.+")
 
 
@@ -72,8 +77,7 @@ class Issuer(ABC):
         """
         who = caller(kind, roles, object_id, client_id)
         made = access_claims(who, self._place(), self._life(seconds)) | dict(claims or {})
-        with self._lock:
-            return sign_rs256({name: value for name, value in made.items() if name not in without}, self.keys.signing)
+        return self._sign({name: value for name, value in made.items() if name not in without})
 
     def wrong_token(
         self, name: str, *, roles: Sequence[str] = ("Polysync.Admin",), object_id: str | None = None
@@ -94,16 +98,16 @@ class Issuer(ABC):
             return [key.kid for key in self.keys.forget_old()]
 
     def fetches(self) -> dict[str, int]:
-        """How often each route of ROUTES was asked for, also while it was down, since the last clear_fetches()."""
+        """How often each of DOCUMENTS was asked for, also while it was down, since the last clear_fetches()."""
         with self._lock:
-            return {route: self._fetches[route] for route in ROUTES}
+            return {route: self._fetches[route] for route in DOCUMENTS}
 
     def clear_fetches(self) -> None:
         with self._lock:
             self._fetches.clear()
 
     def add_fault(self, kind: Kind, *, route: str | None = None, **details: Any) -> None:
-        """Add a fault (fault.Fault) for a route of ROUTES, or for both. `{"kind": "delay", "times": null}` is slow."""
+        """Add a fault (fault.Fault) for a route of ROUTES, or for all. `{"kind": "delay", "times": null}` is slow."""
         if route is not None and route not in ROUTES:
             raise ValueError(f"route is one of {', '.join(ROUTES)}, not {route!r}")
         self._faults.add(Fault(kind, upstream=route, **details))
@@ -119,7 +123,7 @@ class Issuer(ABC):
         self._is_down = False
 
     def answer(self, request: Request) -> Reply:
-        """Answer a call of Entra's two routes, with the fault that it meets."""
+        """Answer a call of one of Entra's routes, with the fault that it meets."""
         route, tenant = self._match(request.path)
         if route is None:
             return json_reply({"error": "not_found"}, status=404)
@@ -129,9 +133,9 @@ class Issuer(ABC):
             return RESET
         fault = self._faults.meet(route, request.method)
         if fault is None:
-            return self._document(route, tenant)
+            return self._reply_to(route, tenant, request)
         fault.wait_before(self._closing)
-        reply = fault.reply(self._document(route, tenant) if fault.executes else None)
+        reply = fault.reply(self._reply_to(route, tenant, request) if fault.executes else None)
         fault.wait_after(request, self._closing)
         return reply
 
@@ -140,16 +144,28 @@ class Issuer(ABC):
         found = _TENANT_IN_PATH.fullmatch(path)
         tenant = found[1] if found else ""
         paths = {documents.metadata_path(tenant): METADATA, documents.keys_path(tenant): KEYS}
+        paths |= {documents.sign_in_path(tenant, route): route for route in SIGN_IN}
         return paths.get(path), tenant
+
+    @abstractmethod
+    def _answer_sign_in(self, route: str, tenant: str, request: Request) -> Reply:
+        """Answer a call of one of SIGN_IN, without faults."""
+
+    def _reply_to(self, route: str, tenant: str, request: Request) -> Reply:
+        return self._document(route, tenant) if route in DOCUMENTS else self._answer_sign_in(route, tenant, request)
 
     def _document(self, route: str, tenant: str) -> Reply:
         if tenant not in (self.tenant, OTHER_TENANT):
-            return json_reply(documents.unknown_tenant(tenant), status=400)
+            return json_reply(error_document(unknown_tenant(tenant), self._now()), status=400)
         if route == METADATA:
-            return json_reply(documents.metadata(self.url, tenant))
+            return _for_every_page(documents.metadata(self.url, tenant))
         with self._lock:
             published = self.keys.published
-        return json_reply(documents.key_set(published, self.url, tenant))
+        return _for_every_page(documents.key_set(published, self.url, tenant))
+
+    def _sign(self, claims: Mapping[str, object]) -> str:
+        with self._lock:
+            return sign_rs256(claims, self.keys.signing)
 
     def _place(self) -> Place:
         return Place(url=self.url, tenant=self.tenant, audience=self.audience)
@@ -157,3 +173,8 @@ class Issuer(ABC):
     def _life(self, seconds: float) -> Life:
         begins = int(self._now())
         return Life(begins=begins, ends=begins + int(seconds), token_id=secrets.token_urlsafe(16))
+
+
+def _for_every_page(document: object) -> Reply:
+    """A page of any origin may read the document."""
+    return replace(json_reply(document), headers={"Access-Control-Allow-Origin": "*"})

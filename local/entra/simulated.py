@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from local.entra import control_routes
 from local.entra.claims import AUDIENCE, PAGE_CLIENT, TENANT
-from local.entra.issuer import Issuer
+from local.entra.registrations import DEFAULT_REDIRECTS
+from local.entra.sign_in import SignInIssuer
 from local.loopback import LoopbackServer, unused_host
 from local.messages import Reply, Request
 
@@ -18,7 +19,7 @@ PORT = 8462
 """Where `python -m local.entra` serves."""
 
 
-class SimulatedEntra(Issuer):
+class SimulatedEntra(SignInIssuer):
     """A tenant of Entra ID on a loopback address, served inside the `with` block.
 
         with SimulatedEntra() as entra:
@@ -26,6 +27,7 @@ class SimulatedEntra(Issuer):
 
     host: a loopback address. By default the issuer gets one of its own.
     port: 0 takes a free port.
+    redirects: the addresses of the page that are registered from the start.
     now: returns epoch seconds for the times in tokens. Delays always use the real clock.
     """
 
@@ -36,10 +38,11 @@ class SimulatedEntra(Issuer):
         port: int = 0,
         tenant: str = TENANT,
         audience: str = AUDIENCE,
+        redirects: Sequence[str] = DEFAULT_REDIRECTS,
         now: Callable[[], float] = time.time,
     ) -> None:
         closing = threading.Event()
-        super().__init__(tenant=tenant, audience=audience, now=now, closing=closing)
+        super().__init__(redirects=redirects, tenant=tenant, audience=audience, now=now, closing=closing)
         self._server = LoopbackServer(self._respond, host=host or unused_host(), port=port, closing=closing)
 
     def __enter__(self) -> Self:

@@ -1,7 +1,6 @@
-"""Executes Data Factory pipelines: Microsoft's data-factory-testing-framework evaluates them, this makes their calls.
+"""Executes Data Factory pipelines: Microsoft's data-factory-testing-framework evaluates them.
 
-This file follows Data Factory's documentation: polling on 202, the callback of a WebHook activity, the reserved names
-of outputs, and the rule for success or failure of a pipeline. All waits are shorter than in Data Factory.
+data_factory_calls makes their calls. This file has the rule for success or failure of a pipeline.
 """
 
 from __future__ import annotations
@@ -10,31 +9,14 @@ import importlib.util
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
+from tests.integrations.data_factory_calls import FAILED, SUCCEEDED, ActivityRun, Calls
 
-from tests.integrations.loopback import CallbackHost, identity_token
-from tests.integrations.stack import PATIENCE_SECONDS
-
-SUCCEEDED, FAILED = "Succeeded", "Failed"
-_POLL_SECONDS = 0.2
 _MOST_ACTIVITIES = 500
-_MAX_RESPONSE_BYTES = 4 * 1024 * 1024
-# The names that an activity's output already holds:
-# https://learn.microsoft.com/azure/data-factory/control-flow-web-activity
-_RESERVED = {
-    "ADFWebActivityResponseHeaders",
-    "effectiveIntegrationRuntime",
-    "executionDuration",
-    "durationInQueue",
-    "billingReference",
-}
 
 
 def why_not_here() -> str | None:
@@ -47,16 +29,6 @@ def why_not_here() -> str | None:
             "(https://dotnet.microsoft.com/download), or unpack it anywhere and set DOTNET_ROOT to its folder"
         )
     return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ActivityRun:
-    """One executed activity: its status, and its output or its error ({errorCode, message})."""
-
-    name: str
-    status: str
-    output: Mapping[str, Any]
-    error: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +46,14 @@ class PipelineRun:
 
 
 class DataFactory:
-    """A data factory whose Git folder is `folder`. `callback_host` receives the callbacks of WebHook activities."""
+    """A data factory whose Git folder is `folder`. `report` is called with every run."""
 
-    def __init__(self, folder: Path, callback_host: CallbackHost, report: Callable[[PipelineRun], None]) -> None:
+    def __init__(self, folder: Path, report: Callable[[PipelineRun], None]) -> None:
         self._folder = folder
-        self._callback_host = callback_host
         self._report = report
 
-    def run(self, name: str, run_id: str, note: str, **parameters: Any) -> PipelineRun:
-        """Execute a pipeline with these parameters. `run_id` is the id of this run."""
+    def run(self, name: str, run_id: str, note: str, calls: Calls, **parameters: Any) -> PipelineRun:
+        """Execute a pipeline with these parameters. `run_id` is the id of this run, and `calls` makes its calls."""
         from data_factory_testing_framework import TestFramework, TestFrameworkType
         from data_factory_testing_framework.exceptions import (
             NoRemainingPipelineActivitiesMeetDependencyConditionsError,
@@ -95,7 +66,7 @@ class DataFactory:
         ran: list[ActivityRun] = []
         try:
             for activity in framework.evaluate_pipeline(framework.get_pipeline_by_name(name), given):
-                done = self._execute(activity.name, activity.type, _evaluated(activity.type_properties))
+                done = calls.execute(activity.name, activity.type, _evaluated(activity.type_properties))
                 activity.set_result(DependencyCondition(done.status), dict(done.output))
                 ran.append(done)
                 assert len(ran) < _MOST_ACTIVITIES, f"{name} does not come to an end"
@@ -135,82 +106,6 @@ class DataFactory:
         )
         last = framework.get_pipeline_by_name(name).get_activity_by_name(activity)
         return [_evaluated(ran.type_properties) for ran in framework.evaluate_activity(last, state)]
-
-    def _execute(self, name: str, kind: str, properties: Mapping[str, Any]) -> ActivityRun:
-        if kind == "WebActivity":
-            return _web(name, properties)
-        if kind == "WebHook":
-            return self._web_hook(name, properties)
-        if kind == "Fail":
-            error = {"errorCode": properties["errorCode"], "message": properties["message"]}
-            return ActivityRun(name=name, status=FAILED, output={}, error=error)
-        if kind == "Wait":
-            time.sleep(properties["waitTimeInSeconds"] / 60)
-        else:
-            assert kind == "SetVariable", f"{kind} is not known here"
-        return ActivityRun(name=name, status=SUCCEEDED, output={})
-
-    def _web_hook(self, name: str, properties: Mapping[str, Any]) -> ActivityRun:
-        """Send the request with callBackUri, and wait for the callback. A response must come within a minute."""
-        address = self._callback_host.new_address("data-factory")
-        body = {**json.loads(properties["body"]), "callBackUri": address}
-        assert properties["method"] == "POST"
-        assert properties["reportStatusOnCallBack"] is True
-        answer = _send({**properties, "body": json.dumps(body)})
-        if answer.status_code >= 400:
-            return _failed(name, str(answer.status_code), answer.text)
-        assert "Location" not in answer.headers, "whether Data Factory would poll it is not documented"
-        callback = self._callback_host.next_at(address, within_seconds=PATIENCE_SECONDS)
-        if callback is None:
-            return _failed(name, "TimedOut", f"not called back within {properties['timeout']}")
-        report = callback.json
-        assert isinstance(report["StatusCode"], str)
-        if int(report["StatusCode"]) >= 400:
-            return _failed(name, report["Error"]["ErrorCode"], report["Error"]["Message"])
-        assert "Error" not in report
-        return ActivityRun(name=name, status=SUCCEEDED, output=report["Output"])
-
-
-def _web(name: str, properties: Mapping[str, Any]) -> ActivityRun:
-    """Send the request. On 202 poll the Location without the headers of the request.
-
-    Data Factory's documentation does not say whether it sends those headers.
-    """
-    answer = _send(properties)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while answer.status_code == 202 and not properties.get("turnOffAsync", False):
-        assert time.monotonic() < deadline, f"{name} is still answered with 202: {answer.text}"
-        time.sleep(_POLL_SECONDS)
-        answer = requests.get(answer.headers["Location"], timeout=60, allow_redirects=False)
-    if answer.status_code >= 400:
-        return _failed(name, str(answer.status_code), answer.text)
-    assert len(answer.content) <= _MAX_RESPONSE_BYTES
-    output = answer.json()
-    assert isinstance(output, dict), "Data Factory wants a JSON object"
-    assert not _RESERVED & set(output)
-    headers = {"ADFWebActivityResponseHeaders": dict(answer.headers)}
-    return ActivityRun(name=name, status=SUCCEEDED, output=output | headers)
-
-
-def _send(properties: Mapping[str, Any]) -> requests.Response:
-    assert urlsplit(properties["url"]).hostname == "127.0.0.1", "nothing here calls another machine"
-    headers = dict(properties.get("headers", {}))
-    authentication = properties.get("authentication")
-    if authentication is not None:
-        assert authentication["type"] == "MSI"
-        headers["Authorization"] = f"Bearer {identity_token(authentication['resource'])}"
-    return requests.request(
-        properties["method"],
-        properties["url"],
-        data=properties.get("body"),
-        headers=headers,
-        timeout=60,
-        allow_redirects=False,
-    )
-
-
-def _failed(name: str, code: str, message: str) -> ActivityRun:
-    return ActivityRun(name=name, status=FAILED, output={}, error={"errorCode": code, "message": message})
 
 
 def _evaluated(value: Any) -> Any:

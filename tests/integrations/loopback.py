@@ -36,7 +36,7 @@ class KeyVault(JsonServer):
 
     def _answer(self, request: Request) -> tuple[int, object]:
         parts = urlsplit(request.target)
-        if request.headers.get("authorization") != f"Bearer {identity_token(VAULT_RESOURCE)}":
+        if request.headers.get("authorization") != f"Bearer {vault_token()}":
             return 401, {"error": {"code": "Unauthorized", "message": "AKV10000"}}
         if (
             request.method != "GET"
@@ -47,9 +47,9 @@ class KeyVault(JsonServer):
         return 200, {"value": self._secret, "id": self.secret_url, "attributes": {"enabled": True}}
 
 
-def identity_token(resource: str) -> str:
-    """Return the token that Entra ID would issue to a managed identity."""
-    return f"token-for-{resource}"
+def vault_token() -> str:
+    """Return the token for Key Vault that Entra ID would issue to a managed identity."""
+    return f"token-for-{VAULT_RESOURCE}"
 
 
 class CallbackHost(JsonServer):

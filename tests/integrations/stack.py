@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,11 @@ class Stack:
 
 
 @contextmanager
-def running_stack(tables: str, folder: Path) -> Iterator[Stack]:
-    """Start everything, and stop everything at the end of the block. The app's log is kept in `folder`."""
+def running_stack(tables: str, folder: Path, sign_in: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Start everything, and stop everything at the end of the block. The app's log is kept in `folder`.
+
+    `sign_in` are the settings with which callers sign in. Without it they send the function key.
+    """
     log_file, receiver_port = folder / "app.log", _free_port()
     with SimulatedWorkspace(pace_seconds=PACE_SECONDS) as workspace, CallbackHost() as callback_host:
         settings = {
@@ -54,6 +57,7 @@ def running_stack(tables: str, folder: Path) -> Iterator[Stack]:
             "POLYSYNC_CALLBACK_SCHEDULE": EVERY_SECOND,
             "POLYSYNC_CALLBACK_HOSTS": f"{callback_host.authority},127.0.0.1:{receiver_port}",
             "POLYSYNC_CALLBACK_SECRET": CALLBACK_SECRET,
+            **(sign_in or {}),
         }
         # A blank value counts as not set. It also takes precedence over the developer's local.settings.json.
         blank = dict.fromkeys(SETTING_NAMES, "")

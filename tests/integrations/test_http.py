@@ -18,9 +18,13 @@ from typing import Any
 import pytest
 import requests
 
+from local.entra import SimulatedEntra
+from tests.integrations.conftest import DoorOf
+from tests.integrations.doors import OPERATE
 from tests.integrations.stack import CALLBACK_SECRET, FUNCTION_KEY, INTEGRATIONS, PATIENCE_SECONDS, Stack
 
 FOLDER = INTEGRATIONS / "http"
+FORMS = ("entra", "key")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +36,19 @@ class FileRequest:
     body: str
 
 
-def test_the_requests_of_the_file_work_one_after_another(stack: Stack) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_the_requests_of_the_file_work_one_after_another(form: str, door_of: DoorOf) -> None:
+    door = door_of(form)
     text = (FOLDER / "requests.http").read_text()
+    if form == "key":
+        text = text.replace(*re.findall(r'replace every "(.+)" by "(.+)"', text)[0])
     variables = dict(re.findall(r"^@(\w+) = (.+)$", text, re.MULTILINE))
-    variables |= {"appUrl": stack.url, "functionKey": FUNCTION_KEY, "pipelineId": stack.add_pipeline("COMPLETED")}
+    credential = {"token" if form == "entra" else "functionKey": door.header[1].removeprefix("Bearer ")}
+    variables |= {"appUrl": door.stack.url, "pipelineId": door.stack.add_pipeline("COMPLETED"), **credential}
     statuses = {}
     for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
         request = _parse(part, variables)
+        assert request.name.startswith(("wait", "health")) or door.header in request.headers.items()
         answer = requests.request(
             request.method, request.url, headers=request.headers, data=request.body, timeout=60, allow_redirects=False
         )
@@ -46,27 +56,37 @@ def test_the_requests_of_the_file_work_one_after_another(stack: Stack) -> None:
         if request.name == "start":
             variables |= {name: answer.json()[name] for name in ("runId", "resultUrl")}
         if request.name.startswith("wait"):
-            _wait_for_run(f"{stack.url}/api/runs/{variables['runId']}", lambda run: bool(run["isFinished"]))
+            status_url = f"{door.stack.url}/api/runs/{variables['runId']}"
+            _wait_for_run(status_url, door.header, lambda run: bool(run["isFinished"]))
     assert statuses.pop("wait: 202 while it goes on, then 200, 424, 409 or 410") in {200, 202}
     assert list(statuses.values()) == [202, 200, 200, 200, 200, 202, 200], statuses
 
 
-def test_the_curl_lines_work_one_after_another(stack: Stack, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_the_curl_lines_work_one_after_another(
+    form: str, door_of: DoorOf, entra: SimulatedEntra, tmp_path: Path
+) -> None:
     if missing := [tool for tool in ("bash", "curl", "jq") if shutil.which(tool) is None]:
         pytest.skip(f"the curl lines are not run: {', '.join(missing)} is not installed")
-    lines = _first_block("sh")
-    assert lines.splitlines()[0].startswith("APP=")
-    pipeline_id = stack.add_pipeline("COMPLETED")
-    mine = f"APP={stack.url} KEY={FUNCTION_KEY} PIPELINE={pipeline_id}\n"
-    script = mine + lines.split("\n", 1)[1].replace("sleep 15", "sleep 0.2")
+    door = door_of(form)
+    (values, sign_in, *lines), (key_values, key) = (block.splitlines() for block in _blocks("sh")[:2])
+    assert re.sub(r"=\S+( id>)?", "", values) == "APP CLIENT PIPELINE"
+    assert re.sub(r"=\S+", "", key_values) == "APP PIPELINE"
+    pipeline_id = door.stack.add_pipeline("COMPLETED")
+    mine = f"APP={door.stack.url} CLIENT={entra.audience} PIPELINE={pipeline_id}"
+    first = sign_in if form == "entra" else key.replace("demo-key", FUNCTION_KEY)
+    script = "\n".join([mine, first, *lines]).replace("sleep 15", "sleep 0.2")
+    asked = _stand_in_for_az(tmp_path / "bin", f"api://{entra.audience}", entra.issue([OPERATE], kind="user"))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+        env={**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"status": "Success"' in done.stdout
     assert re.search(r"^\d{4}-\S+Z Success$", done.stdout, re.MULTILINE)
-    assert len(stack.workspace.updates_of(pipeline_id)) == 1
+    assert len(door.stack.workspace.updates_of(pipeline_id)) == 1
+    assert len(asked.read_text().splitlines()) == (1 if form == "entra" else 0)
 
 
 @pytest.fixture
@@ -95,7 +115,9 @@ def test_the_receiver_takes_a_real_delivery(stack: Stack, receiver: Path) -> Non
         timeout=60,
     ).json()
     document = _wait_for_run(
-        started["statusUrl"], lambda run: [callback["state"] for callback in run["callbacks"]] == ["delivered"]
+        started["statusUrl"],
+        ("x-functions-key", FUNCTION_KEY),
+        lambda run: [callback["state"] for callback in run["callbacks"]] == ["delivered"],
     )
     printed = [line for line in receiver.read_text().splitlines() if started["runId"] in line]
     assert len(printed) == 1
@@ -130,17 +152,34 @@ def _parse(part: str, variables: Mapping[str, str]) -> FileRequest:
     )
 
 
-def _first_block(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```$", (FOLDER / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (FOLDER / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
-def _wait_for_run(status_url: str, is_so: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
+def _stand_in_for_az(folder: Path, resource: str, token: str) -> Path:
+    """Put a command `az` into `folder` that gives a token for that resource alone. Return the file with its calls."""
+    folder.mkdir()
+    calls = folder / "calls.txt"
+    calls.touch()
+    (folder / "az").write_text(f"""#!/bin/bash
+echo "$*" >> {calls}
+if [ "$*" != "account get-access-token --resource {resource} --query accessToken -o tsv" ]; then
+  echo "ERROR: AADSTS500011: $*" >&2
+  exit 1
+fi
+echo {token}
+""")
+    (folder / "az").chmod(0o755)
+    return calls
+
+
+def _wait_for_run(
+    status_url: str, header: tuple[str, str], is_so: Callable[[Mapping[str, Any]], bool]
+) -> Mapping[str, Any]:
     """Wait until `is_so` is true for the run document, and return the document."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        run: Mapping[str, Any] = requests.get(status_url, headers={"x-functions-key": FUNCTION_KEY}, timeout=60).json()
+        run: Mapping[str, Any] = requests.get(status_url, headers=dict([header]), timeout=60).json()
         if is_so(run):
             return run
         assert time.monotonic() < deadline, run

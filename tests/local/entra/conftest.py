@@ -9,6 +9,7 @@ import jwt
 import pytest
 
 from local.entra import SimulatedEntra
+from tests.local.entra.page import Page
 
 REQUIRED = ["exp", "nbf", "iat", "tid", "oid"]
 Validate = Callable[[str], dict[str, Any]]
@@ -25,7 +26,13 @@ def entra(shared: SimulatedEntra) -> SimulatedEntra:
     shared.up()
     shared.clear_faults()
     shared.clear_fetches()
+    shared.clear_sign_in()
     return shared
+
+
+@pytest.fixture
+def page(entra: SimulatedEntra) -> Page:
+    return Page(entra)
 
 
 @pytest.fixture

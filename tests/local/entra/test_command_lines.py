@@ -10,10 +10,13 @@ from collections.abc import Iterator, Mapping
 
 import jwt
 import pytest
+import requests
 
-from local.entra import AUDIENCE, SimulatedEntra
+from local.entra import AUDIENCE, DEFAULT_REDIRECTS, SimulatedEntra
 from local.loopback import LoopbackServer
 from local.messages import json_reply
+
+REDIRECT = "http://127.0.0.1:7999/api/page"
 
 
 def _token(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +28,7 @@ def _token(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def exported() -> Iterator[Mapping[str, str]]:
     """The settings that `python -m local.entra` prints. It must end well at SIGTERM."""
-    command = [sys.executable, "-m", "local.entra", "--port", "0"]
+    command = [sys.executable, "-m", "local.entra", "--port", "0", "--redirect", REDIRECT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().strip() for _ in range(5)]
@@ -44,6 +47,15 @@ def test_the_issuer_prints_the_app_s_settings_and_token_asks_it(exported: Mappin
     key = jwt.PyJWKClient(f"{authority}/{tenant}/discovery/v2.0/keys").get_signing_key_from_jwt(token)
     claims = jwt.decode(token, key, algorithms=["RS256"], audience=AUDIENCE, issuer=f"{authority}/{tenant}/v2.0")
     assert (claims["roles"], claims["oid"]) == (["Polysync.Operate.finance"], "o-1")
+
+
+def test_the_issuer_signs_people_in_for_the_page_that_its_option_names(exported: Mapping[str, str]) -> None:
+    authorize = f"{exported['POLYSYNC_ENTRA_AUTHORITY']}/{exported['POLYSYNC_ENTRA_TENANT']}/oauth2/v2.0/authorize"
+    asked = {"client_id": exported["POLYSYNC_ENTRA_PAGE_CLIENT"], "redirect_uri": REDIRECT}
+    answer = requests.get(authorize, params=asked, allow_redirects=False, timeout=10)
+    assert (answer.status_code, answer.headers["Location"].startswith(REDIRECT)) == (302, True)
+    other = requests.get(authorize, params={**asked, "redirect_uri": DEFAULT_REDIRECTS[0]}, timeout=10)
+    assert other.status_code == 400
 
 
 def test_token_may_be_of_a_person_with_several_roles(entra: SimulatedEntra) -> None:

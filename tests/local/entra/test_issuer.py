@@ -31,6 +31,14 @@ def test_the_metadata_leads_to_the_key_set(entra: SimulatedEntra) -> None:
     assert len({key["kid"] for key in published}) == 2
 
 
+def test_the_metadata_names_the_endpoints_of_the_sign_in_and_every_page_may_read_it(entra: SimulatedEntra) -> None:
+    answer = _get(entra, "/v2.0/.well-known/openid-configuration")
+    base = f"{entra.url}/{entra.tenant}/oauth2/v2.0"
+    names = ("authorization_endpoint", "token_endpoint", "end_session_endpoint")
+    assert [answer.json()[name] for name in names] == [f"{base}/authorize", f"{base}/token", f"{base}/logout"]
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
 def test_a_key_has_the_thumbprint_of_its_certificate(entra: SimulatedEntra) -> None:
     key = entra.keys.signing
     certificate = x509.load_der_x509_certificate(key.certificate)
@@ -157,7 +165,7 @@ def test_the_issuer_can_be_slow(entra: SimulatedEntra) -> None:
         ("issue", '{"role": "Polysync.Read"}', 400),
         ("issue", "[]", 400),
         ("issue", "{", 400),
-        ("add_fault", '{"kind": "delay", "route": "token"}', 400),
+        ("add_fault", '{"kind": "delay", "route": "elsewhere"}', 400),
         ("add_fault", '{"kind": "odd"}', 400),
         ("answer", "{}", 404),
     ],
