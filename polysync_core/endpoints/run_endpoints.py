@@ -118,7 +118,7 @@ def redeliver(call: Call, services: Services) -> Reply:
 
 def abandon_run(call: Call, services: Services) -> Reply:
     found, ws = _find(call, services)
-    run = abandoning.abandon_run(found.run_id, ws)
+    run = abandoning.abandon_run(found.run_id, ws, services.caller.id)
     return Reply(status=200, body=_document(call, services, reading.view_of(run, ws, None)))
 
 

@@ -29,7 +29,12 @@ def settle(held: Locked[Reservation], ws: WorkspaceServices, client: BoundedClie
     found = find_started(reservation, ws, client)
     if found is not None:
         run = ws.runs.track(new_run(reservation, found, ws), held)
-        _log.warning("a start without an answer is tracked now", extra={"run_id": str(run.run_id), "action": "settle"})
+        _log.warning(
+            "a start by %s without an answer is tracked now: run %s",
+            reservation.started_by,
+            run.run_id,
+            extra={"run_id": str(run.run_id), "action": "settle"},
+        )
     elif start_rules.may_clear(reservation, now, settle_seconds):
         ws.runs.release(held)
         _log.warning(

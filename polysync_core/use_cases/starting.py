@@ -72,7 +72,16 @@ def start_update(
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
     with storage_deadline(deadline.earlier_by(budgets.START - budgets.START_STORAGE)):
         held = reserve(request, ws, deadline, None if minutes is None else timedelta(minutes=minutes))
-        return held if isinstance(held, Started) else _Start(request, ws, deadline).post(held)
+        started = held if isinstance(held, Started) else _Start(request, ws, deadline).post(held)
+    _log.info(
+        "start of pipeline %s by %s: %srun %s",
+        request.pipeline_id,
+        request.caller,
+        "joined " if started.attached else "",
+        started.run.run_id,
+        extra={"run_id": str(started.run.run_id), "action": "start"},
+    )
+    return started
 
 
 class _Start:

@@ -17,6 +17,12 @@ class CallerId(Kept):
     object_id: str | None = None
     application_id: str | None = None
 
+    def __str__(self) -> str:
+        """The caller as log lines name it."""
+        if self.object_id is None:
+            return "key"
+        return f"object {self.object_id} of application {self.application_id}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:

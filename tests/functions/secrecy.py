@@ -3,7 +3,7 @@
 import re
 
 from polysync_core import __version__
-from tests.functions.app import KEY, Answer
+from tests.functions.app import KEY, UNKNOWN_WORKSPACE, Answer, ServedApp
 
 QUERY_MARK = "mark-of-the-query"
 _TOLD_NEVER = {
@@ -40,6 +40,14 @@ def check_problem(answer: Answer, status: int, code: str) -> None:
     assert document["error"] == {"code": code, "message": document["detail"]}
     assert document["instance"].startswith("/api/")
     assert "?" not in document["instance"]
+
+
+def check_unknown_workspace(app: ServedApp, answer: Answer) -> None:
+    """Assert that the response is that to an unknown workspace. Only a caller with a key is told the known ones."""
+    check_problem(answer, *UNKNOWN_WORKSPACE[app.credential.mode])
+    told = [(wrong["field"], wrong["allowed"]) for wrong in answer.json.get("errors", ())]
+    known = ", ".join(app.workspaces)
+    assert told == ([("workspace", f"must be one of {known}")] if answer.status == 400 else [])
 
 
 def told_of_settings(answer: Answer, route: str) -> str:

@@ -23,14 +23,8 @@ from polysync_core.rules.wire.openapi.document import openapi_document
 from polysync_core.rules.wire.rotation_contract import RotationBody
 from polysync_core.rules.wire.start_contract import StartBody, start_body
 from polysync_core.values.start_options import SELECTIONS, START_OPTIONS
-from tests.functions.app import ROOT, Answer, ServedApp, served
+from tests.functions.app import ROOT, Answer, Serve, ServedApp, served
 from tests.functions.documented import check_documented, document, operations
-
-
-@pytest.fixture(scope="module")
-def app(azurite: str) -> Iterator[ServedApp]:
-    with served(azurite) as running:
-        yield running
 
 
 def test_the_served_document_is_valid_openapi_3_1_and_names_the_address_it_came_from(app: ServedApp) -> None:
@@ -43,8 +37,8 @@ def test_the_served_document_is_valid_openapi_3_1_and_names_the_address_it_came_
     assert {**answer.json, "servers": None} == {**document(), "servers": None}
 
 
-def test_the_servers_address_is_the_configured_one(azurite: str) -> None:
-    with served(azurite, POLYSYNC_PUBLIC_URL="https://polysync.example") as app:
+def test_the_servers_address_is_the_configured_one(serve: Serve) -> None:
+    with serve(POLYSYNC_PUBLIC_URL="https://polysync.example") as app:
         assert app.get("/api/openapi.json", Host="evil.example").json["servers"] == [
             {"url": "https://polysync.example"}
         ]
@@ -217,8 +211,8 @@ def test_an_answer_that_is_not_as_described_is_noticed(app: ServedApp, change: s
         check_documented("POST", address, unreadable.status, unreadable.headers, unreadable.body)
 
 
-def test_a_path_of_the_configured_address_takes_the_place_of_api(azurite: str) -> None:
-    with served(azurite, POLYSYNC_PUBLIC_URL="https://apim.example/polysync") as app:
+def test_a_path_of_the_configured_address_takes_the_place_of_api(serve: Serve) -> None:
+    with serve(POLYSYNC_PUBLIC_URL="https://apim.example/polysync") as app:
         answer = app.get("/api/openapi.json")
     assert answer.json["servers"] == [{"url": "https://apim.example/polysync"}]
     assert {f"/api{path}" for path in answer.json["paths"]} == document()["paths"].keys()
