@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
@@ -136,15 +136,21 @@ def test_one_starts_and_the_other_sweeps_to_the_end_and_delivers(stage: Stage, w
     wait_for(lambda: first.run(started["runId"])["callbacks"][0]["state"] == "delivered")
     (delivered,) = [json.loads(request.body) for request in stage.receiver.deliveries]
     documents = [app.run(started["runId"]) for app in (first, second)]
-    assert documents[0] == documents[1]
+    _check_same(*documents)
     assert (documents[0]["fullRefresh"], documents[0]["isFinished"]) == (True, True)
-    changing = {"callbacks", "resultUrl"}
-    assert {name: delivered[name] for name in delivered.keys() - changing} == {
-        name: documents[0][name] for name in delivered.keys() - changing
-    }
+    callbacks_change = {"callbacks": documents[0]["callbacks"]}
+    _check_same(delivered | callbacks_change, documents[0])
     assert [app.result(started).status_code for app in (first, second)] == [200, 200]
     listed = [app.ask("GET", f"runs?pipelineId={pipeline_id}").json()["items"] for app in (first, second)]
-    assert listed[0] == listed[1] == [documents[0]]
+    for (item,) in listed:
+        _check_same(item, documents[0])
+
+
+def _check_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Assert that both versions show the same run. The newer one may show more fields."""
+    common = one.keys() & other.keys()
+    assert common in (one.keys(), other.keys())
+    assert {name: one[name] for name in common} == {name: other[name] for name in common}
 
 
 @pytest.mark.parametrize("way", WAYS, ids="{0[0]} starts, {0[1]} cancels".format)
@@ -157,7 +163,7 @@ def test_one_starts_and_the_other_cancels(stage: Stage, way: tuple[str, str]) ->
     assert first.run(started["runId"])["cancelRequestedAt"] == second.run(started["runId"])["cancelRequestedAt"]
     stage.workspace.set_state(pipeline_id, None, "CANCELED")
     document = first.swept(started["runId"], "Cancelled")
-    assert document == second.run(started["runId"])
+    _check_same(document, second.run(started["runId"]))
 
 
 @pytest.mark.parametrize("way", WAYS, ids="{0[0]} discovers first, then {0[1]}".format)
@@ -223,7 +229,7 @@ def test_a_run_with_a_field_of_a_later_version_is_swept_by_both(stage: Stage) ->
     wait_for(lambda: stage.apps["new"].run(run_id)["state"] == "STOPPING")
     stage.workspace.set_state(pipeline_id, None, "COMPLETED")
     document = stage.apps["new"].swept(run_id, "Success")
-    assert document == stage.apps["old"].run(run_id)
+    _check_same(document, stage.apps["old"].run(run_id))
     for name in ("pipelineId", "fullRefresh", "timeoutAt", "startedBy"):
         assert document[name] == started[name]
 
