@@ -70,6 +70,13 @@ def test_no_wrong_token_opens_a_route(app: Guarded, wrong: str) -> None:
             assert token not in told
 
 
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "bearer", ""])
+def test_a_header_without_a_token_is_told_to_send_one(app: Guarded, header: str) -> None:
+    answer = app.send("GET", "/api/runs", {"Authorization": header}, b"")
+    assert (answer.status, answer.json["detail"].partition(":")[0]) == (401, "Sign in")
+    assert "error=" not in answer.headers["www-authenticate"]
+
+
 def test_two_authorization_headers_are_refused(app: Guarded) -> None:
     token = app.entra.issue([Role.ADMIN])
     twice = {"Authorization": f"Bearer {token}, Bearer {token}"}
