@@ -96,8 +96,9 @@ def fuzz(tables: str, mode: str, examples: int, seed: int) -> Summary:
                 fuzzer.send(case, credential, is_aimed, summary)
 
             send()
-            fuzzer.app.fire("sweep_runs")
-            fuzzer.app.fire("deliver_callbacks")
+            if operation.method.upper() != "GET":
+                fuzzer.app.fire("sweep_runs")
+                fuzzer.app.fire("deliver_callbacks")
     summary.seconds = time.perf_counter() - began_at
     return summary
 
