@@ -5,22 +5,16 @@ A `BoundedClient` makes the calls of one use case to one workspace. It ends them
 
 from __future__ import annotations
 
-import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 import requests
-import urllib3
-from requests.auth import AuthBase
 
-from polysync_core.adapters import metrics
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.entra import EntraTokens, management_scope
-from polysync_core.adapters.databricks.http_pool import response_deadline
-from polysync_core.adapters.telemetry import client_span
+from polysync_core.adapters.databricks.exchange import Answer, Identity, exchange
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.run_states import is_final, is_known
 from polysync_core.rules.wire import event_log_api, pipelines_api
@@ -33,8 +27,6 @@ from polysync_core.values.ids import RunId
 from polysync_core.values.run import JsonObject
 from polysync_core.values.start_options import NO_OPTIONS, StartOptions
 from polysync_core.values.workspace import Workspace
-
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 
 class Databricks:
@@ -203,65 +195,19 @@ class BoundedClient:
             with self._lock:
                 self.answered += counts
 
-    def _send_as(
-        self, token: str, request: ApiRequest, timeout_seconds: float, begins_by: Deadline | None
-    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
-        identity = _Identity(token, self._resource_headers(begins_by))
+    def _send_as(self, token: str, request: ApiRequest, timeout_seconds: float, begins_by: Deadline | None) -> Answer:
+        identity = Identity(token, self._resource_headers(begins_by))
         if begins_by is not None and begins_by.is_over():
             raise DatabricksUnreachable("A token took too long; nothing was sent.", was_sent=False)
         return self._send_once(request, identity, timeout_seconds)
 
-    def _send_once(
-        self, request: ApiRequest, identity: _Identity, timeout_seconds: float
-    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
+    def _send_once(self, request: ApiRequest, identity: Identity, timeout_seconds: float) -> Answer:
         seconds = min(timeout_seconds, self.deadline.seconds_left())
         if seconds <= 0.01:
             raise DatabricksUnreachable("The time for asking Databricks ran out.", was_sent=False)
         with self._lock:
             self.calls += 1
-        workspace, route = self._databricks.workspace, f"{request.method} {request.route}"
-        headers: dict[str, str] = {}
-        status: int | None = None
-        with client_span(route, {"polysync.workspace": workspace.name}, headers) as span:
-            try:
-                status, answered, body = self._exchange(request, headers, identity, seconds)
-            finally:
-                metrics.note_call(workspace.name, route, status)
-            span.note({"http.response.status_code": status})
-            if status >= 400:
-                span.fail(str(status))
-            return status, answered, body
-
-    def _exchange(
-        self, request: ApiRequest, headers: Mapping[str, str], identity: _Identity, seconds: float
-    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
-        """Send the request and read the whole answer within `seconds`. Raises DatabricksUnreachable."""
-        try:
-            with response_deadline(seconds):
-                response = self._databricks.session.request(
-                    request.method,
-                    self._databricks.workspace.url + request.path,
-                    params=request.query,
-                    headers=headers,
-                    json=request.body,
-                    auth=identity,
-                    timeout=(min(budgets.DATABRICKS_CONNECT, seconds), seconds),
-                    allow_redirects=False,
-                    stream=True,
-                )
-                with response:
-                    return response.status_code, response.headers, self._read(response)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as wrong:
-            raise _unreachable(wrong) from None
-
-    def _read(self, response: requests.Response) -> bytes:
-        """The whole body. Raises HTTPError when it is longer than MAX_ANSWER_BYTES."""
-        body = bytearray()
-        while piece := response.raw.read1(1 << 16, decode_content=True):
-            body += piece
-            if len(body) > MAX_ANSWER_BYTES:
-                raise urllib3.exceptions.HTTPError("too long")
-        return bytes(body)
+        return exchange(self._databricks.session, self._databricks.workspace, request, identity, seconds)
 
     def _resource_headers(self, until: Deadline | None) -> dict[str, str]:
         """Headers for a principal that is not added to the workspace. Empty unless `resourceId` is configured."""
@@ -274,39 +220,3 @@ class BoundedClient:
                 management_scope(workspace.url), until
             ),
         }
-
-
-class _Identity(AuthBase):
-    """Sets the token as requests' own authentication, so that a .netrc on the machine cannot replace it."""
-
-    def __init__(self, token: str, headers: dict[str, str]) -> None:
-        self._headers = {"Authorization": f"Bearer {token}", **headers}
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers.update(self._headers)
-        return request
-
-
-def _unreachable(wrong: Exception) -> DatabricksUnreachable:
-    """Distinguish a connection that was never made from a request that may have been executed.
-
-    The error's text holds no address.
-    """
-    reason = _innermost(wrong)
-    if isinstance(getattr(reason, "args", [None])[0], ssl.SSLCertVerificationError):
-        return DatabricksUnreachable("The workspace's certificate is not valid.", was_sent=False)
-    if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return DatabricksUnreachable("The workspace's host name could not be resolved.", was_sent=False)
-    if isinstance(wrong, requests.ConnectTimeout | requests.exceptions.ProxyError) or isinstance(
-        reason, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.NewConnectionError
-    ):
-        return DatabricksUnreachable("No connection to Databricks could be made.", was_sent=False)
-    if isinstance(wrong, requests.Timeout) or isinstance(reason, urllib3.exceptions.TimeoutError):
-        return DatabricksUnreachable("Databricks did not answer in time.", was_sent=True)
-    return DatabricksUnreachable("The connection to Databricks broke before its answer was complete.", was_sent=True)
-
-
-def _innermost(wrong: Exception) -> Any:
-    """The error that requests or urllib3 wrapped: the reason of a MaxRetryError, or else the first argument."""
-    inner = wrong.args[0] if wrong.args else None
-    return getattr(inner, "reason", None) or inner
