@@ -1,7 +1,7 @@
 # make setup    installs all that the checks and the stand-ins need, inside this folder (PYTHON=... names the interpreter)
 # make test     checks format, lint and types, and runs the tests (ARGS=... goes to pytest)
 # make chaos    plays faults on every call, outages, races, 500 kills and a soak; takes two hours (ARGS='kills --seed 7')
-# make fuzz     sends 500 random requests to each route and checks them against openapi.json (ARGS='--examples 50 --seed 7')
+# make fuzz     sends 500 random requests to each route, half with keys, half with tokens (ARGS='--callers entra --seed 7')
 # make demo     shows a run from start to callback on this machine (ARGS=... goes to local.demo)
 # make format   formats the code as make test requires
 # make lock     makes requirements*.txt from requirements*.in (ARGS=--upgrade takes the newest versions)

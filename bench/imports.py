@@ -38,10 +38,29 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from standardwebhooks import Webhook
 """
 """What a start and a sweep use. azure.identity is not among them: the app imports it for its first token."""
-SIDES = {"nothing": "", "libraries": LIBRARIES, "function_app": APP, "from source": APP}
+TELEMETRY = """
+import os
+from azure.monitor.opentelemetry import configure_azure_monitor
+configure_azure_monitor(logger_name="polysync")
+import function_app
+os._exit(0)
+"""
+"""As the Functions worker does it. The process ends at once, because a normal exit would wait for the exporter."""
+SIDES = {
+    "nothing": "",
+    "libraries": LIBRARIES,
+    "function_app": APP,
+    "from source": APP,
+    "telemetry and function_app": TELEMETRY,
+}
 SETTINGS = {
     "DATABRICKS_HOST": "http://127.0.0.1:9",
     "POLYSYNC_TABLES": "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;TableEndpoint=http://127.0.0.1:9/a",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-4000-8000-000000000001;"
+    "IngestionEndpoint=http://127.0.0.1:9/;LiveEndpoint=http://127.0.0.1:9/",
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "azure_sdk,django,fastapi,flask,httpx,psycopg2,requests,urllib,urllib3",
 }
 MOST_EXPENSIVE, LOOKS = 10, 5
 _OURS = re.compile(r"import time: +(\d+) \| +\d+ \| +(function_app|polysync_core\S*)")
@@ -54,7 +73,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         compiled, source = _environ(Path(folder) / "compiled"), _environ(Path(folder) / "source")
         for environ in (compiled, source):
-            _run(environ, "-c", LIBRARIES + APP)  # writes the bytecode
+            _run(environ, "-c", LIBRARIES + TELEMETRY)  # writes the bytecode
         shutil.rmtree(Path(f"{source['PYTHONPYCACHEPREFIX']}{ROOT}/polysync_core"))
         source["PYTHONDONTWRITEBYTECODE"] = "1"
         measured: dict[str, list[tuple[float, float]]] = {name: [] for name in SIDES}

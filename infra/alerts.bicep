@@ -46,12 +46,12 @@ var rules = [
     query: '''
 AppMetrics
 | where Name == "polysync.sweep.seconds"
-| summarize Sweeps = countif(tostring(Properties.outcome) == "complete")
+| summarize Sweeps = countif(tostring(Properties.outcome) == "complete" or tostring(Properties.outcome) == "partial")
 '''
   }
   {
     section: 'sweep-lag'
-    title: 'A workspace was last swept over 120 seconds ago'
+    title: 'A workspace or a run was last seen over 120 seconds ago'
     severity: 2
     window: 'PT5M'
     measure: 'Lag'

@@ -300,10 +300,16 @@ var ownSettings = {
   POLYSYNC_WORKSPACES: workspaces
 }
 
+// Every trace is kept whole. The exporter's own default keeps five a second, and parts of the others.
+var sampling = {
+  OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+  OTEL_TRACES_SAMPLER_ARG: '1.0'
+}
+
 resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
   parent: app
   name: 'appsettings'
-  properties: union(empty(moreSettings) ? {} : json(moreSettings), ownSettings, {
+  properties: union(sampling, empty(moreSettings) ? {} : json(moreSettings), ownSettings, {
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identity.properties.clientId
     AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
@@ -313,7 +319,8 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
     PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
-    OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,django,fastapi,flask,psycopg2,requests,urllib,urllib3'
+    PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME: 'polysync'
+    OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,django,fastapi,flask,httpx,psycopg2,requests,urllib,urllib3'
     PYTHON_THREADPOOL_THREAD_COUNT: string(threads)
     MALLOC_ARENA_MAX: '2'
   })

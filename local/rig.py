@@ -100,7 +100,7 @@ class Rig:
             route={"pipeline_id": pipeline_id},
             body=json.dumps(body or {}).encode(),
         )
-        return start_contract.decode_start(call, self.services.workspace_names)
+        return start_contract.decode_start(call, self.services.workspace_names, options=self.settings.start_options)
 
     def start(self, pipeline_id: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Started:
         return starting.start_update(

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from polysync_core.adapters import metrics
 from polysync_core.adapters.await_keyring import AwaitKeyring
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.clock import Clock
@@ -41,7 +42,7 @@ from polysync_core.settings import Settings, ignored_names
 from polysync_core.values.caller import KEY_CALLER, Caller
 from polysync_core.values.databricks import EventsPage
 from polysync_core.values.errors import RoleMissing
-from polysync_core.values.run import Check
+from polysync_core.values.run import Health
 from polysync_core.values.workspace import Workspace
 
 MOST_EVENT_PAGES = 64
@@ -64,7 +65,7 @@ class Services:
     tokens: EntraTokens
     workspaces: Mapping[str, WorkspaceServices]
     sender: CallbackSender
-    health: CachedValue[tuple[Check, ...]]
+    health: CachedValue[Health]
     await_keys: AwaitKeyring
     callers: EntraCallers | None = None
     caller: Caller = KEY_CALLER
@@ -122,7 +123,7 @@ def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Servi
         callbacks = CallbackStore(rows, RunRows(rows, new_id), new_id)
         return WorkspaceServices(
             databricks=Databricks(workspace, session, tokens, clock),
-            runs=RunStore(rows, callbacks, new_id),
+            runs=RunStore(rows, callbacks, new_id, functools.partial(metrics.note_end, workspace.name)),
             callbacks=callbacks,
             jobs=JobStore(jobs_table.partition(workspace.partition), new_id),
             cleaner=RunCleaner(rows),

@@ -22,6 +22,7 @@ from polysync_core.rules.wire.setting_values import (
     parse_address,
     parse_host_of_app,
     parse_signing_secret,
+    parse_start_options,
     parse_whole_number,
     unresolved_reference,
 )
@@ -29,6 +30,7 @@ from polysync_core.rules.wire.storage_settings import STORAGE, TABLES, is_storag
 from polysync_core.rules.wire.workspace_settings import HOST, SEVERAL, read_workspaces
 from polysync_core.values.caller import EntraDoor
 from polysync_core.values.errors import SettingsError
+from polysync_core.values.start_options import SETTING as START_OPTIONS
 from polysync_core.values.workspace import TablesAddress, Workspace
 
 EVERY_15_SECONDS = "*/15 * * * * *"
@@ -55,6 +57,7 @@ SETTING_NAMES = frozenset(
         "POLYSYNC_STATUS_MAX_AGE_SECONDS",
         "POLYSYNC_LOST_AFTER_MINUTES",
         "POLYSYNC_START_SETTLE_SECONDS",
+        START_OPTIONS,
         callback_addresses.SETTING,
         SIGNING_SETTING,
         "POLYSYNC_RETRY_GRACE_SECONDS",
@@ -82,6 +85,7 @@ class Settings:
 
     `public_url` is the address at which callers reach the app. It has a path if another path replaces /api. `app_url`
     is the address that the platform gave the app. `door` says who is let in by a token of Entra ID (None: keys).
+    `start_options` names the fields of START_OPTIONS that a start may have.
 
     The sweep timer ticks every `sweep_interval`. Beyond `sweep_group_workspaces` workspaces, it hands them out in
     groups of at most so many. `notes` are faults for which a safe default is used; health shows them.
@@ -101,6 +105,7 @@ class Settings:
     callback_secret: str | None = field(repr=False)
     door: EntraDoor | None
     parameters: tuple[str, ...]
+    start_options: tuple[str, ...]
     sweep_interval: timedelta
     sweep_group_workspaces: int
     notes: tuple[str, ...]
@@ -234,6 +239,7 @@ class _Reader:
         hosts = self._text(callback_addresses.SETTING) or callback_addresses.DEFAULT_HOSTS
         patterns = self._text(PARAMETERS) or DEFAULT_PATTERNS
         secret = self._text(SIGNING_SETTING)
+        options = self._text(START_OPTIONS)
         settings = Settings(
             workspaces=workspaces,
             tables=tables or TablesAddress(),
@@ -248,6 +254,7 @@ class _Reader:
             callback_hosts=self._read(callback_addresses.SETTING, lambda: callback_addresses.parse_hosts(hosts)) or (),
             callback_secret=self._read(SIGNING_SETTING, lambda: parse_signing_secret(secret)) if secret else None,
             parameters=self._read(PARAMETERS, lambda: _patterns(patterns)) or (),
+            start_options=self._read(START_OPTIONS, lambda: parse_start_options(options)) or () if options else (),
             door=read_door(self._environ, self._wrong),
             sweep_interval=_interval(sweep_schedule(self._environ)),
             sweep_group_workspaces=self._number(SWEEP_GROUP_WORKSPACES, 200, least=1, most=1000),

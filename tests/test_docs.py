@@ -17,6 +17,7 @@ from local.demo.stack import PORT
 from local.demo.story import PIPELINE_ID
 from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
+from polysync_core import __version__
 from polysync_core.rules.decisions.run_states import STATUS_OF_STATE
 from polysync_core.settings import SETTING_NAMES, Settings
 from tests.chaos import fault_kinds
@@ -34,6 +35,13 @@ def _named_tests() -> Iterator[tuple[str, str, str]]:
     for document in sorted(ROOT.glob("docs/*.md")):
         for file, test in _NAMED_TEST.findall(document.read_text()):
             yield document.name, file, test
+
+
+def test_the_newest_version_of_the_changelog_is_that_of_the_app() -> None:
+    headings = re.findall(r"^## \[(.+?)\] - (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0][0] == __version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__), "https://semver.org"
+    assert [date for _, date in headings if not re.fullmatch(r"\d{4}-\d\d-\d\d|Unreleased", date)] == []
 
 
 @pytest.mark.parametrize(("document", "file", "test"), sorted(set(_named_tests())))

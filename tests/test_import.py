@@ -49,6 +49,22 @@ def test_a_module_is_imported_on_its_first_use(module: str, first_use: str) -> N
     assert _after_import(f"print({module!r} in sys.modules)") == "False", first_use
 
 
+def test_without_a_set_up_telemetry_is_imported_by_nobody_also_not_when_calls_are_made() -> None:
+    """The health makes calls to storage, to Entra ID and, with a token, to Databricks. None of them gets an answer."""
+    code = """
+import azure.functions as func
+from local.host.functions import load_functions
+from local.host.runner import InvocationContext
+request = func.HttpRequest("GET", "http://127.0.0.1:7071/api/health", body=b"")
+context = InvocationContext("health", {})
+health = next(function.call for function in load_functions(function_app.app) if function.name == "health")
+reply = health(request, context)
+print(reply.status_code, any(name.startswith("opentelemetry") for name in sys.modules))
+"""
+    nobody = {"IDENTITY_ENDPOINT": "http://127.0.0.1:9/token", "IDENTITY_HEADER": "x"}
+    assert _after_import(code, DEPLOYED | nobody) == "503 False"
+
+
 def test_no_model_of_a_body_is_built() -> None:
     ours = "[m for m in BaseModel.__subclasses__() if m.__module__.startswith('polysync_core')]"
     built = _after_import(

@@ -10,6 +10,7 @@ import pytest
 from polysync_core.rules.decisions.callback_addresses import DEFAULT_HOSTS, parse_hosts
 from polysync_core.settings import Settings, ignored_names, sweep_schedule, sweeps_in_groups
 from polysync_core.values.errors import SettingsError
+from polysync_core.values.start_options import START_OPTIONS
 from polysync_core.values.workspace import TablesAddress, Workspace
 from tests.rules.examples import HOST, read_settings, setting_problem, setting_problems
 
@@ -26,6 +27,7 @@ def test_the_least_settings_and_their_defaults() -> None:
         lost_after_minutes=60,
         start_settle_seconds=120,
         parameters=("continuous", "development", "photon", "spark.*", "custom.*"),
+        start_options=(),
         retry_grace_seconds=60,
         run_timeout_minutes=None,
         retention_days=90,
@@ -105,6 +107,40 @@ def test_a_name_that_resembles_none_of_the_settings_is_ignored(name: str) -> Non
 
 def test_names_of_the_laptops_parts_and_of_others_are_left_alone() -> None:
     read_settings(POLYSYNC_LOCAL_KEY="x", FUNCTIONS_WORKER_RUNTIME="python", PATH="/bin")
+
+
+# --- start options
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", ()),
+        (" ", ()),
+        ("validate_only", ("validate_only",)),
+        ("validate_only, refresh_selection,validate_only", ("refresh_selection", "validate_only")),
+        (",".join(START_OPTIONS), START_OPTIONS),
+    ],
+)
+def test_the_start_options_are_a_list_of_names(given: str, expected: tuple[str, ...]) -> None:
+    assert read_settings(POLYSYNC_START_OPTIONS=given).start_options == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("refresh", "refresh"),
+        ("validate_only,Refresh_Selection", "Refresh_Selection"),
+        ("validate_only,", ""),
+        ("full_refresh", "full_refresh"),
+        ("refresh_selection full_refresh_selection", "refresh_selection full_refresh_selection"),
+    ],
+)
+def test_a_name_that_is_no_start_option_is_named_with_those_that_are(given: str, named: str) -> None:
+    assert setting_problem(POLYSYNC_START_OPTIONS=given) == (
+        f"POLYSYNC_START_OPTIONS: '{named[:40]}' is not a start option; give names of refresh_selection, "
+        "full_refresh_selection, reset_checkpoint_selection, validate_only, with commas."
+    )
 
 
 # --- workspaces

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from local.entra.claims import OTHER_TENANT, Caller, Life, Place, access_claims, id_claims, v1_claims
+from local.entra.claims import OTHER_TENANT, PAGE_CLIENT, Caller, Life, Place, access_claims, id_claims, v1_claims
 from local.entra.keys import KeyRing, SigningKey
 from local.entra.signing import leave_unsigned, sign_hs256, sign_rs256, sign_rs256_without_kid
 
@@ -56,6 +56,11 @@ def _of_bare_id_token(who: Caller, place: Place, life: Life) -> dict[str, object
     return _of_id_token(replace(who, roles=()), place, life)
 
 
+def _of_page_id_token(who: Caller, place: Place, life: Life) -> dict[str, object]:
+    """What the page gets beside its access token: it says who has signed in there, with the page as audience."""
+    return _of_id_token(who, replace(place, audience=PAGE_CLIENT), life)
+
+
 def _of_other_scope(who: Caller, place: Place, life: Life) -> dict[str, object]:
     return access_claims(replace(who, kind="user"), place, life) | {"scp": "profile access_as_guest"}
 
@@ -93,6 +98,7 @@ _MAKERS: Mapping[str, Make] = {
     "v1": _signed(v1_claims),
     "id_token": _signed(_of_bare_id_token),
     "id_token_with_roles": _signed(_of_id_token),
+    "id_token_of_the_page": _signed(_of_page_id_token),
     "other_scope": _signed(_of_other_scope),
     "alg_none": _signed(access_claims, leave_unsigned),
     "hs256_with_the_public_key": _signed(access_claims, sign_hs256),

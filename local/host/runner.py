@@ -41,11 +41,12 @@ class Runner:
     def run(self, function: HostedFunction, value: Any, outputs: Mapping[str, Output]) -> Any:
         """Call the function with its trigger's value, and return its result. Raises whatever the function raises.
 
-        `outputs` holds the argument of each output parameter.
+        `outputs` holds the argument of each output parameter. An HTTP request that names its trace is part of it.
         """
         arguments: dict[str, Any] = {function.parameter: value, **outputs}
         if function.wants_context:
-            arguments["context"] = InvocationContext(function.name)
+            headers = value.headers if isinstance(value, func.HttpRequest) else {}
+            arguments["context"] = InvocationContext(function.name, headers)
         future: Future[Any]
         if function.is_async:
             future = asyncio.run_coroutine_threadsafe(function.call(**arguments), self._loop)
@@ -80,7 +81,7 @@ class NoRetry:
 
 @dataclass(frozen=True)
 class Trace:
-    """A W3C trace. Each invocation has its own."""
+    """A W3C trace."""
 
     trace_parent: str
     trace_state: str = ""
@@ -97,7 +98,9 @@ class InvocationContext(func.Context):
     retry_context: Any = NoRetry()
     thread_local_storage: Any = threading.local()
 
-    def __init__(self, function_name: str) -> None:
+    def __init__(self, function_name: str, headers: Mapping[str, str]) -> None:
+        """`headers` may hold the trace of the caller. Otherwise the invocation has a trace of its own."""
         self.invocation_id = str(uuid.uuid4())
         self.function_name = function_name
-        self.trace_context = Trace(f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-00")
+        own = f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"
+        self.trace_context = Trace(headers.get("traceparent", own), headers.get("tracestate", ""))

@@ -11,7 +11,7 @@ from typing import Any
 
 from local.messages import Reply, Request, json_reply
 from local.workspace import encoding, event_log, known_answers, pipelines, queries, states
-from local.workspace.pipelines import CAUSES, OPTIONS, Pipeline, PipelineRegistry
+from local.workspace.pipelines import CAUSES, OPTIONS, STRINGS, Pipeline, PipelineRegistry
 from local.workspace.settings import WorkspaceSettings
 from local.workspace.states import Update
 from local.workspace.wire import Refusal, bad_parameter, json_object
@@ -121,8 +121,9 @@ class PipelinesApi:
     def _start_update(self, request: Request, pipeline_id: str) -> dict[str, Any]:
         body = json_object(request.body)
         for name, (kind, words) in _START_TYPES.items():
-            if body.get(name) is not None and type(body[name]) is not kind:
-                raise bad_parameter(f"Expected {words} for '{name}', got {body[name]!r}.")
+            value = body.get(name)
+            if value is not None and not (type(value) is kind and (words != STRINGS or _holds_strings(value))):
+                raise bad_parameter(f"Expected {words} for '{name}', got {value!r}.")
         if body.get("pipeline_id") not in (None, pipeline_id):
             raise bad_parameter(f"pipeline_id {body['pipeline_id']} in the body is not that of the path.")
         if body.get("cause") not in (None, *CAUSES):
@@ -163,9 +164,9 @@ class PipelinesApi:
         page = listed[start : start + size]
         answer: dict[str, Any] = {}
         if page:
-            shows_options = self._settings.listing_shows_options
+            shown = self._shown_options() if self._settings.listing_shows_options else frozenset()
             answer["updates"] = [
-                encoding.update_info(pipeline, update, with_config=False, with_options=shows_options) for update in page
+                encoding.update_info(pipeline, update, with_config=False, shown_options=shown) for update in page
             ]
             token = {"of": f"updates of {pipeline_id}"}
             if start + size < len(listed):
@@ -178,7 +179,12 @@ class PipelinesApi:
 
     def _get_update(self, _request: Request, pipeline_id: str, update_id: str) -> dict[str, Any]:
         pipeline = self._pipeline(pipeline_id)
-        return {"update": encoding.update_info(pipeline, self._update(pipeline, update_id), with_config=True)}
+        update, shown = self._update(pipeline, update_id), self._shown_options()
+        return {"update": encoding.update_info(pipeline, update, with_config=True, shown_options=shown)}
+
+    def _shown_options(self) -> frozenset[str]:
+        """The options that an update shows, if it was started with them."""
+        return encoding.SHOWN if self._settings.shows_undocumented_options else encoding.DOCUMENTED
 
     def _stop_update(self, _request: Request, pipeline_id: str, update_id: str) -> dict[str, Any]:
         pipeline = self._pipeline(pipeline_id)
@@ -217,3 +223,7 @@ class PipelinesApi:
             token = {"of": f"events of {pipeline_id}", "filter": filter_text, "descending": descending}
             answer["next_page_token"] = queries.encode_page_token({**token, "after": found[size - 1]["id"]})
         return answer
+
+
+def _holds_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)

@@ -105,6 +105,8 @@ class Dispatcher:
             at=arrival.at,
             seconds=time.monotonic() - arrival.monotonic,
             body=_body_value(request),
+            user_agent=request.headers.get("user-agent", ""),
+            traceparent=request.headers.get("traceparent", ""),
         )
         with self._parts.lock:
             self._parts.calls.append(call)

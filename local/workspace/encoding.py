@@ -10,14 +10,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from local.workspace.pipelines import Pipeline
+from local.workspace.pipelines import OPTIONS, Pipeline
 from local.workspace.states import Update
 
 CREATOR = "someone@example.com"
 LATEST_UPDATES = 5
 
-_UNSHOWN = frozenset({"development"})
-"""No field of UpdateInfo shows it."""
+DOCUMENTED = frozenset({"validate_only", "refresh_selection", "full_refresh_selection", "parameters", "mode"})
+"""The options that UpdateInfo of the SDK has. Whether a real workspace shows others too is not known."""
+SHOWN = frozenset(OPTIONS) - {"development"}
 _BEFORE_A_CLUSTER = frozenset({"QUEUED", "CREATED", "WAITING_FOR_RESOURCES"})
 
 
@@ -25,8 +26,10 @@ def iso_time(epoch_seconds: float) -> str:
     return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def update_info(pipeline: Pipeline, update: Update, *, with_config: bool, with_options: bool = True) -> dict[str, Any]:
-    """An update. `config` is only in the answer about one. `with_options`: the fields that it was started with."""
+def update_info(
+    pipeline: Pipeline, update: Update, *, with_config: bool, shown_options: frozenset[str]
+) -> dict[str, Any]:
+    """An update. `config` is only in the answer about one. It shows those of `shown_options` that it was given."""
     info: dict[str, Any] = {
         "pipeline_id": pipeline.pipeline_id,
         "update_id": update.update_id,
@@ -35,10 +38,7 @@ def update_info(pipeline: Pipeline, update: Update, *, with_config: bool, with_o
         "creation_time": update.creation_time,
         "full_refresh": update.full_refresh,
     }
-    if with_options:
-        info |= {
-            name: value for name, value in update.options.items() if value not in ([], {}) and name not in _UNSHOWN
-        }
+    info |= {name: value for name, value in update.options.items() if value not in ([], {}) and name in shown_options}
     if update.state not in _BEFORE_A_CLUSTER:
         info["cluster_id"] = pipeline.cluster_id
     if with_config:

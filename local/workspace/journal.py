@@ -16,6 +16,7 @@ class Call:
     executed: False when a fault answered before the call took effect.
     at: epoch seconds of its arrival, on the workspace's clock. seconds: real time until its response was ready.
     body: the JSON value of a POST, or its text if it is not JSON. None for other methods.
+    user_agent, traceparent: the headers of these names, or "".
     """
 
     method: str
@@ -27,6 +28,8 @@ class Call:
     at: float
     seconds: float
     body: Any
+    user_agent: str
+    traceparent: str
 
 
 @dataclass(frozen=True, kw_only=True)

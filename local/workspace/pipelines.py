@@ -28,14 +28,15 @@ CAUSES = frozenset(
     }
 )
 """Those of the official SDK (UpdateInfoCause), and two more that live workspaces answer."""
+STRINGS = "a list of strings"
 OPTIONS: dict[str, tuple[type, str]] = {
     "validate_only": (bool, "a boolean"),
     "development": (bool, "a boolean"),
-    "refresh_selection": (list, "a list"),
-    "full_refresh_selection": (list, "a list"),
-    "reset_checkpoint_selection": (list, "a list"),
-    "refresh_selection_by_path": (list, "a list"),
-    "full_refresh_selection_by_path": (list, "a list"),
+    "refresh_selection": (list, STRINGS),
+    "full_refresh_selection": (list, STRINGS),
+    "reset_checkpoint_selection": (list, STRINGS),
+    "refresh_selection_by_path": (list, STRINGS),
+    "full_refresh_selection_by_path": (list, STRINGS),
     "replace_where_overrides": (list, "a list"),
     "rewind_spec": (dict, "an object"),
     "parameters": (dict, "an object"),

@@ -20,6 +20,8 @@ class WorkspaceSettings:
     conflict_error_code: `error_code` of the 409 on a second start; the real one is unknown.
     listing_shows_options: whether GET …/updates shows the fields that an update was started with, such as
         validate_only; the GET of one update always does.
+    shows_undocumented_options: whether both show also such fields as reset_checkpoint_selection, which UpdateInfo of
+        the SDK does not have.
     ignores_event_filters: GET …/events answers as if no filter had been given (seen on real workspaces).
     """
 
@@ -31,4 +33,5 @@ class WorkspaceSettings:
     required_resource_id: str | None = None
     conflict_error_code: str = "RESOURCE_CONFLICT"
     listing_shows_options: bool = True
+    shows_undocumented_options: bool = True
     ignores_event_filters: bool = False

@@ -63,7 +63,7 @@ class EntraCallers:
 
     def _token_in(self, authorization: str | None) -> str:
         """The token of one Bearer header. Several headers arrive joined by commas, which no token holds."""
-        if authorization is None or not authorization.strip():
+        if authorization is None or authorization.strip().lower() in {"", "bearer"}:  # a shell variable may be empty
             raise NotSignedIn(
                 "Sign in: send an access token of Entra ID as Authorization: Bearer.", self._challenge(None)
             )

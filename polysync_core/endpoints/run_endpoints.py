@@ -34,7 +34,10 @@ from polysync_core.values.workspace import Workspace
 
 def start_update(call: Call, services: Services) -> Reply:
     deadline = Deadline.after(services.clock, budgets.START)
-    request = start_contract.decode_start(call, services.workspace_names, services.settings.app_url, services.caller)
+    settings = services.settings
+    request = start_contract.decode_start(
+        call, services.workspace_names, settings.app_url, services.caller, settings.start_options
+    )
     if request.callback is not None:
         check_address(request.callback, services.settings.callback_hosts)
     ws, newest_key = services.at(request.workspace), services.await_keys.current().newest
@@ -115,13 +118,14 @@ def redeliver(call: Call, services: Services) -> Reply:
 
 def abandon_run(call: Call, services: Services) -> Reply:
     found, ws = _find(call, services)
-    run = abandoning.abandon_run(found.run_id, ws)
+    run = abandoning.abandon_run(found.run_id, ws, services.caller.id)
     return Reply(status=200, body=_document(call, services, reading.view_of(run, ws, None)))
 
 
 def sweep(services: Services) -> None:
-    sweeping.sweep_workspaces([*services.workspaces.values()], services.settings.sweep_limits)
+    reports = sweeping.sweep_workspaces([*services.workspaces.values()], services.settings.sweep_limits)
     clear_cycles()
+    sweeping.check_not_all_failed(reports, len(services.workspaces))
 
 
 def hand_out_sweeps(services: Services) -> list[str]:

@@ -10,5 +10,6 @@ from polysync_core.use_cases.await_addresses import rotate_await_key as rotate
 
 
 def rotate_await_key(call: Call, services: Services) -> Reply:
-    rotation = rotate(services.await_keys, services.clock, keep_old_for_days=decode_rotation(call))
+    days = decode_rotation(call)
+    rotation = rotate(services.await_keys, services.clock, keep_old_for_days=days, caller=services.caller.id)
     return Reply(status=200, body=encode_rotation(rotation))

@@ -7,6 +7,7 @@ import logging
 from polysync_core.adapters.storage.races import retry_lost_races
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import run_transitions
+from polysync_core.values.caller import CallerId
 from polysync_core.values.errors import RunFinished, RunNotFound, TooBusy
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
@@ -15,14 +16,16 @@ _log = logging.getLogger("polysync.abandon")
 _MOST_RACES = 5
 
 
-def abandon_run(run_id: RunId, ws: WorkspaceServices) -> Run:
-    """Finish an active run with the error RunAbandoned, and owe its callbacks. Databricks is not asked.
+def abandon_run(run_id: RunId, ws: WorkspaceServices, caller: CallerId) -> Run:
+    """Finish an active run for `caller` with the error RunAbandoned, and owe its callbacks. Databricks is not asked.
 
     A run whose `active` row cannot be read is finished from its `run` row. Raises RunNotFound, RunFinished, TooBusy,
     StorageUnavailable, and RowUnreadable when neither row can be read.
     """
     run = retry_lost_races(lambda: _abandon(run_id, ws), _MOST_RACES)
-    _log.warning("an operator abandoned the run", extra={"run_id": str(run.run_id), "action": "abandon"})
+    _log.warning(
+        "run %s was abandoned by %s", run.run_id, caller, extra={"run_id": str(run.run_id), "action": "abandon"}
+    )
     return run
 
 

@@ -47,6 +47,4 @@ def _is_joinable(run: Run, reservation: Reservation, ws: WorkspaceServices, clie
         )
     except (PolysyncError, TimeoutError):
         return False
-    return (
-        is_known(seen.state) and not is_final(seen.state) and start_rules.is_same_kind(seen, reservation.full_refresh)
-    )
+    return is_known(seen.state) and not is_final(seen.state) and start_rules.is_joinable(seen, reservation, run)

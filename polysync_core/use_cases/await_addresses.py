@@ -12,6 +12,7 @@ from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.rules.decisions import await_key_rules, budgets
 from polysync_core.rules.wire.addresses import is_await_token
 from polysync_core.values.await_keys import AwaitKeys, Rotation
+from polysync_core.values.caller import CallerId
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import RunNotFound
 from polysync_core.values.ids import RunId
@@ -34,10 +35,11 @@ def check_token(token: str, run_id: RunId, keyring: AwaitKeyring, clock: Clock) 
     raise RunNotFound(f"There is no run {run_id}, or this is not its result address.")
 
 
-def rotate_await_key(keyring: AwaitKeyring, clock: Clock, *, keep_old_for_days: float) -> Rotation:
-    """Make a new key. Addresses of older keys work for so many days more, or less if an earlier rotation said so.
+def rotate_await_key(keyring: AwaitKeyring, clock: Clock, *, keep_old_for_days: float, caller: CallerId) -> Rotation:
+    """Make a new key at the request of `caller`.
 
-    Raises TooManyAwaitKeys, TooBusy and StorageUnavailable.
+    Addresses of older keys work for so many days more, or less if an earlier rotation said so. Raises TooManyAwaitKeys,
+    TooBusy and StorageUnavailable.
     """
     newest = keyring.new_secret()
 
@@ -50,7 +52,8 @@ def rotate_await_key(keyring: AwaitKeyring, clock: Clock, *, keep_old_for_days: 
     with storage_deadline(Deadline.after(clock, budgets.AWAIT_KEYS_ROTATION)):
         rotation = retry_lost_races(attempt, _MOST_RACES)
     _log.warning(
-        "the key of the await addresses was rotated; older addresses end at %s",
+        "the key of the await addresses was rotated by %s; older addresses end at %s",
+        caller,
         rotation.old_valid_until.isoformat(timespec="seconds"),
         extra={"action": "rotate_await_key"},
     )

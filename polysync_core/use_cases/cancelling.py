@@ -42,6 +42,7 @@ def cancel_run(run_id: RunId, ws: WorkspaceServices, caller: CallerId) -> Cancel
     PermissionRefused. After PermissionRefused, the intent stays stored too.
     """
     cancelled = retry_lost_races(lambda: _save_intent(run_id, ws, caller), _MOST_RACES)
+    _log_cancel(cancelled, caller)
     if cancelled.asked and cancelled.run.state != "STOPPING":
         _ask(cancelled.run, ws)
     return cancelled
@@ -79,7 +80,19 @@ def _cancel_by_key(pipeline_id: str, idempotency_key: str, ws: WorkspaceServices
         run = ws.runs.find(used.run_id)
     if run is None:
         raise RunNotFound(f"The run {used.run_id} is no longer kept.")
-    return Cancelled(run=run, asked=False)
+    cancelled = Cancelled(run=run, asked=False)
+    _log_cancel(cancelled, caller)
+    return cancelled
+
+
+def _log_cancel(cancelled: Cancelled, caller: CallerId) -> None:
+    _log.info(
+        "cancel of run %s by %s%s",
+        cancelled.run.run_id,
+        caller,
+        "" if cancelled.asked else ": nothing is to be stopped",
+        extra={"run_id": str(cancelled.run.run_id), "action": "cancel"},
+    )
 
 
 def _save_intent(run_id: RunId, ws: WorkspaceServices, caller: CallerId) -> Cancelled:

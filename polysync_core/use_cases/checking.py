@@ -14,7 +14,7 @@ from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.errors import PolysyncError
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Check, LastSweep, Run
+from polysync_core.values.run import Check, Health, LastSweep, Run
 
 SWEEP_OVERDUE = timedelta(minutes=5)
 UNSEEN_TOO_LONG = timedelta(hours=1)
@@ -29,25 +29,34 @@ _SILENT = (
 )
 
 
-def check_all(workspaces: Sequence[WorkspaceServices], tokens: EntraTokens, notes: Sequence[str]) -> tuple[Check, ...]:
+def check_all(workspaces: Sequence[WorkspaceServices], tokens: EntraTokens, notes: Sequence[str]) -> Health:
     """Check settings, storage, the token, each workspace and each workspace's last sweep, in parallel."""
+    last_sweeps: dict[str, LastSweep | None] = {ws.workspace.name: None for ws in workspaces}
     settings = Check(name="settings", ok=not notes, message=" ".join(notes) or "valid")
     work: list[Callable[[], Check]] = [
         lambda: _check("storage", lambda: _storage(workspaces[0])),
         lambda: _check("token", lambda: _token(tokens)),
     ]
     for ws in workspaces:
-        work += [_workspace_check(ws), _sweep_check(ws)]
+        work += [_workspace_check(ws), _sweep_check(ws, last_sweeps)]
     with ContextPool(max_workers=min(32, len(work))) as pool:
-        return (settings, *pool.map(lambda check: check(), work))
+        checks = (settings, *pool.map(lambda check: check(), work))
+    return Health(checks=checks, last_sweeps=last_sweeps)
 
 
 def _workspace_check(ws: WorkspaceServices) -> Callable[[], Check]:
     return lambda: _check(f"workspace {ws.workspace.name}", lambda: _workspace(ws))
 
 
-def _sweep_check(ws: WorkspaceServices) -> Callable[[], Check]:
-    return lambda: _check(f"sweep {ws.workspace.name}", lambda: _last_sweep(ws))
+def _sweep_check(ws: WorkspaceServices, last_sweeps: dict[str, LastSweep | None]) -> Callable[[], Check]:
+    """A check of the last sweep, which is also put into `last_sweeps`."""
+    name = ws.workspace.name
+
+    def look() -> str:
+        last_sweeps[name] = ws.runs.last_sweep()
+        return _describe_sweep(ws, last_sweeps[name])
+
+    return lambda: _check(f"sweep {name}", look)
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
@@ -76,13 +85,13 @@ def _workspace(ws: WorkspaceServices) -> str:
     return "answers"
 
 
-def _last_sweep(ws: WorkspaceServices) -> str:
+def _describe_sweep(ws: WorkspaceServices, last: LastSweep | None) -> str:
     """Describe the last sweep, or "none yet".
 
     Raises _Unhealthy if callbacks are due or active runs have waited for more than 5 minutes. It is also raised if no
     active run could be observed for that long, or if rows are unreadable.
     """
-    last, now = ws.runs.last_sweep(), ws.clock.now()
+    now = ws.clock.now()
     due_since = next((callback.value.due_at for callback in ws.callbacks.due(now)), now)
     if now - due_since > SWEEP_OVERDUE:
         raise _Unhealthy(

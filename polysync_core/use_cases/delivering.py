@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from polysync_core.adapters import metrics
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.threads import ContextPool
@@ -18,7 +19,7 @@ from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, callback_rules
 from polysync_core.use_cases.sending import Delivery, Outcome, Sending
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import CallbacksNotOwed, PolysyncError, RunNotFound
+from polysync_core.values.errors import AllWorkspacesFailed, CallbacksNotOwed, PolysyncError, RunNotFound
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Run
 
@@ -47,7 +48,8 @@ def deliver_callbacks(
 ) -> DeliveryReport:
     """Send the due callbacks of every workspace, in one pass of at most `pass_seconds`.
 
-    `public_url` is the configured address at which callers reach the app, or None.
+    `public_url` is the configured address at which callers reach the app, or None. Raises AllWorkspacesFailed if
+    storage shows the due callbacks of no workspace. A receiver that fails is no failure of the pass.
     """
     return _Pass(workspaces, sender, public_url, pass_seconds).run()
 
@@ -78,10 +80,13 @@ class _Pass:
         deadline = Deadline.after(self._clock, pass_seconds)
         self._sending = Sending(workspaces, sender, public_url, deadline)
         self._gathering = deadline.earlier_by(pass_seconds * (1 - budgets.DELIVERY_GATHERING / budgets.DELIVERY))
+        self._unread: dict[str, str] = {}
 
     def run(self) -> DeliveryReport:
         with storage_deadline(self._gathering):  # silent storage must not hold the pass up
             due = self._gather()
+        if len(self._unread) == len(self._workspaces):
+            raise AllWorkspacesFailed(self._unread)
         outcomes = self._sending.send(due)
         report = DeliveryReport(
             due=len(due),
@@ -116,8 +121,10 @@ class _Pass:
         """What is due in one workspace, as far as it can be read in time."""
         found: list[Delivery] = []
         taken: Counter[tuple[str, bool]] = Counter()
+        now, oldest_seconds = self._clock.now(), 0.0
         try:
-            for callback in ws.callbacks.due(self._clock.now()):
+            for callback in ws.callbacks.due(now):
+                oldest_seconds = max(oldest_seconds, callback_rules.waited_seconds(callback.value, now))
                 kind = callback.value.host, callback.value.tries > 0
                 taken[kind] += 1
                 if taken[kind] <= _BACKLOG_A_HOST:
@@ -126,4 +133,7 @@ class _Pass:
                     break
         except PolysyncError as error:
             _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
+            if not found:
+                self._unread[ws.workspace.name] = error.detail
+        metrics.note_callbacks(ws.workspace.name, taken.total(), oldest_seconds)
         return found

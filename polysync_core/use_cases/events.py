@@ -32,7 +32,9 @@ def read_events(run: Run, ws: WorkspaceServices, page_token: str | None) -> Even
 
 def _fetch(run: Run, ws: WorkspaceServices, page_token: str | None) -> EventsPage:
     if not ws.gate.try_enter():
-        raise DatabricksUnreachable("Other readers already wait for this workspace.", was_sent=False)
+        raise DatabricksUnreachable(
+            "Databricks is not asked now: it gave no answer lately, or enough readers wait for it.", was_sent=False
+        )
     try:
         return _fetch_pages(run, ws, page_token)
     finally:

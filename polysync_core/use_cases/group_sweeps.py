@@ -14,8 +14,9 @@ from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import sweep_groups
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.rules.wire.sweep_message import QUEUE, decode_group
-from polysync_core.use_cases.sweeping import Claiming, read_last_sweeps, sweep_workspaces
+from polysync_core.use_cases.sweeping import Claiming, check_not_all_failed, read_last_sweeps, sweep_workspaces
 from polysync_core.values.deadline import Deadline
+from polysync_core.values.errors import StorageUnavailable
 from polysync_core.values.run import SweepGroup
 
 _log = logging.getLogger("polysync.sweep")
@@ -25,9 +26,15 @@ _MOST_SHOWN_CHARACTERS = 200
 def hand_out(
     workspaces: Mapping[str, WorkspaceServices], limits: SweepLimits, *, most: int, interval: timedelta
 ) -> tuple[SweepGroup, ...]:
-    """Return all workspaces, by name, in groups of at most `most`. First sweep those that no message has swept."""
+    """Return all workspaces, by name, in groups of at most `most`. First sweep those that no message has swept.
+
+    Raises StorageUnavailable if no row of a last sweep can be read, and AllWorkspacesFailed if every workspace had to
+    be swept here and none could be.
+    """
     clock = next(iter(workspaces.values())).clock
     last_sweeps = read_last_sweeps([*workspaces.values()], Deadline.after(clock, limits.times.listing))
+    if not last_sweeps:
+        raise StorageUnavailable("Table Storage gave no answer to the read of any workspace's last sweep.")
     now = clock.now()
     late = [name for name, last in last_sweeps.items() if sweep_groups.is_late(last, interval, now)]
     if late:
@@ -36,7 +43,8 @@ def hand_out(
             _log.warning("%d workspaces wait on the queue %s for too long; the timer sweeps them", len(late), QUEUE)
         since = now - sweep_groups.LATE_AFTER * interval
         claiming = Claiming(unless_swept_since=since, stands_in=was_swept)
-        sweep_workspaces([workspaces[name] for name in late], limits, claiming)
+        reports = sweep_workspaces([workspaces[name] for name in late], limits, claiming)
+        check_not_all_failed(reports, len(workspaces))
     costs = {name: sweep_groups.cost_of(last_sweeps.get(name)) for name in workspaces}
     sent_at = clock.now()
     return tuple(SweepGroup(sent_at=sent_at, workspaces=names) for names in sweep_groups.divide(costs, most))

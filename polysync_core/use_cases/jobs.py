@@ -17,7 +17,13 @@ from polysync_core.use_cases.fetching import Fetcher, OutOfTime
 from polysync_core.use_cases.syncing import FetchedPipeline, JobSyncer
 from polysync_core.values.databricks_errors import DatabricksUnreachable
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import JobNotFound, PolysyncError, RowUnreadable, StorageUnavailable
+from polysync_core.values.errors import (
+    AllWorkspacesFailed,
+    JobNotFound,
+    PolysyncError,
+    RowUnreadable,
+    StorageUnavailable,
+)
 from polysync_core.values.job import DiscoveryPass, DiscoveryReport, FullRefresh, Job, LastDiscovery
 from polysync_core.values.workspace import Workspace
 
@@ -62,17 +68,20 @@ def discover_over_http(ws: WorkspaceServices, rules: ImportRules, go_on_from: Di
 def discover_on_schedule(workspaces: Sequence[WorkspaceServices], rules: ImportRules) -> None:
     """Discover every workspace in one tick of the timer, in parallel. The next tick continues what is left.
 
-    Errors are only logged.
+    An error of one workspace is only logged. Raises AllWorkspacesFailed if no discovery did anything before its error.
     """
     if not workspaces:
         return
     connections = max(1, CONNECTIONS // len(workspaces))
     with ContextPool(max_workers=len(workspaces)) as pool:
-        for ws in workspaces:
-            pool.submit(_discover_in_a_tick, ws, rules, connections)
+        troubles = [*pool.map(lambda ws: _discover_in_a_tick(ws, rules, connections), workspaces)]
+    if all(troubles):
+        names = [ws.workspace.name for ws in workspaces]
+        raise AllWorkspacesFailed(dict(zip(names, troubles, strict=True)))
 
 
-def _discover_in_a_tick(ws: WorkspaceServices, rules: ImportRules, connections: int) -> None:
+def _discover_in_a_tick(ws: WorkspaceServices, rules: ImportRules, connections: int) -> str:
+    """Returns why nothing was discovered, or ""."""
     name = ws.workspace.name
     try:
         rest = ws.jobs.discoveries().under_way
@@ -86,8 +95,11 @@ def _discover_in_a_tick(ws: WorkspaceServices, rules: ImportRules, connections: 
         )
     except PolysyncError as error:
         _log.error("workspace %s could not be discovered: %s", name, error.detail, extra={"action": "discover"})
+        return error.detail
     except Exception:
         _log.exception("workspace %s could not be discovered", name, extra={"action": "discover"})
+        return "a fault of the app; its log holds the details"
+    return ""
 
 
 def sync_parameters(pipeline_id: str, ws: WorkspaceServices, rules: ImportRules) -> DiscoveryReport:

@@ -76,7 +76,10 @@ class _Reserver:
                 pipeline_id=self._request.pipeline_id,
                 owner=self._ws.new_id(),
                 reserved_at=now,
-                full_refresh=resolve_full_refresh(self._request.full_refresh, self._defaults.full_refresh),
+                full_refresh=resolve_full_refresh(
+                    self._request.full_refresh, self._defaults.full_refresh, self._request.options
+                ),
+                options=self._request.options,
                 ignored_parameters=self._request.ignored_parameters,
                 timeout_at=None if self._timeout is None else now + self._timeout,
                 follow_retries=self._request.follow_retries,

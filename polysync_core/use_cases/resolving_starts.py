@@ -29,7 +29,12 @@ def settle(held: Locked[Reservation], ws: WorkspaceServices, client: BoundedClie
     found = find_started(reservation, ws, client)
     if found is not None:
         run = ws.runs.track(new_run(reservation, found, ws), held)
-        _log.warning("a start without an answer is tracked now", extra={"run_id": str(run.run_id), "action": "settle"})
+        _log.warning(
+            "a start by %s without an answer is tracked now: run %s",
+            reservation.started_by,
+            run.run_id,
+            extra={"run_id": str(run.run_id), "action": "settle"},
+        )
     elif start_rules.may_clear(reservation, now, settle_seconds):
         ws.runs.release(held)
         _log.warning(
@@ -63,20 +68,15 @@ def find_started(reservation: Reservation, ws: WorkspaceServices, client: Bounde
         run_id = RunId(reservation.pipeline_id, listed.update_id)
         if ws.runs.find_holder(run_id) is not None:
             continue
-        update = _fetch_listed(run_id, listed, client)
-        if start_rules.is_same_kind(update, reservation.full_refresh):
+        try:
+            update = client.fetch_update(run_id)  # a listing may leave out that it is a validation or a partial update
+        except DatabricksError as error:
+            if not error.does_not_exist:
+                raise
+            return listed  # the listing has it, so the GET may only be behind
+        if start_rules.may_be_of(update, reservation):
             return update
     return None
-
-
-def _fetch_listed(run_id: RunId, listed: SeenUpdate, client: BoundedClient) -> SeenUpdate:
-    """The update as its GET shows it: a listing may leave out that it is a validation or a partial update."""
-    try:
-        return client.fetch_update(run_id)
-    except DatabricksError as error:
-        if not error.does_not_exist:
-            raise
-        return listed  # the listing has it, so the GET may only be behind
 
 
 def new_run(reservation: Reservation, seen: SeenUpdate, ws: WorkspaceServices, *, attached: bool = False) -> Run:
@@ -86,6 +86,7 @@ def new_run(reservation: Reservation, seen: SeenUpdate, ws: WorkspaceServices, *
     run = Run(
         run_id=RunId(reservation.pipeline_id, seen.update_id),
         full_refresh=reservation.full_refresh,
+        options=reservation.options,
         ignored_parameters=reservation.ignored_parameters,
         accepted_at=now,
         seen_at=now,

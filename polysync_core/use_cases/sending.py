@@ -12,6 +12,7 @@ from enum import Enum, auto
 from polysync_core.adapters.callback_sender import CallbackSender
 from polysync_core.adapters.host_pace import HostPace
 from polysync_core.adapters.storage.callback_store import FinishedTry
+from polysync_core.adapters.telemetry import client_span
 from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import callback_rules
@@ -245,7 +246,12 @@ class Sending:
                 now=now,
                 stale_since=None,
             )
-            result = self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
+            about = {"polysync.workspace": ws.workspace.name, "polysync.run_id": str(run.run_id)}
+            with client_span("callback", {**about, "server.address": waiter.address.host}) as span:
+                result = self._sender.send(waiter, encode_body(waiter.address.kind, run, document), now)
+                span.note({"http.response.status_code": result.status})
+                if not result.is_delivered:
+                    span.fail("no answer" if result.status is None else str(result.status))
         except Exception:
             _log.exception("a callback", extra={"run_id": str(run.run_id), "action": "deliver"})
             return TryResult(status=None, trouble="a fault of the app, whose log holds the details")

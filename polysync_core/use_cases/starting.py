@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import NoReturn
 
+from polysync_core.adapters import metrics
 from polysync_core.adapters.storage.tables import storage_deadline
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, start_rules
@@ -71,7 +72,16 @@ def start_update(
     minutes = request.timeout_minutes if request.timeout_minutes is not None else default_timeout_minutes
     with storage_deadline(deadline.earlier_by(budgets.START - budgets.START_STORAGE)):
         held = reserve(request, ws, deadline, None if minutes is None else timedelta(minutes=minutes))
-        return held if isinstance(held, Started) else _Start(request, ws, deadline).post(held)
+        started = held if isinstance(held, Started) else _Start(request, ws, deadline).post(held)
+    _log.info(
+        "start of pipeline %s by %s: %srun %s",
+        request.pipeline_id,
+        request.caller,
+        "joined " if started.attached else "",
+        started.run.run_id,
+        extra={"run_id": str(started.run.run_id), "action": "start"},
+    )
+    return started
 
 
 class _Start:
@@ -92,7 +102,7 @@ class _Start:
         while True:
             try:
                 update_id = self._client.start_update(
-                    self._request.pipeline_id, held.value.full_refresh, begins_by=self._last_post
+                    self._request.pipeline_id, held.value.full_refresh, held.value.options, begins_by=self._last_post
                 )
             except PolysyncError as error:
                 step = start_rules.decide_after_failed_post(error)
@@ -162,6 +172,7 @@ class _Start:
                 continue
             if found is not None or believes_empty:
                 return found
+        metrics.note_unknown_start(self._ws.workspace.name)
         if page is not None:  # it proves nothing about the start, but it has a remedy
             raise page.with_hint(_NOT_KNOWN_YET)
         raise StartUnknown(f"{error.detail} {_NOT_KNOWN_YET}", retry_after_seconds=30, databricks=_said(error))
@@ -199,19 +210,21 @@ class _Start:
                     databricks=said,
                 ),
             )
-        if not start_rules.is_same_kind(active, held.value.full_refresh):
-            detail = f"{busy}, but it is {start_rules.kind_of(active)}. It cannot be joined."
-            self._refuse(held, UpdateConflict(detail, active=shown, databricks=said))
-        return self._attach(held, active, tracked, shown)
+        return self._attach(held, active, tracked, UpdateConflict(busy, active=shown, databricks=said))
 
     def _attach(
-        self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None, shown: Mapping[str, object]
+        self, held: Locked[Reservation], active: SeenUpdate, tracked: Run | None, conflict: UpdateConflict
     ) -> Started:
         """Join the active update. An update that was started elsewhere gets a run now."""
         try:
             if tracked is None and is_continuation(active.cause):
                 retry = RunId(self._request.pipeline_id, active.update_id)
                 tracked = find_run_continued_by(retry, self._ws, self._client)
+            shown = {**(conflict.active or {}), "runId": None if tracked is None else str(tracked.run_id)}
+            if not start_rules.is_joinable(active, held.value, tracked):
+                kind = start_rules.kind_of(active, held.value, tracked)
+                detail = f"{conflict.detail}, but it is {kind}. It cannot be joined."
+                raise UpdateConflict(detail, active=shown, databricks=conflict.databricks)
             if tracked is None:
                 return self._track(held, active, attached=True)
             if tracked.error is not None and is_given_up(tracked):
@@ -219,7 +232,7 @@ class _Start:
                     f"Update {active.update_id} is active, but its run {tracked.run_id} was given up "
                     f"({tracked.error.code}), so it cannot be joined. Wait for its end, or stop it in Databricks.",
                     code=tracked.error.code,
-                    active={**shown, "runId": str(tracked.run_id)},
+                    active=shown,
                 )
             run = self._runs.complete(held, tracked.run_id, attached=True)
         except (TooManyCallbacks, UpdateConflict) as refused:
@@ -251,6 +264,7 @@ class _Start:
         try:
             tracked = retried(lambda: self._runs.track(run, held, attached=attached), pause_after, self._clock)
         except (StorageUnavailable, TooBusy) as error:
+            metrics.note_unknown_start(self._ws.workspace.name)
             # The update runs, so the reservation stays: the sweep finds the update by it and tracks it then.
             raise StartUnknown(
                 f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "

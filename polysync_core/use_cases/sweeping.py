@@ -12,14 +12,16 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from polysync_core.adapters import metrics
 from polysync_core.adapters.storage.tables import storage_deadline
+from polysync_core.adapters.telemetry import span
 from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
 from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.use_cases.workspace_sweep import WorkspaceSweep
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import PolysyncError
+from polysync_core.values.errors import AllWorkspacesFailed, PolysyncError
 from polysync_core.values.run import NEVER, LastSweep, SweepClaim, SweepReport
 
 _log = logging.getLogger("polysync.sweep")
@@ -44,8 +46,8 @@ def sweep_workspaces(
 ) -> tuple[SweepReport, ...]:
     """Sweep all workspaces within `budgets.SWEEP`. Returns one report for each.
 
-    A workspace that fails, or is not reached in time, gets a report with one failure. With `claiming`, each workspace
-    is claimed first, and those that another process sweeps or has swept are left out.
+    A workspace that fails, or is not reached in time, gets a report with one failure and its trouble. With `claiming`,
+    each workspace is claimed first, and those that another process sweeps or has swept are left out.
     """
     if not workspaces:
         return ()
@@ -53,6 +55,16 @@ def sweep_workspaces(
     reports = sweep.run()
     sweep.log(reports)
     return reports
+
+
+def check_not_all_failed(reports: Sequence[SweepReport], workspaces: int) -> None:
+    """Raise AllWorkspacesFailed if none of the app's `workspaces` could be swept.
+
+    A workspace was swept if its row was written and Databricks answered, or nothing had to be asked. A workspace that
+    another process sweeps has no report. So it has not failed.
+    """
+    if len(reports) == workspaces and all(report.trouble for report in reports):
+        raise AllWorkspacesFailed({report.workspace: report.trouble for report in reports})
 
 
 def read_last_sweeps(workspaces: Sequence[WorkspaceServices], deadline: Deadline) -> dict[str, LastSweep | None]:
@@ -85,6 +97,7 @@ class _Sweep:
         self._deadline = Deadline(self._clock, self._began + budgets.SWEEP - budgets.SWEEP_REPORT)
         self._last_turn = Deadline(self._clock, self._began + limits.times.listing - limits.times.least)
         self._reports: dict[str, SweepReport] = {}
+        self._troubles: dict[str, str] = {}
         self._swept_at: dict[str, datetime] = {}
 
     def run(self) -> tuple[SweepReport, ...]:
@@ -101,18 +114,31 @@ class _Sweep:
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
         seconds = self._clock.monotonic() - self._began
-        return tuple(
-            self._reports.get(name) or SweepReport(workspace=name, failed=1, seconds=seconds)
+        reports = tuple(
+            self._reports.get(name)
+            or SweepReport(workspace=name, failed=1, seconds=seconds, trouble=self._trouble_of(name))
             for name in by_name
             if name not in self._left_out
         )
+        for report in reports:
+            metrics.note_sweep(report, sweep_rules.outcome_of(report), self._behind(report))
+        return reports
+
+    def _trouble_of(self, name: str) -> str:
+        """Why a workspace has no report."""
+        if name not in self._swept_at:
+            return "the row of its last sweep could not be read"
+        return self._troubles.get(name, "the sweep did not reach it in time")
 
     def _sweep(self, ws: WorkspaceServices, last: LastSweep | None) -> None:
         if self._last_turn.is_over():
             return
         name = ws.workspace.name
         try:
-            with storage_deadline(Deadline(self._clock, self._began + budgets.SWEEP_WORKSPACE)):
+            with (
+                span("sweep", {"polysync.workspace": name}),
+                storage_deadline(Deadline(self._clock, self._began + budgets.SWEEP_WORKSPACE)),
+            ):
                 if self._claiming is None:
                     self._reports[name] = WorkspaceSweep(ws, self._limits, last, self._began).run()
                     return
@@ -123,8 +149,10 @@ class _Sweep:
                 sweep = WorkspaceSweep(ws, self._limits, claim.last, self._began)
                 self._reports[name] = sweep.run(stood_in=self._claiming.stands_in)
         except PolysyncError as error:
+            self._troubles[name] = error.detail
             _log.warning("workspace %s could not be swept: %s", name, error.detail)
         except Exception:
+            self._troubles[name] = "a fault of the app; its log holds the details"
             _log.exception("workspace %s could not be swept", name)
 
     def _claim(self, ws: WorkspaceServices, unless_swept_since: datetime) -> SweepClaim | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from polysync_core import __version__
 from polysync_core.adapters.storage.unreadable import MOST_LOGGED, log_unreadable
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import listing_rules, sweep_rules
@@ -25,6 +26,7 @@ from polysync_core.values.run import LastSweep, ListingMemory, Reservation, Run,
 from polysync_core.values.stored import Locked, Scan, UnreadableRow
 
 _log = logging.getLogger("polysync.sweep")
+_NOTHING_ANSWERED = "no request was answered: Entra ID gave no token, or Databricks did not answer or refused the app"
 _MOST_UNREADABLE_NOTED = 1_000
 """At most this many unreadable `active` rows are saved as not seen, because a row holds at most 1 MiB."""
 
@@ -185,6 +187,8 @@ class WorkspaceSweep:
         no_answer = [run_id for run_id, outcome in outcomes.items() if outcome is Outcome.NO_ANSWER]
         not_read = [row.subject for row in rows.active.unreadable[:_MOST_UNREADABLE_NOTED]]
         active = len(rows.active.rows)
+        clients = self._client, self._listing_client, self._upkeep.client
+        is_mute = any(client.asked for client in clients) and not any(client.answered for client in clients)
         report = SweepReport(
             workspace=self._ws.workspace.name,
             active=active,
@@ -192,9 +196,10 @@ class WorkspaceSweep:
             finished=ended.count(Outcome.FINISHED),
             failed=len(failed),
             unreadable=len(rows.unreadable),
-            calls=self._client.calls + self._listing_client.calls + self._upkeep.client.calls,
+            calls=sum(client.calls for client in clients),
             seconds=round(self._ws.clock.monotonic() - self._began, 3),
             behind_seconds=round(sweep_rules.behind_seconds(not_seen, self._last, self._ws.clock.now()), 3),
+            trouble=_NOTHING_ANSWERED if is_mute else "",
         )
         unseen, others_seen_at = sweep_rules.note_not_seen([*failed, *overtaken, *not_read], self._last)
         self._ws.runs.save_last_sweep(
@@ -207,6 +212,7 @@ class WorkspaceSweep:
                 unreadable_pipelines=sweep_rules.name_pipelines(rows.unreadable),
                 blind_since=self._blind_since(active, len(failed), has_tried=bool(outcomes)),
                 stood_in=stood_in,
+                version=__version__,
                 listing=memory,
                 upkeep=cursor,
             )

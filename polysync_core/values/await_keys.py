@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from polysync_core.values.stored import Kept
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OldKey:
+class OldKey(Kept):
     """A key that a rotation has replaced. Its tokens are valid before `valid_until`."""
 
     secret: bytes = field(repr=False)
@@ -15,7 +17,7 @@ class OldKey:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AwaitKeys:
+class AwaitKeys(Kept):
     """The newest key, which signs, and the older ones, the latest first.
 
     `first` is the first key that was ever made. The key of hidden parameters is derived from it, so a rotation reports

@@ -8,6 +8,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from polysync_core.values.ids import RunId
+from polysync_core.values.stored import Kept
 
 
 class CallbackKind(StrEnum):
@@ -58,7 +59,7 @@ class Waiter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Callback:
+class Callback(Kept):
     """The state of a run's callback. `last_error` says why the last try failed. It holds no part of an address."""
 
     callback_id: str
@@ -71,7 +72,7 @@ class Callback:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OwedCallback:
+class OwedCallback(Kept):
     """A callback of a finished run, to be sent at `due_at` or later. `since` is the time of the first try, or None."""
 
     run_id: RunId

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from polysync_core.values.stored import Kept
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CallerId:
+class CallerId(Kept):
     """Who did something. Both ids are None for a caller with a function key.
 
     `object_id` is that of the user or service principal, `application_id` that of its application.
@@ -14,6 +16,12 @@ class CallerId:
 
     object_id: str | None = None
     application_id: str | None = None
+
+    def __str__(self) -> str:
+        """The caller as log lines name it."""
+        if self.object_id is None:
+            return "key"
+        return f"object {self.object_id} of application {self.application_id}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Literal
 
+from polysync_core.values.start_options import NO_OPTIONS, StartOptions
+
 
 class Absent(Enum):
     """A response of Databricks without an update or configuration that still proves something."""
@@ -26,6 +28,7 @@ class SeenUpdate:
     """One update as Databricks returned it. A field that Databricks left out is None.
 
     `partial_by` names the fields that make it less than a refresh of the whole pipeline, such as validate_only.
+    `options` holds those of them that are start options.
     """
 
     update_id: str
@@ -34,6 +37,7 @@ class SeenUpdate:
     created_at: datetime | None = None
     full_refresh: bool | None = None
     partial_by: tuple[str, ...] = ()
+    options: StartOptions = NO_OPTIONS
     pipeline_name: str | None = None
 
 

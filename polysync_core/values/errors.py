@@ -31,8 +31,9 @@ PolysyncError
 ├── DatabricksUnreachable  503  no answer: nothing was sent, or (504) nobody knows what became of it
 ├── TokenUnavailable       503  Entra ID gave no token
 ├── TooBusy                503  a change lost one race after another: others changed the same row each time
-└── StorageUnavailable     503  Table Storage did not answer, or not clearly
-    └── RowUnreadable           a stored row that cannot be read; only a person can correct or delete it
+├── StorageUnavailable     503  Table Storage did not answer, or not clearly
+│   └── RowUnreadable           a stored row that cannot be read; only a person can correct or delete it
+└── AllWorkspacesFailed    503  a timer's work failed in every workspace
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
+
+_MOST_REASONS = 3
 
 
 def as_sentence(text: str) -> str:
@@ -269,3 +272,14 @@ class StorageUnavailable(PolysyncError):
 
 class RowUnreadable(StorageUnavailable):
     code, title = "RowUnreadable", "A stored row cannot be read"
+
+
+class AllWorkspacesFailed(PolysyncError):
+    """A timer's work failed in every workspace. `reasons` holds why, by the workspace's name."""
+
+    code, http_status, title = "AllWorkspacesFailed", 503, "A timer's work failed in every workspace"
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        named = [f"{name}: {as_sentence(reasons[name])}" for name in sorted(reasons)[:_MOST_REASONS]]
+        rest = [f"The log names {len(reasons) - len(named)} more."] if len(reasons) > len(named) else []
+        super().__init__(" ".join(["It failed in every workspace.", *named, *rest]))

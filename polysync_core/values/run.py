@@ -10,6 +10,8 @@ from enum import StrEnum
 from polysync_core.values.callback import Callback, CallbackAddress, Waiter
 from polysync_core.values.caller import KEY_ID, CallerId
 from polysync_core.values.ids import RunId
+from polysync_core.values.start_options import NO_OPTIONS, StartOptions
+from polysync_core.values.stored import Kept
 
 
 class Status(StrEnum):
@@ -30,7 +32,7 @@ class OnConflict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
+class Attempt(Kept):
     """One update of a run."""
 
     update_id: str
@@ -40,7 +42,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunError:
+class RunError(Kept):
     """Why a run did not end well: `code` for programs, `message` one line for a person."""
 
     code: str
@@ -48,7 +50,7 @@ class RunError:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class Run(Kept):
     """Our record of one update, from acceptance until its last callback is delivered or given up.
 
     `seen_at` is the last time that an answer of Databricks was stored in this run. A sweep that finds the run unchanged
@@ -58,7 +60,8 @@ class Run:
     At `timeout_at` the app asks for a stop. If `follow_retries` is true, Databricks' automatic retries become further
     attempts. Since `retry_awaited_since`, the last attempt has ended and the app waits for a retry. `retried_as` is the
     update id of a retry that is not followed. Since `superseded_since`, the pipeline has had a newer update, while this
-    one stayed in a state that Polysync does not know. `started_by` is None if the update was started elsewhere, and
+    one stayed in a state that Polysync does not know. `options` are those of the first attempt; Databricks chooses what
+    its retries refresh. `started_by` is None if the update was started elsewhere, and
     `cancelled_by` is None if nobody has asked the app for a stop.
     """
 
@@ -83,6 +86,7 @@ class Run:
     retry_awaited_since: datetime | None = None
     retried_as: str | None = None
     superseded_since: datetime | None = None
+    options: StartOptions = NO_OPTIONS
     started_by: CallerId | None = None
     cancelled_by: CallerId | None = None
 
@@ -116,6 +120,7 @@ class StartRequest:
     workspace: str
     pipeline_id: str
     full_refresh: bool | None = None
+    options: StartOptions = NO_OPTIONS
     ignored_parameters: tuple[str, ...] = ()
     on_conflict: OnConflict = OnConflict.FAIL
     timeout_minutes: float | None = None
@@ -137,6 +142,7 @@ class Reservation:
     owner: str
     reserved_at: datetime
     full_refresh: bool
+    options: StartOptions = NO_OPTIONS
     ignored_parameters: tuple[str, ...] = ()
     timeout_at: datetime | None = None
     follow_retries: bool = False
@@ -167,6 +173,7 @@ class SweepReport:
     """The counts of one sweep of one workspace. `seconds` is measured before the row `sweep|last` is written.
 
     The run that was not seen for the longest was last seen `behind_seconds` before the sweep's end; 0 if all were seen.
+    `trouble` says why the workspace as a whole could not be swept ("": it was).
     """
 
     workspace: str
@@ -178,6 +185,7 @@ class SweepReport:
     calls: int = 0
     seconds: float = 0.0
     behind_seconds: float = 0.0
+    trouble: str = ""
 
 
 NEVER = datetime.fromtimestamp(0, UTC)
@@ -227,7 +235,8 @@ class LastSweep:
     saw the run. A run that is not named there was seen at `others_seen_at` (None: at `swept_at`). For the runs in
     `no_answer`, Databricks accepted the request and did not answer. `unreadable_pipelines` names the pipelines of
     unreadable rows, at most 20. Since `blind_since`, sweeps have seen none of the active runs (None: the last sweep saw
-    one). `stood_in`: the timer swept the workspace itself, because nobody had taken its group from the queue.
+    one). `stood_in`: the timer swept the workspace itself, because nobody had taken its group from the queue. `version`
+    is that of the app that made the sweep (None: one before 1.0.0).
     """
 
     swept_at: datetime
@@ -238,6 +247,7 @@ class LastSweep:
     unreadable_pipelines: tuple[str, ...] = ()
     blind_since: datetime | None = None
     stood_in: bool = False
+    version: str | None = None
     listing: ListingMemory = ListingMemory()
     upkeep: UpkeepCursor = UpkeepCursor()
 
@@ -289,6 +299,14 @@ class Check:
     name: str
     ok: bool
     message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """What health found. `last_sweeps` holds each workspace by its name (None: no sweep yet, or no answer)."""
+
+    checks: tuple[Check, ...]
+    last_sweeps: Mapping[str, LastSweep | None] = field(default_factory=dict)
 
 
 JsonObject = Mapping[str, object]

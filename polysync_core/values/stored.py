@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """A value that one version of the app reads and writes back, while another version has more fields.
+
+    `unknown` is what its row or its JSON holds beside the fields of this version. It is written back as it is. So it
+    takes no part in a comparison, and only the module rows reads it.
+    """
+
+    unknown: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

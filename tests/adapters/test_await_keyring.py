@@ -19,6 +19,7 @@ from polysync_core.adapters.await_keyring import AwaitKeyring
 from polysync_core.adapters.storage.await_key_store import AwaitKeyStore
 from polysync_core.adapters.storage.tables import Table
 from polysync_core.use_cases.await_addresses import rotate_await_key
+from polysync_core.values.caller import KEY_ID
 from polysync_core.values.errors import StorageUnavailable, TooBusy
 from polysync_core.values.workspace import TablesAddress
 
@@ -54,7 +55,7 @@ def processes(azurite: str, clock: ManualClock) -> Iterator[Processes]:
 
 def rotate(keyring: AwaitKeyring, clock: ManualClock, days: int = 7) -> bytes:
     """Rotate, and return the new key."""
-    rotate_await_key(keyring, clock, keep_old_for_days=days)
+    rotate_await_key(keyring, clock, keep_old_for_days=days, caller=KEY_ID)
     return keyring.current().newest
 
 
@@ -154,7 +155,7 @@ def test_while_storage_is_down_the_known_keys_stay_in_use(processes: Processes, 
             keyring.reread()
     assert processes.reads == before, "a read that has failed is not repeated at once"
     with pytest.raises(StorageUnavailable):
-        rotate_await_key(keyring, clock, keep_old_for_days=7)
+        rotate_await_key(keyring, clock, keep_old_for_days=7, caller=KEY_ID)
     assert keyring.current() == known
 
     processes.plan.clear()

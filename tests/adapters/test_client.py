@@ -15,10 +15,12 @@ import pytest
 
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
+from polysync_core import __version__
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.client import Databricks
 from polysync_core.adapters.databricks.entra import DATABRICKS_SCOPE, EntraTokens, build_credential
 from polysync_core.adapters.databricks.http_pool import new_session
+from polysync_core.use_cases import jobs
 from polysync_core.values.databricks_errors import DatabricksUnreachable
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.ids import RunId
@@ -33,6 +35,18 @@ def test_no_post_begins_when_the_token_took_too_long(
     with pytest.raises(DatabricksUnreachable, match="nothing was sent"):
         client.start_update(pipeline_id, False, begins_by=Deadline.after(rig.clock, -0.1))
     assert workspace.updates_of(pipeline_id) == []
+
+
+def test_every_call_names_the_app_and_its_version(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    pipeline_id = workspace.add_pipeline()
+    run_id = rig.start(pipeline_id).run.run_id
+    rig.start(workspace.add_pipeline())
+    rig.cancel(run_id)
+    rig.sweep()
+    jobs.discover_on_schedule([rig.ws], rig.services.import_rules())
+    assert {call.method for call in workspace.calls()} == {"GET", "POST"}
+    assert len({call.route for call in workspace.calls()}) >= 4
+    assert {call.user_agent for call in workspace.calls()} == {f"polysync_polysync/{__version__}"}
 
 
 UPDATES, UPDATE = "/pipelines/{id}/updates", "/pipelines/{id}/updates/{uid}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -100,10 +101,14 @@ class App:
         return self._answer(endpoints.list_runs, "GET", {}, query={"pipelineId": pipeline_id})
 
     def sweep(self) -> None:
-        endpoints.sweep(self._services)
+        """Sweep. A failure of the whole is a failed invocation, and the next one goes on."""
+        with contextlib.suppress(PolysyncError):
+            endpoints.sweep(self._services)
 
     def deliver(self) -> None:
-        endpoints.deliver(self._services)
+        """Deliver. A failure of the whole is a failed invocation, and the next one goes on."""
+        with contextlib.suppress(PolysyncError):
+            endpoints.deliver(self._services)
 
     def redeliver(self, run_id: str) -> Answer:
         return self._answer(endpoints.redeliver, "POST", {"run_id": run_id})

@@ -23,10 +23,13 @@ CALLER_TIMEOUT_SECONDS = 5.0
 
 
 class HostProcess:
-    """Runs `module` with --port. Its output is appended to `log_file`, also after a restart."""
+    """Runs `module` of the sources in `folder` with --port. Its output is appended to `log_file` at each start."""
 
-    def __init__(self, environ: Mapping[str, str], log_file: Path, module: str = "local.host") -> None:
+    def __init__(
+        self, environ: Mapping[str, str], log_file: Path, module: str = "local.host", folder: Path = ROOT
+    ) -> None:
         self.set_environ(environ)
+        self._folder = folder
         self._log_file = log_file
         self._module = module
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,7 +51,7 @@ class HostProcess:
         """Start the host and return when it answers. Raises RuntimeError if it ends before that or answers too late."""
         command = [sys.executable, "-m", self._module, "--port", self.url.rpartition(":")[2]]
         with self._log_file.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environ, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, cwd=self._folder, env=self._environ, stdout=log, stderr=log)
         give_up_at = time.monotonic() + _UP_SECONDS
         while time.monotonic() < give_up_at and self._process.poll() is None:
             with contextlib.suppress(requests.RequestException):

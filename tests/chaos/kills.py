@@ -95,9 +95,18 @@ def run_kills(run: KillRun, log_file: Path, tell: Callable[[str], None] = print)
 
 
 def _bugs_in(log_file: Path) -> list[str]:
-    """Return what the hosts logged with a traceback. Errors that are raised on purpose have none."""
+    """Return what the hosts logged with a traceback, except for errors that the app raises on purpose.
+
+    The host logs those of a timer with their traceback.
+    """
     lines = log_file.read_text(errors="replace").splitlines()
-    return [before for before, line in itertools.pairwise(lines) if line.startswith("Traceback")]
+    found = []
+    for number, line in enumerate(lines):
+        if line.startswith("Traceback"):
+            error = next((after for after in lines[number + 1 :] if not after.startswith(" ")), "")
+            if not error.startswith("polysync_core.values."):
+                found.append(f"{lines[number - 1]}: {error}")
+    return found
 
 
 class _Callers:

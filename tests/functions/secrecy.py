@@ -2,7 +2,8 @@
 
 import re
 
-from tests.functions.app import KEY, Answer
+from polysync_core import __version__
+from tests.functions.app import KEY, UNKNOWN_WORKSPACE, Answer, ServedApp
 
 QUERY_MARK = "mark-of-the-query"
 _TOLD_NEVER = {
@@ -41,11 +42,20 @@ def check_problem(answer: Answer, status: int, code: str) -> None:
     assert "?" not in document["instance"]
 
 
+def check_unknown_workspace(app: ServedApp, answer: Answer) -> None:
+    """Assert that the response is that to an unknown workspace. Only a caller with a key is told the known ones."""
+    check_problem(answer, *UNKNOWN_WORKSPACE[app.credential.mode])
+    told = [(wrong["field"], wrong["allowed"]) for wrong in answer.json.get("errors", ())]
+    known = ", ".join(app.workspaces)
+    assert told == ([("workspace", f"must be one of {known}")] if answer.status == 400 else [])
+
+
 def told_of_settings(answer: Answer, route: str) -> str:
     """Return the text about wrong settings. Health has its own form, and every other route sends a problem."""
     if route == "health":
         (check,) = answer.json["checks"]
         assert (answer.status, answer.json["status"], check["name"], check["ok"]) == (503, "failing", "settings", False)
+        assert (answer.json["version"], answer.json["workspaces"]) == (__version__, {})
         return str(check["message"])
     check_problem(answer, 503, "SettingsInvalid")
     assert answer.json["detail"] == " ".join(answer.json["settings"])

@@ -14,7 +14,7 @@ from polysync_core import services
 from polysync_core.rules.rows.job_entity import encode_job
 from polysync_core.values.ids import RunId
 from polysync_core.values.job import Job, JobWrite
-from tests.functions.app import ServedApp, served
+from tests.functions.app import Serve, ServedApp
 from tests.functions.secrecy import check_problem
 from tests.rules.examples import NOW, make_run
 
@@ -22,10 +22,10 @@ NAMES = ("west", "east")
 
 
 @pytest.fixture(scope="module")
-def app(azurite: str) -> Iterator[ServedApp]:
+def app(serve: Serve) -> Iterator[ServedApp]:
     """The app with two workspaces. Each has three runs and three jobs, and the runs take turns."""
     urls = {name: {"url": f"https://{uuid.uuid4().hex}.localhost"} for name in NAMES}
-    with served(azurite, POLYSYNC_WORKSPACES=json.dumps(urls)) as running:
+    with serve(POLYSYNC_WORKSPACES=json.dumps(urls)) as running:
         for number in range(6):
             ws = services.current().at(NAMES[number % 2])
             at, pipeline_id = NOW - timedelta(hours=number), f"p{number}"

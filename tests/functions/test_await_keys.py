@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -16,7 +15,7 @@ from polysync_core.endpoints import run_endpoints, secret_endpoints
 from polysync_core.rules.wire.http_answers import Reply
 from polysync_core.rules.wire.http_contract import Call
 from polysync_core.values.errors import RunNotFound
-from tests.functions.app import ServedApp, served
+from tests.functions.app import ServedApp
 from tests.functions.secrecy import QUERY_MARK, check_problem, check_told
 from tests.use_cases.jobs_rig import discover_all, sync
 
@@ -120,13 +119,9 @@ def test_a_rotation_changes_no_hidden_parameter(rig: Rig, other: Rig, workspace:
 
 
 class TestOverHttp:
-    @pytest.fixture(scope="class")
-    @classmethod
-    def app(cls, azurite: str) -> Iterator[ServedApp]:
-        with served(azurite) as running:
-            yield running
-
-    def test_a_function_key_opens_it_and_no_key_is_told(self, app: ServedApp, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_caller_that_is_let_in_rotates_it_and_no_key_is_told(
+        self, app: ServedApp, caplog: pytest.LogCaptureFixture
+    ) -> None:
         pipeline_id = app.databricks.add_pipeline()
         old = app.start(pipeline_id)
         assert app.send("POST", ROTATE, {}, b"").status == 401
@@ -140,7 +135,7 @@ class TestOverHttp:
             assert (waiting.status, waiting.headers["location"]) == (202, app.base_url + addresses[1])
         ended = app.post(ROTATE, {"keepOldForDays": 0})
         check_problem(app.send("GET", addresses[1], {}, b""), 404, "RunNotFound")
-        assert "the key of the await addresses was rotated" in caplog.text
+        assert f"the key of the await addresses was rotated by {app.credential.logged}" in caplog.text
         check_told(caplog.text, answer, ended)
         keys = services.current().await_keys.current()
         for key in (keys.newest, keys.first):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.receiver import Receiver
-from tests.functions.app import ServedApp, served
+from tests.functions.app import Serve, ServedApp
 from tests.functions.secrecy import check_problem, check_told, told_of_settings
 
 CREDENTIAL = "sig=a-credential"
@@ -20,8 +20,8 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def app(azurite: str, receiver: Receiver) -> Iterator[ServedApp]:
-    with served(azurite, POLYSYNC_CALLBACK_HOSTS=f"{receiver.host},*.logic.azure.com") as running:
+def app(serve: Serve, receiver: Receiver) -> Iterator[ServedApp]:
+    with serve(POLYSYNC_CALLBACK_HOSTS=f"{receiver.host},*.logic.azure.com") as running:
         yield running
 
 
@@ -163,9 +163,9 @@ def test_an_address_that_may_not_be_called_is_refused_before_anything_is_started
     ],
 )
 def test_every_address_is_under_the_public_one_else_the_host_that_the_caller_used(
-    azurite: str, receiver: Receiver, settings: dict[str, str], host: str, routes_url: str
+    serve: Serve, receiver: Receiver, settings: dict[str, str], host: str, routes_url: str
 ) -> None:
-    with served(azurite, POLYSYNC_CALLBACK_HOSTS=receiver.host, **settings) as app:
+    with serve(POLYSYNC_CALLBACK_HOSTS=receiver.host, **settings) as app:
         pipeline = app.databricks.add_pipeline()
         started = app.start(pipeline, {"callbackUrl": receiver.url()}, Host=host)
         app.databricks.set_state(pipeline, None, "COMPLETED")
@@ -179,8 +179,8 @@ def test_every_address_is_under_the_public_one_else_the_host_that_the_caller_use
     assert "other.example" not in f"{started} {receiver.deliveries[0].body!r}"
 
 
-def test_a_secret_that_is_none_is_named_by_every_answer_and_not_shown(azurite: str) -> None:
-    with served(azurite, POLYSYNC_CALLBACK_SECRET="whsec_tooshort") as app:
+def test_a_secret_that_is_none_is_named_by_every_answer_and_not_shown(serve: Serve) -> None:
+    with serve(POLYSYNC_CALLBACK_SECRET="whsec_tooshort") as app:
         for route, answer in {"health": app.get("/api/health"), "start_update": app.start("p1")}.items():
             assert "POLYSYNC_CALLBACK_SECRET" in told_of_settings(answer, route)
             assert "tooshort" not in answer.body.decode()

@@ -2,78 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import contextlib
+import http.client
+from collections.abc import Iterator
 
-import azure.functions as func
 import pytest
 
-from local.entra import WRONG_TOKENS, SimulatedEntra
-from local.host import LocalHost, load_functions
-from local.host.functions import Functions, HttpTrigger
+from local.entra import WRONG_TOKENS
+from local.host.functions import HttpTrigger
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.decisions.roles import ROLE_OF_ROUTE, WHOLE_APP, Role
-from tests.functions.app import KEY, ROOT, Answer, Send, environment, send_to, settings_of
+from tests.functions.app import KEY, Answer, functions_in, settings_of
+from tests.functions.guarded import OPEN, Guarded, guarded
 
-OPEN = {"await_run", "alive", "health", "openapi", "page", "page_file"}
 ROLES = [Role.READ, Role.OPERATE, Role.ADMIN]
-PIPELINE = "pipeline-of-nobody"
-
-
-def functions_in(settings: Mapping[str, str]) -> Functions:
-    """The app's functions as a host that starts with these settings finds them."""
-    with environment(settings):
-        namespace: dict[str, object] = {}
-        exec(compile((ROOT / "function_app.py").read_text(), "function_app.py", "exec"), namespace)
-        app = namespace["app"]
-        assert isinstance(app, func.FunctionApp)
-        return load_functions(app)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guarded:
-    """The app with two workspaces, `finance` and `sales`, whose callers sign in at `entra`."""
-
-    entra: SimulatedEntra
-    workspaces: Mapping[str, SimulatedWorkspace]
-    functions: Functions
-    send: Send
-
-    def call(self, method: str, address: str, *roles: str, body: object = None, **headers: str) -> Answer:
-        """Send a request with a token of these roles. Without any, the token names none."""
-        token = self.entra.issue([*roles])
-        return self.send(
-            method,
-            address,
-            {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **headers},
-            b"" if body is None else json.dumps(body).encode(),
-        )
-
-    def start(self, workspace: str, *roles: str, **headers: str) -> Answer:
-        pipeline_id = self.workspaces[workspace].add_pipeline()
-        address = f"/api/pipelines/{pipeline_id}/updates?workspace={workspace}"
-        return self.call("POST", address, *roles, body={}, **headers)
-
-
-@contextmanager
-def guarded(azurite: str, **settings: str) -> Iterator[Guarded]:
-    with SimulatedEntra() as entra, SimulatedWorkspace() as first, SimulatedWorkspace(issuer=first.issuer) as second:
-        environ = {
-            **settings_of(azurite, "finance", first),
-            "POLYSYNC_WORKSPACES": json.dumps({"finance": {"url": first.url}, "sales": {"url": second.url}}),
-            **entra.environ(),
-            **settings,
-        }
-        functions = functions_in(environ)
-        with environment(environ), LocalHost(ROOT, functions=functions, key=KEY, timers=False) as host:
-            yield Guarded(
-                entra=entra,
-                workspaces={"finance": first, "sales": second},
-                functions=functions,
-                send=send_to(host),
-            )
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +24,11 @@ def app(azurite: str) -> Iterator[Guarded]:
         yield running
 
 
-def _routes(functions: Functions) -> dict[str, tuple[str, str]]:
-    """Method and address of each route, for a pipeline and a run that do not exist."""
-    found = {}
-    for function in functions:
-        if isinstance(function.trigger, HttpTrigger):
-            route = function.trigger.route.replace("{run_id}", f"{PIPELINE}:u1").replace("{pipeline_id}", PIPELINE)
-            method = next(iter(sorted(function.trigger.methods)))
-            route = route.replace("{name}", "full_refresh").replace("{file}", "app.js")
-            found[function.name] = method, f"/api/{route}"
-    return found
-
-
 # --- which routes are guarded
 
 
 def test_every_route_has_its_role_in_the_table(app: Guarded) -> None:
-    assert set(_routes(app.functions)) == set(ROLE_OF_ROUTE)
+    assert set(app.routes()) == set(ROLE_OF_ROUTE)
     assert {name for name, role in ROLE_OF_ROUTE.items() if role is None} == OPEN
 
 
@@ -116,7 +46,7 @@ def test_with_any_mode_but_entra_no_guarded_route_is_anonymous(azurite: str, mod
 
 
 def test_without_a_token_only_the_open_routes_answer_and_a_key_opens_nothing(app: Guarded) -> None:
-    for name, (method, address) in _routes(app.functions).items():
+    for name, (method, address) in app.routes().items():
         for headers in ({}, {"x-functions-key": KEY}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer"}):
             answer = app.send(method, address, {"Content-Type": "application/json", **headers}, b"{}")
             if name in OPEN:
@@ -129,7 +59,7 @@ def test_without_a_token_only_the_open_routes_answer_and_a_key_opens_nothing(app
 @pytest.mark.parametrize("wrong", WRONG_TOKENS)
 def test_no_wrong_token_opens_a_route(app: Guarded, wrong: str) -> None:
     token = app.entra.wrong_token(wrong)
-    for name, (method, address) in _routes(app.functions).items():
+    for name, (method, address) in app.routes().items():
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         answer = app.send(method, address, headers, b"{}")
         assert (answer.status == 401) is (name not in OPEN), (name, wrong)
@@ -140,10 +70,42 @@ def test_no_wrong_token_opens_a_route(app: Guarded, wrong: str) -> None:
             assert token not in told
 
 
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "bearer", ""])
+def test_a_header_without_a_token_is_told_to_send_one(app: Guarded, header: str) -> None:
+    answer = app.send("GET", "/api/runs", {"Authorization": header}, b"")
+    assert (answer.status, answer.json["detail"].partition(":")[0]) == (401, "Sign in")
+    assert "error=" not in answer.headers["www-authenticate"]
+
+
 def test_two_authorization_headers_are_refused(app: Guarded) -> None:
     token = app.entra.issue([Role.ADMIN])
     twice = {"Authorization": f"Bearer {token}, Bearer {token}"}
     assert app.send("GET", "/api/runs", twice, b"").status == 401
+
+
+@pytest.mark.parametrize("other", ["", "Basic eDp5", "Bearer x", None])
+def test_a_second_line_of_the_header_is_refused_too(app: Guarded, other: str | None) -> None:
+    token = f"Bearer {app.entra.issue([Role.ADMIN])}"
+    for lines in ([token, token if other is None else other], [token if other is None else other, token]):
+        connection = http.client.HTTPConnection(app.base_url.partition("//")[2], timeout=30)
+        with contextlib.closing(connection):
+            connection.putrequest("GET", "/api/runs")
+            for line in lines:
+                connection.putheader("Authorization", line)
+            connection.endheaders()
+            assert connection.getresponse().status == 401
+
+
+def test_an_id_token_of_the_page_is_refused_also_with_the_roles_of_its_user(app: Guarded) -> None:
+    page = app.entra.environ()["POLYSYNC_ENTRA_PAGE_CLIENT"]
+    id_token = app.entra.wrong_token("id_token_of_the_page")
+    for_the_page = app.entra.issue([Role.ADMIN], kind="user", claims={"aud": page})
+    by_the_page = app.entra.issue([Role.ADMIN], kind="user", client_id=page)
+    statuses = [
+        app.send("GET", "/api/runs", {"Authorization": f"Bearer {token}"}, b"").status
+        for token in (id_token, for_the_page, by_the_page)
+    ]
+    assert statuses == [401, 401, 200]
 
 
 # --- what a role opens
@@ -152,7 +114,7 @@ def test_two_authorization_headers_are_refused(app: Guarded) -> None:
 @pytest.mark.parametrize("suffix", ["", ".finance"])
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_opens_its_routes_and_those_of_lower_roles(app: Guarded, role: Role, suffix: str) -> None:
-    for name, (method, address) in _routes(app.functions).items():
+    for name, (method, address) in app.routes().items():
         needed = ROLE_OF_ROUTE[name]
         if needed is None or "{run_id}" in address:
             continue
@@ -256,65 +218,3 @@ def test_the_same_idempotency_key_of_another_caller_is_another_key(app: Guarded)
     assert start(first, b"{}").json["runId"] == run_id
     other = start(second, b'{"full_refresh": true}')
     assert (other.status, other.json["code"]) == (409, "ActiveUpdateExists"), "not 422: its key was never used"
-
-
-# --- keys of Entra ID
-
-
-def test_keys_are_fetched_once_and_not_for_each_unknown_key_id(azurite: str) -> None:
-    with guarded(azurite) as app:
-        for _ in range(20):
-            assert app.call("GET", "/api/runs", Role.READ).status == 200
-        token = app.entra.wrong_token("unknown_kid")
-        for _ in range(20):
-            assert app.send("GET", "/api/runs", {"Authorization": f"Bearer {token}"}, b"").status == 401
-        assert app.entra.fetches()["keys"] == 1
-
-
-def test_while_no_keys_can_be_fetched_the_answer_is_503_and_never_200(azurite: str) -> None:
-    with guarded(azurite) as app:
-        app.entra.down()
-        for _ in range(3):
-            answer = app.call("GET", "/api/runs", Role.READ)
-            assert (answer.status, answer.json["code"]) == (503, "SignInUnavailable")
-            assert int(answer.headers["retry-after"]) > 0
-
-
-def test_once_fetched_the_keys_go_on_while_entra_is_down(azurite: str) -> None:
-    with guarded(azurite) as app:
-        assert app.call("GET", "/api/runs", Role.READ).status == 200
-        token = app.entra.issue([Role.READ])
-        app.entra.down()
-        assert app.send("GET", "/api/runs", {"Authorization": f"Bearer {token}"}, b"").status == 200
-
-
-def test_a_denied_caller_is_refused_with_a_valid_token(azurite: str) -> None:
-    denied = "33333333-0000-4000-8000-000000000001"
-    with guarded(azurite, POLYSYNC_ENTRA_DENIED=f" {denied.upper()} ,") as app:
-        token = app.entra.issue([Role.ADMIN], object_id=denied)
-        assert app.send("GET", "/api/runs", {"Authorization": f"Bearer {token}"}, b"").status == 401
-        assert app.call("GET", "/api/runs", Role.READ).status == 200
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("POLYSYNC_ENTRA_TENANT", ""),
-        ("POLYSYNC_ENTRA_TENANT", "contoso"),
-        ("POLYSYNC_ENTRA_AUDIENCE", "api://x"),
-        ("POLYSYNC_ENTRA_AUTHORITY", "http://login.example.com"),
-        ("POLYSYNC_ENTRA_DENIED", "someone"),
-        ("POLYSYNC_ENTRA_PAGE_CLIENT", "page"),
-    ],
-)
-def test_a_wrong_setting_of_the_sign_in_closes_every_route_but_the_open_ones(
-    azurite: str, name: str, value: str
-) -> None:
-    with guarded(azurite, **{name: value}) as app:
-        for route, (method, address) in _routes(app.functions).items():
-            answer = app.send(method, address, {"Authorization": f"Bearer {app.entra.issue(['Polysync.Admin'])}"}, b"")
-            if route in {"alive", "openapi", "page", "page_file"}:
-                assert answer.status == 200
-            else:
-                assert answer.status == 503
-                assert name in answer.body.decode()

@@ -9,7 +9,7 @@ import pytest
 from local.entra import PAGE_CLIENT
 from polysync_core.rules.decisions.roles import Role
 from tests.functions.app import Answer
-from tests.functions.test_door import Guarded, guarded
+from tests.functions.guarded import Guarded, guarded
 from tests.local.entra.page import Page, returned
 
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.functions.app import Answer, ServedApp, served
-from tests.functions.secrecy import told_of_settings
-
-
-@pytest.fixture(scope="module")
-def app(azurite: str) -> Iterator[ServedApp]:
-    with served(azurite) as running:
-        yield running
+from tests.functions.app import Answer, Serve, ServedApp
+from tests.functions.secrecy import check_unknown_workspace, told_of_settings
 
 
 @pytest.fixture
@@ -130,11 +123,8 @@ def test_an_unknown_job_is_404_with_the_advice_to_discover(app: ServedApp) -> No
     [
         ("/api/jobs/discover", {"continuation": "x"}, "continuation"),
         ("/api/jobs/discover?continuation=x", None, "continuation"),
-        ("/api/jobs/discover?workspace=nobodys", None, "workspace"),
-        ("/api/jobs/discover", {"workspace": "nobodys"}, "workspace"),
         ("/api/jobs/discover", {"full_refresh": True}, "full_refresh"),
         ("/api/jobs/p%20q/sync", None, "pipeline_id"),
-        ("/api/jobs/p/sync?workspace=nobodys", None, "workspace"),
     ],
 )
 def test_a_wrong_request_is_400_and_named(app: ServedApp, address: str, body: object, field: str) -> None:
@@ -143,7 +133,19 @@ def test_a_wrong_request_is_400_and_named(app: ServedApp, address: str, body: ob
     assert [one["field"] for one in answer.json["errors"]] == [field]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "continuation=x", "workspace=nobodys"])
+@pytest.mark.parametrize(
+    ("address", "body"),
+    [
+        ("/api/jobs/discover?workspace=nobodys", None),
+        ("/api/jobs/discover", {"workspace": "nobodys"}),
+        ("/api/jobs/p/sync?workspace=nobodys", None),
+    ],
+)
+def test_an_unknown_workspace_is_refused(app: ServedApp, address: str, body: object) -> None:
+    check_unknown_workspace(app, app.post(address, body))
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "continuation=x"])
 def test_a_wrong_listing_is_400(app: ServedApp, query: str) -> None:
     assert app.get(f"/api/jobs?{query}").status == 400
 
@@ -157,8 +159,8 @@ def test_databricks_trouble_is_passed_on(app: ServedApp, pipeline_id: str) -> No
     assert (busy.status, busy.headers["retry-after"]) == (429, "90")
 
 
-def test_what_time_did_not_reach_goes_on_with_the_continuation(azurite: str) -> None:
-    with served(azurite) as app:
+def test_what_time_did_not_reach_goes_on_with_the_continuation(serve: Serve) -> None:
+    with serve() as app:
         app.databricks.add_pipelines(120)
         app.databricks.add_fault(
             "status", status=429, headers={"Retry-After": "90"}, route="/pipelines/{id}", after=110, times=None
@@ -171,15 +173,15 @@ def test_what_time_did_not_reach_goes_on_with_the_continuation(azurite: str) -> 
         assert first.json["jobs"]["added"] + rest.json["jobs"]["added"] == 120
 
 
-def test_the_timer_discovers_every_workspace(azurite: str) -> None:
-    with served(azurite) as app:
+def test_the_timer_discovers_every_workspace(serve: Serve) -> None:
+    with serve() as app:
         pipeline_id = app.databricks.add_pipeline()
         app.fire("discover_on_schedule")
         assert app.get(f"/api/jobs/{pipeline_id}").status == 200
 
 
-def test_a_malformed_pattern_is_named_by_health_and_by_every_answer(azurite: str) -> None:
-    with served(azurite, POLYSYNC_PARAMETERS="spark.[") as app:
+def test_a_malformed_pattern_is_named_by_health_and_by_every_answer(serve: Serve) -> None:
+    with serve(POLYSYNC_PARAMETERS="spark.[") as app:
         for route, answer in {"health": app.get("/api/health"), "discover": app.post("/api/jobs/discover")}.items():
             told = told_of_settings(answer, route)
             assert "POLYSYNC_PARAMETERS: 'spark.[' opens a '[' that no ']' closes" in told

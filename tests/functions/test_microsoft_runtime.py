@@ -1,7 +1,7 @@
 """The app on Microsoft's azure-functions-runtime, on Python 3.13+: the same functions and the same responses.
 
-Each story is played twice: with the app on that runtime and with the app on local.host. Each app has a simulated
-workspace of its own.
+Each story is played twice in each mode: with the app on that runtime and with the app on local.host. Each app has a
+simulated workspace of its own.
 """
 
 from __future__ import annotations
@@ -17,14 +17,26 @@ from typing import Any
 
 import pytest
 
-from local.host import HostStartError, LocalHost, load_app, load_functions
+from local.entra import SimulatedEntra
+from local.host import HostStartError, LocalHost
 from local.host.functions import HostedFunction
 from local.workspace import SimulatedWorkspace
+from polysync_core.rules.wire.entra_settings import ENTRA
 from tests.functions import stories
-from tests.functions.app import ROOT, Answer, ServedApp, environment, send_to, settings_of
+from tests.functions.app import (
+    ROOT,
+    WITH_KEY,
+    Answer,
+    ServedApp,
+    environment,
+    functions_in,
+    send_to,
+    settings_of,
+    signed_in,
+)
+from tests.functions.bad_requests import BAD_REQUESTS, BadRequest
 from tests.functions.microsoft_runtime.client import PYTHON, MicrosoftRuntime, RuntimeFailedError
 from tests.functions.secrecy import check_told, told_of_settings
-from tests.functions.stories import BAD_REQUESTS, BadRequest
 
 # The values that always differ between two servings, and their replacements, in this order. Ids are numbered as they
 # appear.
@@ -78,17 +90,27 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runtime(
-    deployed: Path, azurite: str, tmp_path_factory: pytest.TempPathFactory
+    deployed: Path,
+    azurite: str,
+    mode: str,
+    sign_in: dict[str, str],
+    entra: SimulatedEntra,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[MicrosoftRuntime, ServedApp]]:
     with SimulatedWorkspace() as databricks:
         name = f"microsoft-{os.urandom(4).hex()}"
-        environ = settings_of(azurite, name, databricks) | {"POLYSYNC_CALLBACK_HOSTS": "127.0.0.1:9"}
+        environ = settings_of(azurite, name, databricks) | sign_in | {"POLYSYNC_CALLBACK_HOSTS": "127.0.0.1:9"}
         log = tmp_path_factory.mktemp("log") / "driver"
         with MicrosoftRuntime(deployed, environ, log) as runtime:
             yield (
                 runtime,
                 ServedApp(
-                    base_url=runtime.base_url, name=name, databricks=databricks, send=runtime.send, fire=runtime.fire
+                    base_url=runtime.base_url,
+                    name=name,
+                    databricks=databricks,
+                    send=runtime.send,
+                    fire=runtime.fire,
+                    credential=signed_in(entra) if mode == ENTRA else WITH_KEY,
                 ),
             )
 
@@ -99,14 +121,6 @@ def microsoft(runtime: tuple[MicrosoftRuntime, ServedApp]) -> ServedApp:
 
 
 @pytest.fixture(scope="module")
-def local(azurite: str) -> Iterator[ServedApp]:
-    with SimulatedWorkspace() as databricks:
-        name = f"local-{os.urandom(4).hex()}"
-        with environment(settings_of(azurite, name, databricks)), LocalHost(ROOT, timers=False) as host:
-            yield ServedApp(base_url=host.url, name=name, databricks=databricks, send=send_to(host), fire=host.fire)
-
-
-@pytest.fixture(scope="module")
 def on_bad_settings(deployed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MicrosoftRuntime]:
     """The app without the settings that it needs."""
     environ = {"POLYSYNC_SWEEP_SCHEDULE": "0 */2 * * * *"}
@@ -114,10 +128,13 @@ def on_bad_settings(deployed: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield runtime
 
 
-def test_the_function_table_is_that_of_the_local_host(runtime: tuple[MicrosoftRuntime, ServedApp]) -> None:
+def test_the_function_table_is_that_of_the_local_host(
+    runtime: tuple[MicrosoftRuntime, ServedApp], sign_in: dict[str, str]
+) -> None:
     told = {function["name"]: _told_by_microsoft(function) for function in runtime[0].functions}
-    assert told == {function.name: _told_by_local(function) for function in load_functions(load_app(ROOT))}
+    assert told == {function.name: _told_by_local(function) for function in functions_in(sign_in)}
     assert len(told) == len(runtime[0].functions)
+    assert "sweep_group" not in told, "no queue without need"
 
 
 def _told_by_microsoft(function: dict[str, Any]) -> dict[str, Any]:
@@ -144,16 +161,16 @@ def _told_by_local(function: HostedFunction) -> dict[str, Any]:
 
 @pytest.mark.parametrize("story", stories.STORIES, ids=lambda story: story.__name__)
 def test_a_story_goes_the_same_way(
-    story: Callable[[ServedApp], list[Answer]], microsoft: ServedApp, local: ServedApp
+    story: Callable[[ServedApp], list[Answer]], microsoft: ServedApp, app: ServedApp
 ) -> None:
-    assert normalised(story(microsoft), microsoft) == normalised(story(local), local)
+    assert normalised(story(microsoft), microsoft) == normalised(story(app), app)
 
 
 @pytest.mark.parametrize("bad", BAD_REQUESTS, ids=lambda bad: bad.reason)
-def test_a_bad_request_gets_the_same_problem(bad: BadRequest, microsoft: ServedApp, local: ServedApp) -> None:
-    answers = [bad.send(app) for app in (microsoft, local)]
-    assert [answer.status for answer in answers] == [bad.status, bad.status]
-    assert normalised([answers[0]], microsoft) == normalised([answers[1]], local)
+def test_a_bad_request_gets_the_same_problem(bad: BadRequest, microsoft: ServedApp, app: ServedApp) -> None:
+    answers = [bad.send(each) for each in (microsoft, app)]
+    assert {(answer.status, answer.json["code"]) for answer in answers} == {bad.expected(app.credential.mode)}
+    assert normalised([answers[0]], microsoft) == normalised([answers[1]], app)
 
 
 def test_without_settings_every_function_answers_the_same_503(on_bad_settings: MicrosoftRuntime) -> None:
@@ -162,7 +179,8 @@ def test_without_settings_every_function_answers_the_same_503(on_bad_settings: M
         for function in on_bad_settings.functions:
             trigger = function["bindings"][0]
             if trigger["type"] == "timerTrigger":
-                on_bad_settings.fire(function["name"])
+                with pytest.raises(RuntimeFailedError, match="SettingsError: DATABRICKS_HOST: is missing"):
+                    on_bad_settings.fire(function["name"])
                 continue
             if function["name"] in {"alive", "openapi", "page", "page_file"}:
                 address = f"/api/{trigger['route'].replace('{file}', 'app.js')}"
@@ -174,6 +192,36 @@ def test_without_settings_every_function_answers_the_same_503(on_bad_settings: M
             told = told_of_settings(answers[0], function["name"])
             assert re.findall(r"([A-Z_]{10,}): ", told) == ["DATABRICKS_HOST", "POLYSYNC_TABLES"]
     assert "sweep_runs: DATABRICKS_HOST: is missing" in on_bad_settings.log
+
+
+def test_a_sweep_that_failed_as_a_whole_is_a_failed_invocation_and_the_next_one_is_not(
+    runtime: tuple[MicrosoftRuntime, ServedApp], microsoft: ServedApp
+) -> None:
+    pipeline_id = microsoft.databricks.add_pipeline()
+    run = microsoft.run(pipeline_id)
+    microsoft.databricks.add_fault("reset", times=None)
+    with pytest.raises(RuntimeFailedError, match="AllWorkspacesFailed: It failed in every workspace") as told:
+        microsoft.fire("sweep_runs")
+    assert microsoft.databricks.url not in str(told.value)
+    microsoft.databricks.clear_faults()
+    microsoft.databricks.set_state(pipeline_id, None, "COMPLETED")
+    microsoft.fire("sweep_runs")
+    assert microsoft.get(run).json["status"] == "Success"
+    assert runtime[0].log.count("sweep_runs: It failed in every workspace") == 1
+
+
+def test_storage_that_is_away_fails_an_invocation_and_its_trace_shows_no_key(
+    deployed: Path, tmp_path: Path, microsoft: ServedApp
+) -> None:
+    nowhere = f"AccountName=a;AccountKey={'a2V5' * 22};TableEndpoint=http://127.0.0.1:9/a"
+    environ = settings_of(nowhere, "w", microsoft.databricks)
+    with MicrosoftRuntime(deployed, environ, tmp_path / "log") as away:
+        for name in ("sweep_runs", "deliver_callbacks", "discover_on_schedule"):
+            with pytest.raises(RuntimeFailedError) as told:
+                away.fire(name)
+            assert "Table Storage" in str(told.value) or "last sweep could not be read" in str(told.value)
+            for secret in ("a2V5", "127.0.0.1:9", "direct cause"):
+                assert secret not in str(told.value)
 
 
 def test_the_schedule_of_the_sweep_is_read_when_the_app_is_indexed(on_bad_settings: MicrosoftRuntime) -> None:
@@ -224,15 +272,9 @@ def test_the_local_host_refuses_a_parameter_that_no_binding_names_as_microsoft_d
         LocalHost(tmp_path)
 
 
-def test_groups_of_workspaces_go_through_the_queue_binding(
-    deployed: Path, azurite: str, tmp_path: Path, runtime: tuple[MicrosoftRuntime, ServedApp]
-) -> None:
-    assert "sweep_group" not in {function["name"] for function in runtime[0].functions}, "no queue without need"
+def test_groups_of_workspaces_go_through_the_queue_binding(deployed: Path, azurite: str, tmp_path: Path) -> None:
     with SimulatedWorkspace() as first, SimulatedWorkspace(issuer=first.issuer) as second:
-        environ = settings_of(azurite, "first", first) | {
-            "POLYSYNC_WORKSPACES": json.dumps({"first": {"url": first.url}, "second": {"url": second.url}}),
-            "POLYSYNC_SWEEP_GROUP_WORKSPACES": "1",
-        }
+        environ = settings_of(azurite, "first", first, {"second": second}) | {"POLYSYNC_SWEEP_GROUP_WORKSPACES": "1"}
         with MicrosoftRuntime(deployed, environ, tmp_path / "driver") as grouped:
             bindings = {function["name"]: function["bindings"] for function in grouped.functions}
             (trigger,) = bindings["sweep_group"]

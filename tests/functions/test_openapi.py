@@ -6,28 +6,25 @@ send_to in app.py checks every response in this folder's tests against it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import pytest
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
-from openapi_spec_validator import OpenAPIV31SpecValidator
+from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
 from pydantic import BaseModel, ValidationError
 
 from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
+from polysync_core import __version__
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
+from polysync_core.rules.wire.openapi.document import openapi_document
 from polysync_core.rules.wire.rotation_contract import RotationBody
-from polysync_core.rules.wire.start_contract import StartBody
-from tests.functions.app import ROOT, Answer, ServedApp, served
+from polysync_core.rules.wire.start_contract import StartBody, start_body
+from polysync_core.values.start_options import SELECTIONS, START_OPTIONS
+from tests.functions.app import ROOT, Answer, Serve, ServedApp, served
 from tests.functions.documented import check_documented, document, operations
-
-
-@pytest.fixture(scope="module")
-def app(azurite: str) -> Iterator[ServedApp]:
-    with served(azurite) as running:
-        yield running
 
 
 def test_the_served_document_is_valid_openapi_3_1_and_names_the_address_it_came_from(app: ServedApp) -> None:
@@ -35,12 +32,13 @@ def test_the_served_document_is_valid_openapi_3_1_and_names_the_address_it_came_
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     OpenAPIV31SpecValidator(answer.json).validate()
     assert answer.json["openapi"].startswith("3.1.")
+    assert answer.json["info"]["version"] == __version__
     assert answer.json["servers"] == [{"url": app.base_url}]
     assert {**answer.json, "servers": None} == {**document(), "servers": None}
 
 
-def test_the_servers_address_is_the_configured_one(azurite: str) -> None:
-    with served(azurite, POLYSYNC_PUBLIC_URL="https://polysync.example") as app:
+def test_the_servers_address_is_the_configured_one(serve: Serve) -> None:
+    with serve(POLYSYNC_PUBLIC_URL="https://polysync.example") as app:
         assert app.get("/api/openapi.json", Host="evil.example").json["servers"] == [
             {"url": "https://polysync.example"}
         ]
@@ -103,6 +101,20 @@ def test_every_object_that_is_answered_is_closed_so_that_a_new_field_must_be_des
     assert {name for name, schema in objects.items() if schema["additionalProperties"] is not False} == set()
 
 
+_LISTS: Sequence[object] = [
+    *(
+        None,
+        ["a"],
+        ["a", "main.b"],
+        ["x" * 767],
+        [str(number) for number in range(200)],
+        [" "],
+        ["a\n"],
+        [" a"],
+        ["a "],
+    ),
+    *([], "a", [1], [""], ["a", "a"], ["x" * 768], [str(number) for number in range(201)], {"a": 1}, ["a\x7fb"]),
+]
 _FIELDS: Sequence[tuple[type[BaseModel], str, Sequence[object]]] = [
     (StartBody, "full_refresh", [True, "TRUE", "false", None, 1, "yes", []]),
     (StartBody, "followRetries", [False, "True", None, 0, "no"]),
@@ -130,14 +142,48 @@ _FIELDS: Sequence[tuple[type[BaseModel], str, Sequence[object]]] = [
     ids=str,
 )
 def test_the_schema_of_a_body_allows_what_the_app_allows(model: type[BaseModel], body: dict[str, object]) -> None:
-    schemas = document()["components"]["schemas"]
+    _check_that_the_schema_agrees(document(), model, body)
+
+
+def _check_that_the_schema_agrees(told: Mapping[str, Any], model: type[BaseModel], body: dict[str, object]) -> None:
+    schemas = told["components"]["schemas"]
     said = OAS31Validator({**schemas[model.__name__], "components": {"schemas": schemas}}).is_valid(body)
     try:
         model.model_validate(body)
     except ValidationError:
-        assert not said
+        assert not said, body
     else:
-        assert said
+        assert said, body
+
+
+class TestStartOptions:
+    """The document shows the start options that the app allows, and no other."""
+
+    def test_the_body_of_a_start_has_exactly_the_allowed_ones(self, azurite: str) -> None:
+        with served(azurite, POLYSYNC_START_OPTIONS="validate_only,refresh_selection") as allowing:
+            fields = allowing.get("/api/openapi.json").json["components"]["schemas"]["StartBody"]["properties"]
+        without = document()["components"]["schemas"]["StartBody"]["properties"]
+        assert fields.keys() - without.keys() == {"validate_only", "refresh_selection"}
+        assert not without.keys() & {*START_OPTIONS}
+        assert all(field["description"] for field in fields.values())
+
+    def test_both_versions_are_valid(self, azurite: str) -> None:
+        with served(azurite, POLYSYNC_START_OPTIONS=",".join(START_OPTIONS)) as allowing:
+            newer = allowing.get("/api/openapi.json").json
+            older = allowing.get("/api/openapi.json?version=2.0").json
+        OpenAPIV31SpecValidator(newer).validate()
+        OpenAPIV2SpecValidator(older).validate()
+        body = older["definitions"]["StartBody"]["properties"]
+        assert body.keys() == newer["components"]["schemas"]["StartBody"]["properties"].keys() >= {*START_OPTIONS}
+        assert {body[name]["type"] for name in SELECTIONS} == {"array"}
+
+    @pytest.mark.parametrize("name", SELECTIONS)
+    def test_the_schema_allows_what_the_app_allows(self, name: str) -> None:
+        told = openapi_document("https://app.example", START_OPTIONS)
+        for value in _LISTS:
+            _check_that_the_schema_agrees(told, start_body(START_OPTIONS), {name: value})
+        for flag in (True, "false", None, 1, "no"):
+            _check_that_the_schema_agrees(told, start_body(START_OPTIONS), {"validate_only": flag})
 
 
 @pytest.mark.parametrize(
@@ -165,8 +211,8 @@ def test_an_answer_that_is_not_as_described_is_noticed(app: ServedApp, change: s
         check_documented("POST", address, unreadable.status, unreadable.headers, unreadable.body)
 
 
-def test_a_path_of_the_configured_address_takes_the_place_of_api(azurite: str) -> None:
-    with served(azurite, POLYSYNC_PUBLIC_URL="https://apim.example/polysync") as app:
+def test_a_path_of_the_configured_address_takes_the_place_of_api(serve: Serve) -> None:
+    with serve(POLYSYNC_PUBLIC_URL="https://apim.example/polysync") as app:
         answer = app.get("/api/openapi.json")
     assert answer.json["servers"] == [{"url": "https://apim.example/polysync"}]
     assert {f"/api{path}" for path in answer.json["paths"]} == document()["paths"].keys()

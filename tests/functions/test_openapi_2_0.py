@@ -13,7 +13,7 @@ from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV2SpecValidator
 
 from polysync_core.rules.wire.openapi.swagger import swagger_document
-from tests.functions.app import ServedApp, served
+from tests.functions.app import Serve, ServedApp
 from tests.functions.documented import document
 from tests.functions.secrecy import check_problem
 
@@ -26,12 +26,6 @@ def swagger() -> Mapping[str, Any]:
     """The 2.0 document as an importer reads it."""
     read: Mapping[str, Any] = json.loads(json.dumps(swagger_document(document())))
     return read
-
-
-@pytest.fixture(scope="module")
-def app(azurite: str) -> Iterator[ServedApp]:
-    with served(azurite) as running:
-        yield running
 
 
 def test_the_served_document_is_valid_openapi_2_0_and_names_the_address_it_came_from(app: ServedApp) -> None:
@@ -56,8 +50,8 @@ def test_any_other_version_is_refused_with_the_two_that_exist(app: ServedApp, ve
     ]
 
 
-def test_a_path_of_the_configured_address_is_the_base_path(azurite: str) -> None:
-    with served(azurite, POLYSYNC_PUBLIC_URL="https://apim.example/polysync") as app:
+def test_a_path_of_the_configured_address_is_the_base_path(serve: Serve) -> None:
+    with serve(POLYSYNC_PUBLIC_URL="https://apim.example/polysync") as app:
         told = app.get("/api/openapi.json?version=2.0").json
     assert (told["host"], told["basePath"], told["schemes"]) == ("apim.example", "/polysync", ["https"])
     assert {f"/api{path}" for path in told["paths"]} == swagger()["paths"].keys()

@@ -11,9 +11,10 @@ import pytest
 
 from local.host import LocalHost, load_app, load_functions
 from local.host.functions import HttpTrigger
-from tests.functions.app import KEY, ROOT, ServedApp, environment, send_to, served
+from polysync_core.values.errors import SettingsError
+from tests.functions.app import KEY, ROOT, WITH_KEY, ServedApp, environment, hosted, send_to
+from tests.functions.bad_requests import BAD_REQUESTS, BadRequest
 from tests.functions.secrecy import QUERY_MARK, check_problem, check_told, told_of_settings
-from tests.functions.stories import BAD_REQUESTS, BadRequest
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -51,7 +52,10 @@ every_route_with_a_key = pytest.mark.parametrize(
 
 
 class TestWhatTheHostDecides:
-    """These tests run without settings. A function that is reached answers that they are missing."""
+    """Function keys. These tests run without settings. A function that is reached answers that they are missing.
+
+    Where callers sign in, the host lets everybody in, and test_door.py tests the app's own door.
+    """
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -131,8 +135,8 @@ NAMED = {*WRONG_SETTINGS, "POLYSYNC_TABLES"}
 class TestWrongSettings:
     @pytest.fixture(scope="class")
     @classmethod
-    def host(cls) -> Iterator[LocalHost]:
-        with environment(WRONG_SETTINGS), LocalHost(ROOT, timers=False) as running:
+    def host(cls, sign_in: dict[str, str]) -> Iterator[LocalHost]:
+        with hosted(WRONG_SETTINGS | sign_in) as running:
             yield running
 
     def test_a_process_that_serves_is_alive_and_describes_itself_all_the_same(self, host: LocalHost) -> None:
@@ -149,14 +153,16 @@ class TestWrongSettings:
     def test_every_other_function_names_all_of_them(
         self, host: LocalHost, route: Route, caplog: pytest.LogCaptureFixture
     ) -> None:
-        answer = send_to(host)(route.method, f"{route.address}?clientId={QUERY_MARK}&token={'t' * 43}", {}, b"")
+        address = f"{route.address}?clientId={QUERY_MARK}&token={'t' * 43}"
+        answer = send_to(host)(route.method, address, WITH_KEY.headers, b"")
         told = told_of_settings(answer, route.name)
         assert set(re.findall(r"([A-Za-z_]{10,}): ", told)) == NAMED
         check_told(caplog.text, answer)
         assert ".example" not in answer.body.decode() + caplog.text
 
     def test_so_does_the_log_of_the_timer(self, host: LocalHost, caplog: pytest.LogCaptureFixture) -> None:
-        host.fire("sweep_runs")
+        with pytest.raises(SettingsError):
+            host.fire("sweep_runs")
         assert all(name in caplog.text for name in NAMED)
 
 
@@ -194,19 +200,13 @@ def test_what_a_platform_leaves_in_settings_is_named_by_every_function(
 
 
 class TestWhatTheAppRefuses:
-    @pytest.fixture(scope="class")
-    @classmethod
-    def app(cls, azurite: str) -> Iterator[ServedApp]:
-        with served(azurite) as running:
-            yield running
-
     @pytest.mark.parametrize("bad", BAD_REQUESTS, ids=lambda bad: bad.reason)
     def test_a_bad_request_is_a_problem(
         self, bad: BadRequest, app: ServedApp, caplog: pytest.LogCaptureFixture
     ) -> None:
         joint = "&" if "?" in bad.address else "?"
         answer = replace(bad, address=f"{bad.address}{joint}clientId={QUERY_MARK}&code={KEY}").send(app)
-        check_problem(answer, bad.status, bad.code)
+        check_problem(answer, *bad.expected(app.credential.mode))
         check_told(caplog.text, answer)
         assert not app.databricks.calls()
 
@@ -220,7 +220,6 @@ class TestWhatTheAppRefuses:
             ({"größe": 1}, "größe", "1", "not a field of a start; there are full_refresh,"),
             ({"onConflict": "wait"}, "onConflict", '"wait"', '"fail" or "attach"'),
             ({"parameters": []}, "parameters", "[]", "JSON object"),
-            ({"workspace": "nowhere"}, "workspace", '"nowhere"', "must be one of routes-"),
             ({"pipeline_id": "p2"}, "pipeline_id", '"p2"', "the same as in the path (p1)"),
         ],
     )

@@ -9,10 +9,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from polysync_core import __version__, services
+from tests.functions.app import ServedApp, served
 
 INFRA = Path(__file__).resolve().parents[2] / "infra"
 PRINCIPAL = "11111111-2222-3333-4444-555555555555"
@@ -104,18 +108,57 @@ def test_grant_stops_at_a_refusal_and_names_the_remedy() -> None:
     assert "administrator" in refused.stderr
 
 
+@pytest.fixture(scope="module")
+def swept_app(azurite: str) -> Iterator[ServedApp]:
+    """The app itself. Its one workspace was swept."""
+    with served(azurite) as app:
+        app.fire("sweep_runs")
+        yield app
+
+
 @pytest.mark.parametrize(
-    ("version", "at", "code"),
+    ("since_minutes", "version", "code"),
     [
-        ("2", "2026-01-01T00:00:30Z", 0),
-        ("1", "2026-01-01T00:00:30Z", 1),
-        ("2", "2025-12-31T23:59:59Z", 1),
+        (-1, None, 0),
+        (-1, __version__, 0),
+        (-1, "0.0.1", 1),
+        (1, None, 1),
     ],
-    ids=["swept by the new version", "swept by the old version", "swept before the deployment"],
+    ids=[
+        "swept by this version",
+        "by the named version",
+        "by another version",
+        "before the deployment had ended",
+    ],
 )
-def test_a_deployment_is_well_once_its_own_version_has_swept(version: str, at: str, code: int) -> None:
-    document = {"version": "2", "workspaces": {"a": {"lastSweep": {"at": at, "version": version}}, "b": {}}}
-    with _server(503, document) as (address, _):
-        arguments = [address, "2026-01-01T00:00:00Z", "--seconds", "0"]
-        done = subprocess.run([sys.executable, INFRA / "await-sweep", *arguments], capture_output=True, check=False)
-    assert done.returncode == code
+def test_a_deployment_is_well_once_its_own_version_has_swept(
+    swept_app: ServedApp, since_minutes: int, version: str | None, code: int
+) -> None:
+    after = (datetime.now(UTC) + timedelta(minutes=since_minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    done = _await_sweep(swept_app.base_url, after, *([] if version is None else ["--version", version]))
+    assert done.returncode == code, done.stdout + done.stderr
+    assert '"lastSweep"' in done.stdout, "health is printed"
+    if code == 0:
+        assert f"Swept by version {__version__}: {swept_app.name}" in done.stdout
+
+
+def test_red_lines_of_health_do_not_fail_a_deployment(swept_app: ServedApp) -> None:
+    swept_app.databricks.add_fault("status", status=403, times=None)
+    services.current().health.expire()
+    assert swept_app.get("/api/health").status == 503
+    assert _await_sweep(swept_app.base_url, "2026-01-01T00:00:00").returncode == 0, "a time without an offset is UTC"
+    swept_app.databricks.clear_faults()
+
+
+@pytest.mark.parametrize("answer", [[], "down", {"workspaces": {"a": {"lastSweep": None}}}], ids=str)
+def test_an_answer_without_a_sweep_is_waited_out(answer: object) -> None:
+    with _server(503, answer) as (address, calls):
+        done = _await_sweep(address, "2026-01-01T00:00:00Z", "--seconds", "0.2", "--pause", "0.1")
+    assert done.returncode == 1
+    assert "docs/runbook.md, no-sweep" in done.stderr
+    assert len(calls) >= 2
+
+
+def _await_sweep(*arguments: str) -> subprocess.CompletedProcess[str]:
+    given = arguments if "--seconds" in arguments else (*arguments, "--seconds", "0")
+    return subprocess.run([sys.executable, INFRA / "await-sweep", *given], capture_output=True, text=True, check=False)

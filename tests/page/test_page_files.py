@@ -28,7 +28,7 @@ def entra() -> Iterator[SimulatedEntra]:
 
 @pytest.fixture(scope="module")
 def signing_in(azurite: str, entra: SimulatedEntra) -> Iterator[ServedApp]:
-    with served(azurite, **entra.environ()) as running:
+    with served(azurite, entra) as running:
         yield running
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +11,8 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from local.entra import SimulatedEntra
-from local.host import LocalHost
 from local.workspace import SimulatedWorkspace
-from tests.functions.app import ROOT, environment, settings_of
-from tests.functions.test_door import functions_in
+from tests.functions.app import hosted, settings_of
 from tests.page.browser import Tab, open_tab
 
 JUST_NOW = re.compile(r"Updated \d+ s ago")
@@ -33,10 +30,8 @@ class SignedApp:
 @pytest.fixture(scope="module")
 def app(azurite: str) -> Iterator[SignedApp]:
     with SimulatedEntra() as entra, SimulatedWorkspace() as first, SimulatedWorkspace(issuer=first.issuer) as second:
-        workspaces = {"finance": {"url": first.url}, "sales": {"url": second.url}}
-        settings = settings_of(azurite, "finance", first) | entra.environ()
-        settings["POLYSYNC_WORKSPACES"] = json.dumps(workspaces)
-        with environment(settings), LocalHost(ROOT, functions=functions_in(settings), timers=False) as host:
+        settings = settings_of(azurite, "finance", first, {"sales": second}) | entra.environ()
+        with hosted(settings) as host:
             entra.register_redirect(f"{host.url}/api/page")
             started = SignedApp(url=host.url, entra=entra, runs={})
             for name, workspace, pipeline in (("finance", first, "orders"), ("sales", second, "stock")):

@@ -15,6 +15,7 @@ from polysync_core.settings import Settings
 from polysync_core.values.errors import SettingsError
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Attempt, Run, RunError
+from polysync_core.values.start_options import StartOptions
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 BEFORE = NOW - timedelta(minutes=5)
@@ -82,6 +83,14 @@ attempts = st.builds(
     cause=st.none() | words,
     created_at=st.none() | instants,
 )
+selections = st.lists(words, max_size=3).map(tuple)
+options = st.builds(
+    StartOptions,
+    refresh_selection=selections,
+    full_refresh_selection=selections,
+    reset_checkpoint_selection=selections,
+    validate_only=st.booleans(),
+)
 runs = st.builds(
     Run,
     run_id=run_ids,
@@ -91,6 +100,7 @@ runs = st.builds(
     updated_at=instants,
     attempts=st.lists(attempts, min_size=1, max_size=4).map(tuple),
     pipeline_name=st.none() | words,
+    options=options,
     ignored_parameters=st.lists(words, max_size=4).map(tuple),
     started_at=st.none() | instants,
     finished_at=st.none() | instants,

@@ -24,6 +24,7 @@ from polysync_core.rules.decisions.parameters import (
 )
 from polysync_core.values.databricks import PipelineSpec
 from polysync_core.values.job import DataType, Direction, FullRefresh, ImportedValue, Parameter, Value
+from polysync_core.values.start_options import NO_OPTIONS, StartOptions
 
 DEFAULTS = parse_patterns(DEFAULT_PATTERNS)
 ALL = ("*",)
@@ -257,7 +258,7 @@ def test_full_refresh_is_the_request_s_then_the_job_s_if_its_direction_lets_it_b
     requested: bool | None, value: bool, direction: Direction, sent: bool, forwarded: bool
 ) -> None:
     stored = FullRefresh(value=value, direction=direction)
-    assert resolve_full_refresh(requested, stored) is sent
+    assert resolve_full_refresh(requested, stored, NO_OPTIONS) is sent
     assert show_parameters({}, stored) == (
         Parameter(name="full_refresh", value=value, data_type=DataType.BOOL, direction=direction, forwarded=forwarded),
     )
@@ -265,7 +266,24 @@ def test_full_refresh_is_the_request_s_then_the_job_s_if_its_direction_lets_it_b
 
 @pytest.mark.parametrize(("requested", "sent"), [(None, False), (True, True), (False, False)])
 def test_without_a_stored_one_it_is_the_request_s_else_false(requested: bool | None, sent: bool) -> None:
-    assert resolve_full_refresh(requested, None) is sent
+    assert resolve_full_refresh(requested, None, NO_OPTIONS) is sent
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        StartOptions(refresh_selection=("orders",)),
+        StartOptions(full_refresh_selection=("orders",)),
+        StartOptions(reset_checkpoint_selection=("orders",)),
+        StartOptions(validate_only=True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("requested", [None, False])
+def test_a_stored_full_refresh_never_contradicts_the_start_options_of_a_request(
+    options: StartOptions, requested: bool | None
+) -> None:
+    assert resolve_full_refresh(requested, FullRefresh(value=True, direction=Direction.INPUT), options) is False
 
 
 def test_imported_parameters_are_shown_for_reference_only() -> None:

@@ -15,6 +15,7 @@ from polysync_core.rules.wire.pipelines_api import ApiRequest
 from polysync_core.values.databricks import ListedPipeline, PipelinesPage, SeenUpdate, UpdatesPage
 from polysync_core.values.databricks_errors import DatabricksError
 from polysync_core.values.ids import RunId
+from polysync_core.values.start_options import NO_OPTIONS, StartOptions
 
 RUN = RunId("p-1", "u-1")
 CREATED = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
@@ -71,6 +72,40 @@ def test_request(
 def test_the_trigger_body_is_the_missions_with_a_real_boolean_and_nothing_else(full_refresh: bool, text: str) -> None:
     body = api.start_update("p-1", full_refresh).body
     assert json.dumps(body) == f'{{"pipeline_id": "p-1", "full_refresh": {text}}}'
+
+
+def test_start_options_are_sent_beside_the_missions_fields_by_the_names_of_databricks() -> None:
+    options = StartOptions(refresh_selection=("b", "a"), full_refresh_selection=("c",), validate_only=True)
+    assert api.start_update("p-1", False, options).body == {
+        "pipeline_id": "p-1",
+        "full_refresh": False,
+        "refresh_selection": ["b", "a"],
+        "full_refresh_selection": ["c"],
+        "validate_only": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "options", "partial_by"),
+    [
+        ({"refresh_selection": ["a", "b"]}, StartOptions(refresh_selection=("a", "b")), ("refresh_selection",)),
+        ({"refresh_selection": [], "validate_only": False}, NO_OPTIONS, ()),
+        ({"validate_only": True}, StartOptions(validate_only=True), ("validate_only",)),
+        ({"validate_only": "true"}, NO_OPTIONS, ("validate_only",)),
+        ({"refresh_selection": "a"}, NO_OPTIONS, ("refresh_selection",)),
+        (
+            {"full_refresh_selection": ["a", 1]},
+            StartOptions(full_refresh_selection=("a",)),
+            ("full_refresh_selection",),
+        ),
+        ({"rewind_spec": {"a": 1}}, NO_OPTIONS, ("rewind_spec",)),
+    ],
+)
+def test_an_update_shows_its_start_options_and_what_else_makes_it_partial(
+    entry: dict[str, Any], options: StartOptions, partial_by: tuple[str, ...]
+) -> None:
+    update = api.decode_update({"update": {"update_id": "u-1", **entry}}, RUN)
+    assert (update.options, update.partial_by) == (options, partial_by)
 
 
 def test_no_page_is_larger_than_databricks_allows() -> None:

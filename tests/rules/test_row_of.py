@@ -9,7 +9,13 @@ import pytest
 from polysync_core.rules.rows.callback_entity import CALLBACK, OWED, WAITER
 from polysync_core.rules.rows.job_entity import encode_job, encode_last_discovery, encode_under_way
 from polysync_core.rules.rows.row_of import Columns
-from polysync_core.rules.rows.run_entity import RESERVATION, RUN, USED_KEY, decode_last_sweep, encode_last_sweep
+from polysync_core.rules.rows.run_entity import (
+    RESERVATION,
+    RUN,
+    USED_KEY,
+    decode_last_sweep,
+    encode_last_sweep,
+)
 from polysync_core.values.callback import Callback, CallbackAddress, CallbackKind, OwedCallback, Waiter
 from polysync_core.values.ids import RunId
 from polysync_core.values.job import Counts, DiscoveryPass, Job, LastDiscovery, Tally
@@ -158,7 +164,7 @@ FULL_RUN = Run(
             {
                 "sweptAt": AT,
                 "report": '{"workspace":"w","active":3,"changed":0,"finished":0,"failed":0,"unreadable":0,"calls":0,'
-                '"seconds":0.5,"behindSeconds":0.0}',
+                '"seconds":0.5,"behindSeconds":0.0,"trouble":""}',
                 "unreadablePipelines": '["p"]',
                 "blindSince": AT,
                 "stoodIn": False,

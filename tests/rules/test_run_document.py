@@ -20,12 +20,13 @@ from polysync_core.rules.wire.run_document import (
 )
 from polysync_core.values.caller import CallerId
 from polysync_core.values.run import Attempt, Run, RunError
+from polysync_core.values.start_options import StartOptions
 from polysync_core.values.workspace import Workspace
 from tests.rules.examples import BEFORE, NOW, make_run, runs
 
 FIELDS = {
     *("runId", "pipelineId", "updateId", "pipelineName", "workspace", "status", "state", "isFinished", "message"),
-    *("fullRefresh", "ignoredParameters", "monitorUrl", "updateUrl", "statusUrl", "cancelUrl", "startedAt"),
+    *("fullRefresh", "ignoredParameters", "options", "monitorUrl", "updateUrl", "statusUrl", "cancelUrl", "startedAt"),
     *("updatedAt", "finishedAt", "durationSeconds", "timeoutAt", "error", "attempts", "attached", "cancelRequestedAt"),
     *("startedBy", "cancelledBy", "staleSince", "callbacks"),
 }
@@ -63,6 +64,7 @@ def test_a_run_that_just_began_is_shown_with_nulls() -> None:
         "message": "Databricks accepted the update but has not reported its state yet.",
         "fullRefresh": None,
         "ignoredParameters": [],
+        "options": {},
         "monitorUrl": "https://adb-1.7.azuredatabricks.net/#joblist/pipelines/p1",
         "updateUrl": "https://adb-1.7.azuredatabricks.net/pipelines/p1/updates/u1",
         "statusUrl": "https://sync.example.com/api/runs/p1:u1",
@@ -81,6 +83,26 @@ def test_a_run_that_just_began_is_shown_with_nulls() -> None:
         "staleSince": None,
         "callbacks": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (
+            StartOptions(refresh_selection=("orders", "sales.items"), full_refresh_selection=("customers",)),
+            {"refresh_selection": ["orders", "sales.items"], "full_refresh_selection": ["customers"]},
+        ),
+        (
+            StartOptions(reset_checkpoint_selection=("main.sales.flow",)),
+            {"reset_checkpoint_selection": ["main.sales.flow"]},
+        ),
+        (StartOptions(validate_only=True), {"validate_only": True}),
+    ],
+)
+def test_the_start_options_are_shown_by_the_names_of_databricks_and_only_those_that_were_given(
+    options: StartOptions, shown: dict[str, Any]
+) -> None:
+    assert document_of(make_run(options=options))["options"] == shown
 
 
 def test_a_finished_run_is_shown_with_all_it_has() -> None:

@@ -26,7 +26,8 @@ from polysync_core.values.run import (
     UpkeepCursor,
     UsedKey,
 )
-from tests.rules.examples import BEFORE, NOW, ids, instants, make_run, run_ids, runs, words
+from polysync_core.values.start_options import NO_OPTIONS, StartOptions
+from tests.rules.examples import BEFORE, NOW, ids, instants, make_run, options, run_ids, runs, words
 
 FULL_RUN = make_run(
     full_refresh=True,
@@ -74,6 +75,7 @@ def test_a_run_is_read_back_as_it_was_written(run: Run) -> None:
         owner=words,
         reserved_at=instants,
         full_refresh=st.booleans(),
+        options=options,
         ignored_parameters=st.lists(words, max_size=3).map(tuple),
         start_row=st.none() | words,
     )
@@ -143,6 +145,37 @@ def test_the_stored_form_of_a_run_stays() -> None:
         *("sweptAt", "report", "unreadablePipelines", "settledAfter", "pages", "pagesCountedAt", "roundBeganAt"),
         *("roundCursor", "pagesListed", "stoodIn", "cleanedKeysAfter", "notSeen0"),
     }
+
+
+def test_rows_without_start_options_are_those_of_earlier_versions() -> None:
+    """Rows of earlier versions lack the column, and earlier versions read these rows."""
+    assert "options" not in run_entity.RUN.encode(FULL_RUN)
+    assert "options" not in run_entity.RESERVATION.encode(RESERVATION)
+    assert "options" not in json.loads(str(run_entity.encode_active(FULL_RUN)["run0"]))
+    assert run_entity.RUN.decode(run_entity.RUN.encode(FULL_RUN)).options == NO_OPTIONS
+
+
+def test_the_stored_form_of_start_options_stays() -> None:
+    options = StartOptions(refresh_selection=("a",), validate_only=True)
+    members = {
+        "refreshSelection": ["a"],
+        "fullRefreshSelection": [],
+        "resetCheckpointSelection": [],
+        "validateOnly": True,
+    }
+    run = make_run(options=options)
+    assert json.loads(str(run_entity.RUN.encode(run)["options"])) == members
+    assert json.loads(str(run_entity.encode_active(run)["run0"]))["options"] == members
+
+
+@pytest.mark.parametrize("text", ["[]", '{"refreshSelection": "a"}', '{"validateOnly": "yes"}', "{"])
+def test_start_options_of_a_wrong_kind_are_unreadable_and_never_guessed(text: str) -> None:
+    for columns, decode in (
+        (run_entity.RUN.encode(FULL_RUN), run_entity.RUN.decode),
+        (run_entity.RESERVATION.encode(RESERVATION), run_entity.RESERVATION.decode),
+    ):
+        with pytest.raises(RowUnreadable, match="options"):
+            decode(columns | {"options": text})
 
 
 def test_the_rows_hold_what_filters_ask_for() -> None:

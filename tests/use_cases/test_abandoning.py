@@ -14,9 +14,10 @@ from polysync_core.rules.decisions.run_states import outcome_code, status_of_run
 from polysync_core.use_cases import checking
 from polysync_core.use_cases.abandoning import abandon_run
 from polysync_core.values.callback import CallbackState
+from polysync_core.values.caller import KEY_ID
 from polysync_core.values.errors import RowUnreadable, RunFinished, RunGivenUp, RunNotFound, StartUnknown
 from polysync_core.values.ids import RunId
-from polysync_core.values.run import Run, Status
+from polysync_core.values.run import Check, Run, Status
 from tests.conftest import RigOf
 from tests.use_cases.callbacks import deliver
 
@@ -47,7 +48,7 @@ def test_an_abandoned_run_is_finished_without_a_call_and_its_callback_is_deliver
     rig = rig_of(receiver)
     run_id = rig.start(workspace.add_pipeline(), {"callbackUrl": receiver.url()}).run.run_id
     workspace.clear_calls()
-    run = abandon_run(run_id, rig.ws)
+    run = abandon_run(run_id, rig.ws, KEY_ID)
     assert workspace.calls() == []
     assert _is_abandoned(run)
     assert [callback.state for callback in run.callbacks] == [CallbackState.DUE]
@@ -65,7 +66,7 @@ def test_the_late_end_of_an_abandoned_run_changes_nothing(
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     run_id = rig.start(pipeline_id).run.run_id
-    run = abandon_run(run_id, rig.ws)
+    run = abandon_run(run_id, rig.ws, KEY_ID)
     workspace.set_state(pipeline_id, None, "COMPLETED")
     clock.pass_time(minutes=5)
     rig.sweep()
@@ -79,10 +80,10 @@ def test_a_finished_or_unknown_run_cannot_be_abandoned(rig: Rig, workspace: Simu
     workspace.set_state(pipeline_id, None, "COMPLETED")
     rig.sweep()
     with pytest.raises(RunFinished, match="finished already") as refused:
-        abandon_run(run_id, rig.ws)
+        abandon_run(run_id, rig.ws, KEY_ID)
     assert refused.value.http_status == 409
     with pytest.raises(RunNotFound):
-        abandon_run(RunId(pipeline_id, "another"), rig.ws)
+        abandon_run(RunId(pipeline_id, "another"), rig.ws, KEY_ID)
 
 
 @pytest.mark.parametrize("row", ["unreadable", "missing"])
@@ -95,13 +96,13 @@ def test_a_run_without_a_usable_active_row_can_be_abandoned(
         delete_row(rig, f"active|{run_id}")
     else:
         put_row(rig, f"active|{run_id}", {"run0": 7})
-    assert _is_abandoned(abandon_run(run_id, rig.ws))
+    assert _is_abandoned(abandon_run(run_id, rig.ws, KEY_ID))
     assert _is_abandoned(rig.stored(run_id))
     deliver(rig)
     assert len(receiver.deliveries) == 1
     assert rig.sweep().unreadable == 0
     with pytest.raises(RunFinished):
-        abandon_run(run_id, rig.ws)
+        abandon_run(run_id, rig.ws, KEY_ID)
 
 
 def test_a_run_of_which_no_row_can_be_read_cannot_be_abandoned(rig: Rig, workspace: SimulatedWorkspace) -> None:
@@ -109,13 +110,13 @@ def test_a_run_of_which_no_row_can_be_read_cannot_be_abandoned(rig: Rig, workspa
     for kind in ("active", "run"):
         put_row(rig, f"{kind}|{run_id}", {"runId": 7, "run0": 7})
     with pytest.raises(RowUnreadable):
-        abandon_run(run_id, rig.ws)
+        abandon_run(run_id, rig.ws, KEY_ID)
 
 
 def test_the_update_of_an_abandoned_run_cannot_be_joined(rig: Rig, workspace: SimulatedWorkspace) -> None:
     pipeline_id = workspace.add_pipeline()
     run_id = rig.start(pipeline_id).run.run_id
-    abandon_run(run_id, rig.ws)
+    abandon_run(run_id, rig.ws, KEY_ID)
     with pytest.raises(RunGivenUp, match=str(run_id)) as refused:
         rig.start(pipeline_id, ATTACH, key="k")
     assert (refused.value.code, refused.value.http_status) == ("RunAbandoned", 409)
@@ -131,7 +132,7 @@ def test_a_look_up_never_adopts_the_update_of_an_abandoned_run(
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     run_id = rig.start(pipeline_id).run.run_id
-    abandon_run(run_id, rig.ws)
+    abandon_run(run_id, rig.ws, KEY_ID)
     workspace.add_fault("status", method="POST", route=START, status=500, when="before")
     with pytest.raises(StartUnknown):
         rig.start(pipeline_id)
@@ -150,13 +151,13 @@ def test_a_run_that_databricks_refuses_to_show_stays_active_and_health_names_it_
     for minutes, named in [(50, False), (11, True), (60 * 24 * 3, True)]:
         clock.pass_time(minutes=minutes)
         rig.sweep()
-        (health,) = [check for check in checking.check_all([rig.ws], rig.services.tokens, ()) if "sweep" in check.name]
+        health = _check_of_the_sweep(rig)
         assert (str(run_id) in health.message) is named, health.message
     assert "/abandon" in health.message
     assert not rig.stored(run_id).is_finished
-    abandon_run(run_id, rig.ws)
+    abandon_run(run_id, rig.ws, KEY_ID)
     rig.sweep()
-    assert all(check.ok for check in checking.check_all([rig.ws], rig.services.tokens, ()) if "sweep" in check.name)
+    assert _check_of_the_sweep(rig).ok
 
 
 def test_a_time_out_asks_for_the_stop_of_the_one_update_that_is_not_shown(
@@ -193,3 +194,10 @@ def test_the_pipelines_stop_is_never_sent_without_a_look_that_shows_ours_active(
         clock.pass_time(minutes=6)
         rig.sweep()
     assert workspace.calls("POST", PIPELINE_STOP) == []
+
+
+def _check_of_the_sweep(rig: Rig) -> Check:
+    (check,) = [
+        check for check in checking.check_all([rig.ws], rig.services.tokens, ()).checks if "sweep" in check.name
+    ]
+    return check

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, UpdateMode
 
 from local.receiver import Receiver
 from local.rig import ManualClock, Rig
 from local.seeding import put_row
 from local.workspace import SimulatedWorkspace
+from polysync_core import __version__
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import checking
-from polysync_core.values.run import Check
+from polysync_core.values.run import Check, LastSweep
 from tests.conftest import RigOf
 
 
 def _checks(rig: Rig, notes: tuple[str, ...] = ()) -> dict[str, Check]:
     services = rig.services
-    checks = checking.check_all([*services.workspaces.values()], services.tokens, notes)
+    checks = checking.check_all([*services.workspaces.values()], services.tokens, notes).checks
     return {check.name: check for check in checks}
 
 
@@ -140,9 +141,29 @@ def test_a_workspace_without_an_observation_for_five_minutes_is_unhealthy(
     for _ in range(21):
         rig.sweep()
         clock.pass_time(seconds=15)
-    checks = checking.check_all([rig.ws], rig.services.tokens, ())
+    checks = checking.check_all([rig.ws], rig.services.tokens, ()).checks
     assert {check.name: check.ok for check in checks}[f"sweep {rig.name}"] is False
     workspace.up()
     rig.sweep()
-    checks = checking.check_all([rig.ws], rig.services.tokens, ())
+    checks = checking.check_all([rig.ws], rig.services.tokens, ()).checks
     assert all(check.ok for check in checks)
+
+
+def test_the_last_sweep_of_each_workspace_is_told_with_the_version_that_made_it(rig: Rig) -> None:
+    def last_sweep() -> LastSweep | None:
+        return checking.check_all([rig.ws], rig.services.tokens, ()).last_sweeps[rig.name]
+
+    assert last_sweep() is None, "none yet"
+    rig.sweep()
+    last = last_sweep()
+    assert last is not None
+    assert (last.swept_at, last.version) == (rig.clock.now(), __version__)
+    connection = rig.settings.tables.connection_string
+    assert connection is not None
+    with TableClient.from_connection_string(connection, RUNS_TABLE) as table:
+        row = table.get_entity(rig.partition, "sweep|last")
+        del row["version"]
+        table.update_entity(row, mode=UpdateMode.REPLACE)
+    last = last_sweep()
+    assert last is not None
+    assert last.version is None, "a sweep before 1.0.0"

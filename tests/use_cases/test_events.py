@@ -302,6 +302,22 @@ def test_a_connection_that_breaks_is_a_503_too(rig: Rig, workspace: SimulatedWor
     assert (broken.value.was_sent, broken.value.http_status) == (True, 503)
 
 
+def test_a_silent_workspace_is_asked_again_after_30_seconds_and_its_answer_lets_all_readers_in(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    runs = [started(rig, workspace) for _ in range(4)]
+    workspace.down()
+    with pytest.raises(DatabricksUnreachable):
+        read(rig, runs[0])
+    workspace.up()
+    workspace.clear_calls()
+    with pytest.raises(DatabricksUnreachable, match="is not asked now"):
+        read(rig, runs[1])
+    assert workspace.calls() == []
+    clock.pass_time(seconds=30)
+    assert all(read(rig, run_id).events for run_id in runs)
+
+
 # --- nothing is kept
 
 

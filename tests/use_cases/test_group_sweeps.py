@@ -10,11 +10,13 @@ from datetime import timedelta
 
 import pytest
 
+from local.loopback import unused_host
 from local.rig import ManualClock, Rig
 from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.wire.sweep_message import encode_group
 from polysync_core.use_cases import checking, group_sweeps
+from polysync_core.values.errors import AllWorkspacesFailed, StorageUnavailable
 from polysync_core.values.run import LastSweep, SweepGroup
 
 INTERVAL = timedelta(seconds=15)
@@ -183,9 +185,8 @@ def test_the_timer_sweeps_what_no_message_has_swept_for_two_intervals_and_health
     swept = dict(zip(NAMES, _sweeps(workspaces), strict=True))
     assert {name for name, count in swept.items() if count} == {*lost}
     assert [_last(rig, name).stood_in for name in lost] == [True, True]
-    health = {
-        check.name: check for check in checking.check_all([*rig.services.workspaces.values()], rig.services.tokens, ())
-    }
+    found = checking.check_all([*rig.services.workspaces.values()], rig.services.tokens, ())
+    health = {check.name: check for check in found.checks}
     for name in NAMES:
         check = health[f"sweep {name}"]
         assert check.ok is (name not in lost)
@@ -195,3 +196,42 @@ def test_the_timer_sweeps_what_no_message_has_swept_for_two_intervals_and_health
         clock.pass_time(seconds=1)
         _receive(rig, group)
     assert not any(_last(rig, name).stood_in for name in NAMES)
+
+
+def _cut_off(workspaces: Workspaces) -> None:
+    for workspace in workspaces.values():
+        workspace.add_fault("reset", times=None)
+
+
+def test_the_timer_fails_if_it_had_to_sweep_all_workspaces_and_none_answered(rig: Rig, workspaces: Workspaces) -> None:
+    _cut_off(workspaces)
+    with pytest.raises(AllWorkspacesFailed, match="a: no request was answered"):
+        _hand_out(rig)
+    assert len(_hand_out(rig)) == 3, "they were swept just now, so the next tick sends messages again"
+
+
+def test_a_workspace_that_another_process_sweeps_has_not_failed(
+    rig: Rig, workspaces: Workspaces, clock: ManualClock
+) -> None:
+    _cut_off(workspaces)
+    until = clock.now() + timedelta(seconds=12)
+    assert rig.services.at("f").runs.claim_sweep(clock.now(), until=until, unless_swept_since=clock.now()) is not None
+    assert len(_hand_out(rig)) == 3
+
+
+def test_a_message_for_workspaces_that_do_not_answer_is_not_delivered_again(
+    rig: Rig, workspaces: Workspaces, clock: ManualClock
+) -> None:
+    _swept_once(rig, workspaces, clock)
+    group = _hand_out(rig)[0]
+    _cut_off(workspaces)
+    clock.pass_time(seconds=1)
+    _receive(rig, group)
+    assert _last(rig, group.workspaces[0]).report.trouble
+
+
+def test_the_timer_fails_if_storage_is_away(workspaces: Workspaces, clock: ManualClock) -> None:
+    urls = {name: workspace.url for name, workspace in workspaces.items()}
+    nowhere = f"AccountName=a;AccountKey=a2V5;TableEndpoint=http://{unused_host()}:9/a"
+    with pytest.raises(StorageUnavailable):
+        _hand_out(Rig(nowhere, urls, workspaces["a"], clock))

@@ -18,7 +18,7 @@ UPDATES, UPDATE = "/pipelines/{id}/updates", "/pipelines/{id}/updates/{uid}"
 
 
 def test_an_empty_listing_that_says_nothing_does_not_prove_that_nothing_was_started(
-    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     pipeline_id = workspace.add_pipeline()
     workspace.add_fault("status", method="POST", route=UPDATES, status=500, when="after")
@@ -33,6 +33,7 @@ def test_an_empty_listing_that_says_nothing_does_not_prove_that_nothing_was_star
     rig.sweep()
     (update,) = workspace.updates_of(pipeline_id)
     assert rig.active_ids() == {f"{pipeline_id}:{update.update_id}"}
+    assert f"a start by key without an answer is tracked now: run {pipeline_id}:{update.update_id}" in caplog.text
 
 
 @pytest.mark.parametrize("empty_pages", [1, 2])

@@ -67,7 +67,7 @@ def test_a_run_whose_stop_is_refused_is_seen_all_the_same(
         assert (report.active, report.failed) == (1, 0)
     assert "refused this app's identity" in caplog.text
     assert rig.read(run_id).stale_since is None
-    assert all(check.ok for check in checking.check_all([rig.ws], rig.services.tokens, ()))
+    assert all(check.ok for check in checking.check_all([rig.ws], rig.services.tokens, ()).checks)
 
 
 def test_the_answer_to_a_cancel_says_since_when_databricks_is_silent(

@@ -18,6 +18,7 @@ from polysync_core.values.databricks_errors import (
     TokenUnavailable,
 )
 from polysync_core.values.errors import (
+    AllWorkspacesFailed,
     BodyTooLarge,
     CallbacksNotOwed,
     ContinuationExpired,
@@ -89,6 +90,7 @@ EXAMPLES: list[tuple[PolysyncError, type[PolysyncError], str, int]] = [
     (TooBusy("x"), PolysyncError, "TooBusy", 503),
     (StorageUnavailable("x"), PolysyncError, "StorageUnavailable", 503),
     (RowUnreadable("x"), StorageUnavailable, "RowUnreadable", 503),
+    (AllWorkspacesFailed({"w": "x"}), PolysyncError, "AllWorkspacesFailed", 503),
 ]
 
 
@@ -191,3 +193,10 @@ def test_a_conflict_names_the_active_update_and_databricks_message_if_there_is_o
         "active": None,
         "databricks": {"status": 409},
     }
+
+
+def test_a_timers_failure_names_the_first_workspaces_with_their_reasons() -> None:
+    error = AllWorkspacesFailed({name: f"{name} is away" for name in "edcba"})
+    assert error.detail == (
+        "It failed in every workspace. a: a is away. b: b is away. c: c is away. The log names 2 more."
+    )

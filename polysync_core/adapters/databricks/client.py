@@ -5,20 +5,16 @@ A `BoundedClient` makes the calls of one use case to one workspace. It ends them
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 import requests
-import urllib3
-from requests.auth import AuthBase
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.databricks.entra import EntraTokens, management_scope
-from polysync_core.adapters.databricks.http_pool import response_deadline
+from polysync_core.adapters.databricks.exchange import Answer, Identity, exchange
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.decisions.run_states import is_final, is_known
 from polysync_core.rules.wire import event_log_api, pipelines_api
@@ -29,9 +25,8 @@ from polysync_core.values.databricks_errors import DatabricksError, DatabricksUn
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import JsonObject
+from polysync_core.values.start_options import NO_OPTIONS, StartOptions
 from polysync_core.values.workspace import Workspace
-
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 
 class Databricks:
@@ -58,6 +53,9 @@ class Databricks:
 class BoundedClient:
     """Calls to one workspace until a deadline. A call is repeated only once, with a new token.
 
+    `calls` counts what was sent. `asked` counts what was to be asked, also where no token came. `answered` counts the
+    answers to it. An answer that refuses the app itself is none, because every other call gets the same.
+
     Every call may raise DatabricksError (an answer other than expected), DatabricksUnreachable (no answer) or
     TokenUnavailable.
     """
@@ -66,19 +64,21 @@ class BoundedClient:
         self._databricks = databricks
         self.deadline = deadline
         self._lock = threading.Lock()
-        self.calls = 0
+        self.calls = self.asked = self.answered = 0
 
     @property
     def workspace_name(self) -> str:
         return self._databricks.workspace.name
 
-    def start_update(self, pipeline_id: str, full_refresh: bool, *, begins_by: Deadline) -> str:
+    def start_update(
+        self, pipeline_id: str, full_refresh: bool, options: StartOptions = NO_OPTIONS, *, begins_by: Deadline
+    ) -> str:
         """POST the update and return its id. The POST is repeated only with a new token, after a refusal.
 
         No POST begins after `begins_by`. If getting a token takes longer, DatabricksUnreachable is raised and nothing
         is sent.
         """
-        request = pipelines_api.start_update(pipeline_id, full_refresh)
+        request = pipelines_api.start_update(pipeline_id, full_refresh, options)
         return pipelines_api.decode_update_id(self._send(request, budgets.START_POST, begins_by))
 
     def fetch_update(self, run_id: RunId) -> SeenUpdate:
@@ -168,6 +168,8 @@ class BoundedClient:
         No request begins after `begins_by`.
         """
         databricks, tokens = self._databricks, self._databricks.tokens
+        with self._lock:
+            self.asked += 1
         token = tokens.token(until=begins_by)
         status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
         refusal = refusal_of(status, headers, body)
@@ -183,49 +185,29 @@ class BoundedClient:
                 status, headers, body = self._send_as(token, request, timeout_seconds, begins_by)
         if status < 300:
             databricks.accepted_token = token
-        return pipelines_api.decode_answer(request, status, headers, body)
+        counts = True
+        try:
+            return pipelines_api.decode_answer(request, status, headers, body)
+        except DatabricksError as error:
+            counts = not error.refuses_app
+            raise
+        finally:
+            with self._lock:
+                self.answered += counts
 
-    def _send_as(
-        self, token: str, request: ApiRequest, timeout_seconds: float, begins_by: Deadline | None
-    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
-        identity = _Identity(token, self._resource_headers(begins_by))
+    def _send_as(self, token: str, request: ApiRequest, timeout_seconds: float, begins_by: Deadline | None) -> Answer:
+        identity = Identity(token, self._resource_headers(begins_by))
         if begins_by is not None and begins_by.is_over():
             raise DatabricksUnreachable("A token took too long; nothing was sent.", was_sent=False)
         return self._send_once(request, identity, timeout_seconds)
 
-    def _send_once(
-        self, request: ApiRequest, identity: _Identity, timeout_seconds: float
-    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
+    def _send_once(self, request: ApiRequest, identity: Identity, timeout_seconds: float) -> Answer:
         seconds = min(timeout_seconds, self.deadline.seconds_left())
         if seconds <= 0.01:
             raise DatabricksUnreachable("The time for asking Databricks ran out.", was_sent=False)
         with self._lock:
             self.calls += 1
-        try:
-            with response_deadline(seconds):
-                response = self._databricks.session.request(
-                    request.method,
-                    self._databricks.workspace.url + request.path,
-                    params=request.query,
-                    json=request.body,
-                    auth=identity,
-                    timeout=(min(budgets.DATABRICKS_CONNECT, seconds), seconds),
-                    allow_redirects=False,
-                    stream=True,
-                )
-                with response:
-                    return response.status_code, response.headers, self._read(response)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as wrong:
-            raise _unreachable(wrong) from None
-
-    def _read(self, response: requests.Response) -> bytes:
-        """The whole body. Raises HTTPError when it is longer than MAX_ANSWER_BYTES."""
-        body = bytearray()
-        while piece := response.raw.read1(1 << 16, decode_content=True):
-            body += piece
-            if len(body) > MAX_ANSWER_BYTES:
-                raise urllib3.exceptions.HTTPError("too long")
-        return bytes(body)
+        return exchange(self._databricks.session, self._databricks.workspace, request, identity, seconds)
 
     def _resource_headers(self, until: Deadline | None) -> dict[str, str]:
         """Headers for a principal that is not added to the workspace. Empty unless `resourceId` is configured."""
@@ -238,39 +220,3 @@ class BoundedClient:
                 management_scope(workspace.url), until
             ),
         }
-
-
-class _Identity(AuthBase):
-    """Sets the token as requests' own authentication, so that a .netrc on the machine cannot replace it."""
-
-    def __init__(self, token: str, headers: dict[str, str]) -> None:
-        self._headers = {"Authorization": f"Bearer {token}", **headers}
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers.update(self._headers)
-        return request
-
-
-def _unreachable(wrong: Exception) -> DatabricksUnreachable:
-    """Distinguish a connection that was never made from a request that may have been executed.
-
-    The error's text holds no address.
-    """
-    reason = _innermost(wrong)
-    if isinstance(getattr(reason, "args", [None])[0], ssl.SSLCertVerificationError):
-        return DatabricksUnreachable("The workspace's certificate is not valid.", was_sent=False)
-    if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return DatabricksUnreachable("The workspace's host name could not be resolved.", was_sent=False)
-    if isinstance(wrong, requests.ConnectTimeout | requests.exceptions.ProxyError) or isinstance(
-        reason, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.NewConnectionError
-    ):
-        return DatabricksUnreachable("No connection to Databricks could be made.", was_sent=False)
-    if isinstance(wrong, requests.Timeout) or isinstance(reason, urllib3.exceptions.TimeoutError):
-        return DatabricksUnreachable("Databricks did not answer in time.", was_sent=True)
-    return DatabricksUnreachable("The connection to Databricks broke before its answer was complete.", was_sent=True)
-
-
-def _innermost(wrong: Exception) -> Any:
-    """The error that requests or urllib3 wrapped: the reason of a MaxRetryError, or else the first argument."""
-    inner = wrong.args[0] if wrong.args else None
-    return getattr(inner, "reason", None) or inner

@@ -25,6 +25,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.retry import Retry
 
+from polysync_core import __version__
 from polysync_core.adapters.clock import Clock
 from polysync_core.values.deadline import Deadline
 
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 POOL_SIZE = 64
 LONGEST_IDLE_SECONDS = 60.0
 """A NAT of Azure drops an idle connection after 4 minutes. Other networks drop it sooner."""
+USER_AGENT = f"polysync_polysync/{__version__}"
+"""<isv-name_product-name>/<product-version>, where maker and product have one name.
+
+Source: https://databrickslabs.github.io/partner-architecture/isv-partners/telemetry-attribution
+"""
 _deadline: ContextVar[Deadline | None] = ContextVar("response_deadline", default=None)
 
 
@@ -58,6 +64,7 @@ def new_session(clock: Clock, hosts: int = 1) -> requests.Session:
         "https": partial(_TlsPool, clock=clock),
     }
     session = requests.Session()
+    session.headers["User-Agent"] = USER_AGENT
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

@@ -41,9 +41,17 @@ _T = TypeVar("_T")
 class RunStore(RunRows):
     """All reads and writes of one workspace's runs. Every method may raise StorageUnavailable."""
 
-    def __init__(self, partition: Partition, callbacks: CallbackStore, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        partition: Partition,
+        callbacks: CallbackStore,
+        new_id: Callable[[], str],
+        on_end: Callable[[Run], None] = lambda _: None,
+    ) -> None:
+        """`on_end` is called with each run that a transition of this store has finished."""
         super().__init__(partition, new_id)
         self._callbacks = callbacks
+        self._on_end = on_end
 
     # --- starts
 
@@ -172,7 +180,10 @@ class RunStore(RunRows):
         callbacks due. A new attempt gets an alias row, so that no other run tracks its update.
         """
         change = _transition(locked, run)
-        return change.run if self.change(change) else None
+        if not self.change(change):
+            return None
+        self._note_end(change.run)
+        return change.run
 
     def save_transitions(self, transitions: Iterable[tuple[Locked[Run], Run]]) -> Iterator[tuple[Run, bool]]:
         """Save many transitions, each as `save_transition` does. Yields each run, and whether it was saved.
@@ -181,7 +192,14 @@ class RunStore(RunRows):
         yielded may have been saved or not.
         """
         changes = (_transition(locked, run) for locked, run in transitions)
-        return ((change.run, saved) for change, saved in self.change_all(changes))
+        for change, saved in self.change_all(changes):
+            if saved:
+                self._note_end(change.run)
+            yield change.run, saved
+
+    def _note_end(self, run: Run) -> None:
+        if run.is_finished:
+            self._on_end(run)
 
     def abandon(self, run_id: RunId, finish: Callable[[Run], Run]) -> Run | None:
         """Finish an active run by `finish`, and owe its callbacks. Its `active` row may be unreadable or missing.
@@ -194,7 +212,10 @@ class RunStore(RunRows):
             locked = None
         if locked is not None:
             return self.save_transition(locked, finish(locked.value))
-        return self.finish_without_active_row(run_id, lambda run: owe_waiting(finish(run)), queue)
+        abandoned = self.finish_without_active_row(run_id, lambda run: owe_waiting(finish(run)), queue)
+        if abandoned is not None:
+            self._note_end(abandoned)
+        return abandoned
 
     def list_recent(self, wanted: RunFilter, *, limit: int, continuation: str | None, deadline: Deadline) -> RunPage:
         """A page of runs, newest first, with what was found until `deadline`.

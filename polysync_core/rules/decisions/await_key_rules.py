@@ -25,4 +25,4 @@ def rotate(keys: AwaitKeys, newest: bytes, *, now: datetime, old_valid_until: da
             f"{MOST_OLD_KEYS} old keys are still valid, and no more can be kept. "
             'Rotate with "keepOldForDays": 0, which ends them at once, or wait until one of them ends.'
         )
-    return AwaitKeys(newest=newest, older=older, first=keys.first)
+    return replace(keys, newest=newest, older=older)

@@ -150,6 +150,11 @@ def decide_after_try(callback: Callback, owed: OwedCallback, result: TryResult, 
     return replace(tried, state=CallbackState.DUE, last_error=result.error, next_attempt_at=next_at)
 
 
+def waited_seconds(owed: OwedCallback, now: datetime) -> float:
+    """Return for how long its caller has waited: since the first try, or since the callback became due."""
+    return (now - min(owed.since or owed.due_at, owed.due_at)).total_seconds()
+
+
 def next_try_at(kind: CallbackKind, since: datetime, now: datetime) -> datetime | None:
     """When to try again after a failed try. The first try was at `since`. None: never."""
     if kind is CallbackKind.DATA_FACTORY and now + _CLOSE_TRIES_EVERY <= since + _CLOSE_TRIES_FOR:

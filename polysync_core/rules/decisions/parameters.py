@@ -26,6 +26,7 @@ from polysync_core.values.job import (
     Parameter,
     Value,
 )
+from polysync_core.values.start_options import StartOptions
 
 DEFAULT_PATTERNS = "continuous,development,photon,spark.*,custom.*"
 MAX_PATTERNS, MAX_PATTERN = 100, 200
@@ -144,13 +145,14 @@ def is_forwarded(full_refresh: FullRefresh) -> bool:
     return full_refresh.direction in {Direction.INPUT, Direction.BOTH}
 
 
-def resolve_full_refresh(requested: bool | None, stored: FullRefresh | None) -> bool:
+def resolve_full_refresh(requested: bool | None, stored: FullRefresh | None, options: StartOptions) -> bool:
     """Return the full_refresh that a start sends.
 
-    It is the value in the request, else the job's stored value if it may be sent, else false.
+    It is the value in the request, else the job's stored value if it may be sent, else false. A stored true would
+    contradict a selection or a validation, so a request with `options` does not get the job's value.
     """
-    if requested is not None:
-        return requested
+    if requested is not None or options:
+        return requested or False
     return stored is not None and is_forwarded(stored) and stored.value
 
 

@@ -15,12 +15,15 @@ from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.values.databricks import SeenUpdate
 from polysync_core.values.databricks_errors import DatabricksError, DatabricksUnreachable
 from polysync_core.values.errors import PolysyncError
-from polysync_core.values.run import Reservation
+from polysync_core.values.run import Reservation, Run
+from polysync_core.values.start_options import SELECTIONS, VALIDATE_ONLY, normal_name
 
 CLOCK_SKEW = timedelta(seconds=60)
 _LAST_POST_ENDS = timedelta(seconds=budgets.START_LAST_POST_ENDS)
 LOOK_UP_PAUSES_SECONDS = (0.0, 1.0, 3.0)
 """Pauses before each look-up of a start whose outcome is unknown."""
+_MAY_BE_LEFT_OUT = frozenset({"reset_checkpoint_selection"})
+"""UpdateInfo of the official SDK lacks this field, so a GET of an update may not show it."""
 
 
 class NextStep(Enum):
@@ -67,25 +70,70 @@ def post_pause_seconds(retry_after_seconds: int | None, repeats: int) -> float:
     return float(max(1, retry_after_seconds)) if retry_after_seconds is not None else float(2**repeats)
 
 
-def is_same_kind(seen: SeenUpdate, full_refresh: bool) -> bool:
-    """Whether the update does what a start with `full_refresh` asks for: a refresh of the whole pipeline."""
-    return not seen.partial_by and bool(seen.full_refresh) == full_refresh
+def is_joinable(seen: SeenUpdate, wanted: Reservation, run: Run | None) -> bool:
+    """Whether an active update, as its GET shows it, does what the start `wanted` asks for.
+
+    `run` is the run that tracks it, or None. A run knows the options of its update, also those that the GET leaves out
+    or spells in another way. Without a run, the GET has to show exactly the wanted options.
+    """
+    if run is not None:
+        return run.options.normal() == wanted.options.normal() and may_be_of(seen, wanted)
+    return (
+        bool(seen.full_refresh) == wanted.full_refresh
+        and set(seen.partial_by) == wanted.options.given().keys()
+        and seen.options.normal() == wanted.options.normal()
+    )
 
 
-def kind_of(seen: SeenUpdate) -> str:
-    """What the update is, in words that end "but it is …"."""
-    if "validate_only" in seen.partial_by:
+def may_be_of(seen: SeenUpdate, reservation: Reservation, *, is_listed: bool = False) -> bool:
+    """Whether nothing that the update shows contradicts what the start asked for.
+
+    `is_listed`: it is the entry of a listing, which may leave out every option. A table may come back with its catalog
+    and schema.
+    """
+    shown, asked = set(seen.partial_by), reservation.options.given().keys()
+    return (
+        bool(seen.full_refresh) == reservation.full_refresh
+        and shown <= asked
+        and (is_listed or asked - shown <= _MAY_BE_LEFT_OUT)
+        and all(
+            _may_be_same_names(seen.options.names_in(name), reservation.options.names_in(name))
+            for name in SELECTIONS
+            if name in shown
+        )
+    )
+
+
+def _may_be_same_names(shown: Iterable[str], asked: Iterable[str]) -> bool:
+    """Whether each name of one selection may mean the same table as a name of the other."""
+    ones, others = ([f".{normal_name(name)}" for name in names] for names in (shown, asked))
+
+    def may_mean(name: str, names: Iterable[str]) -> bool:
+        return any(name.endswith(other) or other.endswith(name) for other in names)
+
+    return all(may_mean(one, others) for one in ones) and all(may_mean(other, ones) for other in others)
+
+
+def kind_of(seen: SeenUpdate, wanted: Reservation, run: Run | None) -> str:
+    """What an active update is that cannot be joined, in words that end "but it is …"."""
+    names = [*seen.partial_by, *(() if run is None else run.options.given().keys() - set(seen.partial_by))]
+    if VALIDATE_ONLY in names:
         return "a validation that refreshes nothing (validate_only)"
-    if seen.partial_by:
-        return f"an update of a part of the pipeline ({', '.join(seen.partial_by)})"
+    if names and set(names) == wanted.options.given().keys():
+        return f"an update with other names in {', '.join(names)}"
+    if names:
+        return f"an update of a part of the pipeline ({', '.join(names)})"
+    if wanted.options:
+        return "an update of the whole pipeline"
     return "a full refresh" if seen.full_refresh else "not a full refresh"
 
 
 def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple[SeenUpdate, ...]:
     """Return the updates that `reservation` may have started, the likeliest first.
 
-    Their cause is API_CALL and they are of the same kind. They were created at most a minute before the
-    reservation, and at most a minute after the last possible end of its POST. The minute allows for clock skew.
+    Their cause is API_CALL, and nothing in their listing contradicts the start. They were created at most a minute
+    before the reservation, and at most a minute after the last possible end of its POST. The minute allows for clock
+    skew.
 
     Updates after the reservation come first, the oldest first. Updates before it follow, the newest first. An equal
     start by another client at that time would look the same.
@@ -94,7 +142,7 @@ def started_by(updates: Iterable[SeenUpdate], reservation: Reservation) -> tuple
         (seen.created_at - reservation.reserved_at, seen)
         for seen in updates
         if seen.cause == "API_CALL"
-        and is_same_kind(seen, reservation.full_refresh)
+        and may_be_of(seen, reservation, is_listed=True)
         and seen.created_at is not None
         and -CLOCK_SKEW <= seen.created_at - reservation.reserved_at <= CLOCK_SKEW + _LAST_POST_ENDS
     ]

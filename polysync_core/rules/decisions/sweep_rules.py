@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from math import ceil
 
 from polysync_core.rules.decisions.budgets import SWEEP_TIMES, SweepTimes
 from polysync_core.rules.decisions.run_states import is_final
 from polysync_core.rules.decisions.run_transitions import TransitionLimits
 from polysync_core.values.databricks import ListedPipeline, SeenUpdate
-from polysync_core.values.run import NEVER, LastSweep, ListingMemory, Run
+from polysync_core.values.run import NEVER, LastSweep, ListingMemory, Run, SweepReport
 from polysync_core.values.stored import Locked, UnreadableRow
 
 ROUND = timedelta(minutes=10)
@@ -30,6 +31,16 @@ _AFTER_ALL_IDS = "~"
 MOST_NAMED, MOST_SHOWN_CHARACTERS = 20, 200
 MOST_NOT_SEEN, MOST_NO_ANSWER = 3_400, 400
 """Run ids that `sweep|last` keeps. With ids of 129 characters and a long page token, the row stays under 1 MiB."""
+
+
+class SweepOutcome(StrEnum):
+    """How the sweep of one workspace ended."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    """Some active runs were not seen."""
+    FAILED = "failed"
+    """Nothing answered, or the sweep did not come about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +72,12 @@ def next_looks(
     by_id = {str(at.value.run_id): at for at in active}
     looks = in_turn(by_id, memory.round_cursor)[:most]
     return [by_id[run_id] for run_id in looks], replace(memory, round_cursor=looks[-1])
+
+
+def outcome_of(report: SweepReport) -> SweepOutcome:
+    if report.trouble:
+        return SweepOutcome.FAILED
+    return SweepOutcome.PARTIAL if report.failed else SweepOutcome.COMPLETE
 
 
 def waiting_since(last: LastSweep | None) -> datetime:

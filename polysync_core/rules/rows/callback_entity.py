@@ -14,6 +14,6 @@ _ADDRESS = RowOf(
     CallbackAddress, names={"kind": "callbackKind", "url": "callbackAddress", "base_url": "callbackBaseUrl"}
 )
 WAITER = RowOf(Waiter, inline={"address": _ADDRESS})
-OWED = RowOf(OwedCallback)
+OWED = RowOf(OwedCallback, beside=("claimedBy",))
 CALLBACK = RowOf(Callback, names={"callback_id": "id"}, in_json=True)
 """One entry of the column `callbacks` of a run."""

@@ -1,8 +1,8 @@
 """Encode dataclasses as columns of a row and decode them. One description of a row serves both directions.
 
 Names and codecs follow from the dataclass. For example, `accepted_at: datetime` is stored in the column acceptedAt. A
-reader ignores columns that it does not know. A missing column gets the field's default. A missing column without a
-default, and bad content, raise RowUnreadable.
+reader ignores columns that it does not know, and a value of the kind Kept carries them until it is written back. A
+missing column gets the field's default. A missing column without a default, and bad content, raise RowUnreadable.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin, g
 
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId, is_id
+from polysync_core.values.stored import Kept
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Columns = dict[str, object]
+_KEYS = ("PartitionKey", "RowKey")
 PIECE = 32_000
 """The most characters in a column. The limit is 32,768 UTF-16 units: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
 _T = TypeVar("_T")
@@ -64,6 +66,7 @@ class RowOf(Generic[_D]):
     - `given` are fields that the caller encodes and decodes.
     - `leave_out_empty` are fields that get no column while they are empty.
     - `derived` are columns that are stored only for filters. They are never decoded.
+    - `beside` are other columns of the row that do not belong to the value.
     - `in_json` means that the columns are members of a JSON object, so times are text.
     """
 
@@ -77,12 +80,14 @@ class RowOf(Generic[_D]):
         given: tuple[str, ...] = (),
         leave_out_empty: tuple[str, ...] = (),
         derived: Mapping[str, Callable[[_D], object]] = types.MappingProxyType({}),
+        beside: tuple[str, ...] = (),
         in_json: bool = False,
     ) -> None:
         self._kind, self._inline, self._derived, self._in_json = kind, inline, derived, in_json
         self._leave_out_empty = leave_out_empty
         hints = get_type_hints(kind)
-        own = [field for field in fields(kind) if field.name not in given]
+        self._is_kept = issubclass(kind, Kept)
+        own = [field for field in fields(kind) if field.name not in {*given, *(field.name for field in fields(Kept))}]
         self._parts = [(field, inline[field.name]) for field in own if field.name in inline]
         self._columns = [
             (
@@ -93,6 +98,7 @@ class RowOf(Generic[_D]):
             for field in own
             if field.name not in inline
         ]
+        self._known = frozenset({*_KEYS, *beside, *derived, *(name for _, name, _ in self._columns)})
 
     @property
     def first_column(self) -> str:
@@ -100,7 +106,7 @@ class RowOf(Generic[_D]):
         return self._columns[0][1]
 
     def encode(self, value: _D) -> Columns:
-        columns: Columns = {}
+        columns: Columns = self._encode_unknown(value.unknown) if isinstance(value, Kept) else {}
         for field, name, codec in self._columns:
             content = getattr(value, field.name)
             if content is not None and not (field.name in self._leave_out_empty and not content):
@@ -129,7 +135,32 @@ class RowOf(Generic[_D]):
         for field, part in self._parts:
             if field.default is not None or columns.get(part.first_column) is not None:
                 found[field.name] = part.decode(columns)
+        if self._is_kept:
+            found["unknown"] = {name: columns[name] for name in columns.keys() - self._known}
         return self._kind(**found)
+
+    def _encode_unknown(self, unknown: Mapping[str, object]) -> Columns:
+        """Return what the row can hold of `unknown`. A column that storage refuses would hold up the whole run.
+
+        A run's JSON and its rows share `unknown`: a list or an object of the JSON is text in a column.
+        """
+        if self._in_json:
+            return {name: content for name, content in unknown.items() if not isinstance(content, datetime)}
+        encoded = {
+            name: dump(content) if isinstance(content, dict | list) else content for name, content in unknown.items()
+        }
+        return {
+            name: content
+            for name, content in encoded.items()
+            if name.isidentifier() and name not in self._known and _fits(content)
+        }
+
+
+def _fits(content: object) -> bool:
+    """Whether a column can hold it: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
+    if isinstance(content, str):
+        return len(content) <= PIECE
+    return content is not None and not (type(content) is int and abs(content) >= 1 << 31)
 
 
 def _camel(name: str) -> str:
@@ -196,8 +227,11 @@ def _decode_float(value: object) -> float:
 
 
 def _decode_instant(value: object) -> datetime:
-    """Return a plain aware UTC datetime. The table library's subclass of datetime compares only its ticks."""
-    instant = _of_kind(datetime, value)
+    """Return a plain aware UTC datetime. The table library's subclass of datetime compares only its ticks.
+
+    Text is accepted too: an older version writes a field that it does not know as the JSON has it.
+    """
+    instant = _decode_iso(value) if isinstance(value, str) else _of_kind(datetime, value)
     instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
     return datetime.fromtimestamp(0, UTC) + (instant - datetime.fromtimestamp(0, UTC))
 

@@ -38,20 +38,21 @@ def _decode_attempts(text: object) -> tuple[Attempt, ...]:
 RUN = RowOf(
     Run,
     codecs={"attempts": Codec(_ATTEMPTS.encode, _decode_attempts), "callbacks": list_of(CALLBACK)},
-    leave_out_empty=("callbacks",),
+    leave_out_empty=("callbacks", "options"),
     derived={
         "pipelineId": lambda run: run.run_id.pipeline_id,
         "status": lambda run: status_of_run(run).value,
         "isFinished": lambda run: run.is_finished,
     },
+    beside=("writeId",),
 )
 _RUN_IN_JSON = RowOf(
     Run,
     codecs={"attempts": list_of(_ATTEMPT, in_json=True), "callbacks": list_of(CALLBACK, in_json=True)},
-    leave_out_empty=("callbacks", "ignored_parameters"),
+    leave_out_empty=("callbacks", "ignored_parameters", "options"),
     in_json=True,
 )
-RESERVATION = RowOf(Reservation, codecs={"pipeline_id": ID}, inline={"waiter": WAITER})
+RESERVATION = RowOf(Reservation, codecs={"pipeline_id": ID}, inline={"waiter": WAITER}, leave_out_empty=("options",))
 USED_KEY = RowOf(UsedKey)
 _LAST_SWEEP = RowOf(
     LastSweep, given=("not_seen", "no_answer"), inline={"listing": RowOf(ListingMemory), "upkeep": RowOf(UpkeepCursor)}

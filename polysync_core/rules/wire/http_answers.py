@@ -1,9 +1,9 @@
-"""The app's responses: JSON documents, errors as problem documents, and health. Pure, without a web framework."""
+"""The app's responses: JSON documents, and errors as problem documents. Pure, without a web framework."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from polysync_core.values.errors import PolysyncError
-from polysync_core.values.run import Check, JsonObject
+from polysync_core.values.run import JsonObject
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """A time in ISO 8601, UTC."""
@@ -77,21 +77,6 @@ class AliveDocument(TypedDict):
     alive: Literal[True]
 
 
-class CheckDocument(TypedDict):
-    """One thing that the app depends on."""
-
-    name: str
-    ok: bool
-    message: str
-
-
-class HealthDocument(TypedDict):
-    """Everything that the app depends on."""
-
-    status: Literal["ok", "failing"]
-    checks: list[CheckDocument]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """An HTTP response. Its body is always a JSON object."""
@@ -115,6 +100,11 @@ class FileReply:
     content_type: str
     headers: Mapping[str, str]
 
+    @property
+    def body(self) -> JsonObject:
+        """A file is not a document, so it has no members that a trace could name."""
+        return {}
+
     def encode(self) -> bytes:
         return self.content
 
@@ -131,14 +121,6 @@ def problem(error: PolysyncError, instance: str) -> Reply:
             **error.members(),
         },
     )
-
-
-def encode_health(checks: Sequence[Check]) -> Reply:
-    """Return one line for each check. The status is 503 if a check failed, else 200."""
-    ok = all(check.ok for check in checks)
-    lines: list[CheckDocument] = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
-    document: HealthDocument = {"status": "ok" if ok else "failing", "checks": lines}
-    return Reply(status=200 if ok else 503, body=document)
 
 
 def internal_error(reference: str, instance: str) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from polysync_core.rules.wire.setting_values import is_loopback
 from polysync_core.rules.wire.strict_json import MAX_NESTING, decode_json
 from polysync_core.values.errors import BodyTooLarge, FieldProblem, InvalidRequest, RunNotFound
 from polysync_core.values.ids import RunId, is_id, normal_id
+from polysync_core.values.invocation import NO_INVOCATION, Invocation
 from polysync_core.values.run import JsonObject, RunFilter, Status
 
 MAX_BODY_BYTES = 64 * 1024
@@ -51,6 +53,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     route: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
+    invocation: Invocation = NO_INVOCATION
 
     @property
     def path(self) -> str:
@@ -95,16 +98,20 @@ FlagWord = Annotated[str, Field(pattern="^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]
 Flag = Annotated[bool | None, BeforeValidator(read_flag, json_schema_input_type=bool | FlagWord | None)]
 
 
-def decode_body(call: Call, model: type[_Body], of: str) -> _Body:
+def decode_body(
+    call: Call, model: type[_Body], of: str, not_allowed: Mapping[str, str] = types.MappingProxyType({})
+) -> _Body:
     """Return the body as `model`. Raises InvalidRequest, which names the wrong fields, at most 20, or BodyTooLarge.
 
-    `of` names the request in an error, for example "a start".
+    `of` names the request in an error, for example "a start". `not_allowed` says why fields that the model lacks are
+    refused, by their name.
     """
     payload = _decode_object(call.body)
     try:
         return model.model_validate(payload)
     except ValidationError as wrong:
-        raise InvalidRequest(*(_field_problem(error, model, of) for error in wrong.errors()[:_MAX_PROBLEMS])) from None
+        errors = wrong.errors()[:_MAX_PROBLEMS]
+        raise InvalidRequest(*(_field_problem(error, model, of, not_allowed) for error in errors)) from None
 
 
 def decode_pipeline_id(call: Call) -> str:
@@ -268,12 +275,14 @@ def decode_idempotency_key(call: Call) -> str | None:
     return key
 
 
-def _field_problem(error: Any, model: type[BaseModel], of: str) -> FieldProblem:
+def _field_problem(error: Any, model: type[BaseModel], of: str, not_allowed: Mapping[str, str]) -> FieldProblem:
     """Encode an error of pydantic in our words: the field, what is allowed and what was given."""
     location = ".".join(str(part) for part in error["loc"])[:_MAX_SHOWN]
     if error["loc"][1:] and error["loc"][-1] == "[key]":
         return FieldProblem(field="parameters", allowed=f"names must be 1 to {MAX_PARAMETER_NAME} characters")
-    if error["type"] == "extra_forbidden":
+    if error["type"] == "extra_forbidden" and location in not_allowed:
+        allowed = not_allowed[location]
+    elif error["type"] == "extra_forbidden":
         near = _nearest(str(error["loc"][-1]), model.model_fields)
         allowed = f"is not a field of {of}; there are {', '.join(model.model_fields)}{near}"
     else:

@@ -21,14 +21,12 @@ from polysync_core.values.databricks import (
 from polysync_core.values.databricks_errors import DatabricksError, DatabricksSignInPage
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import JsonObject
+from polysync_core.values.start_options import NO_OPTIONS, SELECTIONS, START_OPTIONS, VALIDATE_ONLY, StartOptions
 
 API = "/api/2.0"
 PAGE_SIZE = 100
 _PARTIAL_FIELDS = (
-    "validate_only",
-    "refresh_selection",
-    "full_refresh_selection",
-    "reset_checkpoint_selection",
+    *START_OPTIONS,
     "refresh_selection_by_path",
     "full_refresh_selection_by_path",
     "rewind_spec",
@@ -65,13 +63,13 @@ class ApiRequest:
         return tuple(part for part, template in parts if template.startswith("{"))
 
 
-def start_update(pipeline_id: str, full_refresh: bool) -> ApiRequest:
-    """The start, with exactly the mission's body."""
+def start_update(pipeline_id: str, full_refresh: bool, options: StartOptions = NO_OPTIONS) -> ApiRequest:
+    """The start. Without options, its body is exactly the mission's."""
     return ApiRequest(
         method="POST",
         route="/pipelines/{pipeline_id}/updates",
         path=f"{API}/pipelines/{pipeline_id}/updates",
-        body={"pipeline_id": pipeline_id, "full_refresh": full_refresh},
+        body={"pipeline_id": pipeline_id, "full_refresh": full_refresh, **options.given()},
     )
 
 
@@ -238,5 +236,16 @@ def _seen_update(value: object, pipeline_name: str | None = None) -> SeenUpdate 
         created_at=instant_of(value.get("creation_time")),
         full_refresh=full_refresh if isinstance(full_refresh, bool) else None,
         partial_by=tuple(name for name in _PARTIAL_FIELDS if value.get(name)),
+        options=_start_options(value),
         pipeline_name=pipeline_name,
     )
+
+
+def _start_options(value: JsonObject) -> StartOptions:
+    """The start options that an update shows. Nearly every update of a listing shows none."""
+    if not any(value.get(name) for name in START_OPTIONS):
+        return NO_OPTIONS
+    named = {name: value.get(name) for name in SELECTIONS}
+    lists = {name: names if isinstance(names, list) else [] for name, names in named.items()}
+    chosen = {name: tuple(each for each in names if isinstance(each, str)) for name, names in lists.items()}
+    return StartOptions(**chosen, validate_only=value.get(VALIDATE_ONLY) is True)

@@ -15,6 +15,7 @@ from polysync_core.rules.wire.http_answers import ErrorDocument, Instant, Reply,
 from polysync_core.values.callback import Callback, CallbackKind, CallbackState
 from polysync_core.values.caller import CallerId
 from polysync_core.values.run import Attempt, JsonObject, Run, Status
+from polysync_core.values.start_options import StartOptions
 from polysync_core.values.workspace import Workspace
 
 SLOW_STOP = timedelta(minutes=10)
@@ -46,6 +47,15 @@ class CallerDocument(TypedDict):
     applicationId: str | None
 
 
+class StartOptionsDocument(TypedDict, total=False):
+    """The start options of the update. An option that was not given is left out."""
+
+    refresh_selection: list[str]
+    full_refresh_selection: list[str]
+    reset_checkpoint_selection: list[str]
+    validate_only: bool
+
+
 CallerMember = CallerDocument | Literal["key"] | None
 
 
@@ -60,6 +70,7 @@ class _RunMembers(TypedDict):
     message: Annotated[str, Field(description="One line for a person.")]
     fullRefresh: bool | None
     ignoredParameters: list[str]
+    options: StartOptionsDocument
     monitorUrl: Annotated[str, Field(description="The pipeline's page in Databricks.")]
     updateUrl: Annotated[str, Field(description="The page of the last attempt.")]
     statusUrl: str
@@ -127,6 +138,7 @@ def encode_document(
         "message": message_of(run, now, stale_since),
         "fullRefresh": run.full_refresh,
         "ignoredParameters": list(run.ignored_parameters),
+        "options": _encode_options(run.options),
         "monitorUrl": monitor_url(workspace.url, run.run_id.pipeline_id),
         "updateUrl": update_url(workspace.url, run.current_id),
         "statusUrl": addresses.status_url(run.run_id),
@@ -145,6 +157,19 @@ def encode_document(
         "staleSince": iso_or_none(stale_since),
         "callbacks": [_encode_callback(callback) for callback in run.callbacks],
     }
+
+
+def _encode_options(options: StartOptions) -> StartOptionsDocument:
+    document: StartOptionsDocument = {}
+    if options.refresh_selection:
+        document["refresh_selection"] = [*options.refresh_selection]
+    if options.full_refresh_selection:
+        document["full_refresh_selection"] = [*options.full_refresh_selection]
+    if options.reset_checkpoint_selection:
+        document["reset_checkpoint_selection"] = [*options.reset_checkpoint_selection]
+    if options.validate_only:
+        document["validate_only"] = True
+    return document
 
 
 def _encode_caller(caller: CallerId | None) -> CallerMember:

@@ -11,6 +11,8 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from polysync_core.values.start_options import START_OPTIONS
+
 _HOST = re.compile(
     r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE
 )
@@ -97,6 +99,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def parse_start_options(given: str) -> tuple[str, ...]:
+    """Return the start options of a comma-separated list, each once, in the order of START_OPTIONS."""
+    named = {name.strip() for name in given.split(",")}
+    if named <= {*START_OPTIONS}:
+        return tuple(name for name in START_OPTIONS if name in named)
+    unknown = min(named - {*START_OPTIONS})
+    raise ValueError(f"'{unknown[:40]}' is not a start option; give names of {', '.join(START_OPTIONS)}, with commas")
 
 
 def parse_connection_string(given: str) -> str:

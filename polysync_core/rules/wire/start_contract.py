@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from polysync_core.rules.decisions.roles import own_key
@@ -24,12 +25,15 @@ from polysync_core.rules.wire.http_contract import (
     read_flag,
     refuse,
 )
+from polysync_core.rules.wire.start_options import FIELDS, decode_options
 from polysync_core.values.callback import CallbackAddress, CallbackKind
 from polysync_core.values.caller import KEY_CALLER, Caller
 from polysync_core.values.ids import normal_id
 from polysync_core.values.run import JsonObject, OnConflict, StartRequest
+from polysync_core.values.start_options import SETTING, START_OPTIONS
 
 _MAX_IGNORED = 30_000
+_NOT_ALLOWED = f"is a start option that this app does not allow; an operator allows it in the setting {SETTING}"
 ParameterName = Annotated[str, Field(min_length=1, max_length=MAX_PARAMETER_NAME)]
 
 
@@ -49,23 +53,37 @@ class StartBody(BaseModel):
     workspace: str | None = None
 
 
+@functools.cache
+def start_body(options: tuple[str, ...]) -> type[StartBody]:
+    """The model of a start's body in an app whose callers may send these start options."""
+    fields: dict[str, Any] = {name: (FIELDS[name], None) for name in options}
+    return create_model("StartBody", __base__=StartBody, __doc__=StartBody.__doc__, **fields) if options else StartBody
+
+
 def decode_start(
-    call: Call, workspaces: tuple[str, ...], app_url: str | None = None, caller: Caller = KEY_CALLER
+    call: Call,
+    workspaces: tuple[str, ...],
+    app_url: str | None = None,
+    caller: Caller = KEY_CALLER,
+    options: tuple[str, ...] = (),
 ) -> StartRequest:
     """Read a start. Raises InvalidRequest, which names the field, the given value and the allowed ones.
 
     Raises BodyTooLarge for a body over 64 KB. `app_url` is the app's address from the platform. Call.addresses
-    explains its use.
+    explains its use. `options` are the start options that callers may send.
     """
     pipeline_id = decode_pipeline_id(call)
-    body = decode_body(call, StartBody, "a start")
+    not_allowed = {name: _NOT_ALLOWED for name in START_OPTIONS if name not in options}
+    body = decode_body(call, start_body(options), "a start", not_allowed)
     if body.pipeline_id is not None and normal_id(body.pipeline_id) != pipeline_id:
         refuse("pipeline_id", f"must be the same as in the path ({pipeline_id})", body.pipeline_id)
     ignored = {name: value for name, value in (body.parameters or {}).items() if name != "full_refresh"}
+    full_refresh = _full_refresh(body)
     request = StartRequest(
         pipeline_id=pipeline_id,
         workspace=decode_workspace(call, workspaces, body.workspace) or workspaces[0],
-        full_refresh=_full_refresh(body),
+        full_refresh=full_refresh,
+        options=decode_options(body, full_refresh),
         ignored_parameters=_ignored_parameters(ignored),
         on_conflict=OnConflict(body.onConflict or OnConflict.FAIL),
         timeout_minutes=body.timeoutMinutes,
@@ -112,9 +130,10 @@ def _callback(call: Call, body: StartBody, app_url: str | None) -> CallbackAddre
 def _fingerprint(request: StartRequest, ignored: JsonObject) -> str:
     """Return a hash of the request. Two requests with one key are the same if their hashes are equal.
 
-    The key and the callback address are not part of it. The values of ignored parameters are part of it.
+    The key and the callback address are not part of it. The values of ignored parameters are part of it. Start options
+    are part of it if there are any, so that the hash of a start without them is the one of earlier versions.
     """
-    parts = [
+    parts: list[object] = [
         request.workspace,
         request.pipeline_id,
         request.full_refresh,
@@ -122,5 +141,6 @@ def _fingerprint(request: StartRequest, ignored: JsonObject) -> str:
         request.on_conflict,
         request.timeout_minutes,
         request.follow_retries,
+        *([request.options.normal().given()] if request.options else []),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -113,7 +113,7 @@ async def _invoke(function: Any, command: dict[str, Any]) -> dict[str, Any]:
             function_id=function.function_id,
             input_data=[ParameterBinding(parameter, data)],
             trigger_metadata=metadata,
-            trace_context=Message(trace_parent="", trace_state="", attributes={}),
+            trace_context=_trace(command),
             retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
         )
     )
@@ -128,6 +128,14 @@ async def _invoke(function: Any, command: dict[str, Any]) -> dict[str, Any]:
         "headers": dict(http.headers),
         "body": base64.b64encode(http.body.bytes).decode(),
     }
+
+
+def _trace(command: dict[str, Any]) -> Message:
+    """The trace that the host is in. It takes over that of a request."""
+    headers = command["http"]["headers"] if "http" in command else {}
+    return Message(
+        trace_parent=headers.get("traceparent", ""), trace_state=headers.get("tracestate", ""), attributes={}
+    )
 
 
 def _trigger(command: dict[str, Any]) -> tuple[TypedData, dict[str, TypedData]]:

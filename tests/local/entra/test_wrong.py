@@ -16,6 +16,7 @@ REFUSALS: dict[str, type[jwt.PyJWTError]] = {
     "not_yet_valid": jwt.ImmatureSignatureError,
     "other_tenant": jwt.InvalidIssuerError,
     "other_audience": jwt.InvalidAudienceError,
+    "id_token_of_the_page": jwt.InvalidAudienceError,
     "other_issuer": jwt.InvalidIssuerError,
     "v1": jwt.PyJWTError,
     "alg_none": jwt.InvalidAlgorithmError,
@@ -74,12 +75,14 @@ def test_a_v1_token_has_the_issuer_and_the_claims_of_v1(entra: SimulatedEntra) -
     assert (claims["ver"], "azp" in claims, "appid" in claims) == ("1.0", False, True)
 
 
-@pytest.mark.parametrize("name", ["id_token", "id_token_with_roles"])
+@pytest.mark.parametrize("name", ["id_token", "id_token_with_roles", "id_token_of_the_page"])
 def test_an_id_token_has_a_nonce_and_nothing_of_an_access_token(entra: SimulatedEntra, name: str) -> None:
     claims = _claims(entra.wrong_token(name))
-    assert (claims["aud"], "nonce" in claims) == (entra.audience, True)
+    of_the_page = entra.environ()["POLYSYNC_ENTRA_PAGE_CLIENT"]
+    audience = of_the_page if name == "id_token_of_the_page" else entra.audience
+    assert (claims["aud"], "nonce" in claims) == (audience, True)
     assert not {"scp", "idtyp", "azp"} & set(claims)
-    assert ("roles" in claims) == (name == "id_token_with_roles")
+    assert ("roles" in claims) == (name != "id_token")
 
 
 def test_the_secret_of_hs256_is_the_public_key(entra: SimulatedEntra) -> None:

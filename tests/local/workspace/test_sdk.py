@@ -59,6 +59,39 @@ def test_a_start_may_name_its_cause(workspace: SimulatedWorkspace, client: Works
     assert workspace.updates_of(pipeline_id)[0].cause == "JOB_TASK"
 
 
+def test_a_start_of_some_tables_is_shown_in_the_update_and_in_the_listing(
+    workspace: SimulatedWorkspace, client: WorkspaceClient
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    started = client.pipelines.start_update(
+        pipeline_id,
+        refresh_selection=["orders"],
+        full_refresh_selection=["main.sales.items"],
+        reset_checkpoint_selection=["main.sales.orders"],
+    )
+    assert started.update_id is not None
+    update = client.pipelines.get_update(pipeline_id, started.update_id).update
+    (listed,) = client.pipelines.list_updates(pipeline_id).updates or []
+    for shown in (update, listed):
+        assert shown is not None
+        assert (shown.refresh_selection, shown.full_refresh_selection) == (["orders"], ["main.sales.items"])
+        assert not shown.validate_only
+    assert workspace.updates_of(pipeline_id)[0].body == {
+        "refresh_selection": ["orders"],
+        "full_refresh_selection": ["main.sales.items"],
+        "reset_checkpoint_selection": ["main.sales.orders"],
+    }
+
+
+def test_a_validation_is_shown_as_one(workspace: SimulatedWorkspace, client: WorkspaceClient) -> None:
+    pipeline_id = workspace.add_pipeline()
+    started = client.pipelines.start_update(pipeline_id, validate_only=True)
+    assert started.update_id is not None
+    update = client.pipelines.get_update(pipeline_id, started.update_id).update
+    assert update is not None
+    assert update.validate_only is True
+
+
 def test_a_pipeline_comes_with_its_spec(workspace: SimulatedWorkspace, client: WorkspaceClient) -> None:
     pipeline_id = workspace.add_pipeline(spec={"continuous": True, "configuration": {"spark.x": "1"}, "photon": False})
     pipeline = client.pipelines.get(pipeline_id)

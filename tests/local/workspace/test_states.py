@@ -166,7 +166,30 @@ def test_an_update_shows_what_it_was_started_with(workspace: SimulatedWorkspace,
     assert not options.keys() & listed.keys()
 
 
-@pytest.mark.parametrize("wrong", [{"validate_only": "true"}, {"refresh_selection": "orders"}, {"rewind_spec": []}])
+def test_a_workspace_may_leave_out_the_fields_that_the_official_sdk_does_not_know(
+    workspace: SimulatedWorkspace, call: Caller
+) -> None:
+    pipeline_id = workspace.add_pipeline()
+    workspace.configure(shows_undocumented_options=False)
+    options = {"refresh_selection": ["orders"], "reset_checkpoint_selection": ["main.sales.orders"]}
+    path = f"/pipelines/{pipeline_id}/updates"
+    update_id = call("POST", path, json=options).json()["update_id"]
+    (listed,) = call("GET", path).json()["updates"]
+    for shown in (call("GET", f"{path}/{update_id}").json()["update"], listed):
+        assert shown["refresh_selection"] == ["orders"]
+        assert "reset_checkpoint_selection" not in shown
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"validate_only": "true"},
+        {"refresh_selection": "orders"},
+        {"refresh_selection": ["orders", 1]},
+        {"reset_checkpoint_selection": [None]},
+        {"rewind_spec": []},
+    ],
+)
 def test_a_start_with_a_field_of_a_wrong_type_is_refused(
     workspace: SimulatedWorkspace, call: Caller, wrong: dict[str, object]
 ) -> None:

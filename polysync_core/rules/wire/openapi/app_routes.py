@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from polysync_core.rules.wire.http_answers import AliveDocument, HealthDocument
+from polysync_core.rules.wire.health_document import HealthDocument
+from polysync_core.rules.wire.http_answers import AliveDocument
 from polysync_core.rules.wire.openapi import examples
 from polysync_core.rules.wire.openapi.operation import BODY_ERRORS, Answer, Body, Operation, ok
 from polysync_core.rules.wire.rotation_contract import RotationBody, RotationDocument

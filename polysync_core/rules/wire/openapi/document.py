@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from polysync_core import __version__
 from polysync_core.rules.decisions.roles import ROLE_OF_ROUTE, WHOLE_APP
 from polysync_core.rules.wire.addresses import POLL_AFTER_SECONDS, PREFIX
 from polysync_core.rules.wire.http_answers import ProblemDocument, internal_error, problem
@@ -43,9 +44,12 @@ _TAGS = {
 }
 
 
-def openapi_document(base_url: str) -> JsonObject:
-    """Return the document of the app at `base_url`, which has no slash at the end. A path in it replaces /api."""
-    document = _document()
+def openapi_document(base_url: str, start_options: tuple[str, ...] = ()) -> JsonObject:
+    """Return the document of the app at `base_url`, which has no slash at the end. A path in it replaces /api.
+
+    The app allows these start options.
+    """
+    document = _document(start_options)
     if urlsplit(base_url).path:
         paths = {path.removeprefix(PREFIX): told for path, told in document["paths"].items()}
         document = {**document, "paths": paths}
@@ -53,18 +57,18 @@ def openapi_document(base_url: str) -> JsonObject:
 
 
 @functools.cache
-def _document() -> Mapping[str, Any]:
+def _document(start_options: tuple[str, ...]) -> Mapping[str, Any]:
     paths: dict[str, dict[str, object]] = {}
     for operation in OPERATIONS:
         paths.setdefault(f"{PREFIX}/{operation.path}", {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Polysync", "version": "1.0.0", "description": _DESCRIPTION},
+        "info": {"title": "Polysync", "version": __version__, "description": _DESCRIPTION},
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": paths,
         "security": [{"keyInHeader": []}, {"keyInQuery": []}, {"signIn": []}],
         "components": {
-            "schemas": component_schemas(),
+            "schemas": component_schemas(start_options),
             "parameters": _PARAMETERS,
             "headers": _HEADERS,
             "securitySchemes": {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from polysync_core import __version__
 from polysync_core.rules.wire.addresses import Addresses, await_token, update_url
 from polysync_core.rules.wire.event_document import encode_events
+from polysync_core.rules.wire.health_document import encode_health
 from polysync_core.rules.wire.job_document import encode_job_document, encode_report
 from polysync_core.rules.wire.rotation_contract import encode_rotation
 from polysync_core.rules.wire.run_document import RunDocument, encode_document, encode_outcome
@@ -61,7 +64,7 @@ from polysync_core.values.job import (
     Job,
     Tally,
 )
-from polysync_core.values.run import Attempt, Run, RunError
+from polysync_core.values.run import Attempt, Check, Health, JsonObject, LastSweep, Run, RunError, SweepReport
 from polysync_core.values.workspace import Workspace
 
 RUN_ID = RunId("8279d543-063c-4d63-9926-dae38e35ce8b", "557aafb1-3ba0-4a2f-9b2c-6f4b2d2a3f10")
@@ -195,12 +198,20 @@ _CHECKS = (
     *(("token", "Entra ID issues one"), ("workspace default", "answers")),
 )
 ROTATED = encode_rotation(Rotation(rotated_at=_BEGAN, old_valid_until=_BEGAN + timedelta(days=7)))
-_HEALTHY = [{"name": name, "ok": True, "message": message} for name, message in _CHECKS]
-HEALTHY = {"status": "ok", "checks": _HEALTHY}
-FAILING = {
-    "status": "failing",
-    "checks": [*_HEALTHY, {"name": "sweep default", "ok": False, "message": "900 s ago, 2 active, 0 not seen"}],
-}
+_HEALTHY = [Check(name=name, ok=True, message=message) for name, message in _CHECKS]
+_SWEPT = LastSweep(swept_at=_BEGAN, report=SweepReport(workspace=_WORKSPACE.name), version=__version__)
+
+
+def _health(*checks: Check, last_sweeps: Mapping[str, LastSweep | None]) -> JsonObject:
+    return encode_health(Health(checks=checks, last_sweeps=last_sweeps), __version__).body
+
+
+HEALTHY = _health(*_HEALTHY, last_sweeps={_WORKSPACE.name: _SWEPT})
+FAILING = _health(
+    *_HEALTHY,
+    Check(name="sweep default", ok=False, message="900 s ago, 2 active, 0 not seen"),
+    last_sweeps={_WORKSPACE.name: _SWEPT},
+)
 
 # --- errors, as the app raises them
 
@@ -250,7 +261,7 @@ ROLE_MISSING = RoleMissing("This needs the role Polysync.Operate or Polysync.Ope
 WORKSPACE_UNKNOWN = WorkspaceNotFound("There is no such workspace, or you may not see it.")
 SIGN_IN = SignInUnavailable("Entra ID's signing keys cannot be fetched now.", retry_after_seconds=30)
 SETTINGS = SettingsError(["DATABRICKS_HOST: is missing."])
-UNSET = {"status": "failing", "checks": [{"name": "settings", "ok": False, "message": SETTINGS.detail}]}
+UNSET = _health(Check(name="settings", ok=False, message=SETTINGS.detail), last_sweeps={})
 TOO_BUSY = TooBusy(f"Run {RUN_ID} changes all the time, so it was not cancelled; repeat the request.")
 TOO_MANY_AWAIT_KEYS = TooManyAwaitKeys(
     '40 old keys are still valid, and no more can be kept. Rotate with "keepOldForDays": 0, which ends them at once, '

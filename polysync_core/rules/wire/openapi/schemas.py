@@ -8,14 +8,15 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from polysync_core.rules.wire.event_document import EventListDocument
-from polysync_core.rules.wire.http_answers import AliveDocument, HealthDocument, ProblemDocument
+from polysync_core.rules.wire.health_document import HealthDocument
+from polysync_core.rules.wire.http_answers import AliveDocument, ProblemDocument
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
 from polysync_core.rules.wire.job_document import DiscoveryReportDocument, JobDocument, JobListDocument
 from polysync_core.rules.wire.rotation_contract import RotationBody, RotationDocument
 from polysync_core.rules.wire.run_document import RunDocument, RunListDocument, StartedRunDocument, UnhappyEndDocument
-from polysync_core.rules.wire.start_contract import StartBody
+from polysync_core.rules.wire.start_contract import start_body
 
-_BODIES: tuple[type, ...] = (StartBody, DiscoverBody, ParameterBody, RotationBody)
+_BODIES: tuple[type, ...] = (DiscoverBody, ParameterBody, RotationBody)
 _ANSWERS: tuple[type, ...] = (
     *(RunDocument, StartedRunDocument, UnhappyEndDocument, RunListDocument, EventListDocument),
     *(JobDocument, JobListDocument, DiscoveryReportDocument, RotationDocument),
@@ -37,6 +38,13 @@ _MEANINGS = {
         "timeoutMinutes": "A stop is asked for when the update takes longer than this.",
         "followRetries": "Databricks' automatic retries of a failed update become attempts of the same run.",
         "workspace": _WORKSPACE,
+        "refresh_selection": "Refresh only these tables. Not together with a true full_refresh.",
+        "full_refresh_selection": "Reprocess all data of these tables. No other table is refreshed, unless it is in "
+        "refresh_selection. Not together with a true full_refresh.",
+        "reset_checkpoint_selection": "Reset the checkpoints of these flows and keep the data of their tables. Not "
+        "together with a true full_refresh.",
+        "validate_only": "Check the pipeline's code and refresh nothing. Not together with another start option or a "
+        "true full_refresh.",
     },
     "DiscoverBody": {
         "workspace": _WORKSPACE,
@@ -51,7 +59,10 @@ _MEANINGS = {
         "keepOldForDays": "For how many days the addresses of older keys go on working. 0 ends them at once.",
     },
 }
-"""What the fields of the bodies mean. They are not at the models: reading docstrings costs 20 ms at each cold start."""
+"""What the fields of the bodies mean, also of those that not every app has.
+
+They are not at the models: reading docstrings costs 20 ms at each cold start.
+"""
 
 
 class _Untitled(GenerateJsonSchema):
@@ -61,11 +72,15 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
-def component_schemas() -> dict[str, Any]:
-    """Return all schemas by name. Other schemas refer to them by this name."""
+def component_schemas(start_options: tuple[str, ...]) -> dict[str, Any]:
+    """Return all schemas by name. Other schemas refer to them by this name.
+
+    A start has only those start options that the app allows.
+    """
+    bodies = (start_body(start_options), *_BODIES)
     _, generated = TypeAdapter.json_schemas(
         [
-            *((body.__name__, "validation", TypeAdapter(body)) for body in _BODIES),
+            *((body.__name__, "validation", TypeAdapter(body)) for body in bodies),
             *((answer.__name__, "serialization", TypeAdapter(answer)) for answer in _ANSWERS),
         ],
         ref_template="#/components/schemas/{model}",
@@ -73,8 +88,8 @@ def component_schemas() -> dict[str, Any]:
     )
     schemas: dict[str, Any] = {_name(name): _renamed(schema) for name, schema in generated["$defs"].items()}
     for name, meanings in _MEANINGS.items():
-        for field, meaning in meanings.items():
-            schemas[name]["properties"][field]["description"] = meaning
+        for field, told in schemas[name]["properties"].items():
+            told["description"] = meanings[field]
     for schema in schemas.values():
         if "properties" in schema:
             schema.setdefault("additionalProperties", False)

@@ -17,7 +17,7 @@ _SCALAR = ["boolean", "integer", "number", "string"]
 _SAME = frozenset(
     {
         *("type", "title", "description", "format", "pattern", "enum", "default", "required", "additionalProperties"),
-        *("minLength", "maxLength", "minimum", "maximum", "maxProperties"),
+        *("minLength", "maxLength", "minimum", "maximum", "maxProperties", "minItems", "maxItems", "uniqueItems"),
     }
 )
 """The words that mean the same in both versions."""
@@ -35,6 +35,8 @@ def encode_schema(schema: Mapping[str, Any], named: Mapping[str, Mapping[str, An
     if "anyOf" in schema:
         return _encode_choice(schema, named)
     told = {word: schema[word] for word in schema if word in _SAME}
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        told["additionalProperties"] = encode_schema(schema["additionalProperties"], named)
     # Version 2.0 cannot limit the names of properties, so propertyNames is left out.
     refuse_unknown(schema, {*_SAME, "const", "properties", "items", "propertyNames"})
     if "const" in schema:

@@ -1,0 +1,69 @@
+"""The door and its settings: the signing keys of Entra ID, denied callers, and settings that are wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from polysync_core.rules.decisions.roles import Role
+from tests.functions.guarded import guarded
+from tests.functions.secrecy import told_of_settings
+
+
+def test_keys_are_fetched_once_and_not_for_each_unknown_key_id(azurite: str) -> None:
+    with guarded(azurite) as app:
+        for _ in range(20):
+            assert app.call("GET", "/api/runs", Role.READ).status == 200
+        token = app.entra.wrong_token("unknown_kid")
+        for _ in range(20):
+            assert app.send("GET", "/api/runs", {"Authorization": f"Bearer {token}"}, b"").status == 401
+        assert app.entra.fetches()["keys"] == 1
+
+
+def test_while_no_keys_can_be_fetched_the_answer_is_503_and_never_200(azurite: str) -> None:
+    with guarded(azurite) as app:
+        app.entra.down()
+        for _ in range(3):
+            answer = app.call("GET", "/api/runs", Role.READ)
+            assert (answer.status, answer.json["code"]) == (503, "SignInUnavailable")
+            assert int(answer.headers["retry-after"]) > 0
+
+
+def test_once_fetched_the_keys_go_on_while_entra_is_down(azurite: str) -> None:
+    with guarded(azurite) as app:
+        assert app.call("GET", "/api/runs", Role.READ).status == 200
+        token = app.entra.issue([Role.READ])
+        app.entra.down()
+        assert app.send("GET", "/api/runs", {"Authorization": f"Bearer {token}"}, b"").status == 200
+
+
+def test_a_denied_caller_is_refused_with_a_valid_token(azurite: str) -> None:
+    denied = "33333333-0000-4000-8000-000000000001"
+    with guarded(azurite, POLYSYNC_ENTRA_DENIED=f" {denied.upper()} ,") as app:
+        token = app.entra.issue([Role.ADMIN], object_id=denied)
+        assert app.send("GET", "/api/runs", {"Authorization": f"Bearer {token}"}, b"").status == 401
+        assert app.call("GET", "/api/runs", Role.READ).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POLYSYNC_ENTRA_TENANT", ""),
+        ("POLYSYNC_ENTRA_TENANT", "contoso"),
+        ("POLYSYNC_ENTRA_AUDIENCE", "api://x"),
+        ("POLYSYNC_ENTRA_AUTHORITY", "http://login.example.com"),
+        ("POLYSYNC_ENTRA_DENIED", "someone"),
+        ("POLYSYNC_ENTRA_PAGE_CLIENT", "page"),
+    ],
+)
+def test_a_wrong_setting_of_the_sign_in_closes_every_route_but_the_open_ones(
+    azurite: str, name: str, value: str
+) -> None:
+    with guarded(azurite, **{name: value}) as app:
+        with_token = {"Authorization": f"Bearer {app.entra.issue([Role.ADMIN])}"}
+        for route, (method, address) in app.routes().items():
+            for headers in ({}, with_token):
+                answer = app.send(method, address, headers, b"")
+                if route in {"alive", "openapi", "page", "page_file"}:
+                    assert answer.status == 200
+                else:
+                    assert f"{name}: " in told_of_settings(answer, route)
