@@ -79,7 +79,7 @@ AppMetrics
   }
   {
     section: 'throttled'
-    title: 'Databricks refuses over a fifth of the calls with 429'
+    title: 'A Databricks workspace refuses over a fifth of the calls with 429'
     severity: 2
     window: 'PT15M'
     measure: 'Percent'
@@ -88,15 +88,16 @@ AppMetrics
     query: '''
 AppMetrics
 | where Name == "polysync.databricks.calls"
-| summarize Calls = sum(Sum), Refused = sumif(Sum, tostring(Properties.status) == "429")
-| project Percent = iff(Calls < 20, 0.0, 100.0 * Refused / Calls)
+| extend Workspace = tostring(Properties.workspace)
+| summarize Calls = sum(Sum), Refused = sumif(Sum, tostring(Properties.status) == "429") by Workspace
+| summarize Percent = max(iff(Calls < 20, 0.0, 100.0 * Refused / Calls))
 '''
   }
   {
     section: 'start-unknown'
     title: 'Nobody knows whether an update was started'
     severity: 2
-    window: 'PT5M'
+    window: 'PT15M'
     measure: 'Starts'
     operator: 'GreaterThan'
     threshold: 0

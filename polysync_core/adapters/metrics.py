@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from polysync_core.adapters import telemetry
 from polysync_core.rules.decisions.run_states import status_of_run
@@ -43,7 +43,10 @@ SWEEP_SECONDS = Metric(
     name="polysync.sweep.seconds", kind=Kind.HISTOGRAM, unit="s", description="How long a workspace's sweep took."
 )
 UNSEEN = Metric(
-    name="polysync.sweep.unseen", kind=Kind.GAUGE, unit="{run}", description="Active runs that a sweep did not see."
+    name="polysync.sweep.unseen",
+    kind=Kind.HISTOGRAM,
+    unit="{run}",
+    description="Active runs that a sweep did not see, for whatever reason.",
 )
 CALLS = Metric(name="polysync.databricks.calls", kind=Kind.COUNTER, unit="{call}", description="Calls to Databricks.")
 THROTTLED = Metric(
@@ -86,11 +89,15 @@ def note_end(workspace: str, run: Run) -> None:
     _note(RUNS, 1, workspace=workspace, status=status_of_run(run).value)
 
 
-def note_sweep(report: SweepReport, outcome: SweepOutcome, lag_seconds: float) -> None:
-    """Report a workspace's sweep. One that failed as a whole may not know the workspace's runs."""
+def note_sweep(report: SweepReport, outcome: SweepOutcome, lag_seconds: float | None, *, knows_runs: bool) -> None:
+    """Report a workspace's sweep. `lag_seconds` is None where it is not known.
+
+    `knows_runs` is False for a sweep that did not come about. Its counts of runs mean nothing.
+    """
     _note(SWEEP_SECONDS, report.seconds, workspace=report.workspace, outcome=outcome.value)
-    _note(SWEEP_LAG, lag_seconds, workspace=report.workspace)
-    if outcome is not SweepOutcome.FAILED or report.active:
+    if lag_seconds is not None:
+        _note(SWEEP_LAG, lag_seconds, workspace=report.workspace)
+    if knows_runs:
         _note(ACTIVE, report.active, workspace=report.workspace)
         _note(UNSEEN, report.failed, workspace=report.workspace)
 
@@ -108,14 +115,15 @@ def note_callbacks(workspace: str, due: int, oldest_seconds: float) -> None:
     _note(CALLBACKS_OLDEST, oldest_seconds, workspace=workspace)
 
 
-def note_unknown_start(workspace: str) -> None:
-    """Count a start whose outcome is not known."""
-    _note(AMBIGUOUS, 1, workspace=workspace)
+def note_unknown_start(workspace: str, because_of: Literal["databricks", "storage"]) -> None:
+    """Count a start whose outcome was not known, or not stored, when it was answered. The argument is what failed."""
+    _note(AMBIGUOUS, 1, workspace=workspace, because_of=because_of)
 
 
 def _note(metric: Metric, value: float, **attributes: str) -> None:
     if telemetry.is_on():
-        _instrument(metric)(value, attributes)
+        with telemetry.guarded():
+            _instrument(metric)(value, attributes)
 
 
 @functools.cache

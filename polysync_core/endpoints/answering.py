@@ -20,7 +20,7 @@ Endpoint = Callable[[Call, Services], AnyReply]
 OnBadSettings = Callable[[SettingsError, Call], AnyReply]
 """Makes the reply to a call while the settings are invalid."""
 _log = logging.getLogger("polysync.http")
-_MOST_OF_A_KEY = 255
+_MOST_OF_A_VALUE = 255
 
 
 def refuse_all(error: SettingsError, call: Call) -> Reply:
@@ -43,12 +43,13 @@ def answer(call: Call, endpoint: Endpoint, on_bad_settings: OnBadSettings = refu
 
 
 def _about(call: Call) -> telemetry.Attributes:
-    """What a request says about itself. The header is not checked yet, so it is cut to its greatest length."""
+    """What a request says about itself. Nothing of it is checked yet, so each value is cut."""
     return {
         "http.request.method": call.method,
-        "polysync.pipeline_id": call.route.get("pipeline_id"),
-        "polysync.run_id": call.route.get("run_id"),
-        "polysync.idempotency_key": call.headers.get("idempotency-key", "")[:_MOST_OF_A_KEY] or None,
+        "polysync.pipeline_id": call.route.get("pipeline_id", "")[:_MOST_OF_A_VALUE] or None,
+        "polysync.run_id": call.route.get("run_id", "")[:_MOST_OF_A_VALUE] or None,
+        "polysync.workspace": call.query.get("workspace", "")[:_MOST_OF_A_VALUE] or None,
+        "polysync.idempotency_key": call.headers.get("idempotency-key", "")[:_MOST_OF_A_VALUE] or None,
     }
 
 

@@ -172,7 +172,7 @@ class _Start:
                 continue
             if found is not None or believes_empty:
                 return found
-        metrics.note_unknown_start(self._ws.workspace.name)
+        metrics.note_unknown_start(self._ws.workspace.name, "databricks")
         if page is not None:  # it proves nothing about the start, but it has a remedy
             raise page.with_hint(_NOT_KNOWN_YET)
         raise StartUnknown(f"{error.detail} {_NOT_KNOWN_YET}", retry_after_seconds=30, databricks=_said(error))
@@ -264,7 +264,7 @@ class _Start:
         try:
             tracked = retried(lambda: self._runs.track(run, held, attached=attached), pause_after, self._clock)
         except (StorageUnavailable, TooBusy) as error:
-            metrics.note_unknown_start(self._ws.workspace.name)
+            metrics.note_unknown_start(self._ws.workspace.name, "storage")
             # The update runs, so the reservation stays: the sweep finds the update by it and tracks it then.
             raise StartUnknown(
                 f"Databricks runs update {seen.update_id}, but storage did not take its run: {error.detail} "

@@ -121,7 +121,8 @@ class _Sweep:
             if name not in self._left_out
         )
         for report in reports:
-            metrics.note_sweep(report, sweep_rules.outcome_of(report), self._behind(report))
+            outcome, is_real = sweep_rules.outcome_of(report), report.workspace in self._reports
+            metrics.note_sweep(report, outcome, self._behind(report), knows_runs=is_real)
         return reports
 
     def _trouble_of(self, name: str) -> str:
@@ -166,7 +167,7 @@ class _Sweep:
             name: sum(getattr(report, name) for report in reports)
             for name in ("active", "changed", "finished", "failed", "unreadable", "calls")
         }
-        behind_by_name = {report.workspace: self._behind(report) for report in reports}
+        behind_by_name = {report.workspace: self._behind(report) or 0.0 for report in reports}
         slowest = max(behind_by_name, key=behind_by_name.__getitem__, default="-")
         behind = behind_by_name.get(slowest, 0.0)
         seconds = self._clock.monotonic() - self._began
@@ -181,12 +182,15 @@ class _Sweep:
             extra={"action": "sweep", "behind_seconds": behind, **counts},
         )
 
-    def _behind(self, report: SweepReport) -> float:
-        """For how many seconds the longest unseen run of a workspace, or the whole workspace, has not been seen."""
+    def _behind(self, report: SweepReport) -> float | None:
+        """For how many seconds the longest unseen run of a workspace, or the whole workspace, has not been seen.
+
+        None where that is not known: the last sweep could not be read, or there was none.
+        """
         if report.workspace in self._reports:
             return report.behind_seconds
         swept_at = self._swept_at.get(report.workspace, NEVER)
-        return 0.0 if swept_at == NEVER else (self._clock.now() - swept_at).total_seconds()
+        return None if swept_at == NEVER else (self._clock.now() - swept_at).total_seconds()
 
 
 def _is_silent(last: LastSweep | None) -> bool:

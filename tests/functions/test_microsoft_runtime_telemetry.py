@@ -98,7 +98,7 @@ def test_a_log_line_arrives_once_with_its_trace_and_its_invocation(sent: Sent) -
     assert len(lines) == 2
     for line in lines:
         assert line["properties"]["logger_name"] == "polysync.sweep"
-        assert line["properties"]["invocation_id"]
+        assert line["properties"]["faas.invocation_id"]
         assert line["tags"]["ai.operation.id"].strip("0")
     assert all(item["properties"]["logger_name"].startswith("polysync") for item in sent.ingestion.of("MessageData"))
 

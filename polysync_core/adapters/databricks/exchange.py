@@ -40,8 +40,9 @@ def exchange(
 ) -> Answer:
     """Send the request, and return the whole answer within `seconds`. Raises DatabricksUnreachable."""
     route, headers = f"{request.method} {request.route}", dict[str, str]()
+    ids = dict(zip(("polysync.pipeline_id", "polysync.update_id"), request.named, strict=False))
     status: int | None = None
-    with client_span(route, {"polysync.workspace": workspace.name}, headers) as span:
+    with client_span(route, {"polysync.workspace": workspace.name, **ids}, headers) as span:
         try:
             answer = _exchange(session, workspace.url, request, headers, identity, seconds)
             status = answer[0]
