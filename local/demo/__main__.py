@@ -79,6 +79,7 @@ def _say_what_runs(screen: Screen, stack: Stack, mode: str) -> None:
 
 def _say_how_to_go_on(screen: Screen, stack: Stack) -> None:
     screen.say("\nAll of it keeps running. Paste these lines in another shell, in this folder. Ctrl-C here ends it.")
+    screen.say(f"The page shows it all: {stack.url}/api/page. {stack.callers.page_hint}")
     differences = stack.readme_differences()
     if differences:
         screen.say(f"For the commands of the README, {'; and '.join(differences)}.")

@@ -34,6 +34,10 @@ class Callers(Protocol):
     def recorded(self, role: Role, /) -> object:
         """What a run document says in `startedBy` when this caller has started the run."""
 
+    @property
+    def page_hint(self) -> str:
+        """How to get in on the app's page."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenCallers:
@@ -56,6 +60,10 @@ class TokenCallers:
         who = caller("app", [role])
         return {"objectId": who.object_id, "applicationId": who.client_id}
 
+    @property
+    def page_hint(self) -> str:
+        return "It lets you sign in as a reader, an operator or an administrator."
+
 
 @dataclass(frozen=True, kw_only=True)
 class KeyCallers:
@@ -74,6 +82,10 @@ class KeyCallers:
 
     def recorded(self, _role: Role, /) -> object:
         return "key"
+
+    @property
+    def page_hint(self) -> str:
+        return f"It asks for the function key: {self.key}"
 
 
 def default_issuer() -> str:

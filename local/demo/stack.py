@@ -100,6 +100,8 @@ def running_stack(log_file: Path, mode: str, pace_seconds: float) -> Iterator[St
             os.environ.setdefault(name, TIMER)
         services.forget()
         host = _start_host(stack)
+        if isinstance(callers, TokenCallers):
+            callers.entra.register_redirect(f"{host.url}/api/page")
         yield Stack(
             url=host.url,
             callers=callers,

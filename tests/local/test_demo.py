@@ -185,6 +185,13 @@ def test_the_command_for_a_token_is_that_of_the_readme_unless_the_issuer_is_else
     assert usual in [example.command for example in readme_examples()]
 
 
+@pytest.mark.parametrize("mode", ["entra", "keys"])
+def test_the_page_that_the_demo_names_opens(demos: dict[str, Demo], mode: str) -> None:
+    page = f"{demos[mode].url}/api/page"
+    assert requests.get(page, timeout=30).status_code == 200
+    assert requests.get(f"{page}/config.json", timeout=30).json()["callers"] == mode
+
+
 def test_the_commands_of_the_readme_work_beside_the_demo(demos: dict[str, Demo], shell: Shell) -> None:
     demo = demos["entra"]
     examples = readme_examples()

@@ -1,4 +1,8 @@
-"""`python -m tests.page.screenshots FOLDER [VIEW …]` takes pictures of each view: wide and narrow, light and dark."""
+"""Takes pictures of each view: wide and narrow, light and dark.
+
+python -m tests.page.screenshots FOLDER [VIEW …]
+python -m tests.page.screenshots --readme           makes docs/page.png, which the README shows
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from local.azurite import Azurite
 from tests.page.browser import MISSING, NARROW, WIDE, Scheme, Tab, find_chromium, open_tab, running_browser
 from tests.page.stage import Stage, working_day
 
+README_PICTURE = Path(__file__).resolve().parents[2] / "docs" / "page.png"
+README_SIZE = ViewportSize(width=1200, height=780)
 _SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
@@ -49,6 +55,9 @@ def main(arguments: list[str]) -> int:
     if executable is None or not arguments:
         print(MISSING if executable is None else __doc__, file=sys.stderr)
         return 1
+    if arguments == ["--readme"]:
+        _take_picture_of_readme(executable)
+        return 0
     folder, wanted = Path(arguments[0]), arguments[1:]
     folder.mkdir(parents=True, exist_ok=True)
     with Azurite() as azurite, working_day(azurite.connection_string) as stage, running_browser(executable) as browser:
@@ -63,6 +72,17 @@ def main(arguments: list[str]) -> int:
                             BEFORE[name](tab.page)
                         tab.page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=name not in BEFORE)
     return 0
+
+
+def _take_picture_of_readme(executable: str) -> None:
+    with (
+        Azurite() as azurite,
+        working_day(azurite.connection_string) as stage,
+        running_browser(executable) as browser,
+        open_tab(browser, stage.url, viewport=README_SIZE, scheme="light") as tab,
+    ):
+        show(tab, addresses(stage)["runs"])
+        tab.page.screenshot(path=README_PICTURE)
 
 
 if __name__ == "__main__":
