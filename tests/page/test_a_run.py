@@ -119,6 +119,21 @@ def test_a_full_refresh_starts_only_after_the_name_was_typed(tab: Tab, app: Serv
     assert app.databricks.updates_of(pipeline_id)[1].update_id in page.url
 
 
+def test_a_run_shows_its_start_options_and_starts_again_with_them(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="some tables")
+    app.post("/api/jobs/discover")
+    page = _open(tab, app, pipeline_id, {"refresh_selection": ["orders", "lines"]})
+    expect(page.get_by_text("refresh_selection: orders, lines")).to_be_visible()
+    _now(tab, app, pipeline_id, "FAILED")
+    page.get_by_role("button", name="Start again …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("refresh_selection: orders, lines")
+    dialog.get_by_role("button", name="Start some tables with these options").click()
+    expect(dialog).to_have_count(0)
+    posts = [call.body for call in app.databricks.calls("POST", "/pipelines/{id}/updates") if pipeline_id in call.path]
+    assert [body["refresh_selection"] for body in posts] == [["orders", "lines"]] * 2
+
+
 def test_a_start_beside_an_active_run_leads_to_that_run(tab: Tab, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name="taken")
     app.post("/api/jobs/discover")
