@@ -33,12 +33,12 @@ def hooks() -> Iterator[Receiver]:
 @pytest.fixture(scope="module")
 def app(azurite: str, hooks: Receiver) -> Iterator[ServedApp]:
     """The app with function keys. A read of a run asks Databricks if the state is older than a second."""
-    settings = {
-        "POLYSYNC_STATUS_MAX_AGE_SECONDS": "1",
-        "POLYSYNC_CALLBACK_HOSTS": hooks.host,
-        "POLYSYNC_START_OPTIONS": "refresh_selection",
-    }
-    with served(azurite, **settings) as running:
+    with served(
+        azurite,
+        POLYSYNC_STATUS_MAX_AGE_SECONDS="1",
+        POLYSYNC_CALLBACK_HOSTS=hooks.host,
+        POLYSYNC_START_OPTIONS="refresh_selection",
+    ) as running:
         yield running
 
 
