@@ -52,8 +52,8 @@ def _server(status: int, answer: object) -> Iterator[tuple[str, list[Call]]]:
         server.server_close()
 
 
-def _grant(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DATABRICKS_TOKEN": "secret-token"}
+def _grant(*arguments: str, token: str = "secret-token", path: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DATABRICKS_TOKEN": token, "PATH": f"{path}{os.environ['PATH']}"}
     return subprocess.run(
         ["bash", INFRA / "databricks/grant", *arguments], capture_output=True, text=True, env=environment, check=False
     )
@@ -101,11 +101,59 @@ def test_grant_applies_with_the_token_and_never_prints_it() -> None:
     assert "secret-token" not in applied.stdout + applied.stderr
 
 
-def test_grant_stops_at_a_refusal_and_names_the_remedy() -> None:
-    with _server(403, {}) as (address, calls):
-        refused = _grant(*_with("--host", address), "--apply")
+def _az(folder: Path, script: str) -> str:
+    """An `az` that runs `script`, as the beginning of a PATH."""
+    az = folder / "az"
+    az.write_text(f"#!/bin/sh\n{script}\n")
+    az.chmod(0o755)
+    return f"{folder}:"
+
+
+def test_grant_without_a_databricks_token_takes_that_of_the_login(tmp_path: Path) -> None:
+    with _server(200, {}) as (address, calls):
+        applied = _grant(*_with("--host", address), "--apply", token="", path=_az(tmp_path, "echo login-token"))
+    assert applied.returncode == 0, applied.stderr
+    assert {authorization for _, _, authorization in calls} == {"Bearer login-token"}
+    assert "login-token" not in applied.stdout + applied.stderr
+
+
+def test_grant_without_any_token_makes_no_call(tmp_path: Path) -> None:
+    with _server(200, {}) as (address, calls):
+        refused = _grant(*_with("--host", address), "--apply", token="", path=_az(tmp_path, "exit 1"))
+    assert (refused.returncode, calls) == (2, [])
+    assert "run `az login`" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("token", "first_line"),
+    [
+        ("secret-token", "The token is that of DATABRICKS_TOKEN."),
+        ("", "The token is that of `az login`."),
+    ],
+)
+def test_grant_says_first_whose_token_it_uses(token: str, first_line: str) -> None:
+    assert _grant(*GOOD, token=token).stdout.splitlines()[0] == first_line
+
+
+@pytest.mark.parametrize(
+    ("status", "token", "remedies"),
+    [
+        (401, "secret-token", ["refused the token", "unset DATABRICKS_TOKEN"]),
+        (401, "", ["refused the token", "az account show"]),
+        (403, "secret-token", ["an administrator of this workspace", "your IP address", "unset DATABRICKS_TOKEN"]),
+        (403, "", ["an administrator of this workspace", "your IP address", "az account show"]),
+        (404, "secret-token", ["there is no such pipeline"]),
+    ],
+)
+def test_grant_stops_at_a_refusal_and_names_the_remedy_for_the_token_it_used(
+    tmp_path: Path, status: int, token: str, remedies: list[str]
+) -> None:
+    with _server(status, {}) as (address, calls):
+        path = _az(tmp_path, "echo login-token")
+        refused = _grant(*_with("--host", address), "--apply", token=token, path=path)
     assert (refused.returncode, len(calls)) == (1, 1)
-    assert "administrator" in refused.stderr
+    assert [remedy for remedy in remedies if remedy not in refused.stderr] == []
+    assert ("DATABRICKS_TOKEN" in refused.stderr) == (bool(token) and status != 404)
 
 
 @pytest.fixture(scope="module")
