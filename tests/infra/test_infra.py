@@ -21,9 +21,8 @@ SIGNALS = {
 }
 PASSED = json.loads((ROOT / "infra/main.parameters.json").read_text())["parameters"]
 SOURCE = (ROOT / "infra/main.bicep").read_text()
-SECTIONS = dict(
-    re.findall(r"^## ([a-z-]+)\n(.*?)(?=^## |\Z)", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE | re.DOTALL)
-)
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+SECTIONS = dict(re.findall(r"^## ([a-z-]+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
 
 
 def _at(value: Value, *path: str) -> Value:
@@ -193,6 +192,15 @@ def test_an_alert_asks_for_known_metrics_and_attributes_only(rule: dict[str, str
         allowed = SIGNALS[names[0]][attribute]
         assert isinstance(allowed, str) or value in allowed
     assert re.search(rf"\b{rule['measure']} =", rule["query"])
+
+
+@pytest.mark.parametrize("query", re.findall(r"App[MTD]\w+ \| [^`]+", RUNBOOK))
+def test_a_query_of_the_runbook_is_bounded_in_time_and_asks_for_known_metrics_and_attributes(query: str) -> None:
+    assert "| where TimeGenerated > ago(" in query
+    names = re.findall(r'Name == "([^"]+)"', query)
+    assert bool(names) == query.startswith("AppMetrics")
+    for name in names:
+        assert set(re.findall(r"Properties\.(\w+)", query)) <= SIGNALS[name].keys()
 
 
 def test_only_an_absence_alarms_below_its_threshold() -> None:

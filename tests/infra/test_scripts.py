@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -196,6 +197,14 @@ def test_red_lines_of_health_do_not_fail_a_deployment(swept_app: ServedApp) -> N
     assert swept_app.get("/api/health").status == 503
     assert _await_sweep(swept_app.base_url, "2026-01-01T00:00:00").returncode == 0, "a time without an offset is UTC"
     swept_app.databricks.clear_faults()
+
+
+def test_the_health_that_azure_md_shows_is_that_of_the_app(swept_app: ServedApp) -> None:
+    page = (INFRA.parent / "docs/azure.md").read_text()
+    shown = json.loads(page.partition("/api/health\n")[2].partition("```")[0])
+    services.current().health.expire()
+    answered = json.dumps(swept_app.get("/api/health").json).replace(swept_app.name, "default")
+    assert re.sub(r"\d+", "0", json.dumps(shown)) == re.sub(r"\d+", "0", answered)
 
 
 @pytest.mark.parametrize("answer", [[], "down", {"workspaces": {"a": {"lastSweep": None}}}], ids=str)
