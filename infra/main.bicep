@@ -15,18 +15,35 @@ param location string
 @maxLength(100)
 param databricksHost string = ''
 
-@description('Several workspaces, as the JSON text of POLYSYNC_WORKSPACES. Empty when `databricksHost` is set.')
-@maxLength(16000)
-param workspaces string = ''
+@description('Several workspaces, as POLYSYNC_WORKSPACES names them. azd sorts them by name. Empty when `databricksHost` is set.')
+param workspaces object = {}
 
 @description('The mail address of the people on call.')
 @minLength(6)
 @maxLength(254)
 param alertEmail string
 
-@description('Further settings of the app, as JSON text: {"POLYSYNC_RETENTION_DAYS": "30"}. Each has a safe default in the app.')
-@maxLength(16000)
-param moreSettings string = ''
+@description('How callers are let in: by function keys, or by signing in with Entra ID.')
+@allowed([
+  'keys'
+  'entra'
+])
+param callers string = 'keys'
+
+@description('With entra: the id of the tenant.')
+@maxLength(36)
+param entraTenant string = ''
+
+@description('With entra: the client id of the registration that infra/entra/register makes.')
+@maxLength(36)
+param entraAudience string = ''
+
+@description('When to check all active runs, as NCRONTAB with six fields. Empty: every 15 seconds.')
+@maxLength(100)
+param sweepSchedule string = ''
+
+@description('Further settings of the app, such as {"POLYSYNC_RETENTION_DAYS": "30"}. Each has a safe default in the app.')
+param moreSettings object = {}
 
 @description('Whether storage is reachable from a private network only.')
 param vnetEnabled bool = false
@@ -297,7 +314,15 @@ resource ftpPolicy 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-
 
 var ownSettings = {
   DATABRICKS_HOST: databricksHost
-  POLYSYNC_WORKSPACES: workspaces
+  POLYSYNC_WORKSPACES: empty(workspaces) ? '' : string(workspaces)
+}
+
+// `moreSettings` wins over these. Otherwise the default of `callers` would undo an `entra` that is written there.
+var safeSettings = {
+  POLYSYNC_CALLERS: callers
+  POLYSYNC_ENTRA_TENANT: entraTenant
+  POLYSYNC_ENTRA_AUDIENCE: entraAudience
+  POLYSYNC_SWEEP_SCHEDULE: sweepSchedule
 }
 
 // Every trace is kept whole. The exporter's own default keeps five a second, and parts of the others.
@@ -309,7 +334,7 @@ var sampling = {
 resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
   parent: app
   name: 'appsettings'
-  properties: union(sampling, empty(moreSettings) ? {} : json(moreSettings), ownSettings, {
+  properties: union(sampling, safeSettings, moreSettings, ownSettings, {
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identity.properties.clientId
     AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polysync_core.settings import SETTING_NAMES
+from polysync_core.settings import SETTING_NAMES, Settings, sweep_schedule
 from tests.infra.bicep import Expression, Value, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,10 +19,10 @@ RULES = ALERTS.variables["rules"]
 SIGNALS = {
     metric["name"]: metric["attributes"] for metric in json.loads((ROOT / "infra/signals.json").read_text())["metrics"]
 }
+PASSED = json.loads((ROOT / "infra/main.parameters.json").read_text())["parameters"]
 SOURCE = (ROOT / "infra/main.bicep").read_text()
-SECTIONS = dict(
-    re.findall(r"^## ([a-z-]+)\n(.*?)(?=^## |\Z)", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE | re.DOTALL)
-)
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+SECTIONS = dict(re.findall(r"^## ([a-z-]+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
 
 
 def _at(value: Value, *path: str) -> Value:
@@ -76,18 +76,80 @@ def test_every_setting_of_the_template_is_a_setting_of_the_app() -> None:
 
 
 def test_the_settings_without_a_safe_default_are_parameters() -> None:
-    own = MAIN.variables["ownSettings"]
-    assert own == {"DATABRICKS_HOST": Expression("databricksHost"), "POLYSYNC_WORKSPACES": Expression("workspaces")}
+    assert MAIN.variables["ownSettings"] == {
+        "DATABRICKS_HOST": Expression("databricksHost"),
+        "POLYSYNC_WORKSPACES": Expression("empty(workspaces) ? '' : string(workspaces)"),
+    }
     assert {"databricksHost", "workspaces", "alertEmail"} <= MAIN.parameters.keys()
+
+
+def test_the_sign_in_and_the_sweep_schedule_stay_when_more_settings_are_replaced() -> None:
+    assert MAIN.variables["safeSettings"] == {
+        "POLYSYNC_CALLERS": Expression("callers"),
+        "POLYSYNC_ENTRA_TENANT": Expression("entraTenant"),
+        "POLYSYNC_ENTRA_AUDIENCE": Expression("entraAudience"),
+        "POLYSYNC_SWEEP_SCHEDULE": Expression("sweepSchedule"),
+    }
+    assert PASSED["callers"] == {"value": "${POLYSYNC_CALLERS=keys}"}
+    assert {PASSED[name]["value"] for name in ("entraTenant", "entraAudience", "sweepSchedule")} == {
+        "${POLYSYNC_ENTRA_TENANT}",
+        "${POLYSYNC_ENTRA_AUDIENCE}",
+        "${POLYSYNC_SWEEP_SCHEDULE}",
+    }
+    merged = _at(MAIN.resource("settings").body, "properties")
+    assert isinstance(merged, Expression)
+    assert merged.text.startswith("union(sampling, safeSettings, moreSettings, ownSettings, {")
+
+
+def test_the_app_starts_with_the_defaults_of_the_template() -> None:
+    """Azure passes an empty value where azd passes none. The app must take it for its own default."""
+    safe = MAIN.variables["safeSettings"]
+    assert isinstance(safe, dict)
+    given = {name: _default(parameter.text) for name, parameter in safe.items() if isinstance(parameter, Expression)}
+    host = {"DATABRICKS_HOST": "adb-1.2.azuredatabricks.net", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+    with_template = {**given, **host, "POLYSYNC_WORKSPACES": ""}
+    assert Settings.from_environ(with_template) == Settings.from_environ(host)
+    assert sweep_schedule(given) == sweep_schedule({})
+
+
+def _default(parameter: str) -> str:
+    return MAIN.parameters[parameter].rpartition(" = ")[2].strip("'")
+
+
+def test_a_parameter_that_takes_json_is_an_object() -> None:
+    """azd cannot put JSON into a parameter that is a string: the inner quotes end the value (Azure/azure-dev#5507)."""
+    assert {name for name in MAIN.parameters if re.search(rf"param {name} object = {{}}$", MAIN.parameters[name])} == {
+        "workspaces",
+        "moreSettings",
+    }
+    assert {PASSED[name]["value"] for name in ("workspaces", "moreSettings")} == {
+        "${POLYSYNC_WORKSPACES}",
+        "${POLYSYNC_MORE_SETTINGS}",
+    }
+    assert not re.search(r"\bjson\(", SOURCE)
 
 
 def test_parameters_are_described_and_bounded_and_azd_passes_only_known_ones() -> None:
     for name, declaration in MAIN.parameters.items():
         assert "@description(" in declaration, name
-        assert " bool" in declaration or re.search(r"@(allowed|minLength|maxLength|minValue)\(", declaration), name
-    passed = json.loads((ROOT / "infra/main.parameters.json").read_text())["parameters"]
+        is_bounded = re.search(r"@(allowed|minLength|maxLength|minValue)\(", declaration)
+        assert is_bounded or re.search(r"\n?param \w+ (bool|object) ", declaration), name
     without_default = {name for name, declaration in MAIN.parameters.items() if "=" not in declaration.splitlines()[-1]}
-    assert without_default <= passed.keys() <= MAIN.parameters.keys()
+    assert without_default <= PASSED.keys() <= MAIN.parameters.keys()
+
+
+def test_what_azd_passes_without_a_value_is_the_default_of_the_template() -> None:
+    for name, parameter in PASSED.items():
+        if "=" in parameter["value"]:
+            assert parameter["value"].rpartition("=")[2] == f"{_default(name)}}}", name
+
+
+def test_azure_md_names_every_value_that_azd_passes_and_no_other() -> None:
+    passed = {match for parameter in PASSED.values() for match in re.findall(r"\w+", parameter["value"])[:1]}
+    page = (ROOT / "docs/azure.md").read_text()
+    named = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
+    named |= set(re.findall(r"^\$ azd env set (\w+)", page, re.MULTILINE))
+    assert named == passed - {"AZURE_ENV_NAME"} | {"AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP"}
 
 
 def test_an_instance_takes_as_many_requests_as_it_has_threads() -> None:
@@ -130,6 +192,15 @@ def test_an_alert_asks_for_known_metrics_and_attributes_only(rule: dict[str, str
         allowed = SIGNALS[names[0]][attribute]
         assert isinstance(allowed, str) or value in allowed
     assert re.search(rf"\b{rule['measure']} =", rule["query"])
+
+
+@pytest.mark.parametrize("query", re.findall(r"App[MTD]\w+ \| [^`]+", RUNBOOK))
+def test_a_query_of_the_runbook_is_bounded_in_time_and_asks_for_known_metrics_and_attributes(query: str) -> None:
+    assert "| where TimeGenerated > ago(" in query
+    names = re.findall(r'Name == "([^"]+)"', query)
+    assert bool(names) == query.startswith("AppMetrics")
+    for name in names:
+        assert set(re.findall(r"Properties\.(\w+)", query)) <= SIGNALS[name].keys()
 
 
 def test_only_an_absence_alarms_below_its_threshold() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -52,8 +53,8 @@ def _server(status: int, answer: object) -> Iterator[tuple[str, list[Call]]]:
         server.server_close()
 
 
-def _grant(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DATABRICKS_TOKEN": "secret-token"}
+def _grant(*arguments: str, token: str = "secret-token", path: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DATABRICKS_TOKEN": token, "PATH": f"{path}{os.environ['PATH']}"}
     return subprocess.run(
         ["bash", INFRA / "databricks/grant", *arguments], capture_output=True, text=True, env=environment, check=False
     )
@@ -101,11 +102,59 @@ def test_grant_applies_with_the_token_and_never_prints_it() -> None:
     assert "secret-token" not in applied.stdout + applied.stderr
 
 
-def test_grant_stops_at_a_refusal_and_names_the_remedy() -> None:
-    with _server(403, {}) as (address, calls):
-        refused = _grant(*_with("--host", address), "--apply")
+def _az(folder: Path, script: str) -> str:
+    """An `az` that runs `script`, as the beginning of a PATH."""
+    az = folder / "az"
+    az.write_text(f"#!/bin/sh\n{script}\n")
+    az.chmod(0o755)
+    return f"{folder}:"
+
+
+def test_grant_without_a_databricks_token_takes_that_of_the_login(tmp_path: Path) -> None:
+    with _server(200, {}) as (address, calls):
+        applied = _grant(*_with("--host", address), "--apply", token="", path=_az(tmp_path, "echo login-token"))
+    assert applied.returncode == 0, applied.stderr
+    assert {authorization for _, _, authorization in calls} == {"Bearer login-token"}
+    assert "login-token" not in applied.stdout + applied.stderr
+
+
+def test_grant_without_any_token_makes_no_call(tmp_path: Path) -> None:
+    with _server(200, {}) as (address, calls):
+        refused = _grant(*_with("--host", address), "--apply", token="", path=_az(tmp_path, "exit 1"))
+    assert (refused.returncode, calls) == (2, [])
+    assert "run `az login`" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("token", "first_line"),
+    [
+        ("secret-token", "The token is that of DATABRICKS_TOKEN."),
+        ("", "The token is that of `az login`."),
+    ],
+)
+def test_grant_says_first_whose_token_it_uses(token: str, first_line: str) -> None:
+    assert _grant(*GOOD, token=token).stdout.splitlines()[0] == first_line
+
+
+@pytest.mark.parametrize(
+    ("status", "token", "remedies"),
+    [
+        (401, "secret-token", ["refused the token", "unset DATABRICKS_TOKEN"]),
+        (401, "", ["refused the token", "az account show"]),
+        (403, "secret-token", ["an administrator of this workspace", "your IP address", "unset DATABRICKS_TOKEN"]),
+        (403, "", ["an administrator of this workspace", "your IP address", "az account show"]),
+        (404, "secret-token", ["there is no such pipeline"]),
+    ],
+)
+def test_grant_stops_at_a_refusal_and_names_the_remedy_for_the_token_it_used(
+    tmp_path: Path, status: int, token: str, remedies: list[str]
+) -> None:
+    with _server(status, {}) as (address, calls):
+        path = _az(tmp_path, "echo login-token")
+        refused = _grant(*_with("--host", address), "--apply", token=token, path=path)
     assert (refused.returncode, len(calls)) == (1, 1)
-    assert "administrator" in refused.stderr
+    assert [remedy for remedy in remedies if remedy not in refused.stderr] == []
+    assert ("DATABRICKS_TOKEN" in refused.stderr) == (bool(token) and status != 404)
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +197,14 @@ def test_red_lines_of_health_do_not_fail_a_deployment(swept_app: ServedApp) -> N
     assert swept_app.get("/api/health").status == 503
     assert _await_sweep(swept_app.base_url, "2026-01-01T00:00:00").returncode == 0, "a time without an offset is UTC"
     swept_app.databricks.clear_faults()
+
+
+def test_the_health_that_azure_md_shows_is_that_of_the_app(swept_app: ServedApp) -> None:
+    page = (INFRA.parent / "docs/azure.md").read_text()
+    shown = json.loads(page.partition("/api/health\n")[2].partition("```")[0])
+    services.current().health.expire()
+    answered = json.dumps(swept_app.get("/api/health").json).replace(swept_app.name, "default")
+    assert re.sub(r"\d+", "0", json.dumps(shown)) == re.sub(r"\d+", "0", answered)
 
 
 @pytest.mark.parametrize("answer", [[], "down", {"workspaces": {"a": {"lastSweep": None}}}], ids=str)
