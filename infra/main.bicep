@@ -325,8 +325,9 @@ var safeSettings = {
   POLYSYNC_SWEEP_SCHEDULE: sweepSchedule
 }
 
-// Every trace is kept whole. The exporter's own default keeps five a second, and parts of the others.
+// Traces are kept whole. The exporter's own default keeps five a second, and parts of the others. The queue holds the spans of a large sweep.
 var sampling = {
+  OTEL_BSP_MAX_QUEUE_SIZE: '16384'
   OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
   OTEL_TRACES_SAMPLER_ARG: '1.0'
 }
