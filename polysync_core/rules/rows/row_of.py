@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Columns = dict[str, object]
 _KEYS = ("PartitionKey", "RowKey")
 PIECE = 32_000
-"""The most characters in a column. The limit is 32,768 UTF-16 units: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
+"""The most UTF-16 units in a column. The limit is 32,768: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
 _T = TypeVar("_T")
 _D = TypeVar("_D", bound="DataclassInstance")
 
@@ -46,7 +46,27 @@ def dump(value: object) -> str:
 
 def cut(name: str, text: str) -> Columns:
     """Split a text of any length into the columns name0, name1 …"""
-    return {f"{name}{number}": text[at : at + PIECE] for number, at in enumerate(range(0, len(text), PIECE))}
+    return {f"{name}{number}": piece for number, piece in enumerate(_pieces(text))}
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Split by UTF-16 units. A character of two units, such as an emoji, stays in one piece."""
+    if text.isascii():
+        yield from (text[at : at + PIECE] for at in range(0, len(text), PIECE))
+        return
+    units = _utf_16(text)
+    at = 0
+    while at < len(units):
+        end = at + 2 * PIECE
+        if units[end - 1 : end] and 0xD8 <= units[end - 1] < 0xDC:
+            end -= 2  # the first half of a character
+        yield units[at:end].decode("utf-16-le", "surrogatepass")
+        at = end
+
+
+def _utf_16(text: str) -> bytes:
+    """A lone half of a character passes too, because JSON may hold one."""
+    return text.encode("utf-16-le", "surrogatepass")
 
 
 def uncut(name: str, columns: Mapping[str, object]) -> str:
@@ -109,7 +129,7 @@ class RowOf(Generic[_D]):
         columns: Columns = self._encode_unknown(value.unknown) if isinstance(value, Kept) else {}
         for field, name, codec in self._columns:
             content = getattr(value, field.name)
-            if content is not None and not (field.name in self._leave_out_empty and not content):
+            if content is not None and not (field.name in self._leave_out_empty and _is_empty(content)):
                 columns[name] = codec.encode(content)
             elif self._in_json:
                 columns[name] = None
@@ -156,10 +176,15 @@ class RowOf(Generic[_D]):
         }
 
 
+def _is_empty(content: object) -> bool:
+    """Whether there is nothing to store. What another version has added is stored too."""
+    return not content and not (isinstance(content, Kept) and content.unknown)
+
+
 def _fits(content: object) -> bool:
     """Whether a column can hold it: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
     if isinstance(content, str):
-        return len(content) <= PIECE
+        return len(_utf_16(content)) <= 2 * PIECE
     return content is not None and not (type(content) is int and abs(content) >= 1 << 31)
 
 
