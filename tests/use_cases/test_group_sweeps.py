@@ -203,11 +203,52 @@ def _cut_off(workspaces: Workspaces) -> None:
         workspace.add_fault("reset", times=None)
 
 
-def test_the_timer_fails_if_it_had_to_sweep_all_workspaces_and_none_answered(rig: Rig, workspaces: Workspaces) -> None:
+def test_the_timer_fails_if_it_had_to_sweep_all_workspaces_and_none_answered(
+    rig: Rig, workspaces: Workspaces, clock: ManualClock
+) -> None:
     _cut_off(workspaces)
     with pytest.raises(AllWorkspacesFailed, match="a: no request was answered"):
         _hand_out(rig)
-    assert len(_hand_out(rig)) == 3, "they were swept just now, so the next tick sends messages again"
+    clock.pass_time(seconds=15)
+    assert len(_hand_out(rig)) == 3, "the failure was found, so the next tick sends messages again"
+
+
+def test_the_timer_fails_once_for_each_round_of_messages_that_nobody_answered(
+    rig: Rig, workspaces: Workspaces, clock: ManualClock
+) -> None:
+    _swept_once(rig, workspaces, clock)
+    groups = _hand_out(rig)
+    _cut_off(workspaces)
+    for _ in range(3):
+        clock.pass_time(seconds=1)
+        for group in groups:
+            _receive(rig, group)
+        clock.pass_time(seconds=14)
+        _sweeps(workspaces)
+        with pytest.raises(AllWorkspacesFailed, match="a: no request was answered"):
+            _hand_out(rig)
+        clock.pass_time(seconds=15)
+        groups = _hand_out(rig)
+        assert len(groups) == 3, "so that the sweeps go on"
+        assert sum(_sweeps(workspaces)) == 0, "the timer itself sweeps nothing"
+    for workspace in workspaces.values():
+        workspace.clear_faults()
+    clock.pass_time(seconds=1)
+    for group in groups:
+        _receive(rig, group)
+    clock.pass_time(seconds=14)
+    assert len(_hand_out(rig)) == 3
+
+
+def test_one_workspace_that_answers_its_message_is_enough(rig: Rig, workspaces: Workspaces, clock: ManualClock) -> None:
+    _swept_once(rig, workspaces, clock)
+    groups = _hand_out(rig)
+    _cut_off({name: workspace for name, workspace in workspaces.items() if name != "f"})
+    clock.pass_time(seconds=1)
+    for group in groups:
+        _receive(rig, group)
+    clock.pass_time(seconds=14)
+    assert len(_hand_out(rig)) == 3
 
 
 def test_a_workspace_that_another_process_sweeps_has_not_failed(
