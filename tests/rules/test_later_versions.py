@@ -11,7 +11,7 @@ import pytest
 from polysync_core.rules.decisions.await_key_rules import rotate
 from polysync_core.rules.rows.await_keys_entity import decode_await_keys, encode_await_keys
 from polysync_core.rules.rows.callback_entity import OWED
-from polysync_core.rules.rows.row_of import cut
+from polysync_core.rules.rows.pieces import cut
 from polysync_core.rules.rows.run_entity import RESERVATION, RUN, decode_active, encode_active
 from polysync_core.values.await_keys import AwaitKeys, OldKey
 from polysync_core.values.callback import OwedCallback

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polysync_core.rules.rows import run_entity
-from polysync_core.rules.rows.row_of import Columns, cut, uncut
+from polysync_core.rules.rows.pieces import cut, uncut
+from polysync_core.rules.rows.row_of import Columns
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +16,7 @@ from local.loopback import unused_host
 from local.rig import ManualClock, Rig
 from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
+from polysync_core.endpoints import run_endpoints
 from polysync_core.rules.wire.sweep_message import encode_group
 from polysync_core.use_cases import checking, group_sweeps
 from polysync_core.values.errors import AllWorkspacesFailed, StorageUnavailable
@@ -211,6 +214,23 @@ def test_the_timer_fails_if_it_had_to_sweep_all_workspaces_and_none_answered(
         _hand_out(rig)
     clock.pass_time(seconds=15)
     assert len(_hand_out(rig)) == 3, "the failure was found, so the next tick sends messages again"
+
+
+def test_a_timer_that_fails_frees_what_only_cycles_hold(rig: Rig, workspaces: Workspaces) -> None:
+    class InACycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    _cut_off(workspaces)
+    gc.disable()
+    try:
+        left = weakref.ref(InACycle())
+        assert left() is not None
+        with pytest.raises(AllWorkspacesFailed):
+            run_endpoints.hand_out_sweeps(rig.services)
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_the_timer_fails_once_for_each_round_of_messages_that_nobody_answered(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
+from polysync_core.rules.rows.pieces import fits
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId, is_id
 from polysync_core.values.stored import Kept
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 Columns = dict[str, object]
 _KEYS = ("PartitionKey", "RowKey")
-PIECE = 32_000
-"""The most UTF-16 units in a column. The limit is 32,768: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
 _T = TypeVar("_T")
 _D = TypeVar("_D", bound="DataclassInstance")
 
@@ -42,39 +41,6 @@ class Codec:
 
 def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def cut(name: str, text: str) -> Columns:
-    """Split a text of any length into the columns name0, name1 …"""
-    return {f"{name}{number}": piece for number, piece in enumerate(_pieces(text))}
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Split by UTF-16 units. A character of two units, such as an emoji, stays in one piece."""
-    if text.isascii():
-        yield from (text[at : at + PIECE] for at in range(0, len(text), PIECE))
-        return
-    units = _utf_16(text)
-    at = 0
-    while at < len(units):
-        end = at + 2 * PIECE
-        if units[end - 1 : end] and 0xD8 <= units[end - 1] < 0xDC:
-            end -= 2  # the first half of a character
-        yield units[at:end].decode("utf-16-le", "surrogatepass")
-        at = end
-
-
-def _utf_16(text: str) -> bytes:
-    """A lone half of a character passes too, because JSON may hold one."""
-    return text.encode("utf-16-le", "surrogatepass")
-
-
-def uncut(name: str, columns: Mapping[str, object]) -> str:
-    """Join the columns that `cut` made. Returns "" if there are none. Raises TypeError if one is not text."""
-    pieces: list[str] = []
-    while (piece := columns.get(f"{name}{len(pieces)}")) is not None:
-        pieces.append(_of_kind(str, piece))
-    return "".join(pieces)
 
 
 class RowOf(Generic[_D]):
@@ -184,7 +150,7 @@ def _is_empty(content: object) -> bool:
 def _fits(content: object) -> bool:
     """Whether a column can hold it: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
     if isinstance(content, str):
-        return len(_utf_16(content)) <= 2 * PIECE
+        return fits(content)
     return content is not None and not (type(content) is int and abs(content) >= 1 << 31)
 
 
