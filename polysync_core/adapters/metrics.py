@@ -62,7 +62,7 @@ CALLBACKS_OLDEST = Metric(
     name="polysync.callbacks.oldest",
     kind=Kind.HISTOGRAM,
     unit="s",
-    description="For how long the caller of the oldest due callback has waited.",
+    description="For how long the oldest callback has been owed, also while it waits for its next try.",
 )
 AMBIGUOUS = Metric(
     name="polysync.starts.ambiguous",
@@ -110,7 +110,7 @@ def note_call(workspace: str, route: str, status: int | None) -> None:
 
 
 def note_callbacks(workspace: str, due: int, oldest_seconds: float) -> None:
-    """Report a workspace's due callbacks, before they are sent."""
+    """Report a workspace's callbacks before they are sent: how many are due, and how long the oldest is owed."""
     _note(CALLBACKS_DUE, due, workspace=workspace)
     _note(CALLBACKS_OLDEST, oldest_seconds, workspace=workspace)
 

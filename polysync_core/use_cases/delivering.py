@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from polysync_core.adapters import metrics
@@ -29,14 +29,33 @@ _BACKLOG_A_HOST = 1_500
 """A pass takes at most this many first tries and this many repeats of one host in one workspace."""
 
 
+_MOST_LATER = 1_000
+"""A pass looks at this many callbacks that are not due yet. So it reads at most one page of rows more for them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queue:
+    """A workspace's callbacks before they are sent: how many are due, and how long the oldest one has been owed.
+
+    One that waits for its next try has been owed since its first try. Both are too low if there was too much to read.
+    """
+
+    due: int
+    oldest_seconds: float
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryReport:
-    """The counts of one pass. `left`: callbacks that were due and did not end in this pass."""
+    """The counts of one pass. `left`: callbacks that were due and did not end in this pass.
+
+    `queues` holds each workspace that storage showed without an error, by name.
+    """
 
     due: int
     delivered: int
     failed: int
     left: int
+    queues: Mapping[str, Queue]
 
 
 def deliver_callbacks(
@@ -81,10 +100,13 @@ class _Pass:
         self._sending = Sending(workspaces, sender, public_url, deadline)
         self._gathering = deadline.earlier_by(pass_seconds * (1 - budgets.DELIVERY_GATHERING / budgets.DELIVERY))
         self._unread: dict[str, str] = {}
+        self._queues: dict[str, Queue] = {}
 
     def run(self) -> DeliveryReport:
         with storage_deadline(self._gathering):  # silent storage must not hold the pass up
             due = self._gather()
+        for name, queue in self._queues.items():
+            metrics.note_callbacks(name, queue.due, queue.oldest_seconds)
         if len(self._unread) == len(self._workspaces):
             raise AllWorkspacesFailed(self._unread)
         outcomes = self._sending.send(due)
@@ -93,6 +115,7 @@ class _Pass:
             delivered=outcomes[Outcome.DELIVERED],
             failed=outcomes[Outcome.FAILED],
             left=len(due) - outcomes.total(),
+            queues=self._queues,
         )
         if due:
             _log.info(
@@ -118,22 +141,30 @@ class _Pass:
         )
 
     def _read_due(self, ws: WorkspaceServices) -> list[Delivery]:
-        """What is due in one workspace, as far as it can be read in time."""
+        """What is due in one workspace, as far as it can be read in time.
+
+        The rows are in the order of their due times, so those of callbacks that wait for their next try come last.
+        """
         found: list[Delivery] = []
         taken: Counter[tuple[str, bool]] = Counter()
-        now, oldest_seconds = self._clock.now(), 0.0
+        now, oldest_seconds, later = self._clock.now(), 0.0, 0
         try:
-            for callback in ws.callbacks.due(now):
-                oldest_seconds = max(oldest_seconds, callback_rules.waited_seconds(callback.value, now))
-                kind = callback.value.host, callback.value.tries > 0
-                taken[kind] += 1
-                if taken[kind] <= _BACKLOG_A_HOST:
-                    found.append(Delivery(ws=ws, callback=callback))
-                if self._gathering.is_over():
+            for callback in ws.callbacks.queue():
+                owed = callback.value
+                oldest_seconds = max(oldest_seconds, callback_rules.waited_seconds(owed, now))
+                if owed.due_at > now:
+                    later += 1
+                else:
+                    kind = owed.host, owed.tries > 0
+                    taken[kind] += 1
+                    if taken[kind] <= _BACKLOG_A_HOST:
+                        found.append(Delivery(ws=ws, callback=callback))
+                if later == _MOST_LATER or self._gathering.is_over():
                     break
         except PolysyncError as error:
             _log.warning("due callbacks of workspace %s: %s", ws.workspace.name, error.detail)
-            if not found:
+            if not taken and not later:
                 self._unread[ws.workspace.name] = error.detail
-        metrics.note_callbacks(ws.workspace.name, taken.total(), oldest_seconds)
+        else:
+            self._queues[ws.workspace.name] = Queue(due=taken.total(), oldest_seconds=oldest_seconds)
         return found

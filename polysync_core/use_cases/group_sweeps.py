@@ -16,7 +16,7 @@ from polysync_core.rules.decisions.sweep_rules import SweepLimits
 from polysync_core.rules.wire.sweep_message import QUEUE, decode_group
 from polysync_core.use_cases.sweeping import Claiming, check_not_all_failed, read_last_sweeps, sweep_workspaces
 from polysync_core.values.deadline import Deadline
-from polysync_core.values.errors import StorageUnavailable
+from polysync_core.values.errors import AllWorkspacesFailed, StorageUnavailable
 from polysync_core.values.run import SweepGroup
 
 _log = logging.getLogger("polysync.sweep")
@@ -28,8 +28,9 @@ def hand_out(
 ) -> tuple[SweepGroup, ...]:
     """Return all workspaces, by name, in groups of at most `most`. First sweep those that no message has swept.
 
-    Raises StorageUnavailable if no row of a last sweep can be read, and AllWorkspacesFailed if every workspace had to
-    be swept here and none could be.
+    Raises StorageUnavailable if no row of a last sweep can be read. Raises AllWorkspacesFailed if every workspace had
+    to be swept here and none could be, or if all sweeps failed that the tick before has asked for. A timer that raises
+    sends no message. The next tick then finds no new failure, and sends them: so a failure costs every second round.
     """
     clock = next(iter(workspaces.values())).clock
     last_sweeps = read_last_sweeps([*workspaces.values()], Deadline.after(clock, limits.times.listing))
@@ -45,6 +46,8 @@ def hand_out(
         claiming = Claiming(unless_swept_since=since, stands_in=was_swept)
         reports = sweep_workspaces([workspaces[name] for name in late], limits, claiming)
         check_not_all_failed(reports, len(workspaces))
+    elif failures := sweep_groups.failures(last_sweeps, len(workspaces), interval, now):
+        raise AllWorkspacesFailed(failures)
     costs = {name: sweep_groups.cost_of(last_sweeps.get(name)) for name in workspaces}
     sent_at = clock.now()
     return tuple(SweepGroup(sent_at=sent_at, workspaces=names) for names in sweep_groups.divide(costs, most))

@@ -68,7 +68,8 @@ def discover_over_http(ws: WorkspaceServices, rules: ImportRules, go_on_from: Di
 def discover_on_schedule(workspaces: Sequence[WorkspaceServices], rules: ImportRules) -> None:
     """Discover every workspace in one tick of the timer, in parallel. The next tick continues what is left.
 
-    An error of one workspace is only logged. Raises AllWorkspacesFailed if no discovery did anything before its error.
+    An error of one workspace is only logged. Raises AllWorkspacesFailed if `discover` raised an error in each:
+    nothing was done before it, or what was done could not be written down at the end. The next tick repeats that.
     """
     if not workspaces:
         return
@@ -81,7 +82,7 @@ def discover_on_schedule(workspaces: Sequence[WorkspaceServices], rules: ImportR
 
 
 def _discover_in_a_tick(ws: WorkspaceServices, rules: ImportRules, connections: int) -> str:
-    """Returns why nothing was discovered, or ""."""
+    """Returns the error that ended the discovery, or ""."""
     name = ws.workspace.name
     try:
         rest = ws.jobs.discoveries().under_way

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from polysync_core.values.stored import Kept
 
 SETTING = "POLYSYNC_START_OPTIONS"
 """Names the start options that callers may send. By default they may send none."""
@@ -16,11 +19,11 @@ START_OPTIONS = (*SELECTIONS, VALIDATE_ONLY)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StartOptions:
+class StartOptions(Kept):
     """The start options of one update. An empty selection, or false, means that the option was not given.
 
     The first two selections name tables. The third one names flows, whose checkpoints are reset. False if no option was
-    given.
+    given that this version knows.
     """
 
     refresh_selection: tuple[str, ...] = ()
@@ -30,6 +33,11 @@ class StartOptions:
 
     def __bool__(self) -> bool:
         return bool(self.given())
+
+    @property
+    def are_all_known(self) -> bool:
+        """Whether this version knows every option. A later version may have stored others."""
+        return not self.unknown
 
     def names_in(self, selection: str) -> tuple[str, ...]:
         """The names in one of SELECTIONS."""
@@ -43,7 +51,7 @@ class StartOptions:
 
     def normal(self) -> StartOptions:
         """The same options in one spelling. The order of names means nothing."""
-        chosen = {name: tuple(sorted(map(normal_name, self.names_in(name)))) for name in SELECTIONS}
+        chosen: dict[str, Any] = {name: tuple(sorted(map(normal_name, self.names_in(name)))) for name in SELECTIONS}
         return StartOptions(**chosen, validate_only=self.validate_only)
 
 

@@ -14,7 +14,7 @@ class Kept:
     """A value that one version of the app reads and writes back, while another version has more fields.
 
     `unknown` is what its row or its JSON holds beside the fields of this version. It is written back as it is. So it
-    takes no part in a comparison, and only the module rows reads it.
+    takes no part in a comparison. Only the rows read its content.
     """
 
     unknown: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)

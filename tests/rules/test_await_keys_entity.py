@@ -8,7 +8,7 @@ import pytest
 
 from polysync_core.rules.decisions.await_key_rules import MOST_OLD_KEYS
 from polysync_core.rules.rows.await_keys_entity import decode_await_keys, encode_await_keys
-from polysync_core.rules.rows.row_of import PIECE
+from polysync_core.rules.rows.pieces import PIECE
 from polysync_core.values.await_keys import AwaitKeys, OldKey
 from polysync_core.values.errors import RowUnreadable
 from tests.rules.examples import NOW

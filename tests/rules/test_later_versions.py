@@ -11,12 +11,14 @@ import pytest
 from polysync_core.rules.decisions.await_key_rules import rotate
 from polysync_core.rules.rows.await_keys_entity import decode_await_keys, encode_await_keys
 from polysync_core.rules.rows.callback_entity import OWED
-from polysync_core.rules.rows.row_of import cut
-from polysync_core.rules.rows.run_entity import RUN, decode_active, encode_active
+from polysync_core.rules.rows.pieces import cut
+from polysync_core.rules.rows.run_entity import RESERVATION, RUN, decode_active, encode_active
 from polysync_core.values.await_keys import AwaitKeys, OldKey
 from polysync_core.values.callback import OwedCallback
 from polysync_core.values.caller import CallerId
 from polysync_core.values.ids import RunId
+from polysync_core.values.run import Reservation
+from polysync_core.values.start_options import StartOptions
 from tests.rules.test_row_of import AT, FULL_RUN, TEXT
 
 
@@ -35,14 +37,33 @@ def test_a_column_is_kept_and_those_of_the_store_are_not() -> None:
 
 
 def test_a_member_of_the_json_is_kept_also_in_nested_values() -> None:
-    run = replace(FULL_RUN, started_by=CallerId(object_id="o"), finished_at=None)
+    options = StartOptions(refresh_selection=("orders",), validate_only=True)
+    run = replace(FULL_RUN, started_by=CallerId(object_id="o"), finished_at=None, options=options)
     members = json.loads(str(encode_active(run)["run0"]))
     members["later"] = [1, {"a": None}]
-    for nested in (members["attempts"][0], members["callbacks"][0], members["error"], members["startedBy"]):
-        nested["later"] = "x"
+    for name in ("error", "startedBy", "options"):
+        members[name]["later"] = ["x"]
+    for name in ("attempts", "callbacks"):
+        members[name][0]["later"] = "x"
     again = decode_active({"run0": json.dumps(members)})
     assert again == run
     assert json.loads(str(encode_active(again)["run0"])) == members
+    in_columns = RUN.encode(again)
+    for name in ("attempts", "callbacks", "error", "startedBy", "options"):
+        assert json.loads(str(in_columns[name])) == members[name]
+
+
+def test_start_options_that_only_a_later_version_knows_are_kept_and_not_shown() -> None:
+    text = json.dumps(_added(encode_active(FULL_RUN)["run0"], options={"later": ["x"]}))
+    run = decode_active({"run0": text})
+    assert json.loads(str(encode_active(run)["run0"]))["options"]["later"] == ["x"]
+    again = RUN.decode(RUN.encode(run))
+    assert json.loads(str(RUN.encode(again)["options"]))["later"] == ["x"]
+    assert not again.options
+    assert not again.options.given()
+    starting = {**RESERVATION.encode(Reservation(pipeline_id="p", owner="o", reserved_at=AT, full_refresh=False))}
+    starting["options"] = '{"later":["x"]}'
+    assert json.loads(str(RESERVATION.encode(RESERVATION.decode(starting))["options"]))["later"] == ["x"]
 
 
 def test_a_member_of_the_json_becomes_a_column_when_the_run_is_written() -> None:
@@ -60,7 +81,14 @@ def test_a_member_of_the_json_becomes_a_column_when_the_run_is_written() -> None
 
 @pytest.mark.parametrize(
     "member",
-    [{"long": "x" * 32_001}, {"big": 1 << 31}, {"PartitionKey": "p"}, {"status": "s"}, {"a-b": 1}],
+    [
+        {"long": "x" * 32_001},
+        {"emoji": "😀" * 16_001},
+        {"big": 1 << 31},
+        {"PartitionKey": "p"},
+        {"status": "s"},
+        {"a-b": 1},
+    ],
     ids=str,
 )
 def test_what_no_column_can_hold_is_left_out_of_the_row(member: dict[str, object]) -> None:

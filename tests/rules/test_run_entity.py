@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polysync_core.rules.rows import run_entity
+from polysync_core.rules.rows.pieces import cut, uncut
 from polysync_core.rules.rows.row_of import Columns
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId
@@ -320,6 +321,15 @@ def test_a_long_active_run_is_cut_into_columns_of_32_000_characters() -> None:
     assert [*columns] == ["run0", "run1", "run2"]
     assert all(len(str(value)) <= 32_000 for value in columns.values())
     assert run_entity.decode_active(columns) == run
+
+
+@pytest.mark.parametrize("before", ["", "x"], ids=["whole characters end a column", "a character would be halved"])
+def test_a_column_is_limited_in_utf_16_units_and_halves_no_character(before: str) -> None:
+    name = before + "😀" * 40_000
+    columns = cut("name", name)
+    assert all(0 < len(str(value).encode("utf-16-le")) <= 2 * 32_000 for value in columns.values())
+    assert len(columns) == 3
+    assert uncut("name", columns) == name
 
 
 def test_a_thousand_unseen_runs_fit_in_columns_of_32_000_characters() -> None:

@@ -17,6 +17,8 @@ ORDERS = StartOptions(refresh_selection=("orders", "items"))
 RESET = StartOptions(reset_checkpoint_selection=("main.sales.orders",))
 BOTH = StartOptions(refresh_selection=("orders",), reset_checkpoint_selection=("main.sales.orders",))
 VALIDATION = StartOptions(validate_only=True)
+LATER = StartOptions(unknown={"later": ["x"]})
+ORDERS_AND_LATER = StartOptions(refresh_selection=ORDERS.refresh_selection, unknown={"later": ["x"]})
 
 
 def wanting(options: StartOptions, full_refresh: bool = False) -> Reservation:
@@ -83,6 +85,8 @@ def test_an_update_of_somebody_else_is_joined_only_if_it_shows_exactly_what_is_w
         (showing(), NO_OPTIONS, RESET, False, "the run was started without it"),
         (showing(), ORDERS, ORDERS, False, "a retry that refreshes everything"),
         (showing(ORDERS, full_refresh=True), ORDERS, ORDERS, False, "another full_refresh"),
+        (showing(), LATER, NO_OPTIONS, False, "a later version knows what the run was started with"),
+        (showing(ORDERS), ORDERS_AND_LATER, ORDERS, False, "a later version knows what else it was started with"),
     ],
 )
 def test_an_update_with_a_run_is_joined_if_the_run_was_started_with_what_is_wanted(
@@ -134,6 +138,7 @@ def test_what_an_update_shows_decides_whether_a_start_without_an_answer_made_it(
         (showing(), None, ORDERS, "an update of the whole pipeline"),
         (showing(full_refresh=True), None, NO_OPTIONS, "a full refresh"),
         (showing(), None, NO_OPTIONS, "not a full refresh"),
+        (showing(), LATER, NO_OPTIONS, "an update with options that only a later version of Polysync knows"),
     ],
 )
 def test_why_an_update_cannot_be_joined(

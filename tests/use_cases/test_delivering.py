@@ -21,7 +21,7 @@ from polysync_core.adapters.clock import Clock
 from polysync_core.rules.decisions import budgets
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import delivering
-from polysync_core.use_cases.delivering import DeliveryReport
+from polysync_core.use_cases.delivering import DeliveryReport, Queue
 from polysync_core.values.callback import CallbackState
 from tests.conftest import RigOf
 from tests.use_cases.callbacks import callback_of, deliver, finish, started
@@ -67,7 +67,8 @@ class TestWhatIsSent:
         assert deliver(rig).due == 0
         finish(rig, run)
         assert callback_of(rig, run).state is CallbackState.DUE
-        assert deliver(rig) == DeliveryReport(due=1, delivered=1, failed=0, left=0)
+        queues = {rig.ws.workspace.name: Queue(due=1, oldest_seconds=0)}
+        assert deliver(rig) == DeliveryReport(due=1, delivered=1, failed=0, left=0, queues=queues)
         assert deliver(rig).due == 0
         (delivery,) = receiver.deliveries
         assert delivery.target == "/Hook/a%2Fb?sig=a-credential&x=%20"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 
 import pytest
 from azure.data.tables import TableClient
 
+from local.fault import Fault
 from local.faults import FaultPlan, FaultProxy, storage_label
 from local.messages import Request
 from local.receiver import Receiver
@@ -29,8 +31,8 @@ from tests.conftest import RigOf
 from tests.use_cases.callbacks import callback_of, finish, started
 
 
-def owe_often(rig: Rig, run: Run, count: int, *, tries: int = 0) -> None:
-    """Queue the run's callback `count` more times, all due at least an hour ago."""
+def owe_often(rig: Rig, run: Run, count: int, *, tries: int = 0, since: timedelta = timedelta(hours=-1)) -> None:
+    """Queue the run's callback `count` more times. The last one is due `since` after now, and the others before."""
     callback, connection = callback_of(rig, run), rig.settings.tables.connection_string
     assert connection is not None
     owed = [
@@ -38,7 +40,7 @@ def owe_often(rig: Rig, run: Run, count: int, *, tries: int = 0) -> None:
             run_id=run.run_id,
             callback_id=callback.callback_id,
             host=callback.host,
-            due_at=rig.clock.now() - timedelta(hours=1, seconds=number),
+            due_at=rig.clock.now() + since - timedelta(seconds=number),
             tries=tries,
         )
         for number in range(count)
@@ -148,6 +150,39 @@ def test_many_results_and_claims_share_a_batch_of_storage(azurite: str, workspac
         assert delivering.deliver_callbacks([rig.ws], rig.services.sender, None).delivered == 80
         batches = [call for call in plan.calls()[before:] if call.label.startswith("POST $batch")]
         assert len(batches) <= 80
+
+
+@pytest.mark.parametrize("waiting", [0, 1_500])
+def test_a_pass_with_nothing_due_reads_one_page(azurite: str, workspace: SimulatedWorkspace, waiting: int) -> None:
+    with _proxied(azurite, workspace) as (rig, plan):
+        run = started(rig, "http://127.0.0.1:9/")
+        owe_often(rig, run, waiting, since=timedelta(hours=1))
+        before = len(plan.calls())
+        report = delivering.deliver_callbacks([rig.ws], rig.services.sender, None)
+        assert (report.due, report.queues[rig.ws.workspace.name].due) == (0, 0)
+        assert [call.label for call in plan.calls()[before:]] == ["GET PolysyncRuns(callback…)"]
+
+
+def test_of_a_queue_that_could_not_be_read_to_its_end_nothing_is_said(
+    azurite: str, workspace: SimulatedWorkspace
+) -> None:
+    with _proxied(azurite, workspace) as (rig, plan):
+        run = started(rig, "http://127.0.0.1:9/")
+        owe_often(rig, run, 1_200)
+        plan.add(Fault("status", label="GET PolysyncRuns(callback…)", after=1, times=None, status=403))
+        report = delivering.deliver_callbacks([rig.ws], rig.services.sender, None)
+        assert report.due == 1_000, "what was read is sent"
+        assert report.queues == {}
+
+
+@contextmanager
+def _proxied(azurite: str, workspace: SimulatedWorkspace) -> Iterator[tuple[Rig, FaultPlan]]:
+    """An app whose calls to storage go through a plan of faults, and the plan."""
+    direct, plan = azurite.partition("TableEndpoint=")[2].rpartition("/")[0], FaultPlan(keep=1_000)
+    with FaultProxy(direct, plan, label=storage_label) as proxy:
+        urls = {f"test-{uuid.uuid4().hex[:12]}": workspace.url}
+        settings = {"POLYSYNC_CALLBACK_HOSTS": "127.0.0.1:9"}
+        yield Rig(azurite.replace(direct, proxy.url), urls, workspace, Clock(), **settings), plan
 
 
 def test_a_host_whose_call_hangs_gets_four_calls_at_a_time(rig_of: RigOf) -> None:

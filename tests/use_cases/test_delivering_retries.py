@@ -50,6 +50,21 @@ class TestReceiversThatDoNotTakeIt:
         assert len(receiver.deliveries) == 1
         assert callback_of(rig, run).state is CallbackState.DELIVERED
 
+    def test_a_callback_between_two_tries_is_as_old_as_its_first_try_and_not_due(
+        self, rig_of: RigOf, clock: ManualClock
+    ) -> None:
+        """Seen before: the age was 0 between the tries, so its alert came late, and ended while the receiver failed."""
+        with Receiver(status=500) as receiver:
+            rig = rig_of(receiver)
+            run = started(rig, receiver.url())
+            finish(rig, run)
+            seen = []
+            for _ in range(4):
+                (queue,) = deliver(rig).queues.values()
+                seen.append((queue.due, queue.oldest_seconds))
+                clock.pass_time(minutes=8)
+        assert seen == [(1, 0), (1, 8 * 60), (0, 16 * 60), (0, 24 * 60)]
+
     def test_one_that_is_never_up_is_given_up_after_a_day(self, rig_of: RigOf, clock: ManualClock) -> None:
         with Receiver() as receiver:
             rig = rig_of(receiver)

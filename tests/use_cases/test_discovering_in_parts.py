@@ -9,11 +9,14 @@ from datetime import timedelta
 
 import pytest
 
+from local.fault import Fault
+from local.faults import FaultPlan, FaultProxy, storage_label
 from local.rig import ManualClock, Rig
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
 from polysync_core.use_cases import jobs
 from polysync_core.values.databricks_errors import DatabricksError
+from polysync_core.values.errors import AllWorkspacesFailed
 from polysync_core.values.job import Counts, DiscoveryPass, DiscoveryReport, Tally
 from tests.use_cases.jobs_rig import PIPELINE, PIPELINES, discover_all, document, etags, table, written
 
@@ -184,6 +187,23 @@ def test_workspaces_are_discovered_side_by_side_and_one_that_is_down_is_logged(
     assert f"workspace down-{mark} could not be discovered" in caplog.text
     assert rig.services.at(f"up-{mark}").jobs.discoveries().last is not None
     assert rig.services.at(f"up-{mark}").jobs.list_page(limit=10, continuation=None).continuation is None
+
+
+def test_a_tick_fails_if_no_discovery_could_be_written_down_and_the_next_one_repeats_that(
+    azurite: str, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    workspace.add_pipelines(3)
+    direct, plan = azurite.partition("TableEndpoint=")[2].rpartition("/")[0], FaultPlan()
+    with FaultProxy(direct, plan, label=storage_label) as proxy:
+        urls = {f"w-{uuid.uuid4().hex[:12]}": workspace.url}
+        rig = Rig(azurite.replace(direct, proxy.url), urls, workspace, clock)
+        plan.add(Fault("status", label="PATCH PolysyncJobs(discovery)", times=None, status=403))
+        with pytest.raises(AllWorkspacesFailed):
+            on_schedule(rig)
+        assert len([*rig.ws.jobs.iter_jobs(after="", upto=None)]) == 3, "they were imported before"
+        plan.clear()
+        on_schedule(rig)
+        assert rig.ws.jobs.discoveries().last is not None
 
 
 def test_a_pass_counts_what_it_could_not_look_at(rig: Rig, workspace: SimulatedWorkspace) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +16,7 @@ from local.loopback import unused_host
 from local.rig import ManualClock, Rig
 from local.seeding import track_running
 from local.workspace import SimulatedWorkspace
+from polysync_core.endpoints import run_endpoints
 from polysync_core.rules.wire.sweep_message import encode_group
 from polysync_core.use_cases import checking, group_sweeps
 from polysync_core.values.errors import AllWorkspacesFailed, StorageUnavailable
@@ -203,11 +206,69 @@ def _cut_off(workspaces: Workspaces) -> None:
         workspace.add_fault("reset", times=None)
 
 
-def test_the_timer_fails_if_it_had_to_sweep_all_workspaces_and_none_answered(rig: Rig, workspaces: Workspaces) -> None:
+def test_the_timer_fails_if_it_had_to_sweep_all_workspaces_and_none_answered(
+    rig: Rig, workspaces: Workspaces, clock: ManualClock
+) -> None:
     _cut_off(workspaces)
     with pytest.raises(AllWorkspacesFailed, match="a: no request was answered"):
         _hand_out(rig)
-    assert len(_hand_out(rig)) == 3, "they were swept just now, so the next tick sends messages again"
+    clock.pass_time(seconds=15)
+    assert len(_hand_out(rig)) == 3, "the failure was found, so the next tick sends messages again"
+
+
+def test_a_timer_that_fails_frees_what_only_cycles_hold(rig: Rig, workspaces: Workspaces) -> None:
+    class InACycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    _cut_off(workspaces)
+    gc.disable()
+    try:
+        left = weakref.ref(InACycle())
+        assert left() is not None
+        with pytest.raises(AllWorkspacesFailed):
+            run_endpoints.hand_out_sweeps(rig.services)
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+def test_the_timer_fails_once_for_each_round_of_messages_that_nobody_answered(
+    rig: Rig, workspaces: Workspaces, clock: ManualClock
+) -> None:
+    _swept_once(rig, workspaces, clock)
+    groups = _hand_out(rig)
+    _cut_off(workspaces)
+    for _ in range(3):
+        clock.pass_time(seconds=1)
+        for group in groups:
+            _receive(rig, group)
+        clock.pass_time(seconds=14)
+        _sweeps(workspaces)
+        with pytest.raises(AllWorkspacesFailed, match="a: no request was answered"):
+            _hand_out(rig)
+        clock.pass_time(seconds=15)
+        groups = _hand_out(rig)
+        assert len(groups) == 3, "so that the sweeps go on"
+        assert sum(_sweeps(workspaces)) == 0, "the timer itself sweeps nothing"
+    for workspace in workspaces.values():
+        workspace.clear_faults()
+    clock.pass_time(seconds=1)
+    for group in groups:
+        _receive(rig, group)
+    clock.pass_time(seconds=14)
+    assert len(_hand_out(rig)) == 3
+
+
+def test_one_workspace_that_answers_its_message_is_enough(rig: Rig, workspaces: Workspaces, clock: ManualClock) -> None:
+    _swept_once(rig, workspaces, clock)
+    groups = _hand_out(rig)
+    _cut_off({name: workspace for name, workspace in workspaces.items() if name != "f"})
+    clock.pass_time(seconds=1)
+    for group in groups:
+        _receive(rig, group)
+    clock.pass_time(seconds=14)
+    assert len(_hand_out(rig)) == 3
 
 
 def test_a_workspace_that_another_process_sweeps_has_not_failed(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from polysync_core.adapters.storage import tables
 from polysync_core.adapters.storage.races import retry_lost_races
@@ -123,10 +124,15 @@ class CallbackStore:
 
     def due(self, now: datetime) -> Iterator[Locked[OwedCallback]]:
         """The callbacks that are due at `now`, the longest due first. An unreadable row is logged and skipped."""
+        return self._owed(where="RowKey lt @until", values={"until": row_keys.due_until(now)})
+
+    def queue(self) -> Iterator[Locked[OwedCallback]]:
+        """All callbacks that are owed, in the order of their due times. An unreadable row is logged and skipped."""
+        return self._owed()
+
+    def _owed(self, **where: Any) -> Iterator[Locked[OwedCallback]]:
         unreadable = 0
-        for row in self._partition.scan(
-            row_keys.CALLBACK, where="RowKey lt @until", values={"until": row_keys.due_until(now)}
-        ):
+        for row in self._partition.scan(row_keys.CALLBACK, **where):
             try:
                 yield Locked(value=OWED.decode(row), etag=etag_of(row))
             except RowUnreadable:

@@ -74,10 +74,12 @@ def is_joinable(seen: SeenUpdate, wanted: Reservation, run: Run | None) -> bool:
     """Whether an active update, as its GET shows it, does what the start `wanted` asks for.
 
     `run` is the run that tracks it, or None. A run knows the options of its update, also those that the GET leaves out
-    or spells in another way. Without a run, the GET has to show exactly the wanted options.
+    or spells in another way. With an option of a later version, it is never the same. Without a run, the GET has to
+    show exactly the wanted options.
     """
     if run is not None:
-        return run.options.normal() == wanted.options.normal() and may_be_of(seen, wanted)
+        same_options = run.options.are_all_known and run.options.normal() == wanted.options.normal()
+        return same_options and may_be_of(seen, wanted)
     return (
         bool(seen.full_refresh) == wanted.full_refresh
         and set(seen.partial_by) == wanted.options.given().keys()
@@ -116,6 +118,8 @@ def _may_be_same_names(shown: Iterable[str], asked: Iterable[str]) -> bool:
 
 def kind_of(seen: SeenUpdate, wanted: Reservation, run: Run | None) -> str:
     """What an active update is that cannot be joined, in words that end "but it is …"."""
+    if run is not None and not run.options.are_all_known:
+        return "an update with options that only a later version of Polysync knows"
     names = [*seen.partial_by, *(() if run is None else run.options.given().keys() - set(seen.partial_by))]
     if VALIDATE_ONLY in names:
         return "a validation that refreshes nothing (validate_only)"

@@ -37,6 +37,19 @@ def is_late(last: LastSweep | None, interval: timedelta, now: datetime) -> bool:
     return last is None or now - last.swept_at > LATE_AFTER * interval
 
 
+def failures(
+    last_sweeps: Mapping[str, LastSweep | None], workspaces: int, interval: timedelta, now: datetime
+) -> Mapping[str, str]:
+    """Why the sweeps that the tick before has asked for have failed, by workspace. Empty unless all of them did.
+
+    Each of the app's `workspaces` has failed, and at least one of them since the tick before. So one failure is found
+    in one tick only: a timer that fails sends no messages, and at the next tick its evidence is too old.
+    """
+    troubles = {name: last.report.trouble for name, last in last_sweeps.items() if last is not None}
+    are_new = any(last is not None and now - last.swept_at < interval for last in last_sweeps.values())
+    return troubles if are_new and len(troubles) == workspaces and all(troubles.values()) else {}
+
+
 def is_outdated(group: SweepGroup, interval: timedelta, now: datetime) -> bool:
     """Whether a message is so old that the next tick has sent another one. So no backlog can build up."""
     return now - group.sent_at > interval

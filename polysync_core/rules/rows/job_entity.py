@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from polysync_core.rules.rows.row_of import ID, PIECE, Codec, Columns, RowOf, codec_of, cut, dump
+from polysync_core.rules.rows.pieces import PIECE, cut
+from polysync_core.rules.rows.row_of import ID, Codec, Columns, RowOf, codec_of, dump
 from polysync_core.values.errors import JobTooLarge, RowUnreadable
 from polysync_core.values.job import (
     Counts,

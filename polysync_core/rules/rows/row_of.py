@@ -17,6 +17,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
+from polysync_core.rules.rows.pieces import fits
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.ids import RunId, is_id
 from polysync_core.values.stored import Kept
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 Columns = dict[str, object]
 _KEYS = ("PartitionKey", "RowKey")
-PIECE = 32_000
-"""The most characters in a column. The limit is 32,768 UTF-16 units: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
 _T = TypeVar("_T")
 _D = TypeVar("_D", bound="DataclassInstance")
 
@@ -42,19 +41,6 @@ class Codec:
 
 def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def cut(name: str, text: str) -> Columns:
-    """Split a text of any length into the columns name0, name1 …"""
-    return {f"{name}{number}": text[at : at + PIECE] for number, at in enumerate(range(0, len(text), PIECE))}
-
-
-def uncut(name: str, columns: Mapping[str, object]) -> str:
-    """Join the columns that `cut` made. Returns "" if there are none. Raises TypeError if one is not text."""
-    pieces: list[str] = []
-    while (piece := columns.get(f"{name}{len(pieces)}")) is not None:
-        pieces.append(_of_kind(str, piece))
-    return "".join(pieces)
 
 
 class RowOf(Generic[_D]):
@@ -109,7 +95,7 @@ class RowOf(Generic[_D]):
         columns: Columns = self._encode_unknown(value.unknown) if isinstance(value, Kept) else {}
         for field, name, codec in self._columns:
             content = getattr(value, field.name)
-            if content is not None and not (field.name in self._leave_out_empty and not content):
+            if content is not None and not (field.name in self._leave_out_empty and _is_empty(content)):
                 columns[name] = codec.encode(content)
             elif self._in_json:
                 columns[name] = None
@@ -156,10 +142,15 @@ class RowOf(Generic[_D]):
         }
 
 
+def _is_empty(content: object) -> bool:
+    """Whether there is nothing to store. What another version has added is stored too."""
+    return not content and not (isinstance(content, Kept) and content.unknown)
+
+
 def _fits(content: object) -> bool:
     """Whether a column can hold it: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model"""
     if isinstance(content, str):
-        return len(content) <= PIECE
+        return fits(content)
     return content is not None and not (type(content) is int and abs(content) >= 1 << 31)
 
 

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from polysync_core.rules.decisions.run_states import status_of_run
 from polysync_core.rules.rows.callback_entity import CALLBACK, WAITER
-from polysync_core.rules.rows.row_of import ID, Codec, Columns, RowOf, codec_of, cut, dump, list_of, uncut
+from polysync_core.rules.rows.pieces import cut, uncut
+from polysync_core.rules.rows.row_of import ID, Codec, Columns, RowOf, codec_of, dump, list_of
 from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.run import (
     Attempt,

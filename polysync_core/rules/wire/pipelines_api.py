@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from polysync_core.rules.wire.databricks_errors import decode_error, is_sign_in, json_object
 from polysync_core.rules.wire.databricks_json import id_of, instant_of, objects_of, page_token_of, text_of
@@ -245,7 +246,6 @@ def _start_options(value: JsonObject) -> StartOptions:
     """The start options that an update shows. Nearly every update of a listing shows none."""
     if not any(value.get(name) for name in START_OPTIONS):
         return NO_OPTIONS
-    named = {name: value.get(name) for name in SELECTIONS}
-    lists = {name: names if isinstance(names, list) else [] for name, names in named.items()}
-    chosen = {name: tuple(each for each in names if isinstance(each, str)) for name, names in lists.items()}
+    lists = {name: names for name in SELECTIONS if isinstance(names := value.get(name), list)}
+    chosen: dict[str, Any] = {name: tuple(each for each in lists[name] if isinstance(each, str)) for name in lists}
     return StartOptions(**chosen, validate_only=value.get(VALIDATE_ONLY) is True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -55,7 +55,7 @@ FIELDS = {**dict.fromkeys(SELECTIONS, Selection), VALIDATE_ONLY: Flag}
 def decode_options(body: BaseModel, full_refresh: bool | None) -> StartOptions:
     """Return the start options of a body, which may lack their fields. Raises InvalidRequest for a contradiction."""
     given = {name: getattr(body, name, None) for name in FIELDS}
-    selections = {name: tuple(given[name] or ()) for name in SELECTIONS}
+    selections: dict[str, Any] = {name: tuple(given[name] or ()) for name in SELECTIONS}
     options = StartOptions(**selections, validate_only=given[VALIDATE_ONLY] or False)
     chosen = [name for name in SELECTIONS if selections[name]]
     if options and full_refresh:
