@@ -101,6 +101,28 @@ def test_a_redirect_of_the_keys_is_not_followed(entra: SimulatedEntra, callers: 
     assert entra.fetches()["keys"] == 1
 
 
+def test_a_key_that_is_unknown_because_the_last_fetch_failed_is_not_the_caller_s_fault(
+    entra: SimulatedEntra, callers: EntraCallers, clock: ManualClock
+) -> None:
+    _sign_in(callers, entra.issue())
+    known = entra.issue()
+    entra.rotate()
+    clock.pass_time(seconds=30)
+    entra.down()
+    for _ in range(2):
+        with pytest.raises(SignInUnavailable) as raised:
+            _sign_in(callers, entra.issue())
+        assert raised.value.retry_after_seconds == 30
+    _sign_in(callers, known)
+    with pytest.raises(NotSignedIn):
+        _sign_in(callers, entra.wrong_token("no_kid"))
+    entra.up()
+    clock.pass_time(seconds=30)
+    _sign_in(callers, entra.issue())
+    with pytest.raises(NotSignedIn):
+        _sign_in(callers, entra.wrong_token("unknown_kid"))
+
+
 # --- the claims
 
 
@@ -123,3 +145,84 @@ def test_a_token_that_is_right_but_for_its_version_is_refused(
 ) -> None:
     with pytest.raises(NotSignedIn):
         _sign_in(callers, entra.issue(claims={"ver": version}))
+
+
+@pytest.mark.parametrize("object_id", ["", [], 7, "somebody", {"a": 1}])
+def test_an_oid_that_is_no_uuid_is_refused(entra: SimulatedEntra, callers: EntraCallers, object_id: object) -> None:
+    with pytest.raises(NotSignedIn):
+        _sign_in(callers, entra.issue(claims={"oid": object_id}))
+
+
+# --- what the operator is told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ("expired", "has expired"),
+        ("not_yet_valid", "not valid yet"),
+        ("other_audience", "POLYSYNC_ENTRA_AUDIENCE"),
+        ("other_tenant", "issuer"),
+        ("other_issuer", "issuer"),
+        ("tid_of_another_tenant", "tid"),
+        ("v1", "issuer"),
+        ("id_token", "ID token"),
+        ("alg_none", "one token"),
+        ("hs256_with_the_public_key", "RS256"),
+        ("unknown_kid", "key id"),
+        ("changed_roles", "signature"),
+        ("no_oid", "lacks one of"),
+        ("garbage", "malformed"),
+        ("too_long", "one token"),
+    ],
+)
+def test_the_log_says_why_a_token_is_refused_and_nothing_of_the_token(
+    entra: SimulatedEntra, callers: EntraCallers, caplog: pytest.LogCaptureFixture, wrong: str, reason: str
+) -> None:
+    token = entra.wrong_token(wrong)
+    with pytest.raises(NotSignedIn) as raised:
+        _sign_in(callers, token)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "polysync.door"]
+    assert line.startswith("sign-in refused: ")
+    assert reason in line
+    assert not [part for part in token.split(".") if len(part) > 5 and part in line]
+    assert reason not in raised.value.detail, "the caller may be anybody"
+
+
+def test_each_reason_is_logged_once_in_30_seconds(
+    entra: SimulatedEntra, callers: EntraCallers, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lines() -> list[str]:
+        return [record.getMessage().partition(": ")[2] for record in caplog.records if record.name == "polysync.door"]
+
+    for _ in range(5):
+        for token in (entra.wrong_token("expired"), entra.issue(object_id=DENIED)):
+            with pytest.raises(NotSignedIn):
+                _sign_in(callers, token)
+    with pytest.raises(NotSignedIn):
+        callers.authenticate(None)
+    assert lines() == ["the token has expired", "POLYSYNC_ENTRA_DENIED names the caller", "no token was sent"]
+    clock.pass_time(seconds=30)
+    with pytest.raises(NotSignedIn):
+        callers.authenticate(None)
+    assert lines()[3:] == ["no token was sent"]
+
+
+def test_a_failed_fetch_is_logged_with_its_reason_and_the_check_names_it(
+    entra: SimulatedEntra, callers: EntraCallers, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    entra.add_fault("status", route=KEYS, status=400)
+    with pytest.raises(SignInUnavailable) as refused:
+        callers.check()
+    assert "no keys came with status 400" in refused.value.detail
+    assert "POLYSYNC_ENTRA_TENANT" in refused.value.detail
+    with pytest.raises(SignInUnavailable) as told:
+        _sign_in(callers, entra.issue())
+    assert "400" not in told.value.detail
+    assert caplog.messages.count("Entra ID's signing keys were not fetched: no keys came with status 400") == 1
+    clock.pass_time(seconds=30)
+    assert callers.check() == "keys are known"
+    entra.down()
+    clock.pass_time(hours=24)
+    assert callers.check() == "keys are known; the last fetch failed: ConnectionError"
+    assert entra.url not in caplog.text.replace("urllib3", "")

@@ -67,3 +67,13 @@ def test_a_wrong_setting_of_the_sign_in_closes_every_route_but_the_open_ones(
                     assert answer.status == 200
                 else:
                     assert f"{name}: " in told_of_settings(answer, route)
+
+
+def test_health_tells_in_a_line_of_its_own_whether_tokens_can_be_checked(azurite: str) -> None:
+    nobody = "0ddba11a-0000-4000-8000-0000000000ff"
+    for settings, is_ok in (({}, True), ({"POLYSYNC_ENTRA_TENANT": nobody}, False)):
+        with guarded(azurite, **settings) as app:
+            checks = {check["name"]: check for check in app.send("GET", "/api/health", {}, b"").json["checks"]}
+            assert checks["sign-in"]["ok"] is is_ok
+            assert ("POLYSYNC_ENTRA_TENANT" in checks["sign-in"]["message"]) is not is_ok
+            assert app.entra.url not in checks["sign-in"]["message"]
