@@ -12,8 +12,9 @@ from local.entra import WRONG_TOKENS
 from local.host.functions import HttpTrigger
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.decisions.roles import ROLE_OF_ROUTE, WHOLE_APP, Role
-from tests.functions.app import KEY, Answer, functions_in, settings_of
-from tests.functions.guarded import OPEN, Guarded, guarded
+from tests.functions.app import KEY, Answer, functions_in, hosted, send_to, settings_of
+from tests.functions.guarded import OPEN, Guarded, guarded, routes_of
+from tests.functions.secrecy import told_of_settings
 
 ROLES = [Role.READ, Role.OPERATE, Role.ADMIN]
 
@@ -43,6 +44,17 @@ def test_with_any_mode_but_entra_no_guarded_route_is_anonymous(azurite: str, mod
         }
     assert {name for name, level in levels.items() if level == "anonymous"} == OPEN
     assert {level for name, level in levels.items() if name not in OPEN} == {"function"}
+
+
+@pytest.mark.parametrize("mode", ["Entra", "entra ", "enta", "keys,entra"])
+def test_a_wrong_mode_is_a_wrong_setting_also_with_a_key(azurite: str, mode: str) -> None:
+    with SimulatedWorkspace() as databricks:
+        settings = settings_of(azurite, "w", databricks) | {"POLYSYNC_CALLERS": mode}
+        with hosted(settings) as host:
+            for name, (method, address) in routes_of(functions_in(settings)).items():
+                if name not in OPEN:
+                    answer = send_to(host)(method, address, {"x-functions-key": KEY}, b"{}")
+                    assert "POLYSYNC_CALLERS: must be exactly keys or entra" in told_of_settings(answer, name)
 
 
 def test_without_a_token_only_the_open_routes_answer_and_a_key_opens_nothing(app: Guarded) -> None:

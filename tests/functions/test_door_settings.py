@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from local.entra import SimulatedEntra
+from local.host import LocalHost
+from local.workspace import SimulatedWorkspace
 from polysync_core.rules.decisions.roles import Role
-from tests.functions.guarded import guarded
+from tests.functions.app import KEY, ROOT, environment, functions_in, send_to, settings_of
+from tests.functions.guarded import OPEN, guarded, routes_of
 from tests.functions.secrecy import told_of_settings
 
 
@@ -77,3 +81,24 @@ def test_health_tells_in_a_line_of_its_own_whether_tokens_can_be_checked(azurite
             assert checks["sign-in"]["ok"] is is_ok
             assert ("POLYSYNC_ENTRA_TENANT" in checks["sign-in"]["message"]) is not is_ok
             assert app.entra.url not in checks["sign-in"]["message"]
+
+
+@pytest.mark.parametrize("at_start", ["entra", "keys"])
+def test_a_guarded_route_stays_closed_when_its_host_and_the_settings_disagree(azurite: str, at_start: str) -> None:
+    """The host keeps the routes as they were at its start. The settings may be read later."""
+    with SimulatedEntra() as entra, SimulatedWorkspace() as databricks:
+        with_keys = settings_of(azurite, "finance", databricks)
+        before, after = (
+            (with_keys | entra.environ(), with_keys) if at_start == "entra" else (with_keys, entra.environ())
+        )
+        functions = functions_in(before)
+        with environment(with_keys | after), LocalHost(ROOT, functions=functions, key=KEY, timers=False) as host:
+            for route, (method, address) in routes_of(functions).items():
+                if route in OPEN:
+                    continue
+                for headers in ({}, {"x-functions-key": KEY}):
+                    answer = send_to(host)(method, address, headers, b"{}")
+                    if at_start == "entra":
+                        assert "POLYSYNC_CALLERS: " in told_of_settings(answer, route)
+                    else:
+                        assert answer.status == 401, route
