@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.entra import SimulatedEntra
+from local.entra import AUDIENCE, SimulatedEntra
 from local.host import LocalHost
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.decisions.roles import Role
@@ -57,6 +57,7 @@ def test_a_denied_caller_is_refused_with_a_valid_token(azurite: str) -> None:
         ("POLYSYNC_ENTRA_AUTHORITY", "http://login.example.com"),
         ("POLYSYNC_ENTRA_DENIED", "someone"),
         ("POLYSYNC_ENTRA_PAGE_CLIENT", "page"),
+        ("POLYSYNC_ENTRA_PAGE_CLIENT", AUDIENCE.upper()),
     ],
 )
 def test_a_wrong_setting_of_the_sign_in_closes_every_route_but_the_open_ones(
