@@ -162,6 +162,7 @@ def _serve(
         route=dict(req.route_params),
         body=req.get_body(),
         invocation=_invocation(context),
+        needs_key=GUARDED is func.AuthLevel.FUNCTION,
     )
     reply = answer(call, endpoint, on_bad_settings)
     return func.HttpResponse(

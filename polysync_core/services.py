@@ -80,17 +80,22 @@ class Services:
         return workspace.name if len(self.settings.workspaces) > 1 else None
 
     def for_caller(self, caller: Caller, needs: Role) -> Services:
-        """The services of one request. `caller` has signed in, and the route needs this role."""
+        """The services of one request. `caller` has signed in, and the route needs this role.
+
+        The workspaces where the caller has the role come first, so the default one is the first of them, if any.
+        """
         visible = roles.visible_workspaces(caller, self.workspaces)
-        return replace(self, workspaces={name: self.workspaces[name] for name in visible}, caller=caller, needs=needs)
+        ordered = sorted(visible, key=lambda name: not roles.has_role(caller, needs, name))
+        return replace(self, workspaces={name: self.workspaces[name] for name in ordered}, caller=caller, needs=needs)
 
     def check_role(self, workspace: str | None) -> None:
         """Raise RoleMissing if the caller lacks the route's role in the workspace. None stands for the whole app."""
         if self.needs is not None and not roles.has_role(self.caller, self.needs, workspace):
-            raise RoleMissing(f"This needs the role {roles.role_name(self.needs, workspace)}.")
+            suffix = workspace if len(self.settings.workspaces) > 1 else None
+            raise RoleMissing(f"This needs the role {roles.role_name(self.needs, suffix)}.")
 
     def at(self, workspace: str | None) -> WorkspaceServices:
-        """The named workspace, or the first one that the caller may see. The name has been checked before.
+        """The named workspace, or the default one of this request. The name has been checked before.
 
         Raises RoleMissing.
         """

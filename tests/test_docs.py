@@ -54,7 +54,7 @@ def test_a_test_that_a_document_names_exists(document: str, file: str, test: str
 
 def test_every_row_of_the_mission_names_its_test() -> None:
     rows = [line for line in (ROOT / "docs/mission.md").read_text().splitlines() if line.startswith("| ")]
-    promises = [row for row in rows if not row.startswith("| the mission says")]
+    promises = [row for row in rows if not row.startswith(("| the mission says", "| the product promises"))]
     assert [row for row in promises if not _NAMED_TEST.search(row)] == []
     assert len(promises) >= 15
 

@@ -6,29 +6,36 @@ https://learn.microsoft.com/entra/identity-platform/access-tokens and …/claims
 
 from __future__ import annotations
 
+import logging
 import re
-import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-import requests
+from typing import Any
 
 from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.entra_signing_keys import SigningKeys
 from polysync_core.values.caller import Caller, CallerId, EntraDoor
-from polysync_core.values.errors import NotSignedIn, SignInUnavailable
-
-if TYPE_CHECKING:
-    from jwt import PyJWK
+from polysync_core.values.errors import NotSignedIn
 
 MOST_TOKEN_BYTES = 16 * 1024
 LEEWAY_SECONDS = 60
-KEYS_KEPT_SECONDS = 24 * 3600.0
-FETCH_EVERY_SECONDS = 30.0
-"""The keys are fetched at most this often, whatever key ids callers send, and whether the last fetch worked or not."""
-_FETCH_TIMEOUT_SECONDS = 5.0
+LOG_EVERY_SECONDS = 30.0
+"""Each reason of a refusal is logged at most this often, whatever callers send."""
 SCOPE = "access"
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REQUIRED = ("exp", "nbf", "iat", "iss", "aud", "tid", "oid")
+_REASONS = {
+    "ExpiredSignatureError": "the token has expired",
+    "ImmatureSignatureError": "the token is not valid yet",
+    "InvalidIssuedAtError": "the token's iat is no time",
+    "InvalidAudienceError": "the token is for another audience than POLYSYNC_ENTRA_AUDIENCE",
+    "InvalidIssuerError": "the token's issuer is not the tenant of POLYSYNC_ENTRA_TENANT at POLYSYNC_ENTRA_AUTHORITY",
+    "InvalidSignatureError": "the token's signature is wrong",
+    "InvalidAlgorithmError": "the token's algorithm is not RS256",
+    "MissingRequiredClaimError": "the token lacks one of " + ", ".join(_REQUIRED),
+}
+"""What the log says for an error of PyJWT. The error's own text may hold what a caller sent."""
+_log = logging.getLogger("polysync.door")
 
 
 class EntraCallers:
@@ -36,10 +43,19 @@ class EntraCallers:
 
     def __init__(self, door: EntraDoor, clock: Clock) -> None:
         self._door = door
-        self._keys = _SigningKeys(door, clock)
+        self._clock = clock
+        self._logged_at: dict[str, float] = {}
+        self._keys = SigningKeys(door, clock)
+
+    def check(self) -> str:
+        """How the signing keys are. Raises SignInUnavailable, with the reason for the operator, if there are none."""
+        return self._keys.check()
 
     def authenticate(self, authorization: str | None) -> Caller:
-        """The caller whose token this is. Raises NotSignedIn, and SignInUnavailable where no key could be fetched."""
+        """The caller whose token this is. Raises NotSignedIn, and SignInUnavailable where no key could be fetched.
+
+        The log gets the reason. The caller does not, because it may be anybody.
+        """
         import jwt  # imported on the first call with a token, so that an app with keys never waits for it
 
         token = self._token_in(authorization)
@@ -47,7 +63,7 @@ class EntraCallers:
             header = jwt.get_unverified_header(token)
             key = self._keys.find(header.get("kid"))
             if key is None:
-                raise self._refused()
+                raise self._refused("no key of the tenant has the token's key id")
             claims = jwt.decode(
                 token,
                 key,
@@ -57,33 +73,37 @@ class EntraCallers:
                 leeway=LEEWAY_SECONDS,
                 options={"require": [*_REQUIRED]},
             )
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            raise self._refused(self._remedy_for(token)) from None
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+            reason = _REASONS.get(type(error).__name__, "the token is malformed")
+            raise self._refused(reason, self._remedy_for(token)) from None
         return self._caller_of(claims)
 
     def _token_in(self, authorization: str | None) -> str:
         """The token of one Bearer header. Several headers arrive joined by commas, which no token holds."""
         if authorization is None or authorization.strip().lower() in {"", "bearer"}:  # a shell variable may be empty
+            self._note("no token was sent")
             raise NotSignedIn(
                 "Sign in: send an access token of Entra ID as Authorization: Bearer.", self._challenge(None)
             )
         found = _BEARER.fullmatch(authorization.strip()) if len(authorization) <= MOST_TOKEN_BYTES else None
         if found is None:
-            raise self._refused()
+            raise self._refused("the header is not Bearer and one token")
         return found[1]
 
     def _caller_of(self, claims: Mapping[str, Any]) -> Caller:
-        object_id, tenant = str(claims["oid"]).lower(), str(claims["tid"]).lower()
-        roles = claims.get("roles", [])
-        is_right = (
-            tenant == self._door.tenant
-            and claims.get("ver") == "2.0"
-            and _is_access_token(claims)
-            and object_id not in self._door.denied
-            and isinstance(roles, list)
-        )
-        if not is_right:
-            raise self._refused()
+        object_id, roles = str(claims["oid"]).lower(), claims.get("roles", [])
+        if str(claims["tid"]).lower() != self._door.tenant:
+            raise self._refused("the token's tid is not POLYSYNC_ENTRA_TENANT")
+        if claims.get("ver") != "2.0":
+            raise self._refused("the token's version is not 2.0")
+        if not _UUID.fullmatch(object_id):
+            raise self._refused("the token's oid is not a UUID")
+        if not _is_access_token(claims):
+            raise self._refused(f"the token is an ID token, or it lacks the scope {SCOPE}")
+        if not isinstance(roles, list):
+            raise self._refused("the token's roles are no list")
+        if object_id in self._door.denied:
+            raise self._refused("POLYSYNC_ENTRA_DENIED names the caller")
         application_id = claims.get("azp")
         return Caller(
             id=CallerId(
@@ -106,8 +126,16 @@ class EntraCallers:
             " It is a v1 token: set requestedAccessTokenVersion to 2 in the app's registration (infra/entra/register)."
         )
 
-    def _refused(self, remedy: str = "") -> NotSignedIn:
+    def _refused(self, reason: str, remedy: str = "") -> NotSignedIn:
+        self._note(reason)
         return NotSignedIn(f"The access token is not accepted.{remedy}", self._challenge("invalid_token"))
+
+    def _note(self, reason: str) -> None:
+        """Log why a token is refused, and nothing of the token. There are few reasons, so few are remembered."""
+        now = self._clock.monotonic()
+        if now - self._logged_at.get(reason, float("-inf")) >= LOG_EVERY_SECONDS:
+            self._logged_at[reason] = now
+            _log.warning("sign-in refused: %s", reason, extra={"action": "sign_in"})
 
     def _challenge(self, error: str | None) -> str:
         """The value of WWW-Authenticate: https://www.rfc-editor.org/rfc/rfc6750#section-3."""
@@ -124,45 +152,3 @@ def _is_access_token(claims: Mapping[str, Any]) -> bool:
     if scopes is not None:
         return isinstance(scopes, str) and SCOPE in scopes.split()
     return claims.get("idtyp") == "app" or claims.get("oid") == claims.get("sub")
-
-
-class _SigningKeys:
-    """The tenant's public keys by their ids, kept for a day.
-
-    An unknown id leads to a fetch, at most one in 30 s. When a fetch fails, the earlier keys go on being used.
-    """
-
-    def __init__(self, door: EntraDoor, clock: Clock) -> None:
-        self._door = door
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._keys: Mapping[str, PyJWK] = {}
-        self._fetched_at = self._tried_at = float("-inf")
-
-    def find(self, key_id: object) -> PyJWK | None:
-        """The key, or None if the tenant has none with this id. Raises SignInUnavailable while there are no keys."""
-        found = self._keys.get(key_id) if isinstance(key_id, str) else None
-        if found is not None and self._clock.monotonic() - self._fetched_at < KEYS_KEPT_SECONDS:
-            return found
-        if self._lock.acquire(blocking=found is None):  # a caller with a known key does not wait for a fetch
-            try:
-                if self._clock.monotonic() - self._tried_at >= FETCH_EVERY_SECONDS:
-                    self._tried_at = self._clock.monotonic()
-                    self._fetch()
-            finally:
-                self._lock.release()
-        if not self._keys:
-            raise SignInUnavailable("Entra ID's signing keys cannot be fetched now.", retry_after_seconds=30)
-        return self._keys.get(key_id) if isinstance(key_id, str) else None
-
-    def _fetch(self) -> None:
-        import jwt
-
-        try:
-            answer = requests.get(self._door.keys_url, timeout=_FETCH_TIMEOUT_SECONDS, allow_redirects=False)
-            answer.raise_for_status()
-            found = jwt.PyJWKSet.from_dict(answer.json())
-        except (requests.RequestException, jwt.PyJWTError, ValueError, TypeError, AttributeError):
-            return
-        self._keys = {key.key_id: key for key in found.keys if key.key_id and key.key_type == "RSA"}
-        self._fetched_at = self._clock.monotonic()

@@ -23,7 +23,9 @@ def alive_with_bad_settings(_: SettingsError, __: Call) -> Reply:
 
 def health(_: Call, services: Services) -> Reply:
     found = services.health.get(
-        lambda: checking.check_all([*services.workspaces.values()], services.tokens, services.settings.notes)
+        lambda: checking.check_all(
+            [*services.workspaces.values()], services.tokens, services.settings.notes, services.callers
+        )
     )
     return encode_health(found, __version__)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from polysync_core.rules.decisions import budgets
 from polysync_core.rules.wire import http_contract, job_contract
 from polysync_core.rules.wire.http_answers import Reply
@@ -13,17 +15,22 @@ from polysync_core.use_cases.jobs import JobView
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.job import DiscoveryReport
 
+_log = logging.getLogger("polysync.discovery")
+
 
 def discover_jobs(call: Call, services: Services) -> Reply:
     workspace, go_on_from = job_contract.decode_discover(call, services.workspace_names, services.clock.now())
-    report = jobs.discover_over_http(services.at(workspace), services.import_rules(), go_on_from)
-    return _reported(report)
+    ws = services.at(workspace)
+    _log.info("discovery of workspace %s by %s", ws.workspace.name, services.caller.id, extra={"action": "discover"})
+    return _reported(jobs.discover_over_http(ws, services.import_rules(), go_on_from))
 
 
 def sync_parameters(call: Call, services: Services) -> Reply:
     ws = services.at(http_contract.decode_workspace_only(call, services.workspace_names))
     pipeline_id = http_contract.decode_pipeline_id(call)
-    return _reported(jobs.sync_parameters(pipeline_id, ws, services.import_rules()))
+    report = jobs.sync_parameters(pipeline_id, ws, services.import_rules())
+    _log.info("sync of job %s by %s", pipeline_id, services.caller.id, extra={"action": "sync"})
+    return _reported(report)
 
 
 def list_jobs(call: Call, services: Services) -> Reply:
@@ -47,7 +54,16 @@ def get_job(call: Call, services: Services) -> Reply:
 def set_parameter(call: Call, services: Services) -> Reply:
     pipeline_id = http_contract.decode_pipeline_id(call)
     workspace, full_refresh = job_contract.decode_parameter(call, services.workspace_names)
-    return Reply(status=200, body=_document(jobs.set_full_refresh(pipeline_id, full_refresh, services.at(workspace))))
+    view = jobs.set_full_refresh(pipeline_id, full_refresh, services.at(workspace))
+    _log.info(
+        "full_refresh of job %s was set to %s (%s) by %s",
+        pipeline_id,
+        full_refresh.value,
+        full_refresh.direction,
+        services.caller.id,
+        extra={"action": "set_parameter"},
+    )
+    return Reply(status=200, body=_document(view))
 
 
 def discover_on_schedule(services: Services) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from polysync_core.adapters.memory import clear_cycles
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets
@@ -30,6 +32,8 @@ from polysync_core.values.callback import CallbackKind
 from polysync_core.values.deadline import Deadline
 from polysync_core.values.run import Run
 from polysync_core.values.workspace import Workspace
+
+_log = logging.getLogger("polysync.deliver")
 
 
 def start_update(call: Call, services: Services) -> Reply:
@@ -113,6 +117,12 @@ def list_runs(call: Call, services: Services) -> Reply:
 def redeliver(call: Call, services: Services) -> Reply:
     found, ws = _find(call, services)
     run = delivering.redeliver(found.run_id, ws)
+    _log.info(
+        "the callbacks of run %s are sent again for %s",
+        run.run_id,
+        services.caller.id,
+        extra={"run_id": str(run.run_id), "action": "redeliver"},
+    )
     return Reply(status=202, body=_document(call, services, reading.view_of(run, ws, None)))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from polysync_core.adapters.databricks.entra import EntraTokens
+from polysync_core.adapters.entra_callers import EntraCallers
 from polysync_core.adapters.threads import ContextPool
 from polysync_core.adapters.workspace_services import WorkspaceServices
 from polysync_core.rules.decisions import budgets, sweep_rules
@@ -29,14 +30,24 @@ _SILENT = (
 )
 
 
-def check_all(workspaces: Sequence[WorkspaceServices], tokens: EntraTokens, notes: Sequence[str]) -> Health:
-    """Check settings, storage, the token, each workspace and each workspace's last sweep, in parallel."""
+def check_all(
+    workspaces: Sequence[WorkspaceServices],
+    tokens: EntraTokens,
+    notes: Sequence[str],
+    callers: EntraCallers | None = None,
+) -> Health:
+    """Check settings, storage, the token, each workspace and each workspace's last sweep, in parallel.
+
+    With `callers`, check too whether their tokens can be checked.
+    """
     last_sweeps: dict[str, LastSweep | None] = {ws.workspace.name: None for ws in workspaces}
     settings = Check(name="settings", ok=not notes, message=" ".join(notes) or "valid")
     work: list[Callable[[], Check]] = [
         lambda: _check("storage", lambda: _storage(workspaces[0])),
         lambda: _check("token", lambda: _token(tokens)),
     ]
+    if callers is not None:
+        work.append(lambda: _check("sign-in", callers.check))
     for ws in workspaces:
         work += [_workspace_check(ws), _sweep_check(ws, last_sweeps)]
     with ContextPool(max_workers=min(32, len(work))) as pool:

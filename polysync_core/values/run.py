@@ -61,7 +61,7 @@ class Run(Kept):
     attempts. Since `retry_awaited_since`, the last attempt has ended and the app waits for a retry. `retried_as` is the
     update id of a retry that is not followed. Since `superseded_since`, the pipeline has had a newer update, while this
     one stayed in a state that Polysync does not know. `options` are those of the first attempt; Databricks chooses what
-    its retries refresh. `started_by` is None if the update was started elsewhere, and
+    its retries refresh. `started_by` is None if the update was started elsewhere or by an older version, and
     `cancelled_by` is None if nobody has asked the app for a stop.
     """
 

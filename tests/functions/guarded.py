@@ -43,15 +43,19 @@ class Guarded:
         return self.call("POST", address, *roles, body={}, **headers)
 
     def routes(self) -> dict[str, tuple[str, str]]:
-        """Method and address of each route, for a pipeline and a run that do not exist, by the function's name."""
-        found = {}
-        for function in self.functions:
-            if isinstance(function.trigger, HttpTrigger):
-                route = function.trigger.route.replace("{run_id}", f"{PIPELINE}:u1").replace("{pipeline_id}", PIPELINE)
-                method = next(iter(sorted(function.trigger.methods)))
-                route = route.replace("{name}", "full_refresh").replace("{file}", "app.js")
-                found[function.name] = method, f"/api/{route}"
-        return found
+        return routes_of(self.functions)
+
+
+def routes_of(functions: Functions) -> dict[str, tuple[str, str]]:
+    """Method and address of each route, for a pipeline and a run that do not exist, by the function's name."""
+    found = {}
+    for function in functions:
+        if isinstance(function.trigger, HttpTrigger):
+            route = function.trigger.route.replace("{run_id}", f"{PIPELINE}:u1").replace("{pipeline_id}", PIPELINE)
+            method = next(iter(sorted(function.trigger.methods)))
+            route = route.replace("{name}", "full_refresh").replace("{file}", "app.js")
+            found[function.name] = method, f"/api/{route}"
+    return found
 
 
 @contextmanager

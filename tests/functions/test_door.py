@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.entra import WRONG_TOKENS
+from local.entra import WRONG_TOKENS, SimulatedEntra
 from local.host.functions import HttpTrigger
 from local.workspace import SimulatedWorkspace
 from polysync_core.rules.decisions.roles import ROLE_OF_ROUTE, WHOLE_APP, Role
-from tests.functions.app import KEY, Answer, functions_in, settings_of
-from tests.functions.guarded import OPEN, Guarded, guarded
+from tests.functions.app import KEY, Answer, functions_in, hosted, send_to, settings_of
+from tests.functions.guarded import OPEN, PIPELINE, Guarded, guarded, routes_of
+from tests.functions.secrecy import told_of_settings
 
 ROLES = [Role.READ, Role.OPERATE, Role.ADMIN]
 
@@ -43,6 +44,17 @@ def test_with_any_mode_but_entra_no_guarded_route_is_anonymous(azurite: str, mod
         }
     assert {name for name, level in levels.items() if level == "anonymous"} == OPEN
     assert {level for name, level in levels.items() if name not in OPEN} == {"function"}
+
+
+@pytest.mark.parametrize("mode", ["Entra", "entra ", "enta", "keys,entra"])
+def test_a_wrong_mode_is_a_wrong_setting_also_with_a_key(azurite: str, mode: str) -> None:
+    with SimulatedWorkspace() as databricks:
+        settings = settings_of(azurite, "w", databricks) | {"POLYSYNC_CALLERS": mode}
+        with hosted(settings) as host:
+            for name, (method, address) in routes_of(functions_in(settings)).items():
+                if name not in OPEN:
+                    answer = send_to(host)(method, address, {"x-functions-key": KEY}, b"{}")
+                    assert "POLYSYNC_CALLERS: must be exactly keys or entra" in told_of_settings(answer, name)
 
 
 def test_without_a_token_only_the_open_routes_answer_and_a_key_opens_nothing(app: Guarded) -> None:
@@ -114,19 +126,19 @@ def test_an_id_token_of_the_page_is_refused_also_with_the_roles_of_its_user(app:
 @pytest.mark.parametrize("suffix", ["", ".finance"])
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_opens_its_routes_and_those_of_lower_roles(app: Guarded, role: Role, suffix: str) -> None:
+    run_id = app.start("finance", Role.OPERATE).json["runId"]
     for name, (method, address) in app.routes().items():
         needed = ROLE_OF_ROUTE[name]
-        if needed is None or "{run_id}" in address:
+        if needed is None:
             continue
+        address = address.replace(f"{PIPELINE}:u1", run_id)
         body = {"value": True} if name == "set_parameter" else {}
         answer = app.call(
             method, f"{address}?workspace=finance" if name not in WHOLE_APP else address, role + suffix, body=body
         )
         may = ROLES.index(role) >= ROLES.index(needed) and not (suffix and name in WHOLE_APP)
         if may:
-            assert answer.status not in {401, 403}, (name, answer)
-        elif "/runs/" in address:
-            assert answer.status == 404, "there is no such run, whoever asks"
+            assert answer.status not in ({401, 403, 404} if run_id in address else {401, 403}), (name, answer)
         else:
             assert (answer.status, answer.json["code"]) == (403, "RoleMissing"), (name, answer)
             assert str(needed) in answer.json["detail"]
@@ -166,10 +178,29 @@ def test_a_workspace_that_one_may_not_see_is_404_and_in_no_list(app: Guarded) ->
             assert app.call("GET", address, role).status == 200
 
 
-def test_the_default_workspace_is_the_first_that_the_caller_may_see(app: Guarded) -> None:
+@pytest.mark.parametrize("roles", [("Polysync.Operate.sales",), ("Polysync.Read.finance", "Polysync.Operate.sales")])
+def test_the_default_workspace_is_the_first_where_the_caller_has_the_role_of_the_route(
+    app: Guarded, roles: tuple[str, ...]
+) -> None:
     pipeline_id = app.workspaces["sales"].add_pipeline()
-    started = app.call("POST", f"/api/pipelines/{pipeline_id}/updates", "Polysync.Operate.sales", body={})
+    started = app.call("POST", f"/api/pipelines/{pipeline_id}/updates", *roles, body={})
     assert (started.status, started.json["workspace"]) == (202, "sales")
+    stopped = app.call("POST", f"/api/pipelines/{pipeline_id}/cancel", *roles)
+    assert (stopped.status, stopped.json["runId"]) == (202, started.json["runId"])
+    first = app.start("finance", Role.OPERATE).json["runId"]
+    listed = [run["runId"] for run in app.call("GET", "/api/runs", *roles).json["items"]]
+    assert (first in listed) is (len(roles) == 2), "a list is of the first workspace that the caller may see"
+
+
+def test_with_one_workspace_the_missing_role_is_named_without_a_suffix(azurite: str) -> None:
+    with (
+        SimulatedEntra() as entra,
+        SimulatedWorkspace() as databricks,
+        hosted(settings_of(azurite, "default", databricks) | entra.environ()) as host,
+    ):
+        headers = {"Authorization": f"Bearer {entra.issue([Role.READ])}", "Content-Type": "application/json"}
+        answer = send_to(host)("POST", f"/api/pipelines/{PIPELINE}/updates", headers, b"{}")
+    assert (answer.status, answer.json["detail"]) == (403, "This needs the role Polysync.Operate.")
 
 
 def test_a_role_of_another_workspace_does_not_open_this_one(app: Guarded) -> None:
@@ -208,13 +239,22 @@ def test_the_same_idempotency_key_of_another_caller_is_another_key(app: Guarded)
     pipelines = app.workspaces["finance"].add_pipelines(1)
     address = f"/api/pipelines/{pipelines[0]}/updates?workspace=finance"
 
-    def start(object_id: str, body: bytes) -> Answer:
+    def send(object_id: str, address: str, body: bytes) -> Answer:
         token = app.entra.issue([Role.OPERATE], object_id=object_id)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Idempotency-Key": "k"}
         return app.send("POST", address, headers, body)
+
+    def start(object_id: str, body: bytes) -> Answer:
+        return send(object_id, address, body)
+
+    def cancel(object_id: str) -> Answer:
+        return send(object_id, f"/api/pipelines/{pipelines[0]}/cancel?workspace=finance", b"")
 
     first, second = "22222222-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
     run_id = start(first, b"{}").json["runId"]
     assert start(first, b"{}").json["runId"] == run_id
     other = start(second, b'{"full_refresh": true}')
     assert (other.status, other.json["code"]) == (409, "ActiveUpdateExists"), "not 422: its key was never used"
+    stopped = cancel(second)
+    assert (stopped.status, stopped.json["code"]) == (404, "RunNotFound"), "nobody stops a run by another's key"
+    assert cancel(first).json["runId"] == run_id

@@ -69,3 +69,25 @@ def test_whoever_changes_a_run_or_the_key_is_named_and_without_its_credential(
         f"the key of the await addresses was rotated by {who}",
     ]
     check_told(caplog.text)
+
+
+def test_whoever_changes_a_job_or_repeats_a_callback_is_named(app: ServedApp, caplog: pytest.LogCaptureFixture) -> None:
+    pipeline, who = app.databricks.add_pipeline(), app.credential.logged
+    run = app.run(pipeline)
+    app.post(f"{run}/abandon")
+    caplog.clear()
+    answers = [
+        app.post("/api/jobs/discover"),
+        app.post(f"/api/jobs/{pipeline}/sync"),
+        app.put(f"/api/jobs/{pipeline}/parameters/full_refresh", {"value": True, "direction": "Input"}),
+        app.post(f"{run}/callbacks/redeliver"),
+    ]
+    assert [answer.status for answer in answers] == [200, 200, 200, 202]
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("polysync.")]
+    assert [line for line in lines if not line.startswith("discovery: ")] == [
+        f"discovery of workspace {app.name} by {who}",
+        f"sync of job {pipeline} by {who}",
+        f"full_refresh of job {pipeline} was set to True (Input) by {who}",
+        f"the callbacks of run {run.removeprefix('/api/runs/')} are sent again for {who}",
+    ]
+    check_told(caplog.text)

@@ -15,7 +15,6 @@ from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
 from pydantic import BaseModel, ValidationError
 
-from local.host import load_app, load_functions
 from local.host.functions import HttpTrigger
 from polysync_core import __version__
 from polysync_core.rules.wire.job_contract import DiscoverBody, ParameterBody
@@ -23,7 +22,7 @@ from polysync_core.rules.wire.openapi.document import openapi_document
 from polysync_core.rules.wire.rotation_contract import RotationBody
 from polysync_core.rules.wire.start_contract import StartBody, start_body
 from polysync_core.values.start_options import SELECTIONS, START_OPTIONS
-from tests.functions.app import ROOT, Answer, Serve, ServedApp, served
+from tests.functions.app import Answer, Serve, ServedApp, functions_in, served
 from tests.functions.documented import check_documented, document, operations
 
 
@@ -47,7 +46,7 @@ def test_the_servers_address_is_the_configured_one(serve: Serve) -> None:
 def test_it_lists_exactly_the_functions_with_method_path_and_access_but_not_the_page() -> None:
     functions = {
         (function.name, method, f"/api/{function.trigger.route}", function.trigger.auth_level == "anonymous")
-        for function in load_functions(load_app(ROOT))
+        for function in functions_in({})
         if isinstance(function.trigger, HttpTrigger) and function.name not in {"page", "page_file"}
         for method in function.trigger.methods
     }
@@ -61,8 +60,13 @@ def test_it_lists_exactly_the_functions_with_method_path_and_access_but_not_the_
 
 def test_a_key_or_a_token_opens_all_others() -> None:
     schemes = document()["components"]["securitySchemes"]
-    places = {(schemes[name]["in"], schemes[name]["name"]) for use in document()["security"] for name in use}
-    assert places == {("header", "x-functions-key"), ("query", "code"), ("header", "Authorization")}
+    words = ("type", "in", "name", "scheme", "bearerFormat")
+    used = [[schemes[name].get(word) for word in words] for use in document()["security"] for name in use]
+    assert used == [
+        ["apiKey", "header", "x-functions-key", None, None],
+        ["apiKey", "query", "code", None, None],
+        ["http", None, None, "bearer", "JWT"],
+    ]
     for (method, path), operation in operations().items():
         assert ("401" in operation["responses"]) is (operation.get("security") != []), (method, path)
 

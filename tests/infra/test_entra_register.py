@@ -176,9 +176,17 @@ def test_the_settings_of_the_app_are_printed_at_the_end(tenant: Tenant) -> None:
     ]
 
 
-def test_a_sovereign_cloud_gets_the_authority_too(tenant: Tenant) -> None:
-    tenant.set(clouds=tenant.state["clouds"] | {"endpoints.activeDirectory": "https://login.microsoftonline.us/"})
-    assert "POLYSYNC_ENTRA_AUTHORITY=https://login.microsoftonline.us\n" in tenant.apply("--workspaces", "").stdout
+@pytest.mark.parametrize(
+    ("of_az", "of_tokens"),
+    [
+        ("https://login.microsoftonline.us/", "https://login.microsoftonline.us"),
+        ("https://login.chinacloudapi.cn", "https://login.partner.microsoftonline.cn"),
+        ("https://login.chinacloudapi.cn/", "https://login.partner.microsoftonline.cn"),
+    ],
+)
+def test_a_sovereign_cloud_gets_the_authority_of_its_tokens_too(tenant: Tenant, of_az: str, of_tokens: str) -> None:
+    tenant.set(clouds=tenant.state["clouds"] | {"endpoints.activeDirectory": of_az})
+    assert f"POLYSYNC_ENTRA_AUTHORITY={of_tokens}\n" in tenant.apply("--workspaces", "").stdout
 
 
 def test_a_second_run_changes_nothing(tenant: Tenant) -> None:

@@ -52,6 +52,8 @@ def read_door(environ: Mapping[str, str], wrong: Wrong) -> EntraDoor | None:
     page_client = None
     if environ.get(PAGE_CLIENT, "").strip():
         page_client = _guid(environ, PAGE_CLIENT, "the client id of the page's registration", faults)
+        if page_client == audience:  # the audience of the page's ID tokens would be the app's own
+            faults.append((PAGE_CLIENT, f"must be another registration than {AUDIENCE}"))
     for name, problem in faults:
         wrong(name, problem)
     if faults:

@@ -45,7 +45,10 @@ _PIPELINE_ID = "must be 1 to 64 letters, digits, '-' or '_' (the id in the pipel
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """An HTTP request. Header names are in lower case. `path` has no query."""
+    """An HTTP request. Header names are in lower case. `path` has no query.
+
+    `needs_key`: the host asks for a function key at every guarded route, so it has checked this call's.
+    """
 
     method: str
     url: str
@@ -54,6 +57,7 @@ class Call:
     route: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
     invocation: Invocation = NO_INVOCATION
+    needs_key: bool = False
 
     @property
     def path(self) -> str:

@@ -83,7 +83,9 @@ class _RunMembers(TypedDict):
     attempts: list[AttemptDocument]
     attached: Annotated[bool, Field(description="This caller, or this app, joined an update that was already active.")]
     cancelRequestedAt: Instant | None
-    startedBy: Annotated[CallerMember, Field(description='"key" for a function key; null if started elsewhere.')]
+    startedBy: Annotated[
+        CallerMember, Field(description='"key" for a function key; null if started elsewhere, or by an older version.')
+    ]
     cancelledBy: Annotated[CallerMember, Field(description="Who asked the app for a stop first.")]
     staleSince: Annotated[Instant | None, Field(description="Set while Databricks cannot be asked.")]
     callbacks: list[CallbackDocument]

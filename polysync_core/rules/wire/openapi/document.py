@@ -75,9 +75,9 @@ def _document(start_options: tuple[str, ...]) -> Mapping[str, Any]:
                 "keyInHeader": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
                 "keyInQuery": {"type": "apiKey", "in": "query", "name": "code"},
                 "signIn": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "Authorization",
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
                     "description": "Where callers sign in: `Bearer` and an access token of Entra ID.",
                 },
             },

@@ -42,7 +42,7 @@ def swagger_document(document: Mapping[str, Any]) -> dict[str, Any]:
             for path, item in document["paths"].items()
         },
         "security": document["security"],
-        "securityDefinitions": components["securitySchemes"],
+        "securityDefinitions": {name: _security(told) for name, told in components["securitySchemes"].items()},
         "parameters": {name: _parameter(told, components) for name, told in components["parameters"].items()},
         "definitions": {
             name: encode_schema(told, components["schemas"]) for name, told in components["schemas"].items()
@@ -51,6 +51,16 @@ def swagger_document(document: Mapping[str, Any]) -> dict[str, Any]:
     _show_bodies(told["definitions"], document["paths"].values())
     _name_the_callback(told)
     return told
+
+
+def _security(scheme: Mapping[str, Any]) -> dict[str, Any]:
+    """A security scheme. 2.0 knows no bearer token, so one is a header whose value the caller writes whole."""
+    if scheme["type"] == "apiKey":
+        return dict(scheme)
+    refuse_unknown(scheme, ("type", "scheme", "bearerFormat", "description"))
+    if (scheme["type"], scheme["scheme"]) != ("http", "bearer"):
+        raise NotImplementedError(f"the security scheme {scheme}")
+    return {"type": "apiKey", "in": "header", "name": "Authorization", "description": scheme["description"]}
 
 
 def _operation(operation: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
