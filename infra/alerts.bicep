@@ -65,7 +65,7 @@ AppMetrics
   }
   {
     section: 'callback-late'
-    title: 'The oldest due callback has waited over 15 minutes'
+    title: 'A caller has waited over 15 minutes for its callback'
     severity: 2
     window: 'PT5M'
     measure: 'Oldest'
