@@ -38,7 +38,8 @@ def check_all(
 ) -> Health:
     """Check settings, storage, the token, each workspace and each workspace's last sweep, in parallel.
 
-    With `callers`, check too whether their tokens can be checked.
+    With `callers`, check too whether their tokens can be checked. The messages then name no run and no pipeline:
+    anybody may read the health, and a caller must not learn from it what it may not see.
     """
     last_sweeps: dict[str, LastSweep | None] = {ws.workspace.name: None for ws in workspaces}
     settings = Check(name="settings", ok=not notes, message=" ".join(notes) or "valid")
@@ -49,7 +50,7 @@ def check_all(
     if callers is not None:
         work.append(lambda: _check("sign-in", callers.check))
     for ws in workspaces:
-        work += [_workspace_check(ws), _sweep_check(ws, last_sweeps)]
+        work += [_workspace_check(ws), _sweep_check(ws, last_sweeps, tells_ids=callers is None)]
     with ContextPool(max_workers=min(32, len(work))) as pool:
         checks = (settings, *pool.map(lambda check: check(), work))
     return Health(checks=checks, last_sweeps=last_sweeps)
@@ -59,13 +60,15 @@ def _workspace_check(ws: WorkspaceServices) -> Callable[[], Check]:
     return lambda: _check(f"workspace {ws.workspace.name}", lambda: _workspace(ws))
 
 
-def _sweep_check(ws: WorkspaceServices, last_sweeps: dict[str, LastSweep | None]) -> Callable[[], Check]:
+def _sweep_check(
+    ws: WorkspaceServices, last_sweeps: dict[str, LastSweep | None], *, tells_ids: bool
+) -> Callable[[], Check]:
     """A check of the last sweep, which is also put into `last_sweeps`."""
     name = ws.workspace.name
 
     def look() -> str:
         last_sweeps[name] = ws.runs.last_sweep()
-        return _describe_sweep(ws, last_sweeps[name])
+        return _describe_sweep(ws, last_sweeps[name], tells_ids=tells_ids)
 
     return lambda: _check(f"sweep {name}", look)
 
@@ -96,7 +99,7 @@ def _workspace(ws: WorkspaceServices) -> str:
     return "answers"
 
 
-def _describe_sweep(ws: WorkspaceServices, last: LastSweep | None) -> str:
+def _describe_sweep(ws: WorkspaceServices, last: LastSweep | None, *, tells_ids: bool) -> str:
     """Describe the last sweep, or "none yet".
 
     Raises _Unhealthy if callbacks are due or active runs have waited for more than 5 minutes. It is also raised if no
@@ -118,13 +121,11 @@ def _describe_sweep(ws: WorkspaceServices, last: LastSweep | None) -> str:
     age = now - last.swept_at
     summary = f"{int(age.total_seconds())} s ago, {last.report.active} active, {last.report.failed} not seen"
     if last.report.unreadable:
-        pipelines = ", ".join(last.unreadable_pipelines)
-        raise _Unhealthy(
-            f"{summary}; {last.report.unreadable} rows cannot be read (pipelines: {pipelines}); see the log"
-        )
+        pipelines = f" (pipelines: {', '.join(last.unreadable_pipelines)})" if tells_ids else ""
+        raise _Unhealthy(f"{summary}; {last.report.unreadable} rows cannot be read{pipelines}; see the log")
     is_blind = last.blind_since is not None and now - last.blind_since > SWEEP_OVERDUE
     blind = "; no active run could be looked at for more than 5 minutes" if is_blind else ""
-    unseen = _unseen_for_long(ws, last, now)
+    unseen = _unseen_for_long(ws, last, now, tells_ids=tells_ids)
     late = f"; {_LATE}" if last.stood_in else ""
     if blind or unseen or late:
         raise _Unhealthy(f"{summary}{blind}{unseen}{late}")
@@ -133,7 +134,7 @@ def _describe_sweep(ws: WorkspaceServices, last: LastSweep | None) -> str:
     return summary
 
 
-def _unseen_for_long(ws: WorkspaceServices, last: LastSweep, now: datetime) -> str:
+def _unseen_for_long(ws: WorkspaceServices, last: LastSweep, now: datetime, *, tells_ids: bool) -> str:
     """The runs that Databricks has not shown for more than an hour, and the remedy; "" when there are none."""
     candidates = sorted(run_id for run_id, seen_at in last.not_seen.items() if now - seen_at > UNSEEN_TOO_LONG)
     named = []
@@ -144,8 +145,9 @@ def _unseen_for_long(ws: WorkspaceServices, last: LastSweep, now: datetime) -> s
     if not named:
         return ""
     more = f" and {len(candidates) - len(named)} more" if len(candidates) > len(named) else ""
+    runs = f"run {', '.join(named)}{more}" if tells_ids else "some active runs; the log names them"
     return (
-        f"; Databricks does not show run {', '.join(named)}{more}. Give the app access again. If nothing else can "
+        f"; Databricks does not show {runs}. Give the app access again. If nothing else can "
         "end a run, POST /api/runs/{run_id}/abandon does"
     )
 

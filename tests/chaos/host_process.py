@@ -23,11 +23,21 @@ CALLER_TIMEOUT_SECONDS = 5.0
 
 
 class HostProcess:
-    """Runs `module` of the sources in `folder` with --port. Its output is appended to `log_file` at each start."""
+    """Runs `module` of the sources in `folder` with --port. Its output is appended to `log_file` at each start.
+
+    With `asks_for_key`, the host asks for the key in its environment.
+    """
 
     def __init__(
-        self, environ: Mapping[str, str], log_file: Path, module: str = "local.host", folder: Path = ROOT
+        self,
+        environ: Mapping[str, str],
+        log_file: Path,
+        module: str = "local.host",
+        folder: Path = ROOT,
+        *,
+        asks_for_key: bool = False,
     ) -> None:
+        self._options = ["--enable-auth"] if asks_for_key else []
         self.set_environ(environ)
         self._folder = folder
         self._log_file = log_file
@@ -49,7 +59,7 @@ class HostProcess:
 
     def start(self) -> None:
         """Start the host and return when it answers. Raises RuntimeError if it ends before that or answers too late."""
-        command = [sys.executable, "-m", self._module, "--port", self.url.rpartition(":")[2]]
+        command = [sys.executable, "-m", self._module, "--port", self.url.rpartition(":")[2], *self._options]
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self._folder, env=self._environ, stdout=log, stderr=log)
         give_up_at = time.monotonic() + _UP_SECONDS

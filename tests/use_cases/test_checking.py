@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from azure.data.tables import TableClient, UpdateMode
 
+from local.entra import SimulatedEntra
 from local.receiver import Receiver
 from local.rig import ManualClock, Rig
 from local.seeding import put_row
 from local.workspace import SimulatedWorkspace
 from polysync_core import __version__
+from polysync_core.adapters.entra_callers import EntraCallers
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases import checking
+from polysync_core.values.caller import EntraDoor
 from polysync_core.values.run import Check, LastSweep
 from tests.conftest import RigOf
 
@@ -76,6 +79,27 @@ def test_rows_that_cannot_be_read_are_counted_and_their_pipelines_named(rig: Rig
     check = _checks(rig)[f"sweep {rig.name}"]
     assert not check.ok
     assert check.message.endswith("1 rows cannot be read (pipelines: garbage); see the log")
+
+
+def test_where_callers_sign_in_no_message_names_a_run_or_a_pipeline(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = rig.start(workspace.add_pipeline()).run.run_id
+    rig.sweep()
+    workspace.add_fault("status", method="GET", times=None, status=403, message="no permission")
+    clock.pass_time(hours=2)
+    rig.sweep()
+    with SimulatedEntra() as entra:
+        door = EntraDoor(tenant=entra.tenant, audience=entra.audience, authority=entra.url, denied=frozenset())
+        checks = checking.check_all([rig.ws], rig.services.tokens, (), EntraCallers(door, clock)).checks
+        told = " ".join(check.message for check in checks)
+        assert "Databricks does not show some active runs" in told
+        assert run_id.pipeline_id not in told
+        assert str(run_id) in caplog.text, "the log names it"
+        put_row(rig, "active|garbage:row", {})
+        rig.sweep()
+        checks = checking.check_all([rig.ws], rig.services.tokens, (), EntraCallers(door, clock)).checks
+    assert checks[-1].message.endswith("1 rows cannot be read; see the log")
 
 
 def test_databricks_message_is_left_out_but_the_remedy_is_shown(rig: Rig, workspace: SimulatedWorkspace) -> None:
