@@ -29,11 +29,13 @@ class App extends Component {
     document.title = `${id ?? VIEWS[view] ?? "Polysync"} – Polysync`;
     const moved = readAddress(before.address);
     if (before.phase !== this.state.phase) {
-      (document.querySelector("input[type=password]") ?? (before.phase === "key" && document.querySelector("h1")))?.focus?.();
+      const field = document.querySelector("input[type=password]");
+      if (field) field.focus();
+      else if (before.phase === "key") focusTitle();
     }
     if (moved.view !== view || moved.id !== id) {
       scrollTo(0, 0);
-      document.querySelector("h1")?.focus({ preventScroll: true });
+      focusTitle();
     }
   }
 
@@ -149,7 +151,12 @@ class App extends Component {
 
 function skip(event) {
   event.preventDefault();
-  document.querySelector("h1")?.focus();
+  focusTitle();
+}
+
+/** Focus the title of the view. A view may draw it only after it was mounted. */
+function focusTitle() {
+  setTimeout(() => document.querySelector("h1")?.focus({ preventScroll: true }));
 }
 
 function skipToList(event) {
