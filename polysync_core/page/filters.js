@@ -128,7 +128,7 @@ export function Filters({ query, workspaces, pipelines, nameOfPipeline }) {
   </label>`;
   return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${(event) => event.preventDefault()}>
     ${field("text", "Text", { placeholder: "reason, id …" })}
-    ${field("pipeline", "Pipeline", { list: "pipelines", placeholder: "part of its name" })}
+    ${field("pipeline", "Pipeline", { list: "pipelines", placeholder: "its name" })}
     <datalist id="pipelines">${pipelines.map((name) => html`<option key=${name} value=${name} />`)}</datalist>
     <${Choice}
       label="Status"
