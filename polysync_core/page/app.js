@@ -1,21 +1,23 @@
 // The page: reads its configuration, lets the reader in, and shows the view that the address names.
 import { readAddress, linkTo } from "./address.js";
-import { ApiError, connect, get, getConfig } from "./api.js";
-import { collect } from "./feed.js";
+import { ApiError, connect, get, getConfig, getHealth } from "./api.js";
+import { collect, Feed } from "./feed.js";
 import { localZone, setUtc, usesUtc } from "./format.js";
 import { Health } from "./health.js";
 import { Component, html, render } from "./html.js";
 import { Job } from "./job.js";
 import { Jobs, nameOfJob } from "./jobs.js";
 import { Run } from "./run.js";
-import { Runs } from "./runs.js";
+import { Runs, showList } from "./runs.js";
 import { EntraSession, KeySession } from "./signin.js";
+import { Glyph } from "./status.js";
 
 const VIEWS = { runs: "Runs", jobs: "Jobs", health: "Health" };
+const HEALTH_SECONDS = 60;
 const NO_JOBS = { names: [], workspaces: [] };
 
 class App extends Component {
-  state = { phase: "starting", problem: null, config: null, session: null, address: location.hash, jobs: NO_JOBS, said: "" };
+  state = { phase: "starting", problem: null, config: null, session: null, address: location.hash, jobs: NO_JOBS, said: "", failing: [] };
 
   async componentDidMount() {
     addEventListener("hashchange", () => this.setState({ address: location.hash }));
@@ -26,9 +28,14 @@ class App extends Component {
     const { view, id } = readAddress(this.state.address);
     document.title = `${id ?? VIEWS[view] ?? "Polysync"} – Polysync`;
     const moved = readAddress(before.address);
+    if (before.phase !== this.state.phase) {
+      const field = document.querySelector("input[type=password]");
+      if (field) field.focus();
+      else if (before.phase === "key") focusTitle();
+    }
     if (moved.view !== view || moved.id !== id) {
       scrollTo(0, 0);
-      document.querySelector("h1")?.focus({ preventScroll: true });
+      focusTitle();
     }
   }
 
@@ -85,7 +92,13 @@ class App extends Component {
     connect(session, (error) => this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error }));
     this.setState({ phase: "ready", session, problem: null });
     this.loadJobs();
+    this.health ??= new Feed(getHealth, this.judge, () => HEALTH_SECONDS).start();
   }
+
+  judge = () => {
+    const failing = (this.health.data?.checks ?? []).filter((check) => !check.ok).map((check) => check.name);
+    if (String(failing) !== String(this.state.failing)) this.setState({ failing });
+  };
 
   /** The names of jobs and workspaces, for the filters. Without them the page works too. */
   async loadJobs() {
@@ -105,10 +118,12 @@ class App extends Component {
 
   render(_, state) {
     const isIn = state.phase === "ready";
+    const here = readAddress(state.address);
     return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
+      ${isIn && !here.id && here.view === "runs" && html`<a class="skip" href="#found" onClick=${skipToList}>Skip to the list</a>`}
       <header>
         <span class="brand"><svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true"><use href="page/icon.svg#mark" /></svg>Polysync</span>
-        <${Menu} view=${readAddress(state.address).view} />
+        <${Menu} view=${here.view} isFailing=${state.failing.length > 0} />
         <span class="end">
           <${Zone} onChange=${() => this.setState({})} />
           ${isIn && html`<span class="who" title=${(state.session.roles ?? []).join(", ")}>${state.session.name}</span>`}
@@ -120,14 +135,14 @@ class App extends Component {
       <footer class="quiet">Polysync ${state.config?.version ?? ""} · <a href="openapi.json">API</a> · <a href="page/licenses.txt">Licences</a></footer>`;
   }
 
-  content({ phase, problem, session, address, jobs }) {
+  content({ phase, problem, session, address, jobs, failing }) {
     const { view, id, query } = readAddress(address);
     if (view === "health") return html`<${Health} />`;
     if (phase === "starting") return html`<p class="quiet" role="status">One moment …</p>`;
     if (phase === "broken") return html`<${Broken} problem=${problem} again=${this.begin} />`;
     if (phase === "key") return html`<${KeyForm} problem=${problem} enter=${this.tryKey} />`;
     if (phase === "signed-out") return html`<${SignedOut} problem=${problem} session=${session} />`;
-    const given = { id, query, address, session, jobs, announce: this.announce };
+    const given = { id, query, address, session, jobs, failing, announce: this.announce };
     if (view === "runs") return id ? html`<${Run} key=${`${id}?${query.workspace}`} ...${given} />` : html`<${Runs} ...${given} />`;
     if (view === "jobs") return id ? html`<${Job} key=${`${id}?${query.workspace}`} ...${given} />` : html`<${Jobs} ...${given} />`;
     return html`<h1 tabindex="-1">There is no such page</h1><p><a href=${linkTo("runs")}>Go to the runs.</a></p>`;
@@ -136,13 +151,23 @@ class App extends Component {
 
 function skip(event) {
   event.preventDefault();
-  document.querySelector("h1")?.focus();
+  focusTitle();
 }
 
-function Menu({ view }) {
+/** Focus the title of the view. A view may draw it only after it was mounted. */
+function focusTitle() {
+  setTimeout(() => document.querySelector("h1")?.focus({ preventScroll: true }));
+}
+
+function skipToList(event) {
+  event.preventDefault();
+  showList();
+}
+
+function Menu({ view, isFailing }) {
   return html`<nav class="menu" aria-label="Views">
     ${Object.entries(VIEWS).map(
-      ([name, word]) => html`<a key=${name} href=${linkTo(name)} aria-current=${name === view ? "page" : null}>${word}</a>`,
+      ([name, word]) => html`<a key=${name} href=${linkTo(name)} aria-current=${name === view ? "page" : null}>${word}${isFailing && name === "health" && html` <span class="alarm"><${Glyph} kind="failed" /><span class="unseen">failing</span></span>`}</a>`,
     )}
   </nav>`;
 }
@@ -183,6 +208,7 @@ class KeyForm extends Component {
       this.setState({ problem: error });
     }
     this.setState({ isBusy: false });
+    this.input?.focus();
   };
 
   render({ problem }, state) {

@@ -13,12 +13,21 @@ export class Ask extends Component {
     this.dialog.showModal();
   }
 
+  /** The focus goes to what came of it, or where the browser puts it if that is somewhere. */
+  componentWillUnmount() {
+    setTimeout(() => {
+      const isLost = this.isDone || document.activeElement === document.body;
+      if (isLost) (document.querySelector(".notice") ?? document.querySelector("h1"))?.focus();
+    });
+  }
+
   agree = async (event) => {
     event.preventDefault();
     if (this.state.isBusy) return;
     this.setState({ isBusy: true, outcome: null });
     try {
       await this.props.act();
+      this.isDone = true;
       this.props.onClose();
     } catch (error) {
       this.setState({ isBusy: false, outcome: failed(error, this.props.explain?.(error)) });

@@ -3,22 +3,35 @@ import { get } from "./api.js";
 import { go, linkTo } from "./address.js";
 import { collect } from "./feed.js";
 import { isoToTyped, nameOf, typedToIso } from "./format.js";
-import { html } from "./html.js";
-import { STATUSES } from "./status.js";
+import { Component, html } from "./html.js";
+import { filterOf, KIND_NAMES, kindOfFilter, wordOf } from "./status.js";
 
 const PAGE = 50;
 const SEARCH_PAGE = 200;
+const TYPING_MS = 500;
+export const HOURS = [1, 6, 24];
+const NAMES = ["status", "active", "recent", "pipeline", "pipelineId", "workspace", "since", "until", "text"];
 
 /** Whether the app cannot apply a filter itself, so that the page looks through the runs. */
-export const isSearch = (query) => Boolean(query.text || query.pipeline);
+export const isSearch = (query) => Boolean(query.text || query.pipeline || query.active === "false");
+export const isFiltered = (query) => NAMES.some((name) => query[name]);
+
+/** The hours of the timeline, of the counts, and of a list that shows only recent runs. */
+export function hoursOf(query) {
+  const given = Number(query.hours);
+  return HOURS.includes(given) ? given : 6;
+}
+
+export const beginOf = (hours) => Date.now() - hours * 3_600_000;
 
 /** Fetch a page of runs that match the filters of the address. Its `continuation` is where the next one begins. */
 export function fetchRuns(query, signal) {
   const asked = {
     workspace: query.workspace || "*",
     status: query.status,
+    active: query.active === "true" ? "true" : null,
     pipelineId: query.pipelineId,
-    since: query.since,
+    since: query.recent ? new Date(beginOf(hoursOf(query))).toISOString() : query.since,
     until: query.until,
     limit: isSearch(query) ? SEARCH_PAGE : PAGE,
   };
@@ -29,7 +42,15 @@ export function fetchRuns(query, signal) {
   });
 }
 
-function matches(run, { pipeline = "", text = "" }) {
+/** Whether a run matches the filters but for the status and the times. The counts apply these too. */
+export function belongs(run, query) {
+  const { workspace, pipelineId } = query;
+  if ((workspace && run.workspace !== workspace) || (pipelineId && run.pipelineId !== pipelineId)) return false;
+  return matches(run, { ...query, active: "" });
+}
+
+function matches(run, { pipeline = "", text = "", active }) {
+  if (active === "false" && !run.isFinished) return false;
   const named = pipeline.toLowerCase();
   if (named && !nameOf(run).toLowerCase().includes(named) && !run.pipelineId.startsWith(named)) return false;
   const words = [nameOf(run), run.runId, run.workspace, run.state, run.message, run.error?.code, run.error?.message];
@@ -37,13 +58,66 @@ function matches(run, { pipeline = "", text = "" }) {
   return words.filter(Boolean).join("\n").toLowerCase().includes(text.toLowerCase());
 }
 
-/** The form of the filters. Every change goes into the address, which shows the list again from its beginning. */
-export function Filters({ query, workspaces, pipelines }) {
-  const set = (name, value) => go(linkTo("runs", null, { ...query, after: null, [name]: value }));
-  const field = (name, label, extra = {}) => html`<label class="field">
+/** A field that filters while the reader types. What is typed stays when something else changes. */
+export class LiveField extends Component {
+  state = { typed: null };
+
+  componentDidUpdate(before) {
+    const { value } = this.props;
+    if (before.value !== value && !this.timer && (value ?? "") !== this.state.typed?.trim()) this.setState({ typed: null });
+  }
+
+  componentWillUnmount() {
+    clearTimeout(this.timer);
+  }
+
+  type = (event) => {
+    clearTimeout(this.timer);
+    this.setState({ typed: event.target.value });
+    this.timer = setTimeout(this.apply, TYPING_MS);
+  };
+
+  apply = () => {
+    clearTimeout(this.timer);
+    this.timer = null;
+    const typed = this.state.typed?.trim() ?? null;
+    if (typed !== null && typed !== (this.props.value ?? "")) this.props.set(typed);
+  };
+
+  render({ label, value, set: _, ...others }, { typed }) {
+    return html`<label class="field">
+      <span>${label}</span>
+      <input type="search" value=${typed ?? value ?? ""} onInput=${this.type} onChange=${this.apply} ...${others} />
+    </label>`;
+  }
+}
+
+/** A choice of `options`: pairs of a value and its text. */
+export function Choice({ label, value, options, set }) {
+  return html`<label class="field">
     <span>${label}</span>
-    <input value=${query[name] ?? ""} onChange=${(event) => set(name, event.target.value.trim())} ...${extra} />
+    <select onChange=${(event) => set(event.target.value)}>
+      ${options.map(([each, text]) => html`<option key=${each} value=${each} selected=${each === (value ?? "")}>${text}</option>`)}
+    </select>
   </label>`;
+}
+
+/** The choice of a workspace, if there is one. */
+export function WorkspaceChoice({ value, all, set }) {
+  if (all.length < 2 && !value) return null;
+  return html`<${Choice} label="Workspace" value=${value} options=${[["", "All"], ...all.map((name) => [name, name])]} set=${set} />`;
+}
+
+/** The form of the filters. Every change goes into the address, which shows the list again from its beginning. */
+export function Filters({ query, workspaces, pipelines, nameOfPipeline }) {
+  const change = (given) => linkTo("runs", null, { ...query, after: null, ...given });
+  const set = (name, value) => go(change({ [name]: value }));
+  const field = (name, label, extra) =>
+    html`<${LiveField} label=${label} value=${query[name]} set=${(value) => set(name, value)} ...${extra} />`;
+  const chip = (text, without) => html`<span class="chip">${text}
+    <a href=${change(without)} aria-label=${`Remove the filter: ${text}`}>×</a></span>`;
+  const chosen = kindOfFilter(query);
+  const kinds = chosen === "unknown" ? [...KIND_NAMES, "unknown"] : KIND_NAMES;
   const time = (name, label) => html`<label class="field">
     <span>${label}</span>
     <input
@@ -52,22 +126,20 @@ export function Filters({ query, workspaces, pipelines }) {
       onChange=${(event) => set(name, event.target.value && typedToIso(event.target.value))}
     />
   </label>`;
-  const choice = (name, label, all, values) => html`<label class="field">
-    <span>${label}</span>
-    <select onChange=${(event) => set(name, event.target.value)}>
-      <option value="" selected=${!query[name]}>${all}</option>
-      ${values.map((value) => html`<option key=${value} value=${value} selected=${query[name] === value}>${value}</option>`)}
-    </select>
-  </label>`;
-  const isFiltered = ["status", "pipeline", "pipelineId", "workspace", "since", "until", "text"].some((name) => query[name]);
   return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${(event) => event.preventDefault()}>
-    ${field("text", "Text", { type: "search", placeholder: "message, id, state …" })}
-    ${field("pipeline", "Pipeline", { list: "pipelines", placeholder: "part of its name" })}
+    ${field("text", "Text", { placeholder: "reason, id …" })}
+    ${field("pipeline", "Pipeline", { list: "pipelines", placeholder: "its name" })}
     <datalist id="pipelines">${pipelines.map((name) => html`<option key=${name} value=${name} />`)}</datalist>
-    ${choice("status", "Status", "All", STATUSES)}
-    ${(workspaces.length > 1 || query.workspace) && choice("workspace", "Workspace", "All", workspaces)}
-    ${time("since", "Started since")} ${time("until", "Started before")}
-    ${isFiltered && html`<a class="button small" href=${linkTo("runs", null, { hours: query.hours })}>Clear filters</a>`}
-    ${query.pipelineId && html`<p class="chip">Only pipeline <code>${query.pipelineId}</code></p>`}
+    <${Choice}
+      label="Status"
+      value=${chosen}
+      options=${[["", "All"], ...kinds.map((kind) => [kind, kind === "unknown" ? "Unknown, both" : wordOf(kind)])]}
+      set=${(kind) => go(change(kind ? filterOf(kind) : { status: null, active: null }))}
+    />
+    <${WorkspaceChoice} value=${query.workspace} all=${workspaces} set=${(value) => set("workspace", value)} />
+    ${!query.recent && time("since", "Started since")} ${time("until", "Started before")}
+    ${query.recent && chip(`Started in the last ${hoursOf(query)} h`, { recent: null })}
+    ${query.pipelineId && chip(`Only pipeline ${nameOfPipeline}`, { pipelineId: null })}
+    ${isFiltered(query) && html`<a class="button small" href=${linkTo("runs", null, { hours: query.hours })}>Clear filters</a>`}
   </form>`;
 }

@@ -53,6 +53,14 @@ export const shortId = (id) => (id.length > 12 ? id.slice(0, 8) : id);
 /** The name of a run's pipeline, or its id while the name is not known. */
 export const nameOf = (run) => run.pipelineName || run.pipelineId;
 
+const INSTANT = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
+const STALE = /\s*This is how it stood at .*$/s;
+
+/** The app's message about a run, with times in the chosen zone. What `staleSince` says is shown apart, by Stale. */
+export function messageOf({ message, staleSince }) {
+  return (staleSince ? message.replace(STALE, "") : message).replace(INSTANT, (iso) => shortTime(iso));
+}
+
 /** Who did something: `startedBy` and `cancelledBy` of a run. */
 export function callerText(caller, session) {
   if (caller === null || caller === undefined) return null;

@@ -7,6 +7,13 @@ import { FeedError, Live, Ticking } from "./parts.js";
 import { Glyph } from "./status.js";
 
 const EVERY_SECONDS = 15;
+const MEANINGS = {
+  settings: "The app's own settings",
+  storage: "The tables that hold runs and jobs",
+  token: "The app's sign-in for Databricks",
+  workspace: "Databricks answers the app",
+  sweep: "The regular look at active runs. “Not seen” are runs that Databricks did not show",
+};
 const AGE = /^(\d+) s ago/;
 
 export class Health extends Component {
@@ -32,13 +39,13 @@ export class Health extends Component {
           <span class="badge ${bad ? "failed" : "success"}"><${Glyph} kind=${bad ? "failed" : "success"} />${bad ? "Failing" : "All is well"}</span>
           <span>${bad ? `${bad} of ${data.checks.length} checks fail.` : `All ${data.checks.length} checks pass.`}</span>
         </p>
-        <table class="checks">
+        <table class="checks stacks">
           <caption class="unseen">What the app depends on</caption>
           <thead><tr><th scope="col">Check</th><th scope="col">Result</th><th scope="col">What it says</th></tr></thead>
           <tbody>
             ${data.checks.map(
               (check) => html`<tr key=${check.name}>
-                <th scope="row">${check.name}</th>
+                <th scope="row">${check.name}<br /><small class="quiet">${MEANINGS[check.name.split(" ")[0]]}</small></th>
                 <td><span class="badge ${check.ok ? "success" : "failed"}"><${Glyph} kind=${check.ok ? "success" : "failed"} />${check.ok ? "OK" : "Failing"}</span></td>
                 <td class="wraps"><${Message} check=${check} health=${data} loadedAt=${this.feed.loadedAt} /></td>
               </tr>`,

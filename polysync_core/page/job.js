@@ -1,9 +1,11 @@
 // One job: its parameters, its stored full_refresh, its last runs, Sync and Start.
 import { get, post, put } from "./api.js";
 import { linkTo, safeLink } from "./address.js";
+import { Ask } from "./dialogs.js";
 import { collect, Feed } from "./feed.js";
+import { Choice } from "./filters.js";
 import { Component, html } from "./html.js";
-import { nameOfJob, storedFullRefresh } from "./jobs.js";
+import { fullRefreshOf, nameOfJob, storedFullRefresh } from "./jobs.js";
 import { External, Facts, failed, FeedError, Notice, Place, Time } from "./parts.js";
 import { RunTable } from "./runs.js";
 import { StartDialog } from "./start.js";
@@ -120,39 +122,52 @@ function reported({ parameters, changes }) {
 }
 
 class FullRefresh extends Component {
-  stored = this.props.job.parameters.find((parameter) => parameter.name === "full_refresh");
-  state = { value: Boolean(this.stored?.value), direction: this.stored?.direction ?? "Input" };
+  stored = fullRefreshOf(this.props.job);
+  state = { value: this.stored ? yesOrNo(this.stored) : "", direction: this.stored?.direction ?? "Input", asks: false };
+
+  save = () => this.props.save(this.state.value === "yes", this.state.direction);
 
   submit = (event) => {
     event.preventDefault();
-    this.props.save(this.state.value, this.state.direction);
+    const isTurnedOn = this.state.value === "yes" && this.state.direction !== "Output" && storedFullRefresh(this.props.job) !== true;
+    if (isTurnedOn) this.setState({ asks: true });
+    else this.save();
   };
 
-  render({ job, isAdmin, isBusy }, { value, direction }) {
-    const stored = job.parameters.find((parameter) => parameter.name === "full_refresh");
+  render({ job, isAdmin, isBusy }, { value, direction, asks }) {
+    const stored = fullRefreshOf(job);
+    const isSame = stored && yesOrNo(stored) === value && stored.direction === direction;
     const now = stored ? `${stored.value ? "yes" : "no"}, ${DIRECTIONS[stored.direction]}` : "nothing is stored, so a start does no full refresh by itself";
     return html`<section class="card" aria-labelledby="full-refresh-title">
       <h2 id="full-refresh-title">Stored full refresh</h2>
       <p>Now: ${now}.</p>
       ${isAdmin &&
       html`<form class="filters" onSubmit=${this.submit}>
-        <label class="field">
-          <span>Value</span>
-          <select onChange=${(event) => this.setState({ value: event.target.value === "yes" })}>
-            ${["no", "yes"].map((each) => html`<option key=${each} value=${each} selected=${(each === "yes") === value}>${each}</option>`)}
-          </select>
-        </label>
-        <label class="field">
-          <span>Direction</span>
-          <select onChange=${(event) => this.setState({ direction: event.target.value })}>
-            ${Object.entries(DIRECTIONS).map(([each, text]) => html`<option key=${each} value=${each} selected=${each === direction}>${text}</option>`)}
-          </select>
-        </label>
-        <button disabled=${isBusy}>Store</button>
-      </form>`}
+        <${Choice}
+          label="Value"
+          value=${value}
+          options=${[...(stored ? [] : [["", "nothing"]]), ["no", "no"], ["yes", "yes"]]}
+          set=${(chosen) => this.setState({ value: chosen })}
+        />
+        <${Choice} label="Direction" value=${direction} options=${Object.entries(DIRECTIONS)} set=${(chosen) => this.setState({ direction: chosen })} />
+        <button disabled=${isBusy || !value || isSame}>Store</button>
+      </form>
+      <p class="quiet">A stored value can be changed later, but not removed.</p>`}
+      ${asks &&
+      html`<${Ask}
+        title=${`Store a full refresh for ${nameOfJob(job)}?`}
+        agree="Store the full refresh"
+        isDangerous
+        act=${this.save}
+        onClose=${() => this.setState({ asks: false })}
+      >
+        <p class="warning">From now on, every start that does not say otherwise empties the tables and computes them again.</p>
+      </${Ask}>`}
     </section>`;
   }
 }
+
+const yesOrNo = (stored) => (stored.value ? "yes" : "no");
 
 function Parameters({ job }) {
   const others = job.parameters.filter((parameter) => parameter.name !== "full_refresh");

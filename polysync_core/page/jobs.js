@@ -2,6 +2,7 @@
 import { get, post } from "./api.js";
 import { go, jobLink, linkTo, runLink } from "./address.js";
 import { collect, Feed } from "./feed.js";
+import { Choice, LiveField, WorkspaceChoice } from "./filters.js";
 import { shortTime } from "./format.js";
 import { Component, html } from "./html.js";
 import { failed, FeedError, Live, Notice, Time } from "./parts.js";
@@ -18,10 +19,12 @@ export const nameOfJob = (job) => job.name || job.externalId;
 const byName = (a, b) => nameOfJob(a).localeCompare(nameOfJob(b));
 export const keyOfJob = (workspace, pipelineId) => `${workspace}/${pipelineId}`;
 
-/** What the job has stored for full_refresh, as a start would send it. */
+export const fullRefreshOf = (job) => job.parameters.find((parameter) => parameter.name === "full_refresh");
+
+/** What a start sends for full_refresh without being asked: true, false, or "nothing" when nothing is stored. */
 export function storedFullRefresh(job) {
-  const stored = job.parameters.find((parameter) => parameter.name === "full_refresh");
-  return Boolean(stored?.forwarded && stored.value);
+  const stored = fullRefreshOf(job);
+  return stored ? Boolean(stored.forwarded && stored.value) : "nothing";
 }
 
 /**
@@ -61,10 +64,11 @@ export class Jobs extends Component {
   begin() {
     const { query } = this.props;
     const named = (query.name ?? "").toLowerCase();
-    const matches = (job) => nameOfJob(job).toLowerCase().includes(named) || job.externalId === named;
+    const isNamed = (job) => nameOfJob(job).toLowerCase().includes(named) || job.externalId === named;
+    const matches = (job) => isNamed(job) && (!query.full || storedFullRefresh(job) === true);
     const page = (signal) => (continuation) =>
       get("jobs", { workspace: query.workspace || "*", limit: PAGE, continuation }, signal);
-    const load = (signal) => collect(page(signal), { matches, wanted: named ? WANTED : 1, continuation: query.after ?? null });
+    const load = (signal) => collect(page(signal), { matches, wanted: named || query.full ? WANTED : 1, continuation: query.after ?? null });
     const draw = () => this.setState({});
     const known = this.marks?.data ?? null;
     this.feed = new Feed(load, draw, () => 4 * EVERY_SECONDS).start();
@@ -105,6 +109,7 @@ export class Jobs extends Component {
   render({ query, session, jobs }, { starts, outcome, isDiscovering }) {
     if (!this.marks) return null;
     const { data } = this.feed;
+    const set = (name, value) => go(linkTo("jobs", null, { ...query, after: null, [name]: value }));
     return html`<div class="head">
         <h1 tabindex="-1">Jobs</h1>
         <${Live} feed=${this.feed} />
@@ -116,27 +121,13 @@ export class Jobs extends Component {
       <${Notice} outcome=${outcome} onClose=${() => this.setState({ outcome: null })} />
       <section class="card" aria-label="List of jobs">
         <form class="filters" role="search" aria-label="Filter jobs" onSubmit=${(event) => event.preventDefault()}>
-          <label class="field">
-            <span>Name</span>
-            <input
-              type="search"
-              value=${query.name ?? ""}
-              placeholder="part of the name"
-              onChange=${(event) => go(linkTo("jobs", null, { ...query, after: null, name: event.target.value.trim() }))}
-            />
-          </label>
-          ${(jobs.workspaces.length > 1 || query.workspace) &&
-          html`<label class="field">
-            <span>Workspace</span>
-            <select onChange=${(event) => go(linkTo("jobs", null, { ...query, after: null, workspace: event.target.value }))}>
-              <option value="" selected=${!query.workspace}>All</option>
-              ${jobs.workspaces.map((name) => html`<option key=${name} value=${name} selected=${query.workspace === name}>${name}</option>`)}
-            </select>
-          </label>`}
+          <${LiveField} label="Name" value=${query.name} placeholder="part of the name" set=${(value) => set("name", value)} />
+          <${Choice} label="Full refresh" value=${query.full} options=${[["", "All"], ["true", "By default"]]} set=${(value) => set("full", value)} />
+          <${WorkspaceChoice} value=${query.workspace} all=${jobs.workspaces} set=${(value) => set("workspace", value)} />
         </form>
         ${data === null && html`<p class="quiet" role="status">Loading the jobs …</p>`}
         ${data && html`<${JobTable} jobs=${data.items} marks=${this.marks.data} session=${session} start=${(job) => this.setState({ starts: job })} />`}
-        ${data && !data.items.length && html`<p class="empty">${data.continuation ? "No job matches so far." : "No job. Import the pipelines from Databricks first."}</p>`}
+        ${data && !data.items.length && html`<p class="empty">${data.continuation ? "No job matches so far." : query.name || query.full || query.workspace ? "No job matches." : "No job. Import the pipelines from Databricks first."}</p>`}
         <nav class="pager" aria-label="Pages of jobs">
           ${query.after && html`<a class="button" href=${linkTo("jobs", null, { ...query, after: null })}>First jobs</a>`}
           ${data?.continuation && html`<a class="button" href=${linkTo("jobs", null, { ...query, after: data.continuation })}>More jobs</a>`}
@@ -167,11 +158,12 @@ function JobTable({ jobs, marks, session, start }) {
     </thead>
     <tbody>
       ${[...jobs].sort(byName).map((job) => {
-        const stored = job.parameters.find((parameter) => parameter.name === "full_refresh");
+        const stored = fullRefreshOf(job);
         return html`<tr key=${keyOfJob(job.workspace, job.externalId)}>
           <td class="name">
             <a href=${jobLink(job.workspace, job.externalId)}>${nameOfJob(job)}</a>
             ${!job.accessible && html` <span class="tag">no access</span>`}
+            ${storedFullRefresh(job) === true && html` <span class="tag warns">full refresh by default</span>`}
           </td>
           <td class="workspace">${job.workspace}</td>
           <td><${Marks} runs=${marks?.get(keyOfJob(job.workspace, job.externalId))} isKnown=${marks !== null} /></td>

@@ -31,14 +31,21 @@ export function Elapsed({ run }) {
   return html`<${Ticking} show=${(now) => duration((now - began) / 1000)} />`;
 }
 
-/** Whether the data are live, and how old they are. */
-export function Live({ feed }) {
+/** How old the state of a run is, when Databricks could not be asked lately. */
+export function Stale({ run }) {
+  const { staleSince } = run;
+  if (!staleSince || run.isFinished) return null;
+  return html`<small class="quiet">as of <${Time} at=${staleSince} /> (<${Ticking} show=${(now) => ago(Date.parse(staleSince), now)} />)</small>`;
+}
+
+/** Whether the data are live, and how old they are. `isOld`: what the app knows is old. */
+export function Live({ feed, isOld = false }) {
   const text = (now) => {
     if (feed.loadedAt !== null) return `Updated ${ago(feed.loadedAt, now)}`;
     return feed.error ? "No data yet" : "Loading …";
   };
-  return html`<span class="live ${feed.error ? "broken" : ""}">
-    <span class="dot" aria-hidden="true"></span><${Ticking} show=${text} />
+  return html`<span class="live ${feed.error ? "broken" : isOld ? "old" : ""}">
+    <span class="dot" aria-hidden="true"></span><${Ticking} show=${text} />${isOld && " · some states are older"}
   </span>`;
 }
 
@@ -67,7 +74,7 @@ export function Place({ list, word, here, title, feed }) {
 /** The outcome of something that the reader did. */
 export function Notice({ outcome, onClose }) {
   if (!outcome) return null;
-  return html`<div class="notice ${outcome.isBad ? "bad" : "good"}" role=${outcome.isBad ? "alert" : "status"}>
+  return html`<div class="notice ${outcome.isBad ? "bad" : "good"}" tabindex="-1" role=${outcome.isBad ? "alert" : "status"}>
     <p><strong>${outcome.text}</strong> ${outcome.advice ?? ""} ${outcome.more}</p>
     <button type="button" class="small" onClick=${onClose}>Close</button>
   </div>`;
@@ -79,6 +86,21 @@ export const failed = (error, more = null) => ({ isBad: true, text: error.messag
 export function External({ address, children }) {
   return html`<a class="external" href=${address} target="_blank" rel="noopener noreferrer">${children}
     <span class="quiet" aria-hidden="true"> ↗</span><span class="unseen"> (opens Databricks in a new tab)</span></a>`;
+}
+
+/** Copies a text. The button says that it is done. */
+export class Copy extends Component {
+  state = { said: "Copy" };
+
+  copy = async () => {
+    const said = await navigator.clipboard.writeText(this.props.text).then(() => "Copied", () => "The browser refuses");
+    this.setState({ said });
+    setTimeout(() => this.setState({ said: "Copy" }), 2000);
+  };
+
+  render({ of }, { said }) {
+    return html`<button type="button" class="small" onClick=${this.copy}><span role="status">${said}</span><span class="unseen"> ${of}</span></button>`;
+  }
 }
 
 /** Pairs of a word and its value, and "long" for a value that needs space. Pairs without a value are left out. */

@@ -1,7 +1,7 @@
 // What Databricks logs about an update: its phases with their durations, and the lines of the event log.
 import { get } from "./api.js";
 import { Feed } from "./feed.js";
-import { clock, duration, fullTime } from "./format.js";
+import { duration, fullTime, shortTime } from "./format.js";
 import { Component, html } from "./html.js";
 import { FeedError, Live, Ticking } from "./parts.js";
 
@@ -107,7 +107,7 @@ export class Progress extends Component {
       </div>
       <${FeedError} feed=${this.feed} />
       <${Phases} phases=${phasesOf(lines, run.finishedAt)} />
-      ${this.feed.data && !lines.length && html`<p class="empty">Databricks has no line about this update${run.isFinished ? "" : " yet"}.</p>`}
+      ${this.feed.data && !lines.length && html`<p class="empty">No events from Databricks for this update${run.isFinished ? "" : " yet"}.</p>`}
       ${shown.length > 0 &&
       html`<div class="log" role="region" aria-label="Event log, newest first" tabindex="0">
         <ol>${shown.map((line) => html`<${Line} key=${keyOf(line)} line=${line} />`)}</ol>
@@ -132,7 +132,7 @@ function Phases({ phases }) {
         ${phases.map(
           (phase) => html`<tr key=${`${phase.state} ${phase.began}`}>
             <th scope="row">${phase.state}</th>
-            <td>${clock(phase.began)}</td>
+            <td>${shortTime(phase.began)}</td>
             <td>${duration(length(phase) / 1000)}</td>
             <td class="share">
               <svg width="100%" height="10" aria-hidden="true">
@@ -152,7 +152,7 @@ function Line({ line }) {
     typeof error === "string" ? error : [error.className, error.message].filter(Boolean).join(": "),
   );
   return html`<li class="line ${(line.level ?? "").toLowerCase()}">
-    <span class="when" title=${line.time && fullTime(line.time)}>${line.time ? clock(Date.parse(line.time)) : "–"}</span>
+    <span class="when" title=${line.time && fullTime(line.time)}>${line.time ? shortTime(line.time) : "–"}</span>
     <span class="level">${line.level ?? ""}</span>
     <span class="what">${line.eventType ?? ""}</span>
     <span class="said">${line.message ?? ""}</span>

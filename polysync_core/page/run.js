@@ -3,9 +3,9 @@ import { get, post } from "./api.js";
 import { jobLink, safeLink } from "./address.js";
 import { Ask } from "./dialogs.js";
 import { Feed } from "./feed.js";
-import { callerText, nameOf, shortId } from "./format.js";
+import { callerText, messageOf, nameOf, shortId } from "./format.js";
 import { Component, html } from "./html.js";
-import { Elapsed, External, Facts, failed, Notice, Place, Time } from "./parts.js";
+import { Copy, Elapsed, External, Facts, failed, Notice, Place, Stale, Time } from "./parts.js";
 import { Progress } from "./progress.js";
 import { Options, StartDialog } from "./start.js";
 import { Badge, kindOf, wordOf } from "./status.js";
@@ -51,8 +51,13 @@ export class Run extends Component {
     return html`<${Place} list="runs" word="Runs" here=${shortId(run.updateId)} title=${nameOf(run)} feed=${this.feed} />
       <${Notice} outcome=${outcome} onClose=${() => this.setState({ outcome: null })} />
       <section class="card" aria-label="Status">
-        <p class="big"><${Badge} run=${run} /> <span>${messageOf(run)}</span></p>
-        ${run.error && html`<h2>Why: <code>${run.error.code}</code></h2><pre class="reason">${run.error.message}</pre>`}
+        <p class="big"><${Badge} run=${run} /> <span>${withoutReason(run)}</span> <${Stale} run=${run} /></p>
+        ${run.error &&
+        html`<div class="card-head">
+            <h2>${WHY[kindOf(run)] ?? "What went wrong"} ${run.error.code !== run.status && html`<code>${run.error.code}</code>`}</h2>
+            <${Copy} text=${run.error.message} of="the reason" />
+          </div>
+          <pre class="reason">${run.error.message}</pre>`}
         <${Buttons} run=${run} session=${session} ask=${(what) => this.setState({ asks: what })} redeliver=${this.redeliver} />
         <${RunFacts} run=${run} session=${session} />
       </section>
@@ -61,7 +66,7 @@ export class Run extends Component {
         <${Callbacks} run=${run} />
       </div>
       <${Progress} key=${run.runId} run=${run} />
-      ${asks === "cancel" && html`<${CancelDialog} run=${run} act=${() => this.act("cancel", "The stop was asked for.")} onClose=${close} />`}
+      ${asks === "cancel" && html`<${CancelDialog} run=${run} act=${() => this.act("cancel", "The cancel is requested. It may take some minutes.")} onClose=${close} />`}
       ${asks === "abandon" && html`<${AbandonDialog} run=${run} act=${() => this.act("abandon", "The run was given up.")} onClose=${close} />`}
       ${asks === "start" &&
       html`<${StartDialog}
@@ -74,9 +79,12 @@ export class Run extends Component {
   }
 }
 
+const WHY = { failed: "Why it failed", cancelled: "Why it was cancelled", lost: "Why it was given up" };
+
 /** The message without the reason at its beginning, which is shown in full below. */
-function messageOf({ message, error }) {
-  return error && message.startsWith(error.message) ? message.slice(error.message.length).trim() : message;
+function withoutReason(run) {
+  const { message, error } = run;
+  return messageOf({ ...run, message: error && message.startsWith(error.message) ? message.slice(error.message.length).trim() : message });
 }
 
 function secondsUntilNext(run) {
@@ -86,9 +94,13 @@ function secondsUntilNext(run) {
 
 function Buttons({ run, session, ask, redeliver }) {
   if (!session.can("Polysync.Operate", run.workspace)) return null;
+  const isStopping = Boolean(run.cancelRequestedAt) || run.state === "STOPPING";
   return html`<p class="buttons">
-    ${!run.isFinished && html`<button type="button" class="danger" onClick=${() => ask("cancel")}>Cancel this run …</button>`}
-    ${!run.isFinished && html`<button type="button" onClick=${() => ask("abandon")}>Abandon …</button>`}
+    ${!run.isFinished &&
+    html`<button type="button" class="danger" disabled=${isStopping} onClick=${() => ask("cancel")}>
+        ${run.cancelRequestedAt ? "Cancel requested" : isStopping ? "Databricks stops it" : "Cancel this run …"}
+      </button>
+      <button type="button" onClick=${() => ask("abandon")}>Give up …</button>`}
     ${run.isFinished && run.callbacks.length > 0 && html`<button type="button" onClick=${redeliver}>Send its callbacks again</button>`}
     ${run.isFinished && html`<button type="button" class="primary" onClick=${() => ask("start")}>Start again …</button>`}
   </p>`;
@@ -97,7 +109,7 @@ function Buttons({ run, session, ask, redeliver }) {
 function CancelDialog({ run, act, onClose }) {
   return html`<${Ask}
     title=${`Cancel the run of ${nameOf(run)}?`}
-    agree=${`Stop update ${shortId(run.updateId)} of ${nameOf(run)}`}
+    agree=${`Cancel run ${shortId(run.updateId)} of ${nameOf(run)}`}
     disagree="Let it run"
     isDangerous
     act=${act}
@@ -137,20 +149,19 @@ function RunFacts({ run, session }) {
     ${monitor && html` · <${External} address=${monitor}>Pipeline</${External}>`}`;
   return html`<${Facts}
     of=${[
-      ["Job", job],
+      ["Pipeline", job],
       ["Workspace", run.workspace],
-      ["Started", html`<${Time} at=${run.startedAt} missing="not yet" />`],
+      ["Started", html`<${Time} at=${run.startedAt ?? run.attempts[0]?.createdAt} missing="not reported yet" />`],
       ["Finished", run.finishedAt && html`<${Time} at=${run.finishedAt} />`],
       ["Duration", html`<${Elapsed} run=${run} />`],
-      ["Stops after", run.timeoutAt && !run.isFinished && html`<${Time} at=${run.timeoutAt} />`],
+      ["Is cancelled at", run.timeoutAt && !run.isFinished && html`<${Time} at=${run.timeoutAt} />`],
       ["Started by", callerText(run.startedBy, session) ?? "someone outside Polysync"],
       ["Cancelled by", callerText(run.cancelledBy, session)],
-      ["Stop asked for", run.cancelRequestedAt && html`<${Time} at=${run.cancelRequestedAt} />`],
+      ["Cancel requested", run.cancelRequestedAt && html`<${Time} at=${run.cancelRequestedAt} />`],
       ["Full refresh", run.fullRefresh === null ? null : run.fullRefresh ? "yes" : "no"],
       ["Start options", run.options && Object.keys(run.options).length > 0 && html`<${Options} of=${run.options} />`],
       ["Ignored parameters", run.ignoredParameters.length > 0 && run.ignoredParameters.join(", ")],
-      ["Not confirmed since", run.staleSince && html`<${Time} at=${run.staleSince} />`],
-      ["Run id", html`<code>${run.runId}</code>`, "long"],
+            ["Run id", html`<code>${run.runId}</code> <${Copy} text=${run.runId} of="the run id" />`, "long"],
       ["Databricks", links, update ? "" : "long"],
     ]}
   />`;

@@ -2,14 +2,13 @@
 import { get } from "./api.js";
 import { go, linkTo, runLink, safeLink } from "./address.js";
 import { collect, Feed } from "./feed.js";
-import { fetchRuns, Filters, isSearch } from "./filters.js";
-import { nameOf, shortId } from "./format.js";
+import { beginOf, belongs, fetchRuns, Filters, HOURS, hoursOf, isFiltered, isSearch } from "./filters.js";
+import { messageOf, nameOf, shortId } from "./format.js";
 import { Component, html } from "./html.js";
-import { Elapsed, External, FeedError, Live, Time } from "./parts.js";
-import { Badge, Glyph, kindOf, wordOf } from "./status.js";
+import { Elapsed, External, FeedError, Live, Stale, Time } from "./parts.js";
+import { Badge, filterOf, Glyph, kindOf, kindOfFilter, wordOf } from "./status.js";
 import { Timeline } from "./timeline.js";
 
-const HOURS = [1, 6, 24];
 const MOST_PAGES = 5;
 const QUICK_SECONDS = 5;
 const SLOW_SECONDS = 15;
@@ -17,7 +16,7 @@ const WINDOW_SECONDS = 30;
 
 /** What the timeline and the counts show: the runs of the last hours, and all that are active. */
 async function fetchWindow(hours, signal) {
-  const since = new Date(Date.now() - hours * 1.5 * 3_600_000).toISOString();
+  const since = new Date(beginOf(hours * 1.5)).toISOString();
   const page = (query) => (continuation) => get("runs", { workspace: "*", limit: 200, ...query, continuation }, signal);
   const all = { wanted: Infinity, calls: MOST_PAGES };
   const [recent, active] = await Promise.all([
@@ -50,8 +49,14 @@ export class Runs extends Component {
   }
 
   get hours() {
-    const given = Number(this.props.query.hours);
-    return HOURS.includes(given) ? given : 6;
+    return hoursOf(this.props.query);
+  }
+
+  /** The name of the pipeline that the address filters by, or its id while no run of it is known. */
+  get nameOfPipeline() {
+    const id = this.props.query.pipelineId;
+    const runs = [...(this.list.data?.items ?? []), ...(this.window.data?.runs.values() ?? [])];
+    return runs.find((run) => run.pipelineId === id && run.pipelineName)?.pipelineName ?? id;
   }
 
   draw = () => this.setState({});
@@ -85,18 +90,18 @@ export class Runs extends Component {
   get known() {
     const runs = new Map(this.window.data?.runs);
     for (const run of this.list.data?.items ?? []) if (runs.has(run.runId) || !run.isFinished) runs.set(run.runId, run);
-    const from = Date.now() - this.hours * 3_600_000;
+    const from = beginOf(this.hours);
     return [...runs.values()].filter((run) => !run.isFinished || Date.parse(run.finishedAt ?? run.updatedAt) >= from);
   }
 
-  render({ query, jobs }) {
+  render({ query, jobs, failing }) {
     if (!this.window) return null;
     const { list, hours } = this;
     const runs = this.known;
     const workspaces = [...new Set([...jobs.workspaces, ...runs.map((run) => run.workspace)])].sort();
     return html`<div class="head">
         <h1 tabindex="-1">Runs</h1>
-        <${Live} feed=${list} />
+        <${Live} feed=${list} isOld=${(list.data?.items ?? []).some((run) => run.staleSince && !run.isFinished)} />
         <nav class="hours" aria-label="Length of the timeline">
           ${HOURS.map((each) => {
             const href = linkTo("runs", null, { ...query, hours: each });
@@ -105,45 +110,56 @@ export class Runs extends Component {
         </nav>
       </div>
       <${FeedError} feed=${list} />
+      ${failing.length > 0 &&
+      html`<div class="notice bad" role="status">
+        <p><strong>Not healthy: ${failing.join(", ")}.</strong> The states below may be old. <a href=${linkTo("health")}>Look at Health</a></p>
+      </div>`}
       <${Counts} runs=${runs} hours=${hours} query=${query} isPart=${this.window.data?.isPart} />
       <${Timeline} runs=${runs} hours=${hours} now=${Date.now()} />
       <section class="card" aria-label="List of runs">
-        <${Filters} query=${query} workspaces=${workspaces} pipelines=${jobs.names} />
+        <${Filters} query=${query} workspaces=${workspaces} pipelines=${jobs.names} nameOfPipeline=${this.nameOfPipeline} />
         <${List} feed=${list} query=${query} showsWorkspace=${workspaces.length > 1} />
       </section>`;
   }
 }
 
-/** How many runs of each status, as links that filter the list. */
+/** How many runs of each status, as links to a list of the same runs: what is active now, or began in the last hours. */
 function Counts({ runs, hours, query, isPart }) {
-  const count = (...kinds) => runs.filter((run) => kinds.includes(kindOf(run))).length;
-  const last = `last ${hours} h`;
-  const tiles = [
-    ["running", "Running", "now", count("running")],
-    ["waiting", "Unknown", "now", count("waiting")],
-    ["failed", "Failed", last, count("failed")],
-    ["success", "Success", last, count("success")],
-    ["cancelled", "Cancelled", last, count("cancelled")],
-    ["lost", "Unknown", `given up, ${last}`, count("lost")],
-  ];
+  const from = beginOf(hours);
+  const isCounted = (run) => belongs(run, query) && (!run.isFinished || Date.parse(run.startedAt ?? run.updatedAt) >= from);
+  const counted = runs.filter(isCounted);
   return html`<ul class="counts">
-    ${tiles.map(([kind, status, when, number]) => {
-      const isChosen = query.status === status;
-      const href = linkTo("runs", null, { ...query, after: null, status: isChosen ? "" : status });
+    ${["running", "waiting", "failed", "success", "cancelled", "lost"].map((kind) => {
+      const isActive = kind === "running" || kind === "waiting";
+      const isChosen = kindOfFilter(query) === kind && Boolean(query.recent) !== isActive;
+      const [word, unknown] = wordOf(kind).split(/ \(|\)/);
+      const number = counted.filter((run) => kindOf(run) === kind).length;
+      const chosen = { ...filterOf(kind), recent: isActive ? null : "true", since: null, until: null };
+      const href = linkTo("runs", null, { ...query, after: null, ...(isChosen ? { status: null, active: null, recent: null } : chosen) });
       return html`<li key=${kind} class=${kind}>
-        <a href=${href} aria-current=${isChosen ? "true" : null}>
+        <a href=${href} aria-current=${isChosen ? "true" : null} onClick=${() => isChosen || setTimeout(showList)}>
           <span class="number">${isPart ? `≥ ${number}` : number}</span>
-          <span class="word"><${Glyph} kind=${kind} />${status}</span> <span class="quiet">${when}</span>
+          <span class="word"><${Glyph} kind=${kind} />${word}</span>
+          <span class="quiet">${unknown && `${unknown}, `}${isActive ? "now" : `last ${hours} h`}</span>
         </a>
       </li>`;
     })}
   </ul>`;
 }
 
+/** Move the focus to the list, and the list into sight where it is out of it. */
+export function showList() {
+  const found = document.getElementById("found");
+  found?.focus({ preventScroll: true });
+  if (found?.getBoundingClientRect().bottom > innerHeight * 0.8) found.closest("section").scrollIntoView();
+}
+
 function List({ feed, query, showsWorkspace }) {
   const { data } = feed;
-  if (data === null) return html`<p class="quiet" role="status">${feed.error ? "" : "Loading the runs …"}</p>`;
-  return html`<${RunTable} runs=${data.items} showsWorkspace=${showsWorkspace} />
+  const found = (text) => html`<p class="quiet" id="found" tabindex="-1" role="status">${text}</p>`;
+  if (data === null) return found(feed.error ? "" : "Loading the runs …");
+  return html`${found(countText(query, data))}
+    <${RunTable} runs=${data.items} showsWorkspace=${showsWorkspace} />
     ${!data.items.length && html`<p class="empty">${emptyText(query, data)}</p>`}
     <nav class="pager" aria-label="Pages of runs">
       ${query.after && html`<a class="button" href=${linkTo("runs", null, { ...query, after: null })}>Newest runs</a>`}
@@ -151,18 +167,22 @@ function List({ feed, query, showsWorkspace }) {
       html`<a class="button" href=${linkTo("runs", null, { ...query, after: data.continuation })}>
         ${isSearch(query) ? "Search older runs" : "Older runs"}
       </a>`}
-      <span class="quiet">
-        ${data.items.length} ${data.items.length === 1 ? "run" : "runs"}
-        ${isSearch(query) ? ` of ${data.seen} that were searched` : ""}
-      </span>
     </nav>`;
+}
+
+function countText(query, { items, seen, continuation }) {
+  const runs = `${items.length} ${items.length === 1 ? "run" : "runs"}`;
+  if (isSearch(query)) return `${items.length} of ${seen} runs that were searched ${items.length === 1 ? "matches" : "match"}`;
+  if (query.after) return `${runs} shown`;
+  if (continuation) return `The ${items.length} newest runs`;
+  const isLimited = query.recent || query.since || query.until || query.status === "Running" || query.active === "true";
+  return isLimited ? runs : `${runs}, all times`;
 }
 
 function emptyText(query, data) {
   if (data.continuation) return "No run matches so far. Older ones were not searched yet.";
   if (query.after) return "There is no older run.";
-  const isFiltered = Object.keys(query).some((name) => name !== "hours");
-  return isFiltered ? "No run matches these filters." : "No run yet. Start one in Jobs, or through the API.";
+  return isFiltered(query) ? "No run matches these filters." : "No run yet. Start one in Jobs, or through the API.";
 }
 
 /** Runs as a table. On a narrow screen every row becomes a block. */
@@ -195,7 +215,7 @@ export function RunTable({ runs, showsWorkspace = false, caption = "Runs, newest
           ${showsWorkspace && html`<td class="workspace">${run.workspace}</td>`}
           <td class="time"><${Time} at=${run.startedAt} /></td>
           <td class="time"><${Elapsed} run=${run} /></td>
-          <td class="message"><div>${run.error?.message ?? run.message}</div></td>
+          <td class="message"><div>${run.error?.message ?? messageOf(run)}</div><${Stale} run=${run} /></td>
           ${hasLinks && html`<td class="outside">${page && html`<${External} address=${page}>Update</${External}>`}</td>`}
         </tr>`;
       })}

@@ -13,7 +13,7 @@ export class KeySession {
 
   constructor(key) {
     this.key = key;
-    this.name = key ? "Function key" : "No key needed";
+    this.name = key ? "Signed in with a function key" : "No key needed";
   }
 
   async headers() {

@@ -4,10 +4,11 @@ import { go, runLink } from "./address.js";
 import { Ask } from "./dialogs.js";
 import { Component, html } from "./html.js";
 
+const STORED = { true: "yes", false: "no", nothing: "nothing is stored, so no" };
 const DESTRUCTIVE = ["full_refresh_selection", "reset_checkpoint_selection"];
 
 /**
- * `pipeline` is {pipelineId, name, workspace}. `stored` is what the job has stored for full_refresh, or null.
+ * `pipeline` is {pipelineId, name, workspace}. `stored` is what `storedFullRefresh` returns, or null if it is not known.
  * `options` are the start options of an earlier run, which are sent again. One key a dialog makes a repeat safe.
  */
 export class StartDialog extends Component {
@@ -45,12 +46,12 @@ export class StartDialog extends Component {
     const hasOptions = Object.keys(options).length > 0;
     const what = this.isFull ? `the full refresh of ${name}` : hasOptions ? `${name} with these options` : name;
     const choices = [
-      ["stored", stored === null ? "As the job says" : `As stored in the job: ${stored ? "yes" : "no"}`],
+      ["stored", stored === null ? "As the job says" : `As stored in the job: ${STORED[stored]}`],
       ["no", "No: process new data only"],
       ["yes", "Yes: empty the tables and compute them again"],
     ];
     return html`<${Ask}
-      title=${`Start an update of ${name}`}
+      title=${`Start a run of ${name}`}
       agree=${`Start ${what}`}
       isDangerous=${isDangerous}
       typed=${isDangerous ? name : null}

@@ -24,6 +24,7 @@ export function lanesOf(runs) {
   for (const lane of lanes.values()) {
     const last = lane.runs.reduce((a, b) => (beganAt(a) > beganAt(b) ? a : b));
     const group = ["failed", "lost"].includes(kindOf(last)) ? 0 : last.isFinished ? 2 : 1;
+    lane.isActive = lane.runs.some((run) => !run.isFinished);
     lane.order = [group, -beganAt(last)];
   }
   return [...lanes.values()].sort((a, b) => a.order[0] - b.order[0] || a.order[1] - b.order[1]);
@@ -51,7 +52,7 @@ export class Timeline extends Component {
 
   render({ runs, hours, now }, { width, showsAll }) {
     const lanes = lanesOf(runs);
-    const shown = showsAll ? lanes : lanes.slice(0, FEW_LANES);
+    const shown = showsAll ? lanes : lanes.filter((lane, index) => index < FEW_LANES || lane.isActive);
     const [from, height] = [now - hours * 3_600_000, shown.length * LANE + AXIS];
     const x = (at) => ((at - from) / (now - from)) * width;
     return html`<section class="card" aria-labelledby="timeline-title">
@@ -63,7 +64,7 @@ export class Timeline extends Component {
         <ul class="lanes">
           ${shown.map(
             (lane) => html`<li key=${lane.key}>
-              <a href=${linkTo("runs", null, { pipelineId: lane.id, workspace: lane.workspace })}>${lane.name}</a>
+              <a href=${linkTo("runs", null, { pipelineId: lane.id, workspace: lane.workspace, hours })} title=${lane.name}>${lane.name}</a>
             </li>`,
           )}
         </ul>
@@ -80,9 +81,9 @@ export class Timeline extends Component {
           </svg>
         </div>
       </div>
-      ${lanes.length > FEW_LANES &&
+      ${(showsAll ? lanes.length > FEW_LANES : shown.length < lanes.length) &&
       html`<button type="button" class="small" onClick=${() => this.setState({ showsAll: !showsAll })}>
-        ${showsAll ? `Show ${FEW_LANES} pipelines` : `Show all ${lanes.length} pipelines`}
+        ${showsAll ? "Show fewer pipelines" : `Show all ${lanes.length} pipelines`}
       </button>`}
       ${!lanes.length && html`<p class="quiet">No run in this time.</p>`}
     </section>`;

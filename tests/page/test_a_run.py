@@ -38,10 +38,11 @@ def test_a_start_is_watched_to_its_end(tab: Tab, app: ServedApp) -> None:
     page.get_by_role("button", name="Start watched …").click()
     page.get_by_role("dialog").get_by_role("button", name="Start watched").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("watched")
-    for state, word in (("INITIALIZING", "Unknown"), ("RUNNING", "Running"), ("COMPLETED", "Success")):
+    words = (("INITIALIZING", "Waiting (Unknown)"), ("RUNNING", "Running"), ("COMPLETED", "Success"))
+    for state, word in words:
         _now(tab, app, pipeline_id, state)
         expect(_badge(page)).to_have_text(word)
-        expect(page.locator(".big .state")).to_have_text(state)
+        expect(page.locator(".big .state")).to_have_text([state] if "Unknown" in word else [])
         expect(page.get_by_role("status").filter(has_text="watched: ")).to_have_text(f"watched: {word}, {state}")
     expect(page.get_by_role("button", name="Cancel this run …")).to_have_count(0)
     assert [update.full_refresh for update in app.databricks.updates_of(pipeline_id)] == [False]
@@ -60,8 +61,12 @@ def test_a_cancel_names_what_it_hits_and_stops_that(tab: Tab, app: ServedApp) ->
     expect(dialog).to_have_count(0)
     assert app.databricks.updates_of(pipeline_id)[0].state == "CREATED"
     page.get_by_role("button", name="Cancel this run …").click()
-    dialog.get_by_role("button", name=f"Stop update {update_id[:8]} of to stop").click()
-    expect(page.get_by_role("status").filter(has_text="The stop was asked for.")).to_be_visible()
+    dialog.get_by_role("button", name=f"Cancel run {update_id[:8]} of to stop").click()
+    expect(dialog).to_have_count(0)
+    told = page.get_by_role("status").filter(has_text="The cancel is requested. It may take some minutes.")
+    expect(told).to_be_focused()
+    expect(page.get_by_role("button", name="Cancel requested")).to_be_disabled()
+    expect(page.locator(".big .tag")).to_have_text("cancel requested")
     _now(tab, app, pipeline_id, "CANCELED")
     expect(_badge(page)).to_have_text("Cancelled")
     expect(page.locator(".facts")).to_contain_text("Cancelled by")
@@ -152,9 +157,9 @@ def test_a_start_beside_an_active_run_leads_to_that_run(tab: Tab, app: ServedApp
 def test_an_abandoned_run_is_given_up_and_databricks_is_asked_for_nothing(tab: Tab, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name="stuck")
     page = _open(tab, app, pipeline_id)
-    page.get_by_role("button", name="Abandon …").click()
+    page.get_by_role("button", name="Give up …").click()
     page.get_by_role("dialog").get_by_role("button", name="Give up run").click()
-    expect(_badge(page)).to_have_text("Unknown, given up")
+    expect(_badge(page)).to_have_text("Given up (Unknown)")
     expect(page.locator("section[aria-label=Status]")).to_contain_text("RunAbandoned")
     assert app.databricks.updates_of(pipeline_id)[0].state == "CREATED"
 

@@ -74,15 +74,19 @@ def test_a_run_is_found_and_cancelled_by_keyboard_alone(browser: Browser, stage:
         expect(page.get_by_role("heading", level=1)).to_be_focused()
         expect(page.locator("table.runs")).to_contain_text("Running")
         name = page.locator("table.runs tbody tr", has=page.locator(".badge.running")).first.locator("a").inner_text()
-        page.get_by_label("Text").focus()
+        page.locator(".brand").click()
+        page.get_by_role("link", name="Skip to the content").focus()
+        _tab_to(page, "Skip to the list")
+        page.keyboard.press("Enter")
+        expect(page.locator("#found")).to_be_focused()
         _tab_to(page, name)
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=1)).to_be_focused()
         _tab_to(page, "Cancel this run …")
         page.keyboard.press("Enter")
-        _tab_to(page, "Stop update")
+        _tab_to(page, "Cancel run")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("status").filter(has_text="The stop was asked for.")).to_be_visible()
+        expect(page.get_by_role("status").filter(has_text="The cancel is requested.")).to_be_visible()
 
 
 def _tab_to(page: Page, text: str) -> None:

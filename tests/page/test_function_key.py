@@ -22,6 +22,7 @@ def stranger(browser: Browser, app: ServedApp) -> Iterator[Tab]:
 
 
 def _enter(page: Page, key: str) -> None:
+    expect(page.get_by_label(FIELD, exact=True)).to_be_focused()
     page.get_by_label(FIELD, exact=True).fill(key)
     page.get_by_role("button", name="Sign in").click()
 
@@ -32,6 +33,7 @@ def test_a_wrong_key_is_refused_in_words_and_the_right_one_opens_what_the_addres
     expect(page.get_by_role("alert")).to_contain_text("This key is not accepted")
     _enter(page, KEY)
     expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
     assert KEY not in page.url
@@ -55,7 +57,7 @@ def test_a_key_that_is_renewed_is_asked_for_again_and_the_page_goes_on_where_it_
         page = tab.open("#/runs?status=Failed&hours=1")
         expect(page.get_by_role("alert")).to_contain_text("Enter a key again")
         _enter(page, KEY)
-        expect(page.get_by_label("Status")).to_have_value("Failed")
+        expect(page.get_by_label("Status")).to_have_value("failed")
         assert page.url.endswith("#/runs?status=Failed&hours=1")
 
 

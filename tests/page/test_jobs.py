@@ -54,18 +54,32 @@ def test_a_job_shows_its_parameters_and_a_sync_says_what_has_changed(tab: Tab, a
     expect(parameters.get_by_role("row").filter(has_text="photon")).to_contain_text("false")
 
 
-def test_a_stored_full_refresh_is_what_a_start_then_does(tab: Tab, app: ServedApp) -> None:
+def test_a_full_refresh_is_stored_after_a_question_marks_its_job_and_is_what_a_start_then_does(
+    tab: Tab, app: ServedApp
+) -> None:
     pipeline_id = app.databricks.add_pipeline(name="always full")
     app.post("/api/jobs/discover")
     page = tab.open(f"#/jobs/{pipeline_id}")
     stored = page.locator("section", has=page.get_by_role("heading", name="Stored full refresh"))
+    dialog = page.get_by_role("dialog")
     expect(stored).to_contain_text("nothing is stored")
+    expect(stored.get_by_role("button", name="Store")).to_be_disabled()
+    page.get_by_role("button", name="Start …").click()
+    expect(dialog.get_by_label("As stored in the job: nothing is stored, so no")).to_be_checked()
+    page.keyboard.press("Escape")
     stored.get_by_label("Value").select_option("yes")
     stored.get_by_label("Direction").select_option("Input&Output")
     stored.get_by_role("button", name="Store").click()
+    expect(stored).to_contain_text("nothing is stored")
+    dialog.get_by_role("button", name="Store the full refresh").click()
     expect(stored).to_contain_text("Now: yes, Input&Output")
+    expect(stored.get_by_role("button", name="Store")).to_be_disabled()
+    tab.open("#/jobs")
+    page.get_by_label("Full refresh").select_option("By default")
+    expect(page.locator("table.jobs tbody tr")).to_have_count(1)
+    expect(page.locator("table.jobs .tag")).to_have_text("full refresh by default")
+    tab.open(f"#/jobs/{pipeline_id}")
     page.get_by_role("button", name="Start …").click()
-    dialog = page.get_by_role("dialog")
     expect(dialog.get_by_label("As stored in the job: yes")).to_be_checked()
     dialog.get_by_label("To confirm").fill("always full")
     dialog.get_by_role("button", name="Start the full refresh of always full").click()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.functions.app import ServedApp
-from tests.page.browser import Tab
+from tests.page.browser import NARROW, Tab, open_tab
 
 JUST_NOW = re.compile(r"Updated \d s ago")
 
@@ -30,7 +30,7 @@ def test_filters_stand_in_the_address_and_a_link_with_them_shows_the_same(tab: T
     page.get_by_label("Pipeline", exact=True).fill("NORTH")
     page.keyboard.press("Enter")
     expect(_rows(page)).to_have_count(2)
-    page.get_by_label("Status").select_option("Failed")
+    page.get_by_label("Status").select_option("failed")
     expect(_rows(page)).to_have_count(1)
     expect(_rows(page)).to_contain_text("north sales")
     assert page.url.endswith("#/runs?pipeline=NORTH&status=Failed")
@@ -90,6 +90,73 @@ def test_the_counts_filter_the_list(tab: Tab, app: ServedApp) -> None:
     expect(_rows(page)).to_have_count(1)
     expect(_rows(page)).to_contain_text("counted")
     expect(tile).to_have_attribute("aria-current", "true")
+    expect(page.locator("#found")).to_be_focused()
+
+
+def test_a_run_that_waits_and_one_that_was_given_up_are_counted_and_listed_apart(tab: Tab, app: ServedApp) -> None:
+    ids = [app.databricks.add_pipeline(name=name) for name in ("two kinds: waiting", "two kinds: lost")]
+    app.post("/api/jobs/discover")
+    runs = [app.run(pipeline_id) for pipeline_id in ids]
+    app.post(f"{runs[1]}/abandon")
+    page = tab.open("#/runs?pipeline=two kinds")
+    for kind, word, other in (("waiting", "Waiting", "lost"), ("lost", "Given up", "waiting")):
+        tile = page.locator(f".counts .{kind} a")
+        expect(tile.locator(".number")).to_have_text("1")
+        expect(tile).to_contain_text("Unknown")
+        tile.click()
+        expect(_rows(page)).to_have_count(1)
+        expect(_rows(page)).to_contain_text(f"two kinds: {kind}")
+        expect(_rows(page)).to_contain_text(f"{word} (Unknown)")
+        expect(tile).to_have_attribute("aria-current", "true")
+        expect(page.locator(f".counts .{other} a")).not_to_have_attribute("aria-current", "true")
+
+
+def test_a_name_filters_while_it_is_typed_and_stays_when_another_filter_changes(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="typed slowly")
+    app.post("/api/jobs/discover")
+    app.run(pipeline_id)
+    page = tab.open()
+    page.get_by_label("Pipeline", exact=True).press_sequentially("typed sl")
+    tab.pass_time(1)
+    expect(_rows(page)).to_have_count(1)
+    expect(page.locator("#found")).to_contain_text("runs that were searched match")
+    page.get_by_label("Pipeline", exact=True).press_sequentially("ower")
+    page.evaluate("document.querySelector('.filters select').value = 'failed'")
+    page.evaluate("document.querySelector('.filters select').dispatchEvent(new Event('change'))")
+    tab.pass_time(1)
+    expect(page).to_have_url(re.compile(r"pipeline=typed\+slower&status=Failed$"))
+    expect(page.get_by_label("Pipeline", exact=True)).to_have_value("typed slower")
+
+
+def test_the_filter_of_one_pipeline_is_a_chip_with_its_name_and_can_be_removed(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="chipped")
+    app.post("/api/jobs/discover")
+    app.run(pipeline_id)
+    page = tab.open(f"#/runs?pipelineId={pipeline_id}")
+    expect(page.locator(".chip")).to_contain_text("Only pipeline chipped")
+    expect(page.locator(".counts .waiting .number")).to_have_text("1")
+    page.get_by_role("link", name="Remove the filter: Only pipeline chipped").click()
+    expect(page.locator(".chip")).to_have_count(0)
+    assert page.url.endswith("#/runs")
+
+
+def test_a_state_that_was_not_read_lately_is_shown_with_its_age(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="getting old")
+    app.post("/api/jobs/discover")
+    app.run(pipeline_id)
+    tab.page.wait_for_timeout(2000)
+    page = tab.open("#/runs?pipeline=getting old")
+    expect(_rows(page)).to_contain_text(re.compile(r"as of \d\d:\d\d:\d\d \(\d+ s ago\)"))
+    expect(_rows(page)).not_to_contain_text("This is how it stood")
+    expect(page.get_by_text("some states are older")).to_be_visible()
+
+
+def test_on_a_narrow_screen_a_count_leads_to_the_list(browser: Browser, app: ServedApp) -> None:
+    with open_tab(browser, app.base_url, viewport=NARROW) as tab:
+        page = tab.open()
+        expect(page.locator("#found")).not_to_be_in_viewport()
+        page.locator(".counts .waiting a").click()
+        expect(page.locator("#found")).to_be_in_viewport()
 
 
 # --- up to date
@@ -120,7 +187,7 @@ def test_a_changed_status_is_announced(tab: Tab, app: ServedApp) -> None:
     app.post("/api/jobs/discover")
     app.run(pipeline_id)
     page = tab.open("#/runs")
-    expect(_rows(page).filter(has_text="announced")).to_contain_text("Unknown")
+    expect(_rows(page).filter(has_text="announced")).to_contain_text("Waiting (Unknown)")
     app.databricks.set_state(pipeline_id, None, "FAILED")
     app.fire("sweep_runs")
     tab.pass_time(6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -52,11 +53,33 @@ def test_thousands_of_runs_come_in_pages_and_are_never_all_in_the_page(long_tab:
 
 def test_a_search_goes_on_until_it_has_found_a_page(long_tab: Tab) -> None:
     page = long_tab.open("#/runs?pipeline=p499")
-    expect(page.get_by_text("of 1000 that were searched")).to_be_visible()
+    expect(page.get_by_text("2 of 1000 runs that were searched match")).to_be_visible()
     expect(_rows(page)).to_have_count(2)
     page.get_by_role("link", name="Search older runs").click()
     expect(_rows(page)).to_have_count(2)
     expect(page.get_by_role("link", name="Newest runs")).to_be_visible()
+
+
+def test_a_count_of_the_last_hours_leads_to_a_list_of_the_same_runs(long_tab: Tab) -> None:
+    page = long_tab.open("#/runs?hours=1")
+    number = page.locator(".counts .failed .number")
+    expect(number).not_to_have_text("0")
+    page.locator(".counts .failed a").click()
+    expect(_rows(page)).to_have_count(int(number.inner_text()))
+    few = number.inner_text()
+    page.get_by_role("link", name="6 h", exact=True).click()
+    expect(page.locator(".chip")).to_contain_text("Started in the last 6 h")
+    expect(page.locator("#found")).to_have_text(re.compile(rf"^(?!{few} )\d+ runs$"))
+    expect(number).to_have_text(str(_rows(page).count()))
+
+
+def test_an_active_pipeline_is_always_in_the_timeline(long_tab: Tab, long_history: ServedApp) -> None:
+    long_history.start(long_history.databricks.add_pipeline(name="active all the time"))
+    page = long_tab.open("#/runs?hours=24")
+    lanes = page.locator(".lanes li")
+    expect(page.get_by_role("button", name="Show all")).to_be_visible()
+    expect(lanes.last).to_contain_text(re.compile("active all the time|^[0-9a-f-]{36}$"))
+    expect(lanes).to_have_count(13)
 
 
 def test_the_list_paints_soon_after_its_address_was_opened(long_tab: Tab) -> None:

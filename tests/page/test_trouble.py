@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Route, expect
 from local.host import LocalHost
 from local.workspace import SimulatedWorkspace
 from tests.functions.app import KEY, ROOT, environment, served, settings_of
-from tests.page.browser import Tab, open_tab
+from tests.page.browser import NARROW, Tab, open_tab
 
 
 @dataclass
@@ -107,7 +107,7 @@ def test_a_429_is_obeyed(tab: Tab) -> None:
     asked.clear()
     tab.pass_time(35)
     page.wait_for_timeout(200)
-    assert asked == []
+    assert [url for url in asked if "/api/runs?" in url] == []
     tab.pass_time(10)
     expect(page.get_by_role("alert")).to_have_count(0)
 
@@ -118,6 +118,29 @@ def test_invalid_settings_are_named_and_health_can_still_be_seen(browser: Browse
         expect(page.get_by_role("alert")).to_contain_text("POLYSYNC_RETENTION_DAYS")
         page.get_by_role("link", name="Look at Health").click()
         expect(page.locator("table.checks")).to_contain_text("POLYSYNC_RETENTION_DAYS")
+
+
+def test_a_failing_check_is_seen_on_every_view_and_its_long_reason_fits_a_narrow_screen(
+    browser: Browser, movable: Movable
+) -> None:
+    """The browser's network plays the sick app: a sweep that fails takes minutes."""
+    reason = f"the timer does not fire, see https://example.org/{'x' * 80}"
+    checks = [
+        {"name": "storage", "ok": True, "message": "answers"},
+        {"name": "sweep a", "ok": False, "message": reason},
+    ]
+    with open_tab(browser, movable.url, viewport=NARROW) as tab:
+        answer = {"status": "failing", "version": "1", "checks": checks, "workspaces": {}}
+        tab.page.route("**/api/health", lambda route: route.fulfill(status=503, json=answer))
+        page = tab.open()
+        expect(page.get_by_role("status").filter(has_text="Not healthy: sweep a.")).to_be_visible()
+        page.get_by_role("link", name="Health failing").click()
+        expect(page.locator("table.checks")).to_contain_text(reason)
+        assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+        cells = page.locator("table.checks :is(th, td)").evaluate_all(
+            "all => all.map(e => e.getBoundingClientRect().right)"
+        )
+        assert max(cells) <= NARROW["width"]
 
 
 def test_the_page_works_behind_a_gateway_with_another_path(tab: Tab) -> None:
