@@ -54,7 +54,7 @@ def _rewired(function: HostedFunction, wired: Services) -> HostedFunction:
 
 
 def _answering(endpoint: Any, wired: Services) -> Callable[..., func.HttpResponse]:
-    def serve(req: func.HttpRequest) -> func.HttpResponse:
+    def serve(req: func.HttpRequest, **_: object) -> func.HttpResponse:
         call = Call(
             method=req.method,
             url=req.url,

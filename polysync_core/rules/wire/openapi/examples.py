@@ -67,6 +67,7 @@ from polysync_core.values.job import (
 from polysync_core.values.run import Attempt, Check, Health, JsonObject, LastSweep, Run, RunError, SweepReport
 from polysync_core.values.workspace import Workspace
 
+_DATABRICKS_PAGE = "CAIQ"
 RUN_ID = RunId("8279d543-063c-4d63-9926-dae38e35ce8b", "557aafb1-3ba0-4a2f-9b2c-6f4b2d2a3f10")
 AWAIT_TOKEN = await_token(b"an example", RUN_ID)
 KEY = "nightly-orders-2026-11-22"
@@ -158,7 +159,7 @@ EVENTS = encode_events(
             _event("FAILED", "ERROR", _ENDED, Failure(class_name="AnalysisException", message=_REASON)),
             _event("RUNNING", "INFO", _BEGAN + timedelta(minutes=4)),
         ),
-        next_page_token="CAIQ",  # noqa: S106  # not a secret
+        next_page_token=_DATABRICKS_PAGE,
     ),
     RUN_ID,
 )
