@@ -3,7 +3,7 @@ import { get, post, put } from "./api.js";
 import { linkTo, safeLink } from "./address.js";
 import { collect, Feed } from "./feed.js";
 import { Component, html } from "./html.js";
-import { nameOfJob, storedFullRefresh } from "./jobs.js";
+import { nameOfJob } from "./jobs.js";
 import { External, Facts, failed, FeedError, Notice, Place, Time } from "./parts.js";
 import { RunTable } from "./runs.js";
 import { StartDialog } from "./start.js";
@@ -103,7 +103,6 @@ export class Job extends Component {
       ${starts &&
       html`<${StartDialog}
         pipeline=${{ pipelineId: job.externalId, name: job.name, workspace: job.workspace }}
-        stored=${storedFullRefresh(job)}
         onClose=${() => this.setState({ starts: false })}
       />`}`;
   }

@@ -18,12 +18,6 @@ export const nameOfJob = (job) => job.name || job.externalId;
 const byName = (a, b) => nameOfJob(a).localeCompare(nameOfJob(b));
 export const keyOfJob = (workspace, pipelineId) => `${workspace}/${pipelineId}`;
 
-/** What the job has stored for full_refresh, as a start would send it. */
-export function storedFullRefresh(job) {
-  const stored = job.parameters.find((parameter) => parameter.name === "full_refresh");
-  return Boolean(stored?.forwarded && stored.value);
-}
-
 /**
  * The last runs of each pipeline, the newest first, from the newest 1,000 runs. Later calls fetch only the newest page,
  * and `known` holds what was found before.
@@ -145,7 +139,6 @@ export class Jobs extends Component {
       ${starts &&
       html`<${StartDialog}
         pipeline=${{ pipelineId: starts.externalId, name: starts.name, workspace: starts.workspace }}
-        stored=${storedFullRefresh(starts)}
         onClose=${() => this.setState({ starts: null })}
       />`}`;
   }

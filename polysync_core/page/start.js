@@ -1,29 +1,47 @@
 // The dialog that starts an update of a pipeline.
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { go, runLink } from "./address.js";
 import { Ask } from "./dialogs.js";
 import { Component, html } from "./html.js";
 
 const DESTRUCTIVE = ["full_refresh_selection", "reset_checkpoint_selection"];
+const READ_MS = 10_000;
 
 /**
- * `pipeline` is {pipelineId, name, workspace}. `stored` is what the job has stored for full_refresh, or null.
- * `options` are the start options of an earlier run, which are sent again. One key a dialog makes a repeat safe.
+ * `pipeline` is {pipelineId, name, workspace}. `options` are the start options of an earlier run, which are sent again.
+ * `fullRefresh` is the choice at first: "yes", "no" or "stored", which is what the job has stored when the dialog opens.
+ * The start sends the full_refresh that the dialog shows, so nothing that is stored later can make it a full one.
  */
 export class StartDialog extends Component {
   key = crypto.randomUUID();
-  state = { fullRefresh: this.props.fullRefresh ?? "stored" };
+  hasOptions = Object.keys(this.props.options ?? {}).length > 0;
+  state = { choice: this.hasOptions ? "no" : (this.props.fullRefresh ?? "stored"), stored: null, isReady: this.hasOptions };
+
+  componentDidMount() {
+    if (!this.hasOptions) this.readJob();
+  }
+
+  /** Learn what the job has stored. If that cannot be known, the reader has to choose. */
+  async readJob() {
+    const { pipelineId, workspace } = this.props.pipeline;
+    const path = `jobs/${encodeURIComponent(pipelineId)}`;
+    let stored = null;
+    try {
+      stored = storedFullRefresh(await get(path, { workspace }, AbortSignal.timeout(READ_MS)));
+    } catch {
+      this.setState(({ choice }) => ({ choice: choice === "stored" ? "no" : choice }));
+    }
+    this.setState({ stored, isReady: true });
+  }
 
   get isFull() {
-    const chosen = this.state.fullRefresh;
-    return chosen === "yes" || (chosen === "stored" && this.props.stored === true);
+    const { choice, stored } = this.state;
+    return choice === "stored" ? stored === true : choice === "yes";
   }
 
   start = async () => {
-    const { pipeline, options = {} } = this.props;
-    const { fullRefresh } = this.state;
-    const asked = fullRefresh === "stored" ? {} : { full_refresh: fullRefresh === "yes" };
-    const run = await post(`pipelines/${pipeline.pipelineId}/updates`, { ...asked, ...options }, {
+    const { pipeline, options } = this.props;
+    const run = await post(`pipelines/${pipeline.pipelineId}/updates`, { full_refresh: this.isFull, ...options }, {
       query: { workspace: pipeline.workspace },
       idempotencyKey: this.key,
     });
@@ -38,20 +56,20 @@ export class StartDialog extends Component {
     return html`<a href=${runLink(run)}>Open the active run</a>`;
   };
 
-  render({ pipeline, stored, options = {}, onClose }, { fullRefresh }) {
+  render({ pipeline, options = {}, onClose }, { choice, stored, isReady }) {
     const name = pipeline.name || pipeline.pipelineId;
     const resets = DESTRUCTIVE.some((each) => options[each]?.length);
     const isDangerous = this.isFull || resets;
-    const hasOptions = Object.keys(options).length > 0;
-    const what = this.isFull ? `the full refresh of ${name}` : hasOptions ? `${name} with these options` : name;
+    const what = this.isFull ? `the full refresh of ${name}` : this.hasOptions ? `${name} with these options` : name;
     const choices = [
-      ["stored", stored === null ? "As the job says" : `As stored in the job: ${stored ? "yes" : "no"}`],
       ["no", "No: process new data only"],
       ["yes", "Yes: empty the tables and compute them again"],
     ];
+    if (stored !== null) choices.unshift(["stored", `As stored in the job: ${stored ? "yes" : "no"}`]);
     return html`<${Ask}
       title=${`Start an update of ${name}`}
       agree=${`Start ${what}`}
+      isReady=${isReady}
       isDangerous=${isDangerous}
       typed=${isDangerous ? name : null}
       act=${this.start}
@@ -59,21 +77,24 @@ export class StartDialog extends Component {
       onClose=${onClose}
     >
       <p>Databricks starts one update of this pipeline in workspace ${pipeline.workspace}.</p>
-      ${hasOptions
+      ${this.hasOptions
         ? html`<p>It gets the same start options as this run:</p><${Options} of=${options} />`
         : html`<fieldset>
             <legend>Full refresh</legend>
-            ${choices.map(
+            ${!isReady && html`<p class="quiet" role="status">Reading the job …</p>`}
+            ${isReady &&
+            choices.map(
               ([value, text]) => html`<label key=${value}>
                 <input
                   type="radio"
                   name="full-refresh"
-                  checked=${fullRefresh === value}
-                  onChange=${() => this.setState({ fullRefresh: value })}
+                  checked=${choice === value}
+                  onChange=${() => this.setState({ choice: value })}
                 />
                 ${text}
               </label>`,
             )}
+            ${isReady && stored === null && html`<p class="quiet">What the job has stored is not known.</p>`}
           </fieldset>`}
       ${this.isFull &&
       html`<p class="warning">
@@ -87,6 +108,12 @@ export class StartDialog extends Component {
       </p>`}
     </${Ask}>`;
   }
+}
+
+/** Whether a start that says nothing about it would be a full refresh. */
+function storedFullRefresh(job) {
+  const stored = job.parameters.find((parameter) => parameter.name === "full_refresh");
+  return Boolean(stored?.forwarded && stored.value);
 }
 
 /** The start options of a run, in words. */
