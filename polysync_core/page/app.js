@@ -162,7 +162,7 @@ function Zone({ onChange }) {
 
 function Broken({ problem, again }) {
   return html`<h1 tabindex="-1">The page cannot start</h1>
-    <div class="notice bad" role="alert"><p><strong>${problem.message}</strong> ${problem.advice ?? ""}</p></div>
+    <div class="notice bad" role="alert"><p><strong>${problem.message}</strong> ${problem.mayPass ? "" : (problem.advice ?? "")}</p></div>
     <p class="buttons">
       <button type="button" class="primary" onClick=${again}>Try again</button>
       <a class="button" href=${linkTo("health")}>Look at Health</a>
@@ -190,7 +190,7 @@ class KeyForm extends Component {
     return html`<form class="card sign-in" onSubmit=${this.submit}>
       <h1 tabindex="-1">Sign in with a function key</h1>
       <p>You find it in the Azure portal: the Function App, then App keys. It stays in this browser tab only.</p>
-      ${shown && html`<div class="notice bad" role="alert"><p><strong>${shown.message}</strong> ${shown.status === 401 ? "Enter a key again." : (shown.advice ?? "")}</p></div>`}
+      ${shown && html`<div class="notice bad" role="alert"><p><strong>${shown.message}</strong> ${shown.status === 401 ? "Enter a key again." : shown.mayPass ? "Press the button again." : (shown.advice ?? "")}</p></div>`}
       <label class="field"><span>Function key</span>
         <input type="password" required autocomplete="off" spellcheck="false" ref=${(element) => (this.input = element)} />
       </label>

@@ -15,7 +15,7 @@ export class Ask extends Component {
 
   agree = async (event) => {
     event.preventDefault();
-    if (this.state.isBusy || !this.props.isReady) return;
+    if (this.state.isBusy || this.props.isReady === false) return;
     this.setState({ isBusy: true, outcome: null });
     try {
       await this.props.act();

@@ -6,14 +6,15 @@ import { Component, html } from "./html.js";
 
 const DESTRUCTIVE = ["full_refresh_selection", "reset_checkpoint_selection"];
 const READ_MS = 10_000;
+const REPEAT = "It is not known whether the last start like this was done. This one repeats it, and never starts a second update.";
 
 /**
  * `pipeline` is {pipelineId, name, workspace}. `options` are the start options of an earlier run, which are sent again.
  * `fullRefresh` is the choice at first: "yes", "no" or "stored", which is what the job has stored when the dialog opens.
  * The start sends the full_refresh that the dialog shows, so nothing that is stored later can make it a full one.
+ * While the outcome of a start is not known, the same start is a repeat with the same key, also from a later dialog.
  */
 export class StartDialog extends Component {
-  key = crypto.randomUUID();
   hasOptions = Object.keys(this.props.options ?? {}).length > 0;
   state = { choice: this.hasOptions ? "no" : (this.props.fullRefresh ?? "stored"), stored: null, isReady: this.hasOptions };
 
@@ -40,17 +41,32 @@ export class StartDialog extends Component {
   }
 
   start = async () => {
-    const { pipeline, options } = this.props;
-    const run = await post(`pipelines/${pipeline.pipelineId}/updates`, { full_refresh: this.isFull, ...options }, {
-      query: { workspace: pipeline.workspace },
-      idempotencyKey: this.key,
-    });
-    go(runLink(run));
+    const { pipelineId, workspace } = this.props.pipeline;
+    const { body, place } = this;
+    const idempotencyKey = sessionStorage.getItem(place) ?? crypto.randomUUID();
+    sessionStorage.setItem(place, idempotencyKey);
+    try {
+      const run = await post(`pipelines/${pipelineId}/updates`, body, { query: { workspace }, idempotencyKey });
+      sessionStorage.removeItem(place);
+      go(runLink(run));
+    } catch (error) {
+      if (!error.mayPass) sessionStorage.removeItem(place);
+      throw error;
+    }
   };
+
+  get body() {
+    return { full_refresh: this.isFull, ...this.props.options };
+  }
+
+  /** Where the key of this start is kept while its outcome is not known. */
+  get place() {
+    const { pipelineId, workspace } = this.props.pipeline;
+    return `polysync.start ${JSON.stringify([workspace, pipelineId, this.body])}`;
+  }
 
   explain = (error) => {
     const { pipeline } = this.props;
-    this.key = error.mayPass ? this.key : crypto.randomUUID();
     if (!error.active?.runId) return null;
     const run = { runId: error.active.runId, workspace: pipeline.workspace };
     return html`<a href=${runLink(run)}>Open the active run</a>`;
@@ -96,6 +112,7 @@ export class StartDialog extends Component {
             )}
             ${isReady && stored === null && html`<p class="quiet">What the job has stored is not known.</p>`}
           </fieldset>`}
+      ${isReady && sessionStorage.getItem(this.place) && html`<p class="warning">${REPEAT}</p>`}
       ${this.isFull &&
       html`<p class="warning">
         A full refresh deletes the data of the pipeline's tables and computes them again from their sources. What the

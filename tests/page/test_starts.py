@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.functions.app import ServedApp
 from tests.page.browser import Tab
@@ -89,3 +89,59 @@ def test_a_job_that_cannot_be_read_leaves_the_choice_to_the_reader(tab: Tab, app
     dialog.get_by_role("button", name="Start unreadable").click()
     expect(dialog).to_have_count(0)
     assert _refreshes(app, pipeline_id) == [False]
+
+
+def test_a_start_of_unknown_outcome_stays_the_same_start_beyond_its_dialog(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="in doubt")
+    app.post("/api/jobs/discover")
+    page = tab.open(f"#/jobs/{pipeline_id}")
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.fulfill(status=504, json={"code": "StartUnknown", "detail": "Databricks gave no answer."})
+
+    page.route("**/updates?*", lose, times=1)
+    page.get_by_role("button", name="Start …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Start in doubt").click()
+    told = dialog.get_by_role("alert")
+    expect(told).to_contain_text("It is not known whether it was done. Press again here: a repeat is safe.")
+    expect(told).not_to_contain_text("by itself")
+    dialog.get_by_role("button", name="Go back").click()
+    app.databricks.set_state(pipeline_id, None, "COMPLETED")
+    app.fire("sweep_runs")
+    tab.open(f"#/jobs/{pipeline_id}")
+    page.reload()
+    page.get_by_role("button", name="Start …").click()
+    expect(dialog).to_contain_text("This one repeats it, and never starts a second update.")
+    dialog.get_by_role("button", name="Start in doubt").click()
+    expect(page.locator(".big .badge")).to_have_text("Success")
+    assert len(app.databricks.updates_of(pipeline_id)) == 1
+    page.get_by_role("button", name="Start again …").click()
+    dialog.get_by_role("button", name="Start in doubt").click()
+    expect(page.locator(".big .badge")).not_to_have_text("Success")
+    assert len(app.databricks.updates_of(pipeline_id)) == 2, "the outcome was known, so this is another start"
+
+
+def test_an_answer_that_a_gateway_made_up_is_said_so(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="behind a gateway")
+    app.post("/api/jobs/discover")
+    page = tab.open(f"#/jobs/{pipeline_id}")
+    page.route("**/updates?*", lambda route: route.fulfill(status=200, body="<h1>Welcome</h1>"))
+    page.get_by_role("button", name="Start …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Start behind a gateway").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The answer is not from the app.")
+    expect(dialog.get_by_role("alert")).to_contain_text("It is not known whether it was done.")
+
+
+def test_what_stands_still_until_a_button_is_pressed_does_not_promise_more(tab: Tab) -> None:
+    page = tab.page
+    page.route("**/page/config.json", lambda route: route.fulfill(status=503))
+    tab.open()
+    told = page.get_by_role("alert")
+    expect(told).to_contain_text("The app answers with the status 503.")
+    expect(told).not_to_contain_text("by itself")
+    page.unroute("**/page/config.json")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
