@@ -19,12 +19,15 @@ class App extends Component {
 
   async componentDidMount() {
     addEventListener("hashchange", () => this.setState({ address: location.hash }));
+    // A page that comes back out of the browser's cache may stand in the middle of a sign-in that was left.
+    addEventListener("pageshow", (event) => event.persisted && location.reload());
     await this.begin();
   }
 
   componentDidUpdate(_, before) {
     const { view, id } = readAddress(this.state.address);
-    document.title = `${id ?? VIEWS[view] ?? "Polysync"} – Polysync`;
+    if (this.state.phase === "visiting" && view !== "health") this.signIn(this.state.session);
+    document.title = `${id ?? (Object.hasOwn(VIEWS, view) ? VIEWS[view] : "There is no such page")} – Polysync`;
     const moved = readAddress(before.address);
     if (moved.view !== view || moved.id !== id) {
       scrollTo(0, 0);
@@ -78,11 +81,20 @@ class App extends Component {
     }
     this.setState({ address: location.hash });
     if (session.isSignedIn) this.enter(session);
-    else await session.start();
+    else if (readAddress(location.hash).view === "health") this.setState({ phase: "visiting" });
+    else await this.signIn(session);
+  }
+
+  signIn(session) {
+    this.setState({ phase: "starting" });
+    return session.start();
   }
 
   enter(session) {
-    connect(session, (error) => this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error }));
+    connect(session, (error) => {
+      session.end();
+      this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error });
+    });
     this.setState({ phase: "ready", session, problem: null });
     this.loadJobs();
   }
