@@ -32,7 +32,13 @@ class Log:
 
     def add(self, message: str, event_type: str = "flow_progress") -> None:
         at = (BEGAN + timedelta(seconds=len(self.lines))).isoformat().replace("+00:00", "Z")
-        line = {"time": at, "level": "INFO", "eventType": event_type, "message": message, "errors": []}
+        line: dict[str, object] = {
+            "time": at,
+            "level": "INFO",
+            "eventType": event_type,
+            "message": message,
+            "errors": [],
+        }
         self.lines.append(line)
 
     def add_many(self, count: int) -> None:
