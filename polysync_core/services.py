@@ -38,6 +38,7 @@ from polysync_core.rules.decisions.hidden_values import hiding_key
 from polysync_core.rules.decisions.parameters import ImportRules
 from polysync_core.rules.decisions.roles import Role
 from polysync_core.rules.rows.await_keys_entity import AWAIT_KEY_BYTES
+from polysync_core.rules.wire.event_document import continuation_key
 from polysync_core.settings import Settings, ignored_names
 from polysync_core.values.caller import KEY_CALLER, Caller
 from polysync_core.values.databricks import EventsPage
@@ -110,6 +111,10 @@ class Services:
     def import_rules(self) -> ImportRules:
         """The rules that say what a discovery keeps of a configuration. Raises StorageUnavailable."""
         return ImportRules(patterns=self.settings.parameters, key=hiding_key(self.await_keys.current().first))
+
+    def continuation_key(self) -> bytes:
+        """The key that signs the continuations of events. Raises StorageUnavailable."""
+        return continuation_key(self.await_keys.current().first)
 
 
 def build(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Services:

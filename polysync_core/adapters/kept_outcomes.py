@@ -26,7 +26,8 @@ class _Kept(Generic[_T]):
 class KeptOutcomes(Generic[_T]):
     """One outcome for each key. An error is kept too, so that callers in trouble cause no more calls than others.
 
-    At most `most` outcomes are kept. Beyond that, the one whose call began first is forgotten before its time.
+    At most `most` outcomes are kept. Beyond that, the one whose call began first is forgotten before its time. A call
+    that is under way is never forgotten, or the next caller would make it again.
     """
 
     def __init__(self, clock: Clock, seconds: float, most: int) -> None:
@@ -72,6 +73,9 @@ class KeptOutcomes(Generic[_T]):
             mine.outcome.set_result(value)
 
     def _make_room(self, now: float) -> None:
-        """Forget what is too old, and the oldest if there is no room for another."""
-        kept = [(key, kept) for key, kept in self._kept.items() if now < kept.until]
-        self._kept = dict(kept[max(0, len(kept) - self._most + 1) :])
+        """Forget what is too old, and the oldest outcome if there is no room for another."""
+        kept = {key: kept for key, kept in self._kept.items() if now < kept.until}
+        ended = [key for key, each in kept.items() if each.until != inf]
+        for key in ended[: max(0, len(kept) - self._most + 1)]:
+            del kept[key]
+        self._kept = kept

@@ -13,6 +13,7 @@ from polysync_core.use_cases import events, reading
 def run_events(call: Call, services: Services) -> Reply:
     named = http_contract.decode_workspace(call, services.workspace_names, query=("continuation",))
     run_id = http_contract.decode_run_id(call)
-    page_token = decode_events_continuation(call, run_id)
+    key = services.continuation_key()
+    page_token = decode_events_continuation(call, run_id, key)
     run, ws = reading.find_run(run_id, services.among(named))
-    return Reply(status=200, body=encode_events(events.read_events(run, ws, page_token), run_id))
+    return Reply(status=200, body=encode_events(events.read_events(run, ws, page_token), run_id, key))

@@ -3,11 +3,11 @@
 const TIMEOUT_MS = 60_000;
 const BASE = new URL(".", document.baseURI);
 
-/** What went wrong, and what to do about it. `status` is 0 when no answer came. */
+/** What went wrong, and what to do about it. `status` is 0 when no usable answer came. `isRead` is false for actions. */
 export class ApiError extends Error {
   constructor(status, { code = "", detail = "", retryAfterSeconds = null, active = null } = {}) {
     super(detail || textOf(status));
-    Object.assign(this, { status, code, retryAfterSeconds, active });
+    Object.assign(this, { status, code, retryAfterSeconds, active, isRead: true });
   }
 
   /** Whether the same request may succeed later. */
@@ -15,7 +15,12 @@ export class ApiError extends Error {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 
+  /** What to do. Feeds try again by themselves; an action does not, and its outcome may be unknown. */
   get advice() {
+    if (this.mayPass && !this.isRead) {
+      if (this.status === 429) return `Press again ${this.retryAfterSeconds ? `in ${this.retryAfterSeconds} s` : "later"}.`;
+      return "It is not known whether it was done. Press again here: a repeat is safe.";
+    }
     if (this.status === 0) return "Check your network connection. The page tries again by itself.";
     if (this.status === 429) return "Too many requests were made. The page waits, and tries again by itself.";
     if (this.status >= 500) return "The page tries again by itself. If this goes on, look at Health.";
@@ -49,11 +54,20 @@ export async function getHealth(signal) {
 export async function getConfig() {
   const answer = await request("GET", "page/config.json", {});
   const document = await readJson(answer);
-  if (answer.ok) return document;
+  if (answer.ok && document !== null) return document;
   throw errorOf(answer, document);
 }
 
 async function send(method, path, options) {
+  try {
+    return await exchange(method, path, options);
+  } catch (error) {
+    if (error instanceof ApiError) error.isRead = method === "GET";
+    throw error;
+  }
+}
+
+async function exchange(method, path, options) {
   const used = session;
   let answer = await request(method, path, { ...options, headers: await used.headers() });
   if (answer.status === 401 && (await used.renew())) {
@@ -61,7 +75,7 @@ async function send(method, path, options) {
   }
   const document = await readJson(answer);
   options.signal?.throwIfAborted();
-  if (answer.ok) return document;
+  if (answer.ok && document !== null) return document;
   const error = errorOf(answer, document);
   if (answer.status === 401 && used === session) onRefused(error);
   throw error;
@@ -100,6 +114,7 @@ async function readJson(answer) {
 }
 
 function errorOf(answer, document) {
+  if (answer.ok) return new ApiError(0, { detail: "The answer is not from the app. A gateway may have made it." });
   const after = Number(answer.headers.get("Retry-After"));
   return new ApiError(answer.status, {
     code: document?.code,

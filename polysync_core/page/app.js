@@ -21,12 +21,15 @@ class App extends Component {
 
   async componentDidMount() {
     addEventListener("hashchange", () => this.setState({ address: location.hash }));
+    // A page that comes back out of the browser's cache may stand in the middle of a sign-in that was left.
+    addEventListener("pageshow", (event) => event.persisted && location.reload());
     await this.begin();
   }
 
   componentDidUpdate(_, before) {
     const { view, id } = readAddress(this.state.address);
-    document.title = `${id ?? VIEWS[view] ?? "Polysync"} – Polysync`;
+    if (this.state.phase === "visiting" && view !== "health") this.signIn(this.state.session);
+    document.title = `${id ?? (Object.hasOwn(VIEWS, view) ? VIEWS[view] : "There is no such page")} – Polysync`;
     const moved = readAddress(before.address);
     if (before.phase !== this.state.phase) {
       const field = document.querySelector("input[type=password]");
@@ -85,11 +88,20 @@ class App extends Component {
     }
     this.setState({ address: location.hash });
     if (session.isSignedIn) this.enter(session);
-    else await session.start();
+    else if (readAddress(location.hash).view === "health") this.setState({ phase: "visiting" });
+    else await this.signIn(session);
+  }
+
+  signIn(session) {
+    this.setState({ phase: "starting" });
+    return session.start();
   }
 
   enter(session) {
-    connect(session, (error) => this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error }));
+    connect(session, (error) => {
+      session.end();
+      this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error });
+    });
     this.setState({ phase: "ready", session, problem: null });
     this.loadJobs();
     this.health ??= new Feed(getHealth, this.judge, () => HEALTH_SECONDS).start();
@@ -132,7 +144,7 @@ class App extends Component {
       </header>
       <main id="main">${this.content(state)}</main>
       <p class="unseen" role="status" aria-live="polite">${isIn ? state.said : ""}</p>
-      <footer class="quiet">Polysync ${state.config?.version ?? ""} · <a href="openapi.json">API</a> · <a href="page/licenses.txt">Licences</a></footer>`;
+      <footer class="quiet">Polysync ${state.config?.version ?? ""} · <a href="openapi.json">API</a></footer>`;
   }
 
   content({ phase, problem, session, address, jobs, failing }) {
@@ -187,7 +199,7 @@ function Zone({ onChange }) {
 
 function Broken({ problem, again }) {
   return html`<h1 tabindex="-1">The page cannot start</h1>
-    <div class="notice bad" role="alert"><p><strong>${problem.message}</strong> ${problem.advice ?? ""}</p></div>
+    <div class="notice bad" role="alert"><p><strong>${problem.message}</strong> ${problem.mayPass ? "" : (problem.advice ?? "")}</p></div>
     <p class="buttons">
       <button type="button" class="primary" onClick=${again}>Try again</button>
       <a class="button" href=${linkTo("health")}>Look at Health</a>
@@ -216,7 +228,7 @@ class KeyForm extends Component {
     return html`<form class="card sign-in" onSubmit=${this.submit}>
       <h1 tabindex="-1">Sign in with a function key</h1>
       <p>You find it in the Azure portal: the Function App, then App keys. It stays in this browser tab only.</p>
-      ${shown && html`<div class="notice bad" role="alert"><p><strong>${shown.message}</strong> ${shown.status === 401 ? "Enter a key again." : (shown.advice ?? "")}</p></div>`}
+      ${shown && html`<div class="notice bad" role="alert"><p><strong>${shown.message}</strong> ${shown.status === 401 ? "Enter a key again." : shown.mayPass ? "Press the button again." : (shown.advice ?? "")}</p></div>`}
       <label class="field"><span>Function key</span>
         <input type="password" required autocomplete="off" spellcheck="false" ref=${(element) => (this.input = element)} />
       </label>

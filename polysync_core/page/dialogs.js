@@ -4,7 +4,7 @@ import { failed, Notice } from "./parts.js";
 
 /**
  * Asks before an action. `act` is called when the reader agrees, and may fail: the dialog then shows why.
- * `typed` is a text that has to be typed first, for what cannot be undone.
+ * `typed` is a text that has to be typed first, for what cannot be undone. Until `isReady`, nobody can agree.
  */
 export class Ask extends Component {
   state = { isBusy: false, outcome: null, given: "" };
@@ -23,7 +23,7 @@ export class Ask extends Component {
 
   agree = async (event) => {
     event.preventDefault();
-    if (this.state.isBusy) return;
+    if (this.state.isBusy || this.props.isReady === false) return;
     this.setState({ isBusy: true, outcome: null });
     try {
       await this.props.act();
@@ -34,8 +34,8 @@ export class Ask extends Component {
     }
   };
 
-  render({ title, children, agree, disagree = "Go back", isDangerous = false, typed = null, onClose }, state) {
-    const mayAct = !state.isBusy && (typed === null || same(state.given, typed));
+  render({ title, children, agree, disagree = "Go back", isReady = true, isDangerous = false, typed = null, onClose }, state) {
+    const mayAct = isReady && !state.isBusy && (typed === null || same(state.given, typed));
     return html`<dialog
       ref=${(element) => (this.dialog = element)}
       aria-labelledby="dialog-title"

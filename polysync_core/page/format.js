@@ -1,14 +1,23 @@
 // Times, durations and names as a person reads them.
 
 const ZONE = "polysync.zone";
-let isUtc = localStorage.getItem(ZONE) === "utc";
+let isUtc = false;
+try {
+  isUtc = localStorage.getItem(ZONE) === "utc";
+} catch {
+  // A browser may refuse its storage. The choice then ends with the page.
+}
 
 export const usesUtc = () => isUtc;
 export const localZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "local";
 
 export function setUtc(value) {
   isUtc = value;
-  localStorage.setItem(ZONE, value ? "utc" : "local");
+  try {
+    localStorage.setItem(ZONE, value ? "utc" : "local");
+  } catch {
+    // As above.
+  }
 }
 
 function formatted(instant, options) {

@@ -5,10 +5,10 @@ import { Ask } from "./dialogs.js";
 import { collect, Feed } from "./feed.js";
 import { Choice } from "./filters.js";
 import { Component, html } from "./html.js";
-import { fullRefreshOf, nameOfJob, storedFullRefresh } from "./jobs.js";
+import { nameOfJob } from "./jobs.js";
 import { External, Facts, failed, FeedError, Notice, Place, Time } from "./parts.js";
 import { RunTable } from "./runs.js";
-import { StartDialog } from "./start.js";
+import { fullRefreshOf, StartDialog, storedFullRefresh } from "./start.js";
 
 const EVERY_SECONDS = 10;
 const LAST_RUNS = 10;
@@ -105,7 +105,6 @@ export class Job extends Component {
       ${starts &&
       html`<${StartDialog}
         pipeline=${{ pipelineId: job.externalId, name: job.name, workspace: job.workspace }}
-        stored=${storedFullRefresh(job)}
         onClose=${() => this.setState({ starts: false })}
       />`}`;
   }

@@ -6,7 +6,7 @@ import { Choice, LiveField, WorkspaceChoice } from "./filters.js";
 import { shortTime } from "./format.js";
 import { Component, html } from "./html.js";
 import { failed, FeedError, Live, Notice, Time } from "./parts.js";
-import { StartDialog } from "./start.js";
+import { fullRefreshOf, StartDialog, storedFullRefresh } from "./start.js";
 import { Glyph, kindOf, wordOf } from "./status.js";
 
 const PAGE = 200;
@@ -18,14 +18,6 @@ const MOST_DISCOVERIES = 50;
 export const nameOfJob = (job) => job.name || job.externalId;
 const byName = (a, b) => nameOfJob(a).localeCompare(nameOfJob(b));
 export const keyOfJob = (workspace, pipelineId) => `${workspace}/${pipelineId}`;
-
-export const fullRefreshOf = (job) => job.parameters.find((parameter) => parameter.name === "full_refresh");
-
-/** What a start sends for full_refresh without being asked: true, false, or "nothing" when nothing is stored. */
-export function storedFullRefresh(job) {
-  const stored = fullRefreshOf(job);
-  return stored ? Boolean(stored.forwarded && stored.value) : "nothing";
-}
 
 /**
  * The last runs of each pipeline, the newest first, from the newest 1,000 runs. Later calls fetch only the newest page,
@@ -136,7 +128,6 @@ export class Jobs extends Component {
       ${starts &&
       html`<${StartDialog}
         pipeline=${{ pipelineId: starts.externalId, name: starts.name, workspace: starts.workspace }}
-        stored=${storedFullRefresh(starts)}
         onClose=${() => this.setState({ starts: null })}
       />`}`;
   }

@@ -5,7 +5,8 @@ import { duration, fullTime, shortTime } from "./format.js";
 import { Component, html } from "./html.js";
 import { FeedError, Live, Ticking } from "./parts.js";
 
-const FIRST_PAGES = 3;
+const MOST_PAGES = 3;
+const MOST_PAGES_TO_THE_START = 10;
 const MOST_LINES = 2000;
 const LIVE_SECONDS = 5;
 const AFTER_THE_END_MS = 30_000;
@@ -35,18 +36,26 @@ function stateOf(line) {
 }
 
 const keyOf = (line) => `${line.time} ${line.eventType} ${line.message}`;
+const GAP = "(gap)";
+const newestFirst = (a, b) => Date.parse(b.time ?? 0) - Date.parse(a.time ?? 0);
 
 export class Progress extends Component {
-  state = { level: "", isLoadingOlder: false };
-  lines = new Map();
-  older = null;
+  state = { level: "", isLoadingOlder: false, problem: null };
   followedUntil = 0;
+  isGone = false;
+
+  /** The newest lines, at most MOST_LINES, and apart from them all lines that tell a phase. */
+  forget() {
+    Object.assign(this, { lines: new Map(), phases: new Map(), older: null, isCut: false, hasStart: true, hasSought: false });
+  }
 
   componentDidMount() {
+    this.forget();
     this.begin();
   }
 
   componentWillUnmount() {
+    this.isGone = true;
     this.feed.stop();
   }
 
@@ -63,37 +72,87 @@ export class Progress extends Component {
     this.feed = new Feed(this.load, () => this.setState({}), every).start();
   }
 
+  /** Read the newest lines, back to one that is known. Lines that are left out between them are marked. */
   load = async (signal) => {
-    let [continuation, isFirst] = [null, this.lines.size === 0];
-    for (let page = 0; page < (isFirst ? FIRST_PAGES : 1); page += 1) {
-      continuation = await this.take(continuation, signal);
+    const known = new Set(this.lines.keys());
+    let [continuation, isKnown, last] = [null, false, null];
+    for (let page = 0; page < MOST_PAGES && !isKnown; page += 1) {
+      const { items, continuation: next } = await this.fetch(continuation, signal);
+      isKnown = items.some((line) => known.has(keyOf(line)));
+      this.take(items);
+      [continuation, last] = [next, items.at(-1) ?? last];
       if (!continuation) break;
     }
-    if (isFirst) this.older = continuation;
+    if (known.size && !isKnown && continuation) this.take([{ time: last?.time ?? null, eventType: GAP }]);
+    if (!known.size) {
+      this.older = continuation;
+      if (continuation && !this.hasSought) this.findStart(continuation);
+    }
+    this.cut();
     return this.lines;
   };
 
-  async take(continuation, signal) {
+  fetch(continuation, signal) {
     const { runId, workspace } = this.props.run;
-    const page = await get(`runs/${encodeURIComponent(runId)}/events`, { workspace, continuation }, signal);
-    for (const line of page.items) if (this.lines.size < MOST_LINES) this.lines.set(keyOf(line), line);
-    return page.continuation;
+    return get(`runs/${encodeURIComponent(runId)}/events`, { workspace, continuation }, signal);
+  }
+
+  take(items) {
+    for (const line of items) {
+      this.lines.set(keyOf(line), line);
+      if (stateOf(line)) this.phases.set(keyOf(line), line);
+    }
+  }
+
+  /** Drop the oldest lines beyond the bound. What is older cannot be loaded then: it would leave a gap. */
+  cut() {
+    if (this.lines.size <= MOST_LINES) return;
+    const kept = [...this.lines].sort(([, a], [, b]) => newestFirst(a, b)).slice(0, MOST_LINES);
+    Object.assign(this, { lines: new Map(kept), older: null, isCut: true });
+  }
+
+  /** Read back to the beginning of a long update once, for its phases. Its lines are not kept. */
+  async findStart(continuation) {
+    const { phases } = this;
+    Object.assign(this, { hasStart: false, hasSought: true });
+    try {
+      for (let page = 0; page < MOST_PAGES_TO_THE_START && continuation && !this.isGone; page += 1) {
+        const { items, continuation: next } = await this.fetch(continuation);
+        for (const line of items) if (stateOf(line)) phases.set(keyOf(line), line);
+        continuation = next;
+      }
+      if (phases === this.phases) this.hasStart = !continuation;
+    } catch {
+      // The phases that are known stay, and the table says that it has no beginning.
+    }
+    if (!this.isGone) this.setState({});
   }
 
   loadOlder = async () => {
-    this.setState({ isLoadingOlder: true });
+    this.setState({ isLoadingOlder: true, problem: null });
     try {
-      this.older = await this.take(this.older);
+      const page = await this.fetch(this.older);
+      this.take(page.items);
+      this.older = page.continuation;
+      this.hasStart ||= !this.older;
+      this.cut();
     } catch (error) {
-      this.feed.error = error;
+      if (this.isGone) return;
+      if (error.status === 410) {
+        this.forget();
+        await this.feed.now();
+      } else {
+        this.setState({ problem: error });
+        if (error.retryAfterSeconds) await new Promise((go) => setTimeout(go, error.retryAfterSeconds * 1000));
+      }
     }
-    this.setState({ isLoadingOlder: false });
+    if (!this.isGone) this.setState({ isLoadingOlder: false });
   };
 
-  render({ run }, { level, isLoadingOlder }) {
+  render({ run }, { level, isLoadingOlder, problem }) {
     if (!this.feed) return null;
-    const lines = [...this.lines.values()].sort((a, b) => Date.parse(b.time ?? 0) - Date.parse(a.time ?? 0));
-    const shown = level ? lines.filter((line) => line.level === level) : lines;
+    const lines = [...this.lines.values()].sort(newestFirst);
+    const shown = level ? lines.filter((line) => line.level === level || line.eventType === GAP) : lines;
     return html`<section class="card" aria-labelledby="progress-title">
       <div class="card-head">
         <h2 id="progress-title">Progress</h2>
@@ -106,19 +165,29 @@ export class Progress extends Component {
         </label>
       </div>
       <${FeedError} feed=${this.feed} />
-      <${Phases} phases=${phasesOf(lines, run.finishedAt)} />
-      ${this.feed.data && !lines.length && html`<p class="empty">No events from Databricks for this update${run.isFinished ? "" : " yet"}.</p>`}
+      <${Phases} phases=${phasesOf([...this.phases.values()], run.finishedAt)} />
+      ${!this.hasStart && this.phases.size > 0 && html`<p class="quiet">Earlier phases are not known here.</p>`}
+      ${this.feed.data && !lines.length && html`<p class="empty">
+        ${this.older ? "No line was found so far." : `No events from Databricks for this update${run.isFinished ? "" : " yet"}.`}
+      </p>`}
       ${shown.length > 0 &&
       html`<div class="log" role="region" aria-label="Event log, newest first" tabindex="0">
         <ol>${shown.map((line) => html`<${Line} key=${keyOf(line)} line=${line} />`)}</ol>
       </div>`}
+      ${this.isCut && html`<p class="quiet">These are the newest ${MOST_LINES} lines. Databricks has the older ones.</p>`}
+      ${problem &&
+      html`<p class="warning" role="alert">
+        <strong>${problem.message}</strong> ${problem.mayPass ? `Press again${waitOf(problem)}.` : problem.advice}
+      </p>`}
       ${this.older &&
       html`<button type="button" disabled=${isLoadingOlder} onClick=${this.loadOlder}>
-        ${isLoadingOlder ? "Loading …" : "Load older lines"}
+        ${isLoadingOlder && !problem ? "Loading …" : "Load older lines"}
       </button>`}
     </section>`;
   }
 }
+
+const waitOf = ({ retryAfterSeconds }) => (retryAfterSeconds ? ` in ${duration(retryAfterSeconds)}` : "");
 
 function Phases({ phases }) {
   if (!phases.length) return null;
@@ -148,6 +217,7 @@ function Phases({ phases }) {
 }
 
 function Line({ line }) {
+  if (line.eventType === GAP) return html`<li class="quiet">Lines are left out here: too many came at once.</li>`;
   const errors = (line.errors ?? []).map((error) =>
     typeof error === "string" ? error : [error.className, error.message].filter(Boolean).join(": "),
   );

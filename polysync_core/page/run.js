@@ -71,7 +71,6 @@ export class Run extends Component {
       ${asks === "start" &&
       html`<${StartDialog}
         pipeline=${{ pipelineId: run.pipelineId, name: run.pipelineName, workspace: run.workspace }}
-        stored=${null}
         fullRefresh=${run.fullRefresh === null ? "stored" : run.fullRefresh ? "yes" : "no"}
         options=${run.options}
         onClose=${close}

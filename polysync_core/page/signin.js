@@ -1,5 +1,6 @@
 // How a reader is let in: by a function key, or by signing in with Entra ID. Credentials stay in sessionStorage,
 // so they end with the tab.
+import { ApiError } from "./api.js";
 import { claimsOf, hasRole } from "./roles.js";
 
 const KEY = "polysync.key";
@@ -45,12 +46,17 @@ const TOKENS = "polysync.tokens";
 const PENDING = "polysync.pending";
 const RENEW_BEFORE_MS = 60_000;
 const NEW_MS = 30_000;
+const TIMEOUT_MS = 10_000;
+/** The errors of the token endpoint that only a new sign-in mends. */
+const SIGN_IN_AGAIN = ["invalid_grant", "interaction_required", "login_required"];
 
 /** What the reader has to do before the page can go on. */
 export class SignInProblem extends Error {}
 
 /** A sign-in by the authorization code flow with PKCE (RFC 7636), as Entra ID asks of single-page apps. */
 export class EntraSession {
+  generation = 0;
+
   constructor(config) {
     this.config = config;
     this.endpoint = `${config.authority}/${config.tenant}/oauth2/v2.0`;
@@ -106,13 +112,14 @@ export class EntraSession {
   }
 
   async headers() {
-    if (Date.now() >= this.tokens.renewAt) await this.renewOnce();
+    if (Date.now() >= this.tokens?.renewAt) await this.renewOnce();
+    if (!this.tokens) throw new SignInProblem("You are signed out.");
     return { Authorization: `Bearer ${this.tokens.accessToken}` };
   }
 
   /** Get a new token after the app has refused one. A new one that is refused too is not asked for again. */
   async renew() {
-    return Date.now() - this.tokens.gotAt < NEW_MS ? false : this.renewOnce();
+    return !this.tokens || Date.now() - this.tokens.gotAt < NEW_MS ? false : this.renewOnce();
   }
 
   /** Get a new token, once for all calls that wait. Signs in again if the refresh token is not accepted any more. */
@@ -122,13 +129,15 @@ export class EntraSession {
   }
 
   async refresh() {
-    const token = this.tokens.refreshToken;
+    const [token, generation] = [this.tokens.refreshToken, this.generation];
     if (!token) return this.start();
     try {
-      this.keep(await this.fetchTokens({ grant_type: "refresh_token", refresh_token: token }));
+      const given = await this.fetchTokens({ grant_type: "refresh_token", refresh_token: token });
+      if (generation !== this.generation) return false; // the reader has signed out meanwhile
+      this.keep(given);
       return true;
     } catch (error) {
-      if (error instanceof SignInProblem) return this.start();
+      if (error instanceof SignInProblem && generation === this.generation) return this.start();
       throw error;
     }
   }
@@ -139,15 +148,20 @@ export class EntraSession {
 
   async fetchTokens(fields) {
     const body = new URLSearchParams({ client_id: this.config.clientId, scope: this.scope, ...fields });
-    let answer;
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    let [answer, text] = [];
     try {
-      answer = await fetch(`${this.endpoint}/token`, { method: "POST", body, credentials: "omit" });
+      answer = await fetch(`${this.endpoint}/token`, { method: "POST", body, credentials: "omit", signal });
+      text = await answer.text();
     } catch {
-      throw new Error("The sign-in service does not answer. Check your network connection, and try again.");
+      throw new ApiError(0, { detail: "The sign-in service does not answer." });
     }
-    const given = await answer.json().catch(() => ({}));
+    const given = jsonOf(text);
     if (answer.ok && given.access_token) return given;
-    if (answer.status >= 500) throw new Error("The sign-in service has a fault. Try again in a minute.");
+    if (answer.status === 429 || answer.status >= 500) {
+      const retryAfterSeconds = Number(answer.headers.get("Retry-After")) || null;
+      throw new ApiError(answer.status, { detail: `The sign-in service answers with the status ${answer.status}.`, retryAfterSeconds });
+    }
     throw refusal(given.error, given.error_description);
   }
 
@@ -179,6 +193,7 @@ export class EntraSession {
   }
 
   end() {
+    this.generation += 1;
     sessionStorage.removeItem(TOKENS);
     this.use(null);
   }
@@ -186,7 +201,16 @@ export class EntraSession {
 
 function refusal(error, description) {
   const told = String(description || error || "no reason was given").split(/[\r\n]/)[0];
-  return new SignInProblem(`The sign-in was refused: ${told}`);
+  const problem = SIGN_IN_AGAIN.includes(error) ? SignInProblem : Error;
+  return new problem(`The sign-in was refused: ${told}`);
+}
+
+function jsonOf(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
 }
 
 /** 32 random bytes in base64url, which are 43 characters. */

@@ -20,8 +20,8 @@ class OldKey(Kept):
 class AwaitKeys(Kept):
     """The newest key, which signs, and the older ones, the latest first.
 
-    `first` is the first key that was ever made. The key of hidden parameters is derived from it, so a rotation reports
-    no hidden parameter as changed.
+    `first` is the first key that was ever made. The keys of hidden parameters and of event continuations are derived
+    from it, so a rotation reports no hidden parameter as changed.
     """
 
     newest: bytes = field(repr=False)

@@ -99,3 +99,23 @@ def test_no_more_are_kept_than_allowed_and_the_oldest_goes_first() -> None:
         kept.get(key, make, wait_seconds=1)
     assert [kept.get(key, make, wait_seconds=1) for key in ("b", "c", "d")] == [2, 3, 4]
     assert kept.get("a", make, wait_seconds=1) == 5
+
+
+def test_a_call_that_is_under_way_is_not_forgotten_for_others() -> None:
+    kept, made = KeptOutcomes[int](ManualClock(), 5, most=3), list[int]()
+    is_under_way, go_on = threading.Event(), threading.Event()
+
+    def make_slowly() -> int:
+        is_under_way.set()
+        go_on.wait(10)
+        return counting(made)()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(kept.get, "slow", make_slowly, wait_seconds=0)
+        assert is_under_way.wait(10)
+        for key in range(10):
+            kept.get(key, lambda: 0, wait_seconds=1)
+        with pytest.raises(TimeoutError):
+            kept.get("slow", counting(made), wait_seconds=0.05)
+        go_on.set()
+        assert (first.result(10), kept.get("slow", counting(made), wait_seconds=1), made) == (1, 1, [1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -81,6 +82,18 @@ def test_a_continuation_goes_on_where_the_answer_ended(
     assert sorted(numbers) == [*range(300)]
     assert [item["time"] for item in items] == sorted((item["time"] for item in items), reverse=True)
     assert len(databricks.calls("GET", EVENTS)) == 2
+
+
+def test_a_continuation_with_another_page_token_is_refused_before_databricks_is_asked(
+    app: ServedApp, databricks: SimulatedWorkspace, run: str
+) -> None:
+    add_events(databricks, run, 300)
+    signed = json.loads(base64.urlsafe_b64decode(app.get(f"{run}/events").json["continuation"]))
+    databricks.clear_calls()
+    for number in range(3):
+        made_up = base64.urlsafe_b64encode(json.dumps({**signed, "page": f"page {number}"}).encode()).decode()
+        check_problem(app.get(f"{run}/events?continuation={made_up}"), 400, "InvalidRequest")
+    assert databricks.calls() == []
 
 
 def test_hostile_texts_are_passed_on_bounded_and_not_logged(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -90,11 +90,12 @@ def open_tab(
     key: str | None = KEY,
     viewport: ViewportSize = WIDE,
     scheme: Scheme = "light",
+    origins: Set[str] = frozenset(),
     zone: str = "Europe/Berlin",
 ) -> Iterator[Tab]:
     """Yield a tab of a new browser profile. With `key`, the tab is signed in as a reader who has entered it.
 
-    At the end, no script has failed, and no request has left the app and what the test has allowed in `origins`.
+    At the end, no script has failed, and no request has left the app and the further `origins`.
     """
     options: dict[str, Any] = {"viewport": viewport, "color_scheme": scheme, "timezone_id": zone, "locale": "en-GB"}
     context = browser.new_context(**options, reduced_motion="reduce")
@@ -107,3 +108,4 @@ def open_tab(
     yield tab
     context.close()
     assert tab.errors == [], tab.errors
+    assert tab.origins <= {url, *origins}, tab.origins

@@ -52,7 +52,7 @@ def test_every_file_is_served_to_everybody_with_its_type_and_the_headers_that_pr
     app: ServedApp, name: str
 ) -> None:
     answer = _get(app, "/api/page" if name == "index.html" else f"/api/page/{name}")
-    types = {"css": "text/css", "html": "text/html", "svg": "image/svg+xml", "txt": "text/plain"}
+    types = {"css": "text/css", "html": "text/html", "svg": "image/svg+xml"}
     assert answer.status_code == 200
     assert answer.content == (FOLDER / name).read_bytes()
     assert answer.headers["Content-Type"].split(";")[0] == types.get(name.rpartition(".")[2], "text/javascript")
@@ -141,7 +141,7 @@ def test_all_files_together_are_small() -> None:
     assert sum((FOLDER / name).stat().st_size for name in NAMES) < 150_000
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "licenses.txt"])
+@pytest.mark.parametrize("name", NAMES)
 def test_no_file_names_another_host(name: str) -> None:
     addresses = set(re.findall(r"(?:https?:|[\"'(])//[\w.-]+", _text(name)))
     assert {address for address in addresses if address != "http://www.w3.org"} == set(), "w3.org is a namespace"
@@ -173,7 +173,8 @@ def test_the_licences_name_every_library_with_its_version(package: str) -> None:
     lock = (ROOT / "local/azurite_npm/package.json").read_text()
     version = re.search(rf'"{package}": "([\d.]+)"', lock)
     assert version is not None
-    assert f" {version[1]} (dist/{package}.mjs)" in _text("licenses.txt")
+    licences = (FOLDER.parent / "page_licenses.txt").read_text()
+    assert f" {version[1]} (dist/{package}.mjs)" in licences
     licence = Path(NODE_MODULES / package / "LICENSE")
     if licence.exists():
-        assert licence.read_text().strip() in _text("licenses.txt")
+        assert licence.read_text().strip() in licences

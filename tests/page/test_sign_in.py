@@ -50,9 +50,8 @@ def _start(app: SignedApp, workspace: str, pipeline_id: str) -> str:
 def tab(browser: Browser, app: SignedApp) -> Iterator[Tab]:
     """A tab whose reader has not signed in. At the end it has called nothing but the app and the authority."""
     app.entra.configure_sign_in(access_claims={}, access_token_seconds=3600.0)
-    with open_tab(browser, app.url, key=None) as opened:
+    with open_tab(browser, app.url, key=None, origins={app.entra.url}) as opened:
         yield opened
-        assert opened.origins <= {app.url, app.entra.url}
 
 
 def _heading(page: Page, text: str) -> None:

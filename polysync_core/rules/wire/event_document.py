@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 from typing import Annotated
 
@@ -50,25 +52,31 @@ class EventListDocument(TypedDict):
     continuation: Annotated[str | None, Field(description="For the next page; null at the end.")]
 
 
-def encode_events(page: EventsPage, run_id: RunId) -> EventListDocument:
-    """Return the document of a page. `run_id` is the id by which the caller asked for the run."""
+def continuation_key(secret: bytes) -> bytes:
+    """The key that signs continuations, derived from the first await key ever made, so that no key has two uses."""
+    return hmac.new(secret, b"event continuations", hashlib.sha256).digest()
+
+
+def encode_events(page: EventsPage, run_id: RunId, key: bytes) -> EventListDocument:
+    """Return the document of a page. `run_id` is the id by which the caller asked for the run, `key` signs."""
     token = page.next_page_token
     return {
         "items": [_encode_event(event) for event in page.events],
-        "continuation": None if token is None else encode_events_continuation(run_id, token),
+        "continuation": None if token is None else encode_events_continuation(run_id, token, key),
     }
 
 
-def encode_events_continuation(run_id: RunId, page_token: str) -> str:
+def encode_events_continuation(run_id: RunId, page_token: str, key: bytes) -> str:
     """Return the opaque text that a caller sends back to go on. It is valid only for its run."""
-    kept = {"run": str(run_id), "page": page_token}
+    kept = {"run": str(run_id), "page": page_token, "mac": _mac(run_id, page_token, key)}
     return base64.urlsafe_b64encode(json.dumps(kept, separators=(",", ":")).encode()).decode()
 
 
-def decode_events_continuation(call: Call, run_id: RunId) -> str | None:
+def decode_events_continuation(call: Call, run_id: RunId, key: bytes) -> str | None:
     """Return Databricks' page token in the query's continuation, or None. Raises InvalidRequest if it is not ours.
 
-    It is not signed. Whoever makes one up gets only events of the run in the path.
+    It is signed with `key`. Each page is a call of its own to Databricks, so none is asked for that Databricks did not
+    offer.
     """
     given = call.query.get("continuation")
     if given is None:
@@ -77,10 +85,24 @@ def decode_events_continuation(call: Call, run_id: RunId) -> str | None:
         kept = decode_json(base64.urlsafe_b64decode(given.encode("ascii")))
     except (ValueError, RecursionError):
         kept = None
-    page_token = kept.get("page") if isinstance(kept, dict) and kept.get("run") == str(run_id) else None
-    if not isinstance(page_token, str) or not page_token:
+    page_token, mac = (kept.get("page"), kept.get("mac")) if isinstance(kept, dict) else (None, None)
+    if (
+        not isinstance(page_token, str)
+        or not page_token
+        or not isinstance(mac, str)
+        or not _is_mac(mac, run_id, page_token, key)
+    ):
         refuse("continuation", "must be the continuation of an earlier answer about the events of this run")
     return page_token
+
+
+def _is_mac(given: str, run_id: RunId, page_token: str, key: bytes) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), _mac(run_id, page_token, key).encode())
+
+
+def _mac(run_id: RunId, page_token: str, key: bytes) -> str:
+    """Sign the page token for its run. JSON keeps the two apart, and also writes half of a surrogate pair."""
+    return hmac.new(key, json.dumps([str(run_id), page_token]).encode(), hashlib.sha256).hexdigest()
 
 
 def _encode_event(event: LogEvent) -> EventDocument:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from polysync_core import __version__
 from polysync_core.rules.wire.addresses import Addresses, await_token, update_url
-from polysync_core.rules.wire.event_document import encode_events
+from polysync_core.rules.wire.event_document import continuation_key, encode_events
 from polysync_core.rules.wire.health_document import encode_health
 from polysync_core.rules.wire.job_document import encode_job_document, encode_report
 from polysync_core.rules.wire.rotation_contract import encode_rotation
@@ -162,6 +162,7 @@ EVENTS = encode_events(
         next_page_token=_DATABRICKS_PAGE,
     ),
     RUN_ID,
+    continuation_key(b"an example"),
 )
 
 _JOB = Job(
