@@ -14,10 +14,9 @@ import { Glyph } from "./status.js";
 
 const VIEWS = { runs: "Runs", jobs: "Jobs", health: "Health" };
 const HEALTH_SECONDS = 60;
-const NO_JOBS = { names: [], workspaces: [] };
 
 class App extends Component {
-  state = { phase: "starting", problem: null, config: null, session: null, address: location.hash, jobs: NO_JOBS, said: "", failing: [] };
+  state = { phase: "starting", problem: null, config: null, session: null, address: location.hash, said: "", failing: [], served: [] };
 
   async componentDidMount() {
     addEventListener("hashchange", () => this.setState({ address: location.hash }));
@@ -100,29 +99,32 @@ class App extends Component {
   enter(session) {
     connect(session, (error) => {
       session.end();
+      this.jobs.stop();
       this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error });
     });
     this.setState({ phase: "ready", session, problem: null });
-    this.loadJobs();
+    this.jobs?.stop();
+    this.jobs = new Feed(fetchJobs, () => this.setState({}), () => Infinity).start();
     this.health ??= new Feed(getHealth, this.judge, () => HEALTH_SECONDS).start();
   }
 
   judge = () => {
     const failing = (this.health.data?.checks ?? []).filter((check) => !check.ok).map((check) => check.name);
-    if (String(failing) !== String(this.state.failing)) this.setState({ failing });
+    const served = Object.keys(this.health.data?.workspaces ?? {});
+    if (String([failing, served]) !== String([this.state.failing, this.state.served])) this.setState({ failing, served });
   };
 
-  /** The names of jobs and workspaces, for the filters. Without them the page works too. */
-  async loadJobs() {
-    const page = (continuation) => get("jobs", { workspace: "*", limit: 200, continuation });
-    const { items } = await collect(page, { wanted: Infinity }).catch(() => ({ items: [] }));
-    const names = [...new Set(items.map(nameOfJob))].sort();
-    const workspaces = [...new Set(items.map((job) => job.workspace))].sort();
-    this.setState({ jobs: { names, workspaces } });
+  /** The names of jobs and workspaces, for the filters. Health knows a workspace that has no job yet. */
+  get names() {
+    const items = this.jobs?.data?.items ?? [];
+    const sorted = (names) => [...new Set(names)].sort();
+    const workspaces = sorted([...this.state.served, ...items.map((job) => job.workspace)]);
+    return { names: sorted(items.map(nameOfJob)), workspaces, reload: () => this.jobs.now() };
   }
 
   signOut = () => {
     this.state.session.end();
+    this.jobs.stop();
     this.setState({ phase: this.state.config.callers === "entra" ? "signed-out" : "key", problem: null });
   };
 
@@ -147,18 +149,22 @@ class App extends Component {
       <footer class="quiet">Polysync ${state.config?.version ?? ""} · <a href="openapi.json">API</a></footer>`;
   }
 
-  content({ phase, problem, session, address, jobs, failing }) {
+  content({ phase, problem, session, address, failing }) {
     const { view, id, query } = readAddress(address);
     if (view === "health") return html`<${Health} />`;
     if (phase === "starting") return html`<p class="quiet" role="status">One moment …</p>`;
     if (phase === "broken") return html`<${Broken} problem=${problem} again=${this.begin} />`;
     if (phase === "key") return html`<${KeyForm} problem=${problem} enter=${this.tryKey} />`;
     if (phase === "signed-out") return html`<${SignedOut} problem=${problem} session=${session} />`;
-    const given = { id, query, address, session, jobs, failing, announce: this.announce };
+    const given = { id, query, address, session, jobs: this.names, failing, announce: this.announce };
     if (view === "runs") return id ? html`<${Run} key=${`${id}?${query.workspace}`} ...${given} />` : html`<${Runs} ...${given} />`;
     if (view === "jobs") return id ? html`<${Job} key=${`${id}?${query.workspace}`} ...${given} />` : html`<${Jobs} ...${given} />`;
     return html`<h1 tabindex="-1">There is no such page</h1><p><a href=${linkTo("runs")}>Go to the runs.</a></p>`;
   }
+}
+
+function fetchJobs(signal) {
+  return collect((continuation) => get("jobs", { workspace: "*", limit: 200, continuation }, signal), { wanted: Infinity });
 }
 
 function skip(event) {

@@ -1,10 +1,13 @@
 // Data that keep themselves up to date, only while the page is visible.
+import { get } from "./api.js";
 
 const SLOWEST_SECONDS = 60;
+const MOST_READS = 30;
 
 /**
  * Loads again and again. `load(signal, feed)` returns the data. `changed` is called after every attempt.
  * `every(data)` returns the seconds until the next one, or Infinity for none. After a failure the last data stay, and the pauses grow.
+ * A request that the app finds wrong is not repeated.
  */
 export class Feed {
   constructor(load, changed, every = () => 5) {
@@ -51,7 +54,8 @@ export class Feed {
     let seconds = usual;
     if (this.error) {
       const longer = Math.min(SLOWEST_SECONDS, usual * 2 ** (this.failures - 1));
-      seconds = this.error.mayPass === false ? SLOWEST_SECONDS : Math.max(longer, this.error.retryAfterSeconds ?? 0);
+      if (this.error.status === 400) seconds = Infinity;
+      else seconds = this.error.mayPass === false ? SLOWEST_SECONDS : Math.max(longer, this.error.retryAfterSeconds ?? 0);
     }
     this.nextAt = Date.now() + seconds * 1000;
     this.look();
@@ -65,6 +69,12 @@ export class Feed {
     if (wait <= 0) this.now();
     else if (Number.isFinite(wait)) this.timer = setTimeout(() => this.look(), wait);
   }
+}
+
+/** Read some runs one by one. One that cannot be read is left out. */
+export async function fetchEach(runs, signal) {
+  const read = ({ runId, workspace }) => get(`runs/${encodeURIComponent(runId)}`, { workspace }, signal).catch(() => null);
+  return (await Promise.all(runs.slice(0, MOST_READS).map(read))).filter(Boolean);
 }
 
 /**

@@ -59,6 +59,9 @@ export function duration(seconds) {
 export const ago = (at, now = Date.now()) => `${duration((now - at) / 1000)} ago`;
 export const shortId = (id) => (id.length > 12 ? id.slice(0, 8) : id);
 
+/** A run id says which run of its workspace is meant. */
+export const keyOfRun = (run) => `${run.workspace}/${run.runId}`;
+
 /** The name of a run's pipeline, or its id while the name is not known. */
 export const nameOf = (run) => run.pipelineName || run.pipelineId;
 

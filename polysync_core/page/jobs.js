@@ -1,9 +1,9 @@
 // The list of jobs: the pipelines that Polysync knows, each with its last runs.
 import { get, post } from "./api.js";
 import { go, jobLink, linkTo, runLink } from "./address.js";
-import { collect, Feed } from "./feed.js";
+import { collect, Feed, fetchEach } from "./feed.js";
 import { Choice, LiveField, WorkspaceChoice } from "./filters.js";
-import { shortTime } from "./format.js";
+import { keyOfRun, shortTime } from "./format.js";
 import { Component, html } from "./html.js";
 import { failed, FeedError, Live, Notice, Time } from "./parts.js";
 import { fullRefreshOf, StartDialog, storedFullRefresh } from "./start.js";
@@ -12,6 +12,7 @@ import { Glyph, kindOf, wordOf } from "./status.js";
 const PAGE = 200;
 const WANTED = 50;
 const MARKS = 5;
+const MOST_QUIET = 20;
 const EVERY_SECONDS = 15;
 const MOST_DISCOVERIES = 50;
 
@@ -20,18 +21,32 @@ const byName = (a, b) => nameOfJob(a).localeCompare(nameOfJob(b));
 export const keyOfJob = (workspace, pipelineId) => `${workspace}/${pipelineId}`;
 
 /**
- * The last runs of each pipeline, the newest first, from the newest 1,000 runs. Later calls fetch only the newest page,
- * and `known` holds what was found before.
+ * The last runs of each pipeline, the newest first, from the newest 1,000 runs. Later calls read back to a finished run
+ * that is `known`, and again those that were active. `jobs` without a run among these are asked for one by one.
  */
-async function fetchMarks(signal, known) {
-  const page = (continuation) => get("runs", { workspace: "*", limit: 200, continuation }, signal);
-  const { items } = await collect(page, { wanted: Infinity, calls: known ? 1 : 5 });
+async function fetchMarks(signal, known, jobs) {
   const marks = new Map(known);
-  for (const run of items.reverse()) {
+  const isKnown = (run) => marks.get(keyOfJob(run.workspace, run.pipelineId))?.some((each) => each.isFinished && each.runId === run.runId);
+  const found = [];
+  for (let call = 0, continuation = null; call < 5; call += 1) {
+    const page = await get("runs", { workspace: "*", limit: 200, continuation }, signal);
+    found.push(...page.items);
+    continuation = page.continuation;
+    if (!continuation || page.items.some(isKnown)) break;
+  }
+  const seen = new Set(found.map(keyOfRun));
+  const isOpen = (run) => !run.isFinished && !seen.has(keyOfRun(run));
+  const again = new Map((await fetchEach([...marks.values()].flat().filter(isOpen), signal)).map((run) => [keyOfRun(run), run]));
+  for (const [key, runs] of marks) marks.set(key, runs.map((run) => again.get(keyOfRun(run)) ?? run));
+  for (const run of found.reverse()) {
     const key = keyOfJob(run.workspace, run.pipelineId);
     const others = (marks.get(key) ?? []).filter((each) => each.runId !== run.runId);
     marks.set(key, [run, ...others].slice(0, MARKS));
   }
+  const quiet = jobs.filter((job) => !marks.has(keyOfJob(job.workspace, job.externalId))).slice(0, MOST_QUIET);
+  const last = ({ workspace, externalId }) => get("runs", { workspace, pipelineId: externalId, limit: MARKS }, signal);
+  const pages = await Promise.all(quiet.map(last));
+  quiet.forEach((job, index) => marks.set(keyOfJob(job.workspace, job.externalId), pages[index].items));
   return marks;
 }
 
@@ -64,7 +79,7 @@ export class Jobs extends Component {
     const draw = () => this.setState({});
     const known = this.marks?.data ?? null;
     this.feed = new Feed(load, draw, () => 4 * EVERY_SECONDS).start();
-    this.marks = new Feed((signal, feed) => fetchMarks(signal, feed.data), draw, () => EVERY_SECONDS);
+    this.marks = new Feed((signal, feed) => fetchMarks(signal, feed.data, this.feed.data?.items ?? []), draw, () => EVERY_SECONDS);
     this.marks.data = known;
     this.marks.start();
     draw();
@@ -89,6 +104,7 @@ export class Jobs extends Component {
     }
     this.setState({ isDiscovering: false });
     this.feed.now();
+    this.props.jobs.reload();
   };
 
   /** The workspaces whose pipelines the reader may import. Null is the default one, while none is known yet. */
@@ -109,7 +125,7 @@ export class Jobs extends Component {
           ${isDiscovering ? "Importing …" : "Import from Databricks"}
         </button>`}
       </div>
-      <${FeedError} feed=${this.feed} />
+      <${FeedError} feed=${this.feed.error ? this.feed : this.marks} />
       <${Notice} outcome=${outcome} onClose=${() => this.setState({ outcome: null })} />
       <section class="card" aria-label="List of jobs">
         <form class="filters" role="search" aria-label="Filter jobs" onSubmit=${(event) => event.preventDefault()}>

@@ -58,7 +58,7 @@ export function FeedError({ feed }) {
     <p><strong>${error.message}</strong> ${error.advice ?? ""}</p>
     <p>
       ${loadedAt && `What you see is from ${clock(loadedAt)}. `}
-      <span aria-hidden="true"><${Ticking} show=${next} /></span>
+      ${Number.isFinite(feed.nextAt) && html`<span aria-hidden="true"><${Ticking} show=${next} /></span>`}
       <button type="button" class="small" onClick=${() => feed.now()}>Try now</button>
     </p>
   </div>`;

@@ -1,9 +1,9 @@
 // The list of runs, with what runs now and the last hours above it.
 import { get } from "./api.js";
 import { go, linkTo, runLink, safeLink } from "./address.js";
-import { collect, Feed } from "./feed.js";
+import { collect, Feed, fetchEach } from "./feed.js";
 import { beginOf, belongs, fetchRuns, Filters, HOURS, hoursOf, isFiltered, isSearch } from "./filters.js";
-import { messageOf, nameOf, shortId } from "./format.js";
+import { keyOfRun, messageOf, nameOf, shortId } from "./format.js";
 import { Component, html } from "./html.js";
 import { Elapsed, External, FeedError, Live, Stale, Time } from "./parts.js";
 import { Badge, filterOf, Glyph, kindOf, kindOfFilter, wordOf } from "./status.js";
@@ -13,20 +13,29 @@ const MOST_PAGES = 5;
 const QUICK_SECONDS = 5;
 const SLOW_SECONDS = 15;
 const WINDOW_SECONDS = 30;
+const ENDS = ["Failed", "Cancelled", "Success"];
 
-/** What the timeline and the counts show: the runs of the last hours, and all that are active. */
-async function fetchWindow(hours, signal) {
+/**
+ * What the timeline and the counts show: the runs of the last hours, and all that are active. A long run that ended just
+ * now is among the newest of its status, or was active in the `former` window.
+ */
+async function fetchWindow(hours, signal, former) {
   const since = new Date(beginOf(hours * 1.5)).toISOString();
   const page = (query) => (continuation) => get("runs", { workspace: "*", limit: 200, ...query, continuation }, signal);
   const all = { wanted: Infinity, calls: MOST_PAGES };
-  const [recent, active] = await Promise.all([
+  const once = { ...all, calls: 1 };
+  const [recent, active, ...ended] = await Promise.all([
     collect(page({ since }), all),
-    collect(page({ active: true }), { ...all, calls: 1 }),
+    collect(page({ active: true }), once),
+    ...ENDS.map((status) => collect(page({ status, until: since }), once)),
   ]);
-  return { runs: byId([...recent.items, ...active.items]), isPart: Boolean(recent.continuation || active.continuation) };
+  const runs = byKey([...ended.flatMap((each) => each.items), ...recent.items, ...active.items]);
+  const left = [...(former?.runs.values() ?? [])].filter((run) => !run.isFinished && !runs.has(keyOfRun(run)));
+  for (const run of await fetchEach(left, signal)) runs.set(keyOfRun(run), run);
+  return { runs, isPart: Boolean(recent.continuation || active.continuation) };
 }
 
-const byId = (runs) => new Map(runs.map((run) => [run.runId, run]));
+const byKey = (runs) => new Map(runs.map((run) => [keyOfRun(run), run]));
 
 export class Runs extends Component {
   componentDidMount() {
@@ -64,8 +73,8 @@ export class Runs extends Component {
   /** Draw the list, and say which of its runs have another status than before. */
   tell = () => {
     const items = this.list.data?.items ?? [];
-    const changed = items.filter((run) => (this.kinds.get(run.runId) ?? kindOf(run)) !== kindOf(run));
-    this.kinds = new Map(items.map((run) => [run.runId, kindOf(run)]));
+    const changed = items.filter((run) => (this.kinds.get(keyOfRun(run)) ?? kindOf(run)) !== kindOf(run));
+    this.kinds = new Map(items.map((run) => [keyOfRun(run), kindOf(run)]));
     if (changed.length) this.props.announce(changed.map((run) => `${nameOf(run)}: ${wordOf(kindOf(run))}`).join(". "));
     this.draw();
   };
@@ -81,7 +90,7 @@ export class Runs extends Component {
 
   beginWindow() {
     const known = this.window?.data ?? null;
-    this.window = new Feed((signal) => fetchWindow(this.hours, signal), this.draw, () => WINDOW_SECONDS);
+    this.window = new Feed((signal, feed) => fetchWindow(this.hours, signal, feed.data), this.draw, () => WINDOW_SECONDS);
     this.window.data = known;
     this.window.start();
   }
@@ -89,7 +98,7 @@ export class Runs extends Component {
   /** The runs of the timeline. Those that the list shows too are as new as the list. */
   get known() {
     const runs = new Map(this.window.data?.runs);
-    for (const run of this.list.data?.items ?? []) if (runs.has(run.runId) || !run.isFinished) runs.set(run.runId, run);
+    for (const run of this.list.data?.items ?? []) if (runs.has(keyOfRun(run)) || !run.isFinished) runs.set(keyOfRun(run), run);
     const from = beginOf(this.hours);
     return [...runs.values()].filter((run) => !run.isFinished || Date.parse(run.finishedAt ?? run.updatedAt) >= from);
   }
@@ -98,6 +107,7 @@ export class Runs extends Component {
     if (!this.window) return null;
     const { list, hours } = this;
     const runs = this.known;
+    const isKnown = this.window.data !== null;
     const workspaces = [...new Set([...jobs.workspaces, ...runs.map((run) => run.workspace)])].sort();
     return html`<div class="head">
         <h1 tabindex="-1">Runs</h1>
@@ -109,13 +119,13 @@ export class Runs extends Component {
           })}
         </nav>
       </div>
-      <${FeedError} feed=${list} />
+      <${FeedError} feed=${list.error ? list : this.window} />
       ${failing.length > 0 &&
       html`<div class="notice bad" role="status">
         <p><strong>Not healthy: ${failing.join(", ")}.</strong> The states below may be old. <a href=${linkTo("health")}>Look at Health</a></p>
       </div>`}
-      <${Counts} runs=${runs} hours=${hours} query=${query} isPart=${this.window.data?.isPart} />
-      <${Timeline} runs=${runs} hours=${hours} now=${Date.now()} />
+      <${Counts} runs=${runs} hours=${hours} query=${query} isKnown=${isKnown} isPart=${this.window.data?.isPart} />
+      <${Timeline} runs=${runs} hours=${hours} now=${Date.now()} isKnown=${isKnown} />
       <section class="card" aria-label="List of runs">
         <${Filters} query=${query} workspaces=${workspaces} pipelines=${jobs.names} nameOfPipeline=${this.nameOfPipeline} />
         <${List} feed=${list} query=${query} showsWorkspace=${workspaces.length > 1} />
@@ -124,7 +134,7 @@ export class Runs extends Component {
 }
 
 /** How many runs of each status, as links to a list of the same runs: what is active now, or began in the last hours. */
-function Counts({ runs, hours, query, isPart }) {
+function Counts({ runs, hours, query, isKnown, isPart }) {
   const from = beginOf(hours);
   const isCounted = (run) => belongs(run, query) && (!run.isFinished || Date.parse(run.startedAt ?? run.updatedAt) >= from);
   const counted = runs.filter(isCounted);
@@ -138,7 +148,7 @@ function Counts({ runs, hours, query, isPart }) {
       const href = linkTo("runs", null, { ...query, after: null, ...(isChosen ? { status: null, active: null, recent: null } : chosen) });
       return html`<li key=${kind} class=${kind}>
         <a href=${href} aria-current=${isChosen ? "true" : null} onClick=${() => isChosen || setTimeout(showList)}>
-          <span class="number">${isPart ? `≥ ${number}` : number}</span>
+          <span class="number">${isKnown ? (isPart ? `≥ ${number}` : number) : "–"}</span>
           <span class="word"><${Glyph} kind=${kind} />${word}</span>
           <span class="quiet">${unknown && `${unknown}, `}${isActive ? "now" : `last ${hours} h`}</span>
         </a>
@@ -157,13 +167,12 @@ export function showList() {
 function List({ feed, query, showsWorkspace }) {
   const { data } = feed;
   const found = (text) => html`<p class="quiet" id="found" tabindex="-1" role="status">${text}</p>`;
-  if (data === null) return found(feed.error ? "" : "Loading the runs …");
-  return html`${found(countText(query, data))}
-    <${RunTable} runs=${data.items} showsWorkspace=${showsWorkspace} />
-    ${!data.items.length && html`<p class="empty">${emptyText(query, data)}</p>`}
+  return html`${found(data ? countText(query, data) : feed.error ? "" : "Loading the runs …")}
+    ${data && html`<${RunTable} runs=${data.items} showsWorkspace=${showsWorkspace} />`}
+    ${data && !data.items.length && html`<p class="empty">${emptyText(query, data)}</p>`}
     <nav class="pager" aria-label="Pages of runs">
       ${query.after && html`<a class="button" href=${linkTo("runs", null, { ...query, after: null })}>Newest runs</a>`}
-      ${data.continuation &&
+      ${data?.continuation &&
       html`<a class="button" href=${linkTo("runs", null, { ...query, after: data.continuation })}>
         ${isSearch(query) ? "Search older runs" : "Older runs"}
       </a>`}
@@ -206,7 +215,7 @@ export function RunTable({ runs, showsWorkspace = false, caption = "Runs, newest
     <tbody>
       ${runs.map((run) => {
         const page = safeLink(run.updateUrl);
-        return html`<tr key=${run.runId} onClick=${open(run)}>
+        return html`<tr key=${keyOfRun(run)} onClick=${open(run)}>
           <td class="status"><${Badge} run=${run} /></td>
           <td class="name">
             <a href=${runLink(run)}>${nameOf(run)}</a> <code class="quiet">${shortId(run.updateId)}</code>

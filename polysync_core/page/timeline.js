@@ -1,6 +1,6 @@
 // The runs of the last hours as a drawing: a lane for each pipeline, a bar for each run.
 import { go, linkTo, runLink } from "./address.js";
-import { duration, hourAndMinute, nameOf, shortTime } from "./format.js";
+import { duration, hourAndMinute, keyOfRun, nameOf, shortTime } from "./format.js";
 import { Component, html } from "./html.js";
 import { Glyph, KIND_NAMES, kindOf, Patterns, wordOf } from "./status.js";
 
@@ -46,11 +46,11 @@ export class Timeline extends Component {
   }
 
   open = (event) => {
-    const run = this.props.runs.find((each) => each.runId === event.target.dataset?.run);
+    const run = this.props.runs.find((each) => keyOfRun(each) === event.target.dataset?.run);
     if (run) go(runLink(run));
   };
 
-  render({ runs, hours, now }, { width, showsAll }) {
+  render({ runs, hours, now, isKnown }, { width, showsAll }) {
     const lanes = lanesOf(runs);
     const shown = showsAll ? lanes : lanes.filter((lane, index) => index < FEW_LANES || lane.isActive);
     const [from, height] = [now - hours * 3_600_000, shown.length * LANE + AXIS];
@@ -69,7 +69,7 @@ export class Timeline extends Component {
           )}
         </ul>
         <div class="plot" ref=${(element) => (this.plot = element)}>
-          <svg width=${width} height=${height} role="img" aria-label=${summaryOf(runs, lanes, hours)} onClick=${this.open}>
+          <svg width=${width} height=${height} role="img" aria-label=${isKnown ? summaryOf(runs, lanes, hours) : "The timeline is not known yet"} onClick=${this.open}>
             <${Patterns} />
             ${ticks(from, now, width).map(
               (at) => html`<g key=${at}>
@@ -85,7 +85,7 @@ export class Timeline extends Component {
       html`<button type="button" class="small" onClick=${() => this.setState({ showsAll: !showsAll })}>
         ${showsAll ? "Show fewer pipelines" : `Show all ${lanes.length} pipelines`}
       </button>`}
-      ${!lanes.length && html`<p class="quiet">No run in this time.</p>`}
+      ${!lanes.length && html`<p class="quiet">${isKnown ? "No run in this time." : "Not known yet."}</p>`}
     </section>`;
   }
 }
@@ -100,8 +100,8 @@ function Lane({ lane, top, x, now }) {
       const left = Math.max(0, x(began));
       const wide = Math.max(NARROWEST_BAR, x(ended) - left);
       return html`<rect
-        key=${run.runId}
-        data-run=${run.runId}
+        key=${keyOfRun(run)}
+        data-run=${keyOfRun(run)}
         class="bar bar-${kind}"
         x=${Math.min(left, x(now) - NARROWEST_BAR)}
         y=${top + (LANE - BAR) / 2}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from tests.functions.app import ServedApp
-from tests.page.browser import Tab
+from tests.functions.app import ServedApp, served
+from tests.page.browser import Tab, open_tab
 
 
 def test_the_last_runs_of_a_job_are_marks_that_lead_to_them(tab: Tab, app: ServedApp) -> None:
@@ -123,3 +123,15 @@ def test_health_needs_no_sign_in_and_names_what_fails(tab: Tab, app: ServedApp) 
     page = tab.open("#/health")
     expect(page.locator("table.checks tbody tr").first).to_be_visible()
     expect(page.get_by_text(f"workspace {app.name}")).to_be_visible()
+
+
+def test_an_import_reaches_a_workspace_that_has_no_job_yet(browser: Browser, azurite: str) -> None:
+    with served(azurite, others=("b-new",)) as app, open_tab(browser, app.base_url) as tab:
+        app.others["b-new"].add_pipeline(name="first of its workspace")
+        app.databricks.add_pipeline(name="known before")
+        app.post("/api/jobs/discover")
+        page = tab.open("#/jobs")
+        expect(page.get_by_label("Workspace").locator("option", has_text="b-new")).to_have_count(1)
+        page.get_by_role("button", name="Import from Databricks").click()
+        expect(page.locator("table.jobs tbody tr")).to_have_count(2)
+        expect(page.locator("table.jobs")).to_contain_text("first of its workspace")

@@ -71,7 +71,7 @@ def test_the_timeline_has_a_lane_for_each_pipeline_and_each_bar_leads_to_its_run
     drawing = page.get_by_role("img", name="Timeline of the last hour")
     expect(drawing).to_be_visible()
     expect(page.locator(".lanes").get_by_role("link", name="drawn", exact=True)).to_be_visible()
-    bar = drawing.locator(f"[data-run='{run.removeprefix('/runs/')}']")
+    bar = drawing.locator(f"[data-run$='{run.removeprefix('/runs')}']")
     expect(bar).to_have_attribute("fill", "url(#fill-waiting)")
     bar.click(force=True)
     expect(page.get_by_role("heading", level=1)).to_have_text("drawn")
@@ -126,6 +126,33 @@ def test_a_name_filters_while_it_is_typed_and_stays_when_another_filter_changes(
     tab.pass_time(1)
     expect(page).to_have_url(re.compile(r"pipeline=typed\+slower&status=Failed$"))
     expect(page.get_by_label("Pipeline", exact=True)).to_have_value("typed slower")
+
+
+def test_what_is_typed_stays_while_the_list_is_loaded_again(tab: Tab) -> None:
+    page = tab.open()
+    for label in ("Text", "Pipeline"):
+        page.get_by_label(label, exact=True).press_sequentially("nor")
+    for seconds in (31, 31):
+        tab.pass_time(seconds)
+        expect(page.get_by_text(JUST_NOW)).to_be_visible()
+        expect(page.get_by_label("Text", exact=True)).to_have_value("nor")
+        expect(page.get_by_label("Pipeline", exact=True)).to_have_value("nor")
+    page.get_by_role("link", name="Clear filters").click()
+    expect(page.get_by_label("Text", exact=True)).to_have_value("")
+
+
+def test_an_address_of_older_runs_that_is_not_valid_leads_back_to_the_newest(tab: Tab) -> None:
+    page = tab.open("#/runs?after=nonsense")
+    expect(page.get_by_role("alert")).to_contain_text("continuation")
+    expect(page.get_by_role("alert")).not_to_contain_text("Next try")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    tab.pass_time(120)
+    page.wait_for_timeout(200)
+    assert [url for url in asked if "nonsense" in url] == []
+    page.get_by_role("link", name="Newest runs").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator("#found")).to_contain_text("run")
 
 
 def test_the_filter_of_one_pipeline_is_a_chip_with_its_name_and_can_be_removed(tab: Tab, app: ServedApp) -> None:

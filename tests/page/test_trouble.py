@@ -112,6 +112,41 @@ def test_a_429_is_obeyed(tab: Tab) -> None:
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_counts_that_cannot_be_loaded_are_not_shown_as_zero(tab: Tab) -> None:
+    """A gateway before the app lets only the list pass, which asks for fewer runs than the counts."""
+    tab.page.route("**/api/runs?*limit=200*", lambda route: route.fulfill(status=503))
+    page = tab.open("#/runs")
+    expect(page.get_by_text("Updated")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("The page tries again by itself.")
+    expect(page.locator(".counts .failed .number")).to_have_text("–")
+    expect(page.get_by_role("img", name="The timeline is not known yet")).to_be_visible()
+    tab.page.unroute("**/api/runs?*limit=200*")
+    tab.pass_time(61)
+    expect(page.locator(".counts .failed .number")).to_have_text("0")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_names_that_could_not_be_loaded_are_loaded_later_and_again_after_an_import(tab: Tab, movable: Movable) -> None:
+    movable.databricks.add_pipeline(name="named early")
+    page = tab.open("#/jobs")
+    page.get_by_role("button", name="Import from Databricks").click()
+    expect(page.get_by_role("status").filter(has_text="Imported")).to_be_visible()
+    movable.databricks.add_pipeline(name="named late")
+    page.route("**/api/jobs?*", lambda route: route.fulfill(status=503))
+    page.get_by_role("link", name="Runs").first.click()
+    page.reload()
+    expect(page.get_by_text("Updated")).to_be_visible()
+    page.unroute("**/api/jobs?*")
+    tab.pass_time(61)
+    expect(page.locator("#pipelines option[value='named early']")).to_have_count(1)
+    expect(page.locator("#pipelines option[value='named late']")).to_have_count(0)
+    page.get_by_role("link", name="Jobs").first.click()
+    page.get_by_role("button", name="Import from Databricks").click()
+    expect(page.get_by_role("status").filter(has_text="Imported: 1 new")).to_be_visible()
+    page.get_by_role("link", name="Runs").first.click()
+    expect(page.locator("#pipelines option[value='named late']")).to_have_count(1)
+
+
 def test_invalid_settings_are_named_and_health_can_still_be_seen(browser: Browser, azurite: str) -> None:
     with served(azurite, POLYSYNC_RETENTION_DAYS="never") as app, open_tab(browser, app.base_url) as tab:
         page = tab.open()
