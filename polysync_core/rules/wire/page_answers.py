@@ -20,7 +20,6 @@ _MEDIA_TYPES = {
     ".json": "application/json",
     ".mjs": "text/javascript",
     ".svg": "image/svg+xml",
-    ".txt": "text/plain",
 }
 _SCOPE = "access"
 """The delegated permission of the API's registration (infra/entra/registration.py)."""
