@@ -1,5 +1,6 @@
 # make setup    installs all that the checks and the stand-ins need, inside this folder (PYTHON=... names the interpreter)
 # make test     checks format, lint and types, and runs the tests (ARGS=... goes to pytest)
+# make check-all  the same, and the short forms of make chaos; takes some minutes more
 # make chaos    plays faults on every call, outages, races, 500 kills and a soak; takes two hours (ARGS='kills --seed 7')
 # make fuzz     sends 500 random requests to each route, half with keys, half with tokens (ARGS='--callers entra --seed 7')
 # make demo     shows a run from start to callback on this machine (ARGS=... goes to local.demo)
@@ -8,7 +9,7 @@
 # make audit    looks up the deployed packages in the advisory databases (needs the network)
 # make clean    removes everything that make setup and the tools have made
 
-.PHONY: setup test chaos fuzz demo format lint types audit lock clean
+.PHONY: setup test check-all chaos fuzz demo format lint types audit lock clean
 
 export PYTHON
 run = .venv/bin/python -m
@@ -25,6 +26,10 @@ setup:
 	exit 1
 
 test: lint types
+	@echo "Left out: the short forms of make chaos, which take some minutes (make check-all plays them)"
+	@$(run) pytest -n auto --dist worksteal -m "not slow" $(ARGS)
+
+check-all: lint types
 	@$(run) pytest -n auto --dist worksteal $(ARGS)
 
 chaos: setup

@@ -22,7 +22,7 @@ from tests.chaos.stage import Stage
 from tests.chaos.verdicts import NOTHING
 
 SHORT_OUTAGES = {"storage: resets", "workspace: 404 pages"}
-pytestmark = pytest.mark.timeout(400)  # long, for machines that are busy
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]  # long, for machines that are busy
 
 
 @pytest.fixture(scope="module")
