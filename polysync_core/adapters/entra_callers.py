@@ -13,14 +13,13 @@ from typing import Any
 
 from polysync_core.adapters.clock import Clock
 from polysync_core.adapters.entra_signing_keys import SigningKeys
-from polysync_core.values.caller import Caller, CallerId, EntraDoor
+from polysync_core.values.caller import SCOPE, Caller, CallerId, EntraDoor
 from polysync_core.values.errors import NotSignedIn
 
 MOST_TOKEN_BYTES = 16 * 1024
 LEEWAY_SECONDS = 60
 LOG_EVERY_SECONDS = 30.0
 """Each reason of a refusal is logged at most this often, whatever callers send."""
-SCOPE = "access"
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REQUIRED = ("exp", "nbf", "iat", "iss", "aud", "tid", "oid")

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from polysync_core.values.stored import Kept
 
+SCOPE = "access"
+"""The delegated permission of the API's registration (infra/entra/registration.py)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallerId(Kept):

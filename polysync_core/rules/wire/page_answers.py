@@ -10,7 +10,7 @@ from pathlib import PurePath
 from polysync_core.rules.wire.entra_settings import ENTRA, KEYS
 from polysync_core.rules.wire.http_answers import FileReply
 from polysync_core.rules.wire.http_contract import Call
-from polysync_core.values.caller import EntraDoor
+from polysync_core.values.caller import SCOPE, EntraDoor
 
 CONFIG = "config.json"
 _MEDIA_TYPES = {
@@ -21,8 +21,6 @@ _MEDIA_TYPES = {
     ".mjs": "text/javascript",
     ".svg": "image/svg+xml",
 }
-_SCOPE = "access"
-"""The delegated permission of the API's registration (infra/entra/registration.py)."""
 
 
 def encode_page_file(name: str, content: bytes, call: Call, door: EntraDoor | None) -> FileReply:
@@ -48,7 +46,7 @@ def encode_config(door: EntraDoor | None, version: str) -> bytes:
             "authority": None if door is None else door.authority,
             "tenant": None if door is None else door.tenant,
             "clientId": None if door is None else door.page_client,
-            "scope": None if door is None else f"api://{door.audience}/{_SCOPE}",
+            "scope": None if door is None else f"api://{door.audience}/{SCOPE}",
             "version": version,
         }
     ).encode()
