@@ -271,7 +271,7 @@ class SweepGroup:
 class RunFilter:
     """Which runs a list returns. None means all. If `active` is true, finished runs are left out.
 
-    The runs were accepted at `since` or later, and before `until`.
+    The runs were accepted at `since` or later, and before `until`. They finished at `finished_since` or later.
     """
 
     status: Status | None = None
@@ -279,6 +279,7 @@ class RunFilter:
     active: bool = False
     since: datetime | None = None
     until: datetime | None = None
+    finished_since: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -143,6 +143,7 @@ def test_the_workspace_of_the_query_is_read_and_an_unknown_one_refused() -> None
         ({"until": "2026-11-22T08:00:00+01:00"}, RunFilter(until=datetime(2026, 11, 22, 7, tzinfo=UTC))),
         ({"until": "2026-11-22T08:00:00 01:00"}, RunFilter(until=datetime(2026, 11, 22, 7, tzinfo=UTC))),
         ({"until": "2026-11-22 08:00"}, RunFilter(until=datetime(2026, 11, 22, 8, tzinfo=UTC))),
+        ({"finishedSince": "2026-11-22"}, RunFilter(finished_since=datetime(2026, 11, 22, tzinfo=UTC))),
     ],
 )
 def test_run_filter(query: dict[str, str], expected: RunFilter) -> None:
@@ -162,6 +163,8 @@ def test_run_filter(query: dict[str, str], expected: RunFilter) -> None:
         ({"until": "2026-13-01"}, "until", "ISO 8601"),
         ({"until": "0001-01-01T00:00:00+14:00"}, "until", "ISO 8601"),
         ({"since": "2026-11-23", "until": "2026-11-22"}, "since", "must not be after until"),
+        ({"finishedSince": "today"}, "finishedSince", "ISO 8601"),
+        ({"finishedSince": "2026-11-23", "active": "true"}, "finishedSince", "left out beside active=true"),
     ],
 )
 def test_a_bad_filter_is_refused_by_name(query: dict[str, str], field: str, allowed: str) -> None:

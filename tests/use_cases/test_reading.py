@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -286,6 +287,32 @@ def test_the_listing_of_a_time_holds_the_runs_that_were_started_in_it(
     assert listed(until=begins[1]) == [run_ids[0]]
     assert listed(since=clock.now()) == []
     assert listed(status=Status.UNKNOWN, since=begins[2]) == [run_ids[4], run_ids[3], run_ids[2]]
+
+
+def test_the_listing_of_an_end_holds_the_runs_that_ended_in_it_however_long_ago_they_started(
+    rig: Rig, workspace: SimulatedWorkspace, clock: ManualClock
+) -> None:
+    pipelines = [workspace.add_pipeline() for _ in range(4)]
+    run_ids, ended = [], []
+    for pipeline_id in pipelines:
+        run_ids.append(rig.start(pipeline_id).run.run_id)
+        clock.pass_time(minutes=1)
+    for pipeline_id, state in ((pipelines[2], "COMPLETED"), (pipelines[1], "FAILED"), (pipelines[0], "FAILED")):
+        clock.pass_time(days=20)
+        ended.append(clock.now())
+        workspace.set_state(pipeline_id, None, state)
+        rig.sweep()
+
+    def listed(**wanted: Any) -> list[RunId]:
+        page = reading.list_runs(rig.ws, RunFilter(**wanted), limit=10, continuation=None, max_age_seconds=30)
+        return [view.run.run_id for view in page.views]
+
+    assert listed(finished_since=ended[2]) == [run_ids[0]]
+    assert listed(finished_since=ended[1]) == [run_ids[1], run_ids[0]]
+    assert listed(finished_since=ended[0], status=Status.FAILED) == [run_ids[1], run_ids[0]]
+    assert listed(finished_since=ended[0], pipeline_id=pipelines[2]) == [run_ids[2]]
+    assert listed(finished_since=datetime(1, 1, 1, tzinfo=UTC)) == [run_ids[2], run_ids[1], run_ids[0]]
+    assert listed(finished_since=clock.now() + timedelta(days=1)) == []
 
 
 def test_a_filtered_listing_answers_in_time_and_goes_on_where_it_stopped(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from polysync_core.adapters.storage.tables import Partition
 from polysync_core.rules.rows import row_keys
@@ -18,6 +19,8 @@ from polysync_core.values.errors import RowUnreadable
 from polysync_core.values.run import Run, RunFilter
 
 _log = logging.getLogger("polysync.store")
+_FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
+"""No run is older. Table Storage refuses a time before the year 1601."""
 _FIRST_RANGE_SECONDS = 7 * 24 * 3600.0
 _QUICK_SECONDS, _SLOW_SECONDS = 0.3, 0.8
 """A range that is read faster is followed by a longer one, and one that takes longer by a shorter one."""
@@ -30,23 +33,34 @@ def recent_rows(
 
     With a filter, None stands for the run at the end of each range: the listing has come as far as that key.
     """
-    filters: dict[str, object] = {}
-    if wanted.status is not None:
-        filters["status"] = wanted.status.value
-    if wanted.pipeline_id is not None:
-        filters["pipelineId"] = wanted.pipeline_id
-    if not filters:
-        yield from _read(partition, after, end, {}, limit)
+    where, values = _condition(wanted)
+    if not where:
+        yield from _read(partition, after, end, where, values, limit)
         return
     seconds = _FIRST_RANGE_SECONDS
     while (first := _first_key(partition, after, end)) is not None:
         began = clock.monotonic()
         upto = min(end, row_keys.recent_earlier(first, seconds))
-        yield from _read(partition, after, upto, filters, limit)
+        yield from _read(partition, after, upto, where, values, limit)
         yield upto, None
         after = upto
         took = clock.monotonic() - began
         seconds = seconds * 2 if took < _QUICK_SECONDS else seconds / 2 if took > _SLOW_SECONDS else seconds
+
+
+def _condition(wanted: RunFilter) -> tuple[str, dict[str, object]]:
+    """The filter for Table Storage, and the values of its parameters. A row without a column does not match."""
+    wants: list[tuple[str, str, object]] = []
+    if wanted.status is not None:
+        wants.append(("status", "eq", wanted.status.value))
+    if wanted.pipeline_id is not None:
+        wants.append(("pipelineId", "eq", wanted.pipeline_id))
+    if wanted.finished_since is not None:
+        wants.append(("finishedAt", "ge", max(_FIRST_INSTANT, wanted.finished_since)))
+    return (
+        " and ".join(f"{column} {operator} @{column}" for column, operator, _ in wants),
+        {column: value for column, _, value in wants},
+    )
 
 
 def _first_key(partition: Partition, after: str, end: str) -> str | None:
@@ -56,12 +70,9 @@ def _first_key(partition: Partition, after: str, end: str) -> str | None:
 
 
 def _read(
-    partition: Partition, after: str, upto: str, filters: dict[str, object], limit: int
+    partition: Partition, after: str, upto: str, where: str, values: dict[str, object], limit: int
 ) -> Iterator[tuple[str, Run]]:
-    where = " and ".join(f"{column} eq @{column}" for column in filters)
-    for row in partition.scan(
-        row_keys.RECENT, after=after, upto=upto, where=where, values=filters, page_size=limit + 1
-    ):
+    for row in partition.scan(row_keys.RECENT, after=after, upto=upto, where=where, values=values, page_size=limit + 1):
         try:
             yield str(row["RowKey"]), RUN.decode(row)
         except RowUnreadable:

@@ -26,7 +26,7 @@ from polysync_core.values.run import JsonObject, RunFilter, Status
 MAX_BODY_BYTES = 64 * 1024
 MAX_PARAMETERS, MAX_PARAMETER_NAME = 200, 128
 MAX_LIST = 200
-RUNS_QUERY = ("status", "pipelineId", "active", "since", "until", "limit", "continuation")
+RUNS_QUERY = ("status", "pipelineId", "active", "since", "until", "finishedSince", "limit", "continuation")
 ALL_WORKSPACES = "*"
 """`?workspace=*`: the list of all workspaces."""
 OPENAPI_VERSIONS = ("2.0", "3.1")
@@ -209,12 +209,17 @@ def decode_run_filter(call: Call) -> RunFilter:
     since, until = _decode_time(call, "since"), _decode_time(call, "until")
     if since is not None and until is not None and since > until:
         refuse("since", "must not be after until", call.query["since"])
+    finished_since = _decode_time(call, "finishedSince")
+    if finished_since is not None and active == "true":
+        allowed = "must be left out beside active=true: an active run is not finished"
+        refuse("finishedSince", allowed, call.query["finishedSince"])
     return RunFilter(
         status=Status(status) if status else None,
         pipeline_id=pipeline_id,
         active=active == "true",
         since=since,
         until=until,
+        finished_since=finished_since,
     )
 
 

@@ -262,6 +262,13 @@ _PARAMETERS: Mapping[str, Mapping[str, object]] = {
     "until": _parameter(
         "until", "query", "Only runs that were started before this time.", "2026-12-01T00:00:00Z", format="date-time"
     ),
+    "finishedSince": _parameter(
+        "finishedSince",
+        "query",
+        "Only runs that finished at this time or later. Not beside `active=true`.",
+        "2026-11-01T00:00:00Z",
+        format="date-time",
+    ),
     "limit": _parameter(
         "limit", "query", "The most items of a page.", 50, type="integer", minimum=1, maximum=MAX_LIST, default=50
     ),
