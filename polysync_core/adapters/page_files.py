@@ -9,13 +9,17 @@ from pathlib import Path
 from polysync_core.values.errors import PageFileNotFound
 
 INDEX = "index.html"
-_FOLDER = Path(__file__).resolve().parents[1] / "page"
+LICENSES = "licenses.txt"
+_CORE = Path(__file__).resolve().parents[1]
+_FOLDER = _CORE / "page"
+_LICENSES = _CORE / "page_licenses.txt"
+"""Those of the libraries in the folder. They lie beside it, because the page itself does not load them."""
 
 
 def read_page_file(name: str) -> bytes:
     """Return the content of a file. Raises PageFileNotFound for a name that is not that of a file in the folder.
 
-    The name is only looked up among those of the folder. So it never becomes a part of a path.
+    The name is only looked up among the known ones. So it never becomes a part of a path.
     """
     known = _files().get(name)
     if known is None:
@@ -25,7 +29,7 @@ def read_page_file(name: str) -> bytes:
 
 @functools.cache
 def _files() -> Mapping[str, Path]:
-    return {path.name: path for path in _FOLDER.iterdir() if path.is_file()}
+    return {path.name: path for path in _FOLDER.iterdir() if path.is_file()} | {LICENSES: _LICENSES}
 
 
 @functools.cache

@@ -22,8 +22,9 @@ def page_with_bad_settings(_: SettingsError, call: Call) -> FileReply:
 
 
 def page_file(call: Call, services: Services) -> FileReply:
-    door, name = services.settings.door, call.route.get("file", "")
-    content = encode_config(door, __version__) if name == CONFIG else None
+    settings, name = services.settings, call.route.get("file", "")
+    door = settings.door
+    content = encode_config(door, settings.start_options, __version__) if name == CONFIG else None
     return _file(name, content, call, door)
 
 

@@ -2,20 +2,20 @@
 
 /** Read `#/runs/p:u?workspace=x` as {view: "runs", id: "p:u", query: {workspace: "x"}}. */
 export function readAddress(hash) {
-  const [path, query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
-  const [view, id] = path.split("/", 2).map(decoded);
-  return { view: view || "runs", id: id || null, query: Object.fromEntries(new URLSearchParams(query)) };
+	const [path, query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
+	const [view, id] = path.split("/", 2).map(decoded);
+	return { view: view || "runs", id: id || null, query: Object.fromEntries(new URLSearchParams(query)) };
 }
 
 /** The address of a view. Filters without a value are left out. */
 export function linkTo(view, id = null, query = {}) {
-  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  const search = new URLSearchParams(given).toString().replaceAll("%3A", ":");
-  return `#/${view}${id ? `/${encodeURIComponent(id).replaceAll("%3A", ":")}` : ""}${search ? `?${search}` : ""}`;
+	const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+	const search = new URLSearchParams(given).toString().replaceAll("%3A", ":");
+	return `#/${view}${id ? `/${encodeURIComponent(id).replaceAll("%3A", ":")}` : ""}${search ? `?${search}` : ""}`;
 }
 
 export function go(address) {
-  location.hash = address;
+	location.hash = address;
 }
 
 /** The address of a run, of a job: both name their workspace, so that one request finds them. */
@@ -24,17 +24,17 @@ export const jobLink = (workspace, pipelineId) => linkTo("jobs", pipelineId, { w
 
 /** The address if it is one of https, else null. No other address becomes a link. */
 export function safeLink(address) {
-  try {
-    return new URL(address).protocol === "https:" ? address : null;
-  } catch {
-    return null;
-  }
+	try {
+		return new URL(address).protocol === "https:" ? address : null;
+	} catch {
+		return null;
+	}
 }
 
 function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
+	try {
+		return decodeURIComponent(part);
+	} catch {
+		return part;
+	}
 }

@@ -5,29 +5,29 @@ const BASE = new URL(".", document.baseURI);
 
 /** What went wrong, and what to do about it. `status` is 0 when no usable answer came. `isRead` is false for actions. */
 export class ApiError extends Error {
-  constructor(status, { code = "", detail = "", retryAfterSeconds = null, active = null } = {}) {
-    super(detail || textOf(status));
-    Object.assign(this, { status, code, retryAfterSeconds, active, isRead: true });
-  }
+	constructor(status, { code = "", detail = "", retryAfterSeconds = null, active = null } = {}) {
+		super(detail || textOf(status));
+		Object.assign(this, { status, code, retryAfterSeconds, active, isRead: true });
+	}
 
-  /** Whether the same request may succeed later. */
-  get mayPass() {
-    return this.status === 0 || this.status === 429 || this.status >= 500;
-  }
+	/** Whether the same request may succeed later. */
+	get mayPass() {
+		return this.status === 0 || this.status === 429 || this.status >= 500;
+	}
 
-  /** What to do. Feeds try again by themselves; an action does not, and its outcome may be unknown. */
-  get advice() {
-    if (this.mayPass && !this.isRead) {
-      if (this.status === 429) return `Press again ${this.retryAfterSeconds ? `in ${this.retryAfterSeconds} s` : "later"}.`;
-      return "It is not known whether it was done. Press again here: a repeat is safe.";
-    }
-    if (this.status === 0) return "Check your network connection. The page tries again by itself.";
-    if (this.status === 429) return "Too many requests were made. The page waits, and tries again by itself.";
-    if (this.status >= 500) return "The page tries again by itself. If this goes on, look at Health.";
-    if (this.status === 403) return "Ask an administrator of Polysync for the role.";
-    if (this.status === 404) return "Check the address, or go back to the list.";
-    return "Correct what is named, and try again.";
-  }
+	/** What to do. Feeds try again by themselves; an action does not, and its outcome may be unknown. */
+	get advice() {
+		if (this.mayPass && !this.isRead) {
+			if (this.status === 429) return `Press again ${this.retryAfterSeconds ? `in ${this.retryAfterSeconds} s` : "later"}.`;
+			return "It is not known whether it was done. Press again here: a repeat is safe.";
+		}
+		if (this.status === 0) return "Check your network connection. The page tries again by itself.";
+		if (this.status === 429) return "Too many requests were made. The page waits, and tries again by itself.";
+		if (this.status >= 500) return "The page tries again by itself. If this goes on, look at Health.";
+		if (this.status === 403) return "Ask an administrator of Polysync for the role.";
+		if (this.status === 404) return "Check the address, or go back to the list.";
+		return "Correct what is named, and try again.";
+	}
 }
 
 let session = null;
@@ -35,7 +35,7 @@ let onRefused = () => {};
 
 /** Use this session from now on. `refused` is called when the app does not accept its credential any more. */
 export function connect(newSession, refused) {
-  [session, onRefused] = [newSession, refused];
+	[session, onRefused] = [newSession, refused];
 }
 
 export const get = (path, query, signal) => send("GET", path, { query, signal });
@@ -44,89 +44,89 @@ export const put = (path, body, options = {}) => send("PUT", path, { ...options,
 
 /** The health, which needs no credential. It is an answer even when its status is 503. */
 export async function getHealth(signal) {
-  const answer = await request("GET", "health", { signal });
-  const document = await readJson(answer);
-  if (Array.isArray(document?.checks)) return document;
-  throw errorOf(answer, document);
+	const answer = await request("GET", "health", { signal });
+	const document = await readJson(answer);
+	if (Array.isArray(document?.checks)) return document;
+	throw errorOf(answer, document);
 }
 
 /** A file of the page, as JSON. */
 export async function getConfig() {
-  const answer = await request("GET", "page/config.json", {});
-  const document = await readJson(answer);
-  if (answer.ok && document !== null) return document;
-  throw errorOf(answer, document);
+	const answer = await request("GET", "page/config.json", {});
+	const document = await readJson(answer);
+	if (answer.ok && document !== null) return document;
+	throw errorOf(answer, document);
 }
 
 async function send(method, path, options) {
-  try {
-    return await exchange(method, path, options);
-  } catch (error) {
-    if (error instanceof ApiError) error.isRead = method === "GET";
-    throw error;
-  }
+	try {
+		return await exchange(method, path, options);
+	} catch (error) {
+		if (error instanceof ApiError) error.isRead = method === "GET";
+		throw error;
+	}
 }
 
 async function exchange(method, path, options) {
-  const used = session;
-  let answer = await request(method, path, { ...options, headers: await used.headers() });
-  if (answer.status === 401 && (await used.renew())) {
-    answer = await request(method, path, { ...options, headers: await used.headers() });
-  }
-  const document = await readJson(answer);
-  options.signal?.throwIfAborted();
-  if (answer.ok && document !== null) return document;
-  const error = errorOf(answer, document);
-  if (answer.status === 401 && used === session) onRefused(error);
-  throw error;
+	const used = session;
+	let answer = await request(method, path, { ...options, headers: await used.headers() });
+	if (answer.status === 401 && (await used.renew())) {
+		answer = await request(method, path, { ...options, headers: await used.headers() });
+	}
+	const document = await readJson(answer);
+	options.signal?.throwIfAborted();
+	if (answer.ok && document !== null) return document;
+	const error = errorOf(answer, document);
+	if (answer.status === 401 && used === session) onRefused(error);
+	throw error;
 }
 
 async function request(method, path, { query = {}, body, headers = {}, idempotencyKey, signal }) {
-  const url = new URL(path, BASE);
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
-  }
-  const sent = { Accept: "application/json", ...headers };
-  if (body !== undefined) sent["Content-Type"] = "application/json";
-  if (idempotencyKey) sent["Idempotency-Key"] = idempotencyKey;
-  const stops = [AbortSignal.timeout(TIMEOUT_MS), signal].filter(Boolean);
-  try {
-    return await fetch(url, {
-      method,
-      headers: sent,
-      body: body === undefined ? undefined : JSON.stringify(body),
-      cache: "no-store",
-      credentials: "omit",
-      signal: AbortSignal.any(stops),
-    });
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new ApiError(0);
-  }
+	const url = new URL(path, BASE);
+	for (const [name, value] of Object.entries(query)) {
+		if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+	}
+	const sent = { Accept: "application/json", ...headers };
+	if (body !== undefined) sent["Content-Type"] = "application/json";
+	if (idempotencyKey) sent["Idempotency-Key"] = idempotencyKey;
+	const stops = [AbortSignal.timeout(TIMEOUT_MS), signal].filter(Boolean);
+	try {
+		return await fetch(url, {
+			method,
+			headers: sent,
+			body: body === undefined ? undefined : JSON.stringify(body),
+			cache: "no-store",
+			credentials: "omit",
+			signal: AbortSignal.any(stops),
+		});
+	} catch (error) {
+		if (signal?.aborted) throw error;
+		throw new ApiError(0);
+	}
 }
 
 async function readJson(answer) {
-  try {
-    return await answer.json();
-  } catch {
-    return null;
-  }
+	try {
+		return await answer.json();
+	} catch {
+		return null;
+	}
 }
 
 function errorOf(answer, document) {
-  if (answer.ok) return new ApiError(0, { detail: "The answer is not from the app. A gateway may have made it." });
-  const after = Number(answer.headers.get("Retry-After"));
-  return new ApiError(answer.status, {
-    code: document?.code,
-    detail: document?.detail,
-    active: document?.active,
-    retryAfterSeconds: Number.isFinite(after) && after > 0 ? after : null,
-  });
+	if (answer.ok) return new ApiError(0, { detail: "The answer is not from the app. A gateway may have made it." });
+	const after = Number(answer.headers.get("Retry-After"));
+	return new ApiError(answer.status, {
+		code: document?.code,
+		detail: document?.detail,
+		active: document?.active,
+		retryAfterSeconds: Number.isFinite(after) && after > 0 ? after : null,
+	});
 }
 
 function textOf(status) {
-  if (status === 0) return "The app does not answer.";
-  if (status === 401) return "The app does not accept the credential.";
-  if (status === 404) return "There is nothing at this address.";
-  return `The app answers with the status ${status}.`;
+	if (status === 0) return "The app does not answer.";
+	if (status === 401) return "The app does not accept the credential.";
+	if (status === 404) return "There is nothing at this address.";
+	return `The app answers with the status ${status}.`;
 }

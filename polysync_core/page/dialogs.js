@@ -7,67 +7,67 @@ import { failed, Notice } from "./parts.js";
  * `typed` is a text that has to be typed first, for what cannot be undone. Until `isReady`, nobody can agree.
  */
 export class Ask extends Component {
-  state = { isBusy: false, outcome: null, given: "" };
+	state = { isBusy: false, outcome: null, given: "" };
 
-  componentDidMount() {
-    this.dialog.showModal();
-  }
+	componentDidMount() {
+		this.dialog.showModal();
+	}
 
-  /** The focus goes to what came of it, or where the browser puts it if that is somewhere. */
-  componentWillUnmount() {
-    setTimeout(() => {
-      const isLost = this.isDone || document.activeElement === document.body;
-      if (isLost) (document.querySelector(".notice") ?? document.querySelector("h1"))?.focus();
-    });
-  }
+	/** The focus goes to what came of it, or where the browser puts it if that is somewhere. */
+	componentWillUnmount() {
+		setTimeout(() => {
+			const isLost = this.isDone || document.activeElement === document.body;
+			if (isLost) (document.querySelector(".notice") ?? document.querySelector("h1"))?.focus();
+		});
+	}
 
-  agree = async (event) => {
-    event.preventDefault();
-    if (this.state.isBusy || this.props.isReady === false) return;
-    this.setState({ isBusy: true, outcome: null });
-    try {
-      await this.props.act();
-      this.isDone = true;
-      this.props.onClose();
-    } catch (error) {
-      this.setState({ isBusy: false, outcome: failed(error, this.props.explain?.(error)) });
-    }
-  };
+	agree = async (event) => {
+		event.preventDefault();
+		if (this.state.isBusy || this.props.isReady === false) return;
+		this.setState({ isBusy: true, outcome: null });
+		try {
+			await this.props.act();
+			this.isDone = true;
+			this.props.onClose();
+		} catch (error) {
+			this.setState({ isBusy: false, outcome: failed(error, this.props.explain?.(error)) });
+		}
+	};
 
-  render({ title, children, agree, disagree = "Go back", isReady = true, isDangerous = false, typed = null, onClose }, state) {
-    const mayAct = isReady && !state.isBusy && (typed === null || same(state.given, typed));
-    return html`<dialog
-      ref=${(element) => (this.dialog = element)}
-      aria-labelledby="dialog-title"
-      onClose=${onClose}
-    >
-      <form onSubmit=${this.agree}>
-        <h2 id="dialog-title">${title}</h2>
-        ${children}
-        ${typed !== null &&
-        html`<label class="field">
-          <span>To confirm, type the pipeline's name: <kbd>${typed}</kbd></span>
-          <input
-            value=${state.given}
-            onInput=${(event) => this.setState({ given: event.target.value })}
-            autocomplete="off"
-            spellcheck="false"
-          />
-        </label>`}
-        <${Notice} outcome=${state.outcome} onClose=${() => this.setState({ outcome: null })} />
-        <p class="buttons">
-          <button type="button" onClick=${() => this.dialog.close()}>${disagree}</button>
-          <button class=${isDangerous ? "danger" : "primary"} disabled=${!mayAct}>
-            ${state.isBusy ? "One moment …" : agree}
-          </button>
-        </p>
-      </form>
-    </dialog>`;
-  }
+	render({ title, children, agree, disagree = "Go back", isReady = true, isDangerous = false, typed = null, onClose }, state) {
+		const mayAct = isReady && !state.isBusy && (typed === null || same(state.given, typed));
+		return html`<dialog
+			ref=${(element) => (this.dialog = element)}
+			aria-labelledby="dialog-title"
+			onClose=${onClose}
+		>
+			<form onSubmit=${this.agree}>
+				<h2 id="dialog-title">${title}</h2>
+				${children}
+				${typed !== null &&
+				html`<label class="field">
+					<span>To confirm, type the pipeline's name: <kbd>${typed}</kbd></span>
+					<input
+						value=${state.given}
+						onInput=${(event) => this.setState({ given: event.target.value })}
+						autocomplete="off"
+						spellcheck="false"
+					/>
+				</label>`}
+				<${Notice} outcome=${state.outcome} onClose=${() => this.setState({ outcome: null })} />
+				<p class="buttons">
+					<button type="button" onClick=${() => this.dialog.close()}>${disagree}</button>
+					<button class=${isDangerous ? "danger" : "primary"} disabled=${!mayAct}>
+						${state.isBusy ? "One moment …" : agree}
+					</button>
+				</p>
+			</form>
+		</dialog>`;
+	}
 }
 
 /** Whether the two texts are the same but for white space, of which a browser shows several as one. */
 function same(given, wanted) {
-  const plain = (text) => text.trim().replace(/\s+/g, " ");
-  return plain(given) === plain(wanted);
+	const plain = (text) => text.trim().replace(/\s+/g, " ");
+	return plain(given) === plain(wanted);
 }

@@ -10,71 +10,71 @@ const MOST_READS = 30;
  * A request that the app finds wrong is not repeated.
  */
 export class Feed {
-  constructor(load, changed, every = () => 5) {
-    Object.assign(this, { load, changed, every, data: null, error: null, loadedAt: null, failures: 0 });
-    this.onVisible = () => this.look();
-  }
+	constructor(load, changed, every = () => 5) {
+		Object.assign(this, { load, changed, every, data: null, error: null, loadedAt: null, failures: 0 });
+		this.onVisible = () => this.look();
+	}
 
-  start() {
-    document.addEventListener("visibilitychange", this.onVisible);
-    this.now();
-    return this;
-  }
+	start() {
+		document.addEventListener("visibilitychange", this.onVisible);
+		this.now();
+		return this;
+	}
 
-  stop() {
-    document.removeEventListener("visibilitychange", this.onVisible);
-    this.controller?.abort();
-    this.controller = null;
-    clearTimeout(this.timer);
-    this.isStopped = true;
-  }
+	stop() {
+		document.removeEventListener("visibilitychange", this.onVisible);
+		this.controller?.abort();
+		this.controller = null;
+		clearTimeout(this.timer);
+		this.isStopped = true;
+	}
 
-  /** Load at once. A load that is under way is replaced. */
-  async now() {
-    if (this.isStopped) return;
-    clearTimeout(this.timer);
-    this.controller?.abort();
-    const controller = (this.controller = new AbortController());
-    try {
-      const data = await this.load(controller.signal, this);
-      if (controller.signal.aborted) return;
-      Object.assign(this, { data, error: null, loadedAt: Date.now(), failures: 0 });
-    } catch (error) {
-      if (controller.signal.aborted) return;
-      this.error = error;
-      this.failures += 1;
-    }
-    this.controller = null;
-    this.plan();
-    this.changed();
-  }
+	/** Load at once. A load that is under way is replaced. */
+	async now() {
+		if (this.isStopped) return;
+		clearTimeout(this.timer);
+		this.controller?.abort();
+		const controller = (this.controller = new AbortController());
+		try {
+			const data = await this.load(controller.signal, this);
+			if (controller.signal.aborted) return;
+			Object.assign(this, { data, error: null, loadedAt: Date.now(), failures: 0 });
+		} catch (error) {
+			if (controller.signal.aborted) return;
+			this.error = error;
+			this.failures += 1;
+		}
+		this.controller = null;
+		this.plan();
+		this.changed();
+	}
 
-  plan() {
-    const usual = this.every(this.data);
-    let seconds = usual;
-    if (this.error) {
-      const longer = Math.min(SLOWEST_SECONDS, usual * 2 ** (this.failures - 1));
-      if (this.error.status === 400) seconds = Infinity;
-      else seconds = this.error.mayPass === false ? SLOWEST_SECONDS : Math.max(longer, this.error.retryAfterSeconds ?? 0);
-    }
-    this.nextAt = Date.now() + seconds * 1000;
-    this.look();
-  }
+	plan() {
+		const usual = this.every(this.data);
+		let seconds = usual;
+		if (this.error) {
+			const longer = Math.min(SLOWEST_SECONDS, usual * 2 ** (this.failures - 1));
+			if (this.error.status === 400) seconds = Infinity;
+			else seconds = this.error.mayPass === false ? SLOWEST_SECONDS : Math.max(longer, this.error.retryAfterSeconds ?? 0);
+		}
+		this.nextAt = Date.now() + seconds * 1000;
+		this.look();
+	}
 
-  /** Load if it is time, or wait until then. A page that is hidden does neither. */
-  look() {
-    clearTimeout(this.timer);
-    if (this.isStopped || document.hidden || this.controller) return;
-    const wait = this.nextAt - Date.now();
-    if (wait <= 0) this.now();
-    else if (Number.isFinite(wait)) this.timer = setTimeout(() => this.look(), wait);
-  }
+	/** Load if it is time, or wait until then. A page that is hidden does neither. */
+	look() {
+		clearTimeout(this.timer);
+		if (this.isStopped || document.hidden || this.controller) return;
+		const wait = this.nextAt - Date.now();
+		if (wait <= 0) this.now();
+		else if (Number.isFinite(wait)) this.timer = setTimeout(() => this.look(), wait);
+	}
 }
 
 /** Read some runs one by one. One that cannot be read is left out. */
 export async function fetchEach(runs, signal) {
-  const read = ({ runId, workspace }) => get(`runs/${encodeURIComponent(runId)}`, { workspace }, signal).catch(() => null);
-  return (await Promise.all(runs.slice(0, MOST_READS).map(read))).filter(Boolean);
+	const read = ({ runId, workspace }) => get(`runs/${encodeURIComponent(runId)}`, { workspace }, signal).catch(() => null);
+	return (await Promise.all(runs.slice(0, MOST_READS).map(read))).filter(Boolean);
 }
 
 /**
@@ -82,15 +82,15 @@ export async function fetchEach(runs, signal) {
  * Returns the items, the continuation, and how many were looked at.
  */
 export async function collect(fetchPage, { matches = () => true, wanted = 50, calls = 5, continuation = null } = {}) {
-  const items = [];
-  let seen = 0;
-  let after = continuation;
-  for (let call = 0; call < calls; call += 1) {
-    const page = await fetchPage(after);
-    seen += page.items.length;
-    items.push(...page.items.filter(matches));
-    after = page.continuation;
-    if (!after || items.length >= wanted) break;
-  }
-  return { items, continuation: after, seen };
+	const items = [];
+	let seen = 0;
+	let after = continuation;
+	for (let call = 0; call < calls; call += 1) {
+		const page = await fetchPage(after);
+		seen += page.items.length;
+		items.push(...page.items.filter(matches));
+		after = page.continuation;
+		if (!after || items.length >= wanted) break;
+	}
+	return { items, continuation: after, seen };
 }

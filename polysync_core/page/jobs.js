@@ -25,177 +25,178 @@ export const keyOfJob = (workspace, pipelineId) => `${workspace}/${pipelineId}`;
  * that is `known`, and again those that were active. `jobs` without a run among these are asked for one by one.
  */
 async function fetchMarks(signal, known, jobs) {
-  const marks = new Map(known);
-  const isKnown = (run) => marks.get(keyOfJob(run.workspace, run.pipelineId))?.some((each) => each.isFinished && each.runId === run.runId);
-  const found = [];
-  for (let call = 0, continuation = null; call < 5; call += 1) {
-    const page = await get("runs", { workspace: "*", limit: 200, continuation }, signal);
-    found.push(...page.items);
-    continuation = page.continuation;
-    if (!continuation || page.items.some(isKnown)) break;
-  }
-  const seen = new Set(found.map(keyOfRun));
-  const isOpen = (run) => !run.isFinished && !seen.has(keyOfRun(run));
-  const again = new Map((await fetchEach([...marks.values()].flat().filter(isOpen), signal)).map((run) => [keyOfRun(run), run]));
-  for (const [key, runs] of marks) marks.set(key, runs.map((run) => again.get(keyOfRun(run)) ?? run));
-  for (const run of found.reverse()) {
-    const key = keyOfJob(run.workspace, run.pipelineId);
-    const others = (marks.get(key) ?? []).filter((each) => each.runId !== run.runId);
-    marks.set(key, [run, ...others].slice(0, MARKS));
-  }
-  const quiet = jobs.filter((job) => !marks.has(keyOfJob(job.workspace, job.externalId))).slice(0, MOST_QUIET);
-  const last = ({ workspace, externalId }) => get("runs", { workspace, pipelineId: externalId, limit: MARKS }, signal);
-  const pages = await Promise.all(quiet.map(last));
-  quiet.forEach((job, index) => marks.set(keyOfJob(job.workspace, job.externalId), pages[index].items));
-  return marks;
+	const marks = new Map(known);
+	const isKnown = (run) => marks.get(keyOfJob(run.workspace, run.pipelineId))?.some((each) => each.isFinished && each.runId === run.runId);
+	const found = [];
+	for (let call = 0, continuation = null; call < 5; call += 1) {
+		const page = await get("runs", { workspace: "*", limit: 200, continuation }, signal);
+		found.push(...page.items);
+		continuation = page.continuation;
+		if (!continuation || page.items.some(isKnown)) break;
+	}
+	const seen = new Set(found.map(keyOfRun));
+	const isOpen = (run) => !run.isFinished && !seen.has(keyOfRun(run));
+	const again = new Map((await fetchEach([...marks.values()].flat().filter(isOpen), signal)).map((run) => [keyOfRun(run), run]));
+	for (const [key, runs] of marks) marks.set(key, runs.map((run) => again.get(keyOfRun(run)) ?? run));
+	for (const run of found.reverse()) {
+		const key = keyOfJob(run.workspace, run.pipelineId);
+		const others = (marks.get(key) ?? []).filter((each) => each.runId !== run.runId);
+		marks.set(key, [run, ...others].slice(0, MARKS));
+	}
+	const quiet = jobs.filter((job) => !marks.has(keyOfJob(job.workspace, job.externalId))).slice(0, MOST_QUIET);
+	const last = ({ workspace, externalId }) => get("runs", { workspace, pipelineId: externalId, limit: MARKS }, signal);
+	const pages = await Promise.all(quiet.map(last));
+	quiet.forEach((job, index) => marks.set(keyOfJob(job.workspace, job.externalId), pages[index].items));
+	return marks;
 }
 
 export class Jobs extends Component {
-  state = { starts: null, outcome: null, isDiscovering: false };
+	state = { starts: null, outcome: null, isDiscovering: false };
 
-  componentDidMount() {
-    this.begin();
-  }
+	componentDidMount() {
+		this.begin();
+	}
 
-  componentWillUnmount() {
-    this.feed.stop();
-    this.marks.stop();
-  }
+	componentWillUnmount() {
+		this.feed.stop();
+		this.marks.stop();
+	}
 
-  componentDidUpdate(before) {
-    if (before.address === this.props.address) return;
-    this.componentWillUnmount();
-    this.begin();
-  }
+	componentDidUpdate(before) {
+		if (before.address === this.props.address) return;
+		this.componentWillUnmount();
+		this.begin();
+	}
 
-  begin() {
-    const { query } = this.props;
-    const named = (query.name ?? "").toLowerCase();
-    const isNamed = (job) => nameOfJob(job).toLowerCase().includes(named) || job.externalId === named;
-    const matches = (job) => isNamed(job) && (!query.full || storedFullRefresh(job) === true);
-    const page = (signal) => (continuation) =>
-      get("jobs", { workspace: query.workspace || "*", limit: PAGE, continuation }, signal);
-    const load = (signal) => collect(page(signal), { matches, wanted: named || query.full ? WANTED : 1, continuation: query.after ?? null });
-    const draw = () => this.setState({});
-    const known = this.marks?.data ?? null;
-    this.feed = new Feed(load, draw, () => 4 * EVERY_SECONDS).start();
-    this.marks = new Feed((signal, feed) => fetchMarks(signal, feed.data, this.feed.data?.items ?? []), draw, () => EVERY_SECONDS);
-    this.marks.data = known;
-    this.marks.start();
-    draw();
-  }
+	begin() {
+		const { query } = this.props;
+		const named = (query.name ?? "").toLowerCase();
+		const isNamed = (job) => nameOfJob(job).toLowerCase().includes(named) || job.externalId === named;
+		const matches = (job) => isNamed(job) && (!query.full || storedFullRefresh(job) === true);
+		const page = (signal) => (continuation) =>
+			get("jobs", { workspace: query.workspace || "*", limit: PAGE, continuation }, signal);
+		const load = (signal) => collect(page(signal), { matches, wanted: named || query.full ? WANTED : 1, continuation: query.after ?? null });
+		const draw = () => this.setState({});
+		const known = this.marks?.data ?? null;
+		this.feed = new Feed(load, draw, () => 4 * EVERY_SECONDS).start();
+		this.marks = new Feed((signal, feed) => fetchMarks(signal, feed.data, this.feed.data?.items ?? []), draw, () => EVERY_SECONDS);
+		this.marks.data = known;
+		this.marks.start();
+		draw();
+	}
 
-  discover = async () => {
-    this.setState({ isDiscovering: true, outcome: null });
-    const sum = { added: 0, changed: 0, removed: 0 };
-    try {
-      for (const workspace of this.importable) {
-        let continuation = null;
-        for (let call = 0; call < MOST_DISCOVERIES; call += 1) {
-          const report = await post("jobs/discover", continuation ? { continuation } : {}, { query: { workspace } });
-          for (const each of Object.keys(sum)) sum[each] += report.jobs[each];
-          continuation = report.continuation;
-          if (!continuation) break;
-        }
-      }
-      this.setState({ outcome: { text: `Imported: ${sum.added} new, ${sum.changed} changed, ${sum.removed} removed.` } });
-    } catch (error) {
-      this.setState({ outcome: failed(error) });
-    }
-    this.setState({ isDiscovering: false });
-    this.feed.now();
-    this.props.jobs.reload();
-  };
+	discover = async () => {
+		this.setState({ isDiscovering: true, outcome: null });
+		const sum = { added: 0, changed: 0, removed: 0 };
+		try {
+			for (const workspace of this.importable) {
+				let continuation = null;
+				for (let call = 0; call < MOST_DISCOVERIES; call += 1) {
+					const report = await post("jobs/discover", continuation ? { continuation } : {}, { query: { workspace } });
+					for (const each of Object.keys(sum)) sum[each] += report.jobs[each];
+					continuation = report.continuation;
+					if (!continuation) break;
+				}
+			}
+			this.setState({ outcome: { text: `Imported: ${sum.added} new, ${sum.changed} changed, ${sum.removed} removed.` } });
+		} catch (error) {
+			this.setState({ outcome: failed(error) });
+		}
+		this.setState({ isDiscovering: false });
+		this.feed.now();
+		this.props.jobs.reload();
+	};
 
-  /** The workspaces whose pipelines the reader may import. Null is the default one, while none is known yet. */
-  get importable() {
-    const { query, session, jobs } = this.props;
-    const known = query.workspace ? [query.workspace] : jobs.workspaces.length ? jobs.workspaces : [null];
-    return known.filter((workspace) => session.can("Polysync.Admin", workspace));
-  }
+	/** The workspaces whose pipelines the reader may import. Null is the default one, while none is known yet. */
+	get importable() {
+		const { query, session, jobs } = this.props;
+		const known = query.workspace ? [query.workspace] : jobs.workspaces.length ? jobs.workspaces : [null];
+		return known.filter((workspace) => session.can("Polysync.Admin", workspace));
+	}
 
-  render({ query, session, jobs }, { starts, outcome, isDiscovering }) {
-    if (!this.marks) return null;
-    const { data } = this.feed;
-    const set = (name, value) => go(linkTo("jobs", null, { ...query, after: null, [name]: value }));
-    return html`<div class="head">
-        <h1 tabindex="-1">Jobs</h1>
-        <${Live} feed=${this.feed} />
-        ${this.importable.length > 0 && html`<button type="button" disabled=${isDiscovering} onClick=${this.discover}>
-          ${isDiscovering ? "Importing …" : "Import from Databricks"}
-        </button>`}
-      </div>
-      <${FeedError} feed=${this.feed.error ? this.feed : this.marks} />
-      <${Notice} outcome=${outcome} onClose=${() => this.setState({ outcome: null })} />
-      <section class="card" aria-label="List of jobs">
-        <form class="filters" role="search" aria-label="Filter jobs" onSubmit=${(event) => event.preventDefault()}>
-          <${LiveField} label="Name" value=${query.name} placeholder="part of the name" set=${(value) => set("name", value)} />
-          <${Choice} label="Full refresh" value=${query.full} options=${[["", "All"], ["true", "By default"]]} set=${(value) => set("full", value)} />
-          <${WorkspaceChoice} value=${query.workspace} all=${jobs.workspaces} set=${(value) => set("workspace", value)} />
-        </form>
-        ${data === null && html`<p class="quiet" role="status">Loading the jobs …</p>`}
-        ${data && html`<${JobTable} jobs=${data.items} marks=${this.marks.data} session=${session} start=${(job) => this.setState({ starts: job })} />`}
-        ${data && !data.items.length && html`<p class="empty">${data.continuation ? "No job matches so far." : query.name || query.full || query.workspace ? "No job matches." : "No job. Import the pipelines from Databricks first."}</p>`}
-        <nav class="pager" aria-label="Pages of jobs">
-          ${query.after && html`<a class="button" href=${linkTo("jobs", null, { ...query, after: null })}>First jobs</a>`}
-          ${data?.continuation && html`<a class="button" href=${linkTo("jobs", null, { ...query, after: data.continuation })}>More jobs</a>`}
-        </nav>
-      </section>
-      ${starts &&
-      html`<${StartDialog}
-        pipeline=${{ pipelineId: starts.externalId, name: starts.name, workspace: starts.workspace }}
-        onClose=${() => this.setState({ starts: null })}
-      />`}`;
-  }
+	render({ query, session, jobs, allowed }, { starts, outcome, isDiscovering }) {
+		if (!this.marks) return null;
+		const { data } = this.feed;
+		const set = (name, value) => go(linkTo("jobs", null, { ...query, after: null, [name]: value }));
+		return html`<div class="head">
+				<h1 tabindex="-1">Jobs</h1>
+				<${Live} feed=${this.feed} />
+				${this.importable.length > 0 && html`<button type="button" disabled=${isDiscovering} onClick=${this.discover}>
+					${isDiscovering ? "Importing …" : "Import from Databricks"}
+				</button>`}
+			</div>
+			<${FeedError} feed=${this.feed.error ? this.feed : this.marks} />
+			<${Notice} outcome=${outcome} onClose=${() => this.setState({ outcome: null })} />
+			<section class="card" aria-label="List of jobs">
+				<form class="filters" role="search" aria-label="Filter jobs" onSubmit=${(event) => event.preventDefault()}>
+					<${LiveField} label="Name" value=${query.name} placeholder="part of the name" set=${(value) => set("name", value)} />
+					<${Choice} label="Full refresh" value=${query.full} options=${[["", "All"], ["true", "By default"]]} set=${(value) => set("full", value)} />
+					<${WorkspaceChoice} value=${query.workspace} all=${jobs.workspaces} set=${(value) => set("workspace", value)} />
+				</form>
+				${data === null && html`<p class="quiet" role="status">Loading the jobs …</p>`}
+				${data && html`<${JobTable} jobs=${data.items} marks=${this.marks.data} session=${session} start=${(job) => this.setState({ starts: job })} />`}
+				${data && !data.items.length && html`<p class="empty">${data.continuation ? "No job matches so far." : query.name || query.full || query.workspace ? "No job matches." : "No job. Import the pipelines from Databricks first."}</p>`}
+				<nav class="pager" aria-label="Pages of jobs">
+					${query.after && html`<a class="button" href=${linkTo("jobs", null, { ...query, after: null })}>First jobs</a>`}
+					${data?.continuation && html`<a class="button" href=${linkTo("jobs", null, { ...query, after: data.continuation })}>More jobs</a>`}
+				</nav>
+			</section>
+			${starts &&
+			html`<${StartDialog}
+				allowed=${allowed}
+				pipeline=${{ pipelineId: starts.externalId, name: starts.name, workspace: starts.workspace }}
+				onClose=${() => this.setState({ starts: null })}
+			/>`}`;
+	}
 }
 
 function JobTable({ jobs, marks, session, start }) {
-  if (!jobs.length) return null;
-  return html`<table class="jobs stacks">
-    <caption class="unseen">Jobs</caption>
-    <thead>
-      <tr>
-        <th scope="col">Job</th>
-        <th scope="col">Workspace</th>
-        <th scope="col">Last runs, newest right</th>
-        <th scope="col">Full refresh</th>
-        <th scope="col">Synced</th>
-        <th scope="col">Start</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${[...jobs].sort(byName).map((job) => {
-        const stored = fullRefreshOf(job);
-        return html`<tr key=${keyOfJob(job.workspace, job.externalId)}>
-          <td class="name">
-            <a href=${jobLink(job.workspace, job.externalId)}>${nameOfJob(job)}</a>
-            ${!job.accessible && html` <span class="tag">no access</span>`}
-            ${storedFullRefresh(job) === true && html` <span class="tag warns">full refresh by default</span>`}
-          </td>
-          <td class="workspace">${job.workspace}</td>
-          <td><${Marks} runs=${marks?.get(keyOfJob(job.workspace, job.externalId))} isKnown=${marks !== null} /></td>
-          <td data-label="Full refresh">${stored ? `${stored.value ? "yes" : "no"} (${stored.direction})` : html`<span class="quiet">–</span>`}</td>
-          <td class="time" data-label="Synced"><${Time} at=${job.syncedAt} missing="never" /></td>
-          <td>
-            ${session.can("Polysync.Operate", job.workspace) &&
-            html`<button type="button" class="small" aria-label=${`Start ${nameOfJob(job)} …`} onClick=${() => start(job)}>Start …</button>`}
-          </td>
-        </tr>`;
-      })}
-    </tbody>
-  </table>`;
+	if (!jobs.length) return null;
+	return html`<table class="jobs stacks">
+		<caption class="unseen">Jobs</caption>
+		<thead>
+			<tr>
+				<th scope="col">Job</th>
+				<th scope="col">Workspace</th>
+				<th scope="col">Last runs, newest right</th>
+				<th scope="col">Full refresh</th>
+				<th scope="col">Synced</th>
+				<th scope="col">Start</th>
+			</tr>
+		</thead>
+		<tbody>
+			${[...jobs].sort(byName).map((job) => {
+				const stored = fullRefreshOf(job);
+				return html`<tr key=${keyOfJob(job.workspace, job.externalId)}>
+					<td class="name">
+						<a href=${jobLink(job.workspace, job.externalId)}>${nameOfJob(job)}</a>
+						${!job.accessible && html` <span class="tag">no access</span>`}
+						${storedFullRefresh(job) === true && html` <span class="tag warns">full refresh by default</span>`}
+					</td>
+					<td class="workspace">${job.workspace}</td>
+					<td><${Marks} runs=${marks?.get(keyOfJob(job.workspace, job.externalId))} isKnown=${marks !== null} /></td>
+					<td data-label="Full refresh">${stored ? `${stored.value ? "yes" : "no"} (${stored.direction})` : html`<span class="quiet">–</span>`}</td>
+					<td class="time" data-label="Synced"><${Time} at=${job.syncedAt} missing="never" /></td>
+					<td>
+						${session.can("Polysync.Operate", job.workspace) &&
+						html`<button type="button" class="small" aria-label=${`Start ${nameOfJob(job)} …`} onClick=${() => start(job)}>Start …</button>`}
+					</td>
+				</tr>`;
+			})}
+		</tbody>
+	</table>`;
 }
 
 /** The last runs as marks, the newest at the right. Each one leads to its run. */
 export function Marks({ runs = [], isKnown = true }) {
-  if (!runs.length) return html`<span class="quiet">${isKnown ? "no recent run" : ""}</span>`;
-  return html`<span class="marks">
-    ${[...runs].reverse().map((run) => {
-      const kind = kindOf(run);
-      const text = `${wordOf(kind)}, ${run.startedAt ? shortTime(run.startedAt) : "not started yet"}`;
-      return html`<a key=${run.runId} href=${runLink(run)} class="mark ${kind}" title=${text}>
-        <${Glyph} kind=${kind} /><span class="unseen">${text}</span>
-      </a>`;
-    })}
-  </span>`;
+	if (!runs.length) return html`<span class="quiet">${isKnown ? "no recent run" : ""}</span>`;
+	return html`<span class="marks">
+		${[...runs].reverse().map((run) => {
+			const kind = kindOf(run);
+			const text = `${wordOf(kind)}, ${run.startedAt ? shortTime(run.startedAt) : "not started yet"}`;
+			return html`<a key=${run.runId} href=${runLink(run)} class="mark ${kind}" title=${text}>
+				<${Glyph} kind=${kind} /><span class="unseen">${text}</span>
+			</a>`;
+		})}
+	</span>`;
 }

@@ -39,6 +39,7 @@ def app(azurite: str, hooks: Receiver) -> Iterator[ServedApp]:
         POLYSYNC_CALLBACK_HOSTS=hooks.host,
         POLYSYNC_START_OPTIONS="refresh_selection",
     ) as running:
+        running.fire("sweep_runs")  # before anybody asks for the health, which the app keeps for 30 s
         yield running
 
 

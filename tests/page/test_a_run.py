@@ -132,7 +132,9 @@ def test_a_run_shows_its_start_options_and_starts_again_with_them(tab: Tab, app:
     _now(tab, app, pipeline_id, "FAILED")
     page.get_by_role("button", name="Start again …").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("refresh_selection: orders, lines")
+    expect(dialog.get_by_label("refresh_selection", exact=False).and_(page.locator("textarea"))).to_have_value(
+        "orders\nlines"
+    )
     dialog.get_by_role("button", name="Start some tables with these options").click()
     expect(dialog).to_have_count(0)
     posts = [call.body for call in app.databricks.calls("POST", "/pipelines/{id}/updates") if pipeline_id in call.path]

@@ -77,7 +77,7 @@ def test_a_count_of_the_last_hours_leads_to_a_list_of_the_same_runs(long_tab: Ta
     expect(_rows(page)).to_have_count(int(number.inner_text()))
     few = number.inner_text()
     page.get_by_role("link", name="6 h", exact=True).click()
-    expect(page.locator(".chip")).to_contain_text("Started in the last 6 h")
+    expect(page.locator(".chip")).to_contain_text("Ended in the last 6 h")
     expect(page.locator("#found")).to_have_text(re.compile(rf"^(?!{few} )\d+ runs$"))
     expect(number).to_have_text(str(_rows(page).count()))
 
@@ -91,11 +91,21 @@ def test_an_active_pipeline_is_always_in_the_timeline(long_tab: Tab, long_histor
     expect(lanes).to_have_count(13)
 
 
-def test_a_long_run_that_failed_just_now_is_in_the_timeline(long_tab: Tab, rig: Rig) -> None:
-    _put_run(rig, "ten-hours", timedelta(hours=10), timedelta(minutes=3))
-    page = long_tab.open("#/runs?hours=1")
-    expect(page.locator(".lanes").get_by_role("link", name="ten-hours")).to_be_visible()
-    expect(page.locator("[data-run$='/ten-hours:u']")).to_have_attribute("fill", "url(#fill-failed)")
+@pytest.mark.parametrize("days", [0.4, 60])
+def test_a_long_run_that_failed_just_now_is_in_the_timeline_and_counted(long_tab: Tab, rig: Rig, days: float) -> None:
+    name = f"for-{int(days * 24)}-hours"
+    _put_run(rig, name, timedelta(days=days), timedelta(minutes=3))
+    page = long_tab.open(f"#/runs?hours=1&pipelineId={name}")
+    bar = page.locator(f"[data-run$='/{name}:u']")
+    expect(page.locator(".lanes").get_by_role("link", name=name)).to_be_visible()
+    expect(bar).to_have_attribute("fill", "url(#fill-failed)")
+    count = page.locator(".counts .failed")
+    expect(count.locator(".number")).to_have_text("1")
+    count.get_by_role("link").click()
+    expect(_rows(page)).to_have_count(1)
+    long_tab.pass_time(31)
+    expect(page.locator(".live").first).to_have_text(re.compile("Updated [0-2] s ago"))
+    expect(bar).to_have_count(1)
 
 
 def test_the_marks_of_a_job_are_right_however_many_other_runs_there_are(

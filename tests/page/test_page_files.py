@@ -105,7 +105,7 @@ def test_with_function_keys_the_configuration_says_so_and_nothing_else(app: Serv
     assert answer.headers["Content-Type"] == "application/json"
     version = answer.json()["version"]
     nothing = dict.fromkeys(("authority", "tenant", "clientId", "scope"))
-    assert answer.json() == {"callers": "keys", **nothing, "version": version}
+    assert answer.json() == {"callers": "keys", **nothing, "startOptions": ["refresh_selection"], "version": version}
 
 
 def test_with_sign_in_the_configuration_and_the_policy_name_the_authority(
@@ -119,6 +119,7 @@ def test_with_sign_in_the_configuration_and_the_policy_name_the_authority(
         "tenant": environ["POLYSYNC_ENTRA_TENANT"],
         "clientId": environ["POLYSYNC_ENTRA_PAGE_CLIENT"],
         "scope": f"api://{environ['POLYSYNC_ENTRA_AUDIENCE']}/access",
+        "startOptions": [],
         "version": config["version"],
     }
     policy = _get(signing_in, "/api/page").headers["Content-Security-Policy"]
@@ -169,11 +170,13 @@ def test_a_library_is_the_published_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("package", ["preact", "htm"])
-def test_the_licences_name_every_library_with_its_version(package: str) -> None:
+def test_the_licences_name_every_library_with_its_version(app: ServedApp, package: str) -> None:
     lock = (ROOT / "local/azurite_npm/package.json").read_text()
     version = re.search(rf'"{package}": "([\d.]+)"', lock)
     assert version is not None
-    licences = (FOLDER.parent / "page_licenses.txt").read_text()
+    answer = _get(app, "/api/page/licenses.txt")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    licences = answer.text
     assert f" {version[1]} (dist/{package}.mjs)" in licences
     licence = Path(NODE_MODULES / package / "LICENSE")
     if licence.exists():

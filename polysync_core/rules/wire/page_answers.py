@@ -20,6 +20,7 @@ _MEDIA_TYPES = {
     ".json": "application/json",
     ".mjs": "text/javascript",
     ".svg": "image/svg+xml",
+    ".txt": "text/plain",
 }
 
 
@@ -38,8 +39,8 @@ def encode_page_file(name: str, content: bytes, call: Call, door: EntraDoor | No
     return FileReply(status=200, content=content, headers=headers, content_type=media_type)
 
 
-def encode_config(door: EntraDoor | None, version: str) -> bytes:
-    """Return how the page signs people in. It holds nothing that is not public."""
+def encode_config(door: EntraDoor | None, start_options: tuple[str, ...], version: str) -> bytes:
+    """Return how the page signs people in, and which start options it offers. It holds nothing that is not public."""
     return json.dumps(
         {
             "callers": KEYS if door is None else ENTRA,
@@ -47,6 +48,7 @@ def encode_config(door: EntraDoor | None, version: str) -> bytes:
             "tenant": None if door is None else door.tenant,
             "clientId": None if door is None else door.page_client,
             "scope": None if door is None else f"api://{door.audience}/{SCOPE}",
+            "startOptions": start_options,
             "version": version,
         }
     ).encode()
