@@ -182,12 +182,14 @@ def test_a_start_offers_the_options_that_the_app_allows_and_sends_those_that_wer
 ) -> None:
     with _dialog(browser, with_options, "two tables") as (dialog, pipeline_id):
         expect(dialog.locator("details code")).to_have_text([*OPTIONS])
+        dialog.get_by_label("Yes: empty the tables").check()
         dialog.get_by_label("refresh_selection").first.fill(" orders \n\nlines\n")
         expect(dialog.get_by_label("No: process new data only")).to_be_checked()
         expect(dialog.get_by_label("Yes: empty the tables")).to_be_disabled()
         dialog.get_by_role("button", name="Start two tables with these options").click()
         expect(dialog).to_have_count(0)
-        assert [body["refresh_selection"] for body in _sent(with_options, pipeline_id)] == [["orders", "lines"]]
+        (sent,) = _sent(with_options, pipeline_id)
+        assert (sent["refresh_selection"], sent["full_refresh"]) == (["orders", "lines"], False)
 
 
 def test_options_that_empty_tables_ask_for_the_name(browser: Browser, with_options: ServedApp) -> None:
