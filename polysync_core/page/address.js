@@ -14,6 +14,16 @@ export function linkTo(view, id = null, query = {}) {
 	return `#/${view}${id ? `/${encodeURIComponent(id).replaceAll("%3A", ":")}` : ""}${search ? `?${search}` : ""}`;
 }
 
+const lists = {};
+
+/** Note the address of a list, so that its items lead back to it with its filters. */
+export function noteList(hash) {
+	const { view, id } = readAddress(hash);
+	if (!id) lists[view] = hash;
+}
+
+export const listLink = (view) => lists[view] ?? linkTo(view);
+
 export function go(address) {
 	location.hash = address;
 }

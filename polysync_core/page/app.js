@@ -1,8 +1,8 @@
 // The page: reads its configuration, lets the reader in, and shows the view that the address names.
-import { readAddress, linkTo } from "./address.js";
+import { linkTo, noteList, readAddress } from "./address.js";
 import { ApiError, connect, get, getConfig, getHealth } from "./api.js";
-import { collect, Feed } from "./feed.js";
-import { localZone, setUtc, usesUtc } from "./format.js";
+import { collect, Feed, forgetKept } from "./feed.js";
+import { learnNames, localZone, setUtc, usesUtc } from "./format.js";
 import { Health } from "./health.js";
 import { Component, html, render } from "./html.js";
 import { Job } from "./job.js";
@@ -14,6 +14,7 @@ import { Glyph } from "./status.js";
 
 const VIEWS = { runs: "Runs", jobs: "Jobs", health: "Health" };
 const HEALTH_SECONDS = 60;
+const AGAIN_MS = 15_000;
 
 class App extends Component {
 	state = { phase: "starting", problem: null, config: null, session: null, address: location.hash, said: "", failing: [], served: [] };
@@ -27,6 +28,7 @@ class App extends Component {
 
 	componentDidUpdate(_, before) {
 		const { view, id } = readAddress(this.state.address);
+		noteList(this.state.address);
 		if (this.state.phase === "visiting" && view !== "health") this.signIn(this.state.session);
 		document.title = `${id ?? (Object.hasOwn(VIEWS, view) ? VIEWS[view] : "There is no such page")} – Polysync`;
 		const moved = readAddress(before.address);
@@ -97,6 +99,7 @@ class App extends Component {
 	}
 
 	enter(session) {
+		forgetKept();
 		connect(session, (error) => {
 			session.end();
 			this.jobs.stop();
@@ -118,7 +121,8 @@ class App extends Component {
 	get names() {
 		const items = this.jobs?.data?.items ?? [];
 		const sorted = (names) => [...new Set(names)].sort();
-		const workspaces = sorted([...this.state.served, ...items.map((job) => job.workspace)]);
+		const served = this.state.served.filter((name) => this.state.session.can("Polysync.Read", name));
+		const workspaces = sorted([...served, ...items.map((job) => job.workspace)]);
 		return { names: sorted(items.map(nameOfJob)), workspaces, reload: () => this.jobs.now() };
 	}
 
@@ -163,8 +167,10 @@ class App extends Component {
 	}
 }
 
-function fetchJobs(signal) {
-	return collect((continuation) => get("jobs", { workspace: "*", limit: 200, continuation }, signal), { wanted: Infinity });
+async function fetchJobs(signal) {
+	const jobs = await collect((continuation) => get("jobs", { workspace: "*", limit: 200, continuation }, signal), { wanted: Infinity });
+	learnNames(jobs.items);
+	return jobs;
 }
 
 function skip(event) {
@@ -203,13 +209,23 @@ function Zone({ onChange }) {
 	</label>`;
 }
 
-function Broken({ problem, again }) {
-	return html`<h1 tabindex="-1">The page cannot start</h1>
-		<div class="notice bad" role="alert"><p><strong>${problem.message}</strong> ${problem.mayPass ? "" : (problem.advice ?? "")}</p></div>
-		<p class="buttons">
-			<button type="button" class="primary" onClick=${again}>Try again</button>
-			<a class="button" href=${linkTo("health")}>Look at Health</a>
-		</p>`;
+class Broken extends Component {
+	componentDidMount() {
+		if (this.props.problem.mayPass) this.timer = setTimeout(this.props.again, AGAIN_MS);
+	}
+
+	componentWillUnmount() {
+		clearTimeout(this.timer);
+	}
+
+	render({ problem, again }) {
+		return html`<h1 tabindex="-1">The page cannot start</h1>
+			<div class="notice bad" role="alert"><p><strong>${problem.message}</strong> ${problem.advice ?? ""}</p></div>
+			<p class="buttons">
+				<button type="button" class="primary" onClick=${again}>Try again</button>
+				<a class="button" href=${linkTo("health")}>Look at Health</a>
+			</p>`;
+	}
 }
 
 class KeyForm extends Component {

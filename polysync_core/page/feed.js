@@ -3,15 +3,27 @@ import { get } from "./api.js";
 
 const SLOWEST_SECONDS = 60;
 const MOST_READS = 30;
+const MOST_KEPT = 300;
+
+/** The last good data by what they are of, so that a view which opens again has something to show. The oldest go first. */
+const kept = new Map();
+
+export const forgetKept = () => kept.clear();
+
+export function keep(key, data, loadedAt) {
+	kept.delete(key);
+	kept.set(key, { data, loadedAt });
+	if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
+}
 
 /**
  * Loads again and again. `load(signal, feed)` returns the data. `changed` is called after every attempt.
  * `every(data)` returns the seconds until the next one, or Infinity for none. After a failure the last data stay, and the pauses grow.
- * A request that the app finds wrong is not repeated.
+ * A request that the app finds wrong is not repeated. With a `key`, it begins with the data that were last loaded for it.
  */
 export class Feed {
-	constructor(load, changed, every = () => 5) {
-		Object.assign(this, { load, changed, every, data: null, error: null, loadedAt: null, failures: 0 });
+	constructor(load, changed, every = () => 5, key = null) {
+		Object.assign(this, { load, changed, every, key, data: null, error: null, loadedAt: null, failures: 0, ...kept.get(key) });
 		this.onVisible = () => this.look();
 	}
 
@@ -39,6 +51,7 @@ export class Feed {
 			const data = await this.load(controller.signal, this);
 			if (controller.signal.aborted) return;
 			Object.assign(this, { data, error: null, loadedAt: Date.now(), failures: 0 });
+			if (this.key) keep(this.key, data, this.loadedAt);
 		} catch (error) {
 			if (controller.signal.aborted) return;
 			this.error = error;

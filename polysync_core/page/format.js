@@ -62,8 +62,15 @@ export const shortId = (id) => (id.length > 12 ? id.slice(0, 8) : id);
 /** A run id says which run of its workspace is meant. */
 export const keyOfRun = (run) => `${run.workspace}/${run.runId}`;
 
+const jobNames = new Map();
+
+/** Use the names of these jobs for runs that have none: a pipeline may be imported after its run was started. */
+export function learnNames(jobs) {
+	for (const job of jobs) jobNames.set(`${job.workspace}/${job.externalId}`, job.name);
+}
+
 /** The name of a run's pipeline, or its id while the name is not known. */
-export const nameOf = (run) => run.pipelineName || run.pipelineId;
+export const nameOf = ({ workspace, pipelineId, pipelineName }) => pipelineName || jobNames.get(`${workspace}/${pipelineId}`) || pipelineId;
 
 const INSTANT = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
 const STALE = /\s*This is how it stood at .*$/s;
@@ -77,7 +84,8 @@ export function messageOf({ message, staleSince }) {
 export function callerText(caller, session) {
 	if (caller === null || caller === undefined) return null;
 	if (caller === "key") return "a caller with a function key";
-	return session.isMe(caller.objectId) ? "you" : caller.objectId;
+	if (session.isMe(caller.objectId)) return "you";
+	return caller.applicationId ? `${caller.objectId}, through the application ${caller.applicationId}` : caller.objectId;
 }
 
 /** What someone typed in a datetime-local field, in the chosen zone, as ISO 8601 in UTC; and back. */

@@ -28,7 +28,7 @@ export class Job extends Component {
 		const page = (signal) => (continuation) =>
 			get("runs", { workspace: workspace || "*", pipelineId: id, limit: LAST_RUNS, continuation }, signal);
 		const runs = (signal) => collect(page(signal), { wanted: 1, calls: 2 });
-		this.feed = new Feed((signal) => get(this.path, { workspace }, signal), draw, () => 6 * EVERY_SECONDS).start();
+		this.feed = new Feed((signal) => get(this.path, { workspace }, signal), draw, () => 6 * EVERY_SECONDS, `${this.path}?${workspace}`).start();
 		this.runs = new Feed(runs, draw, () => EVERY_SECONDS).start();
 		draw();
 	}

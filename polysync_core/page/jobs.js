@@ -12,20 +12,23 @@ import { Glyph, kindOf, wordOf } from "./status.js";
 const PAGE = 200;
 const WANTED = 50;
 const MARKS = 5;
-const MOST_QUIET = 20;
+const MOST_ASKED = 20;
 const EVERY_SECONDS = 15;
+const SOON_SECONDS = 2;
 const MOST_DISCOVERIES = 50;
 
 export const nameOfJob = (job) => job.name || job.externalId;
 const byName = (a, b) => nameOfJob(a).localeCompare(nameOfJob(b));
-export const keyOfJob = (workspace, pipelineId) => `${workspace}/${pipelineId}`;
+const keyOfJob = (workspace, pipelineId) => `${workspace}/${pipelineId}`;
+const keyOf = (job) => keyOfJob(job.workspace, job.externalId);
 
 /**
  * The last runs of each pipeline, the newest first, from the newest 1,000 runs. Later calls read back to a finished run
- * that is `known`, and again those that were active. `jobs` without a run among these are asked for one by one.
+ * that is known from `former`, and again those that were active. `jobs` with fewer runs are asked for one by one, some in
+ * each call. `asked` names those for which all is known.
  */
-async function fetchMarks(signal, known, jobs) {
-	const marks = new Map(known);
+async function fetchMarks(signal, former, jobs) {
+	const [marks, asked] = [new Map(former?.marks), new Set(former?.asked)];
 	const isKnown = (run) => marks.get(keyOfJob(run.workspace, run.pipelineId))?.some((each) => each.isFinished && each.runId === run.runId);
 	const found = [];
 	for (let call = 0, continuation = null; call < 5; call += 1) {
@@ -43,11 +46,17 @@ async function fetchMarks(signal, known, jobs) {
 		const others = (marks.get(key) ?? []).filter((each) => each.runId !== run.runId);
 		marks.set(key, [run, ...others].slice(0, MARKS));
 	}
-	const quiet = jobs.filter((job) => !marks.has(keyOfJob(job.workspace, job.externalId))).slice(0, MOST_QUIET);
-	const last = ({ workspace, externalId }) => get("runs", { workspace, pipelineId: externalId, limit: MARKS }, signal);
-	const pages = await Promise.all(quiet.map(last));
-	quiet.forEach((job, index) => marks.set(keyOfJob(job.workspace, job.externalId), pages[index].items));
-	return marks;
+	const isShort = (job) => !asked.has(keyOf(job)) && (marks.get(keyOf(job))?.length ?? 0) < MARKS;
+	const short = jobs.filter(isShort);
+	const last = ({ workspace, externalId: pipelineId }) =>
+		collect((continuation) => get("runs", { workspace, pipelineId, limit: MARKS, continuation }, signal), { wanted: MARKS, calls: 2 });
+	const now = short.slice(0, MOST_ASKED);
+	const pages = await Promise.all(now.map(last));
+	now.forEach((job, index) => {
+		marks.set(keyOf(job), pages[index].items);
+		asked.add(keyOf(job));
+	});
+	return { marks, asked, hasMore: short.length > now.length };
 }
 
 export class Jobs extends Component {
@@ -77,12 +86,16 @@ export class Jobs extends Component {
 			get("jobs", { workspace: query.workspace || "*", limit: PAGE, continuation }, signal);
 		const load = (signal) => collect(page(signal), { matches, wanted: named || query.full ? WANTED : 1, continuation: query.after ?? null });
 		const draw = () => this.setState({});
-		const known = this.marks?.data ?? null;
-		this.feed = new Feed(load, draw, () => 4 * EVERY_SECONDS).start();
-		this.marks = new Feed((signal, feed) => fetchMarks(signal, feed.data, this.feed.data?.items ?? []), draw, () => EVERY_SECONDS);
-		this.marks.data = known;
-		this.marks.start();
-		draw();
+		const every = (data) => (data?.hasMore ? SOON_SECONDS : EVERY_SECONDS);
+		this.marks = new Feed((signal, feed) => fetchMarks(signal, feed.data, this.feed.data.items), draw, every, "marks");
+		let isWaiting = true;
+		const loaded = () => {
+			if (this.feed.data && isWaiting) this.marks.start();
+			isWaiting &&= !this.feed.data;
+			draw();
+		};
+		this.feed = new Feed(load, loaded, () => 4 * EVERY_SECONDS, `jobs ${JSON.stringify(query)}`).start();
+		loaded();
 	}
 
 	discover = async () => {
@@ -167,14 +180,14 @@ function JobTable({ jobs, marks, session, start }) {
 		<tbody>
 			${[...jobs].sort(byName).map((job) => {
 				const stored = fullRefreshOf(job);
-				return html`<tr key=${keyOfJob(job.workspace, job.externalId)}>
+				return html`<tr key=${keyOf(job)}>
 					<td class="name">
 						<a href=${jobLink(job.workspace, job.externalId)}>${nameOfJob(job)}</a>
 						${!job.accessible && html` <span class="tag">no access</span>`}
 						${storedFullRefresh(job) === true && html` <span class="tag warns">full refresh by default</span>`}
 					</td>
 					<td class="workspace">${job.workspace}</td>
-					<td><${Marks} runs=${marks?.get(keyOfJob(job.workspace, job.externalId))} isKnown=${marks !== null} /></td>
+					<td><${Marks} runs=${marks?.marks.get(keyOf(job))} isKnown=${marks?.asked.has(keyOf(job))} /></td>
 					<td data-label="Full refresh">${stored ? `${stored.value ? "yes" : "no"} (${stored.direction})` : html`<span class="quiet">–</span>`}</td>
 					<td class="time" data-label="Synced"><${Time} at=${job.syncedAt} missing="never" /></td>
 					<td>
@@ -188,7 +201,7 @@ function JobTable({ jobs, marks, session, start }) {
 }
 
 /** The last runs as marks, the newest at the right. Each one leads to its run. */
-export function Marks({ runs = [], isKnown = true }) {
+function Marks({ runs = [], isKnown }) {
 	if (!runs.length) return html`<span class="quiet">${isKnown ? "no recent run" : ""}</span>`;
 	return html`<span class="marks">
 		${[...runs].reverse().map((run) => {

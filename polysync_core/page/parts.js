@@ -1,5 +1,5 @@
 // Parts that several views use.
-import { linkTo } from "./address.js";
+import { listLink } from "./address.js";
 import { ago, clock, duration, fullTime, shortTime } from "./format.js";
 import { Component, html } from "./html.js";
 
@@ -66,7 +66,7 @@ export function FeedError({ feed }) {
 
 /** The top of a view of one thing: the way back to its list, its title, and whether its data are live. */
 export function Place({ list, word, here, title, feed }) {
-	return html`<nav class="crumbs" aria-label="Place"><a href=${linkTo(list)}>${word}</a> / <code>${here}</code></nav>
+	return html`<nav class="crumbs" aria-label="Place"><a href=${listLink(list)}>${word}</a> / <code>${here}</code></nav>
 		<div class="head"><h1 tabindex="-1">${title}</h1>${feed && html`<${Live} feed=${feed} />`}</div>
 		${feed && html`<${FeedError} feed=${feed} />`}`;
 }

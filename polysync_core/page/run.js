@@ -13,6 +13,7 @@ import { Badge, kindOf, wordOf } from "./status.js";
 const ACTIVE_SECONDS = 3;
 const OWED_SECONDS = 5;
 const SETTLED_SECONDS = 60;
+const CANCELS = "The cancel is requested. It may take some minutes.";
 
 export class Run extends Component {
 	state = { asks: null, outcome: null };
@@ -20,7 +21,8 @@ export class Run extends Component {
 	componentDidMount() {
 		const path = `runs/${encodeURIComponent(this.props.id)}`;
 		const query = { workspace: this.props.query.workspace };
-		this.feed = new Feed((signal) => get(path, query, signal), () => this.setState({}), secondsUntilNext).start();
+		const key = `${query.workspace}/${this.props.id}`;
+		this.feed = new Feed((signal) => get(path, query, signal), () => this.setState({}), secondsUntilNext, key).start();
 		this.setState({});
 	}
 
@@ -28,16 +30,22 @@ export class Run extends Component {
 		this.feed.stop();
 	}
 
-	/** Does what the reader agreed to, and says what came of it. The answer is shown at once. */
+	/** Does what the reader agreed to, and says what came of it, by the run in the answer. */
 	async act(route, told) {
 		const { runId, workspace } = this.feed.data;
-		await post(`runs/${encodeURIComponent(runId)}/${route}`, {}, { query: { workspace } });
-		this.setState({ outcome: { text: told } });
+		const run = await post(`runs/${encodeURIComponent(runId)}/${route}`, {}, { query: { workspace } });
+		this.setState({ outcome: { text: told(run) } });
 		await this.feed.now();
 	}
 
-	redeliver = () => {
-		this.act("callbacks/redeliver", "The callbacks are sent again.").catch((error) => this.setState({ outcome: failed(error) }));
+	cancel = () => this.act("cancel", (run) => (run.isFinished ? `It had already ended: ${wordOf(kindOf(run))}.` : CANCELS));
+	abandon = () => this.act("abandon", () => "The run was given up.");
+
+	redeliver = async () => {
+		if (this.isSending) return;
+		this.isSending = true;
+		await this.act("callbacks/redeliver", () => "The callbacks are sent again.").catch((error) => this.setState({ outcome: failed(error) }));
+		this.isSending = false;
 	};
 
 	render({ id, session, announce, allowed }, { asks, outcome }) {
@@ -66,12 +74,12 @@ export class Run extends Component {
 				<${Callbacks} run=${run} />
 			</div>
 			<${Progress} key=${run.runId} run=${run} />
-			${asks === "cancel" && html`<${CancelDialog} run=${run} act=${() => this.act("cancel", "The cancel is requested. It may take some minutes.")} onClose=${close} />`}
-			${asks === "abandon" && html`<${AbandonDialog} run=${run} act=${() => this.act("abandon", "The run was given up.")} onClose=${close} />`}
+			${asks === "cancel" && html`<${CancelDialog} run=${run} act=${this.cancel} onClose=${close} />`}
+			${asks === "abandon" && html`<${AbandonDialog} run=${run} act=${this.abandon} onClose=${close} />`}
 			${asks === "start" &&
 			html`<${StartDialog}
 				allowed=${allowed}
-				pipeline=${{ pipelineId: run.pipelineId, name: run.pipelineName, workspace: run.workspace }}
+				pipeline=${{ pipelineId: run.pipelineId, name: nameOf(run), workspace: run.workspace }}
 				fullRefresh=${run.fullRefresh === null ? "stored" : run.fullRefresh ? "yes" : "no"}
 				options=${run.options}
 				onClose=${close}

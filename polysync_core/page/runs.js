@@ -1,7 +1,7 @@
 // The list of runs, with what runs now and the last hours above it.
 import { get } from "./api.js";
 import { go, linkTo, runLink, safeLink } from "./address.js";
-import { collect, Feed, fetchEach } from "./feed.js";
+import { collect, Feed, fetchEach, keep } from "./feed.js";
 import { beginOf, belongs, fetchRuns, Filters, HOURS, hoursOf, isFiltered, isNarrowed, isoOf, isSearch } from "./filters.js";
 import { keyOfRun, messageOf, nameOf, shortId } from "./format.js";
 import { Component, html } from "./html.js";
@@ -9,21 +9,23 @@ import { Elapsed, External, FeedError, Live, Stale, Time } from "./parts.js";
 import { Badge, filterOf, Glyph, kindOf, kindOfFilter, wordOf } from "./status.js";
 import { Timeline } from "./timeline.js";
 
-const MOST_PAGES = 5;
+const MOST_PAGES = 10;
 const QUICK_SECONDS = 5;
 const SLOW_SECONDS = 15;
 const WINDOW_SECONDS = 30;
 const LATELY_HOURS = 48;
+const LATE_SECONDS = 120;
 
 /**
  * What the timeline and the counts show: all active runs, and those that ended in the last hours. To find these, the app
- * reads the whole history, so only the first window asks for that. A later one reads what began lately, and knows the
- * others from the `former` one: they had ended, or were active.
+ * reads the whole history, so only the first window asks for that. A later one asks what ended since the `former` one,
+ * among the runs that began lately. It knows the others: they had ended, or were active. An end may be stored a little late.
  */
 async function fetchWindow(hours, signal, former) {
 	const isFirst = !(former?.hours >= hours);
+	const [from, readAt] = [beginOf(hours), Date.now()];
 	const page = (query) => (continuation) => get("runs", { workspace: "*", limit: 200, ...query, continuation }, signal);
-	const finishedSince = isoOf(beginOf(hours));
+	const finishedSince = isoOf(isFirst ? from : Math.max(from, former.readAt - LATE_SECONDS * 1000));
 	const since = isFirst ? null : isoOf(beginOf(hours + LATELY_HOURS));
 	const [active, ended] = await Promise.all([
 		collect(page({ active: true }), { wanted: Infinity, calls: 1 }),
@@ -32,8 +34,10 @@ async function fetchWindow(hours, signal, former) {
 	const runs = new Map([...ended.items, ...active.items].map((run) => [keyOfRun(run), run]));
 	const known = isFirst ? [] : [...former.runs.values()].filter((run) => !runs.has(keyOfRun(run)));
 	const again = await fetchEach(known.filter((run) => !run.isFinished), signal);
-	for (const run of [...known.filter((run) => run.isFinished), ...again]) runs.set(keyOfRun(run), run);
-	return { hours, runs, isPart: Boolean(ended.continuation || active.continuation) };
+	const stays = (run) => run.isFinished && Date.parse(run.finishedAt) >= from;
+	for (const run of [...known.filter(stays), ...again]) runs.set(keyOfRun(run), run);
+	const lacksEnded = Boolean(ended.continuation) || (!isFirst && former.lacksEnded);
+	return { hours, readAt, runs, lacksEnded, lacksActive: Boolean(active.continuation) };
 }
 
 export class Runs extends Component {
@@ -64,7 +68,7 @@ export class Runs extends Component {
 	get nameOfPipeline() {
 		const id = this.props.query.pipelineId;
 		const runs = [...(this.list.data?.items ?? []), ...(this.window.data?.runs.values() ?? [])];
-		return runs.find((run) => run.pipelineId === id && run.pipelineName)?.pipelineName ?? id;
+		return runs.filter((run) => run.pipelineId === id).map(nameOf).find((name) => name !== id) ?? id;
 	}
 
 	draw = () => this.setState({});
@@ -72,6 +76,7 @@ export class Runs extends Component {
 	/** Draw the list, and say which of its runs have another status than before. */
 	tell = () => {
 		const items = this.list.data?.items ?? [];
+		for (const run of items) keep(keyOfRun(run), run, this.list.loadedAt);
 		const changed = items.filter((run) => (this.kinds.get(keyOfRun(run)) ?? kindOf(run)) !== kindOf(run));
 		this.kinds = new Map(items.map((run) => [keyOfRun(run), kindOf(run)]));
 		if (changed.length) this.props.announce(changed.map((run) => `${nameOf(run)}: ${wordOf(kindOf(run))}`).join(". "));
@@ -83,15 +88,12 @@ export class Runs extends Component {
 		const quick = (data) => (data?.items.some((run) => !run.isFinished) && !query.after ? QUICK_SECONDS : SLOW_SECONDS);
 		const every = (data) => (isSearch(query) ? WINDOW_SECONDS : quick(data));
 		this.kinds = new Map();
-		this.list = new Feed((signal) => fetchRuns(query, signal), this.tell, every).start();
+		this.list = new Feed((signal) => fetchRuns(query, signal), this.tell, every, JSON.stringify(query)).start();
 		this.draw();
 	}
 
 	beginWindow() {
-		const known = this.window?.data ?? null;
-		this.window = new Feed((signal, feed) => fetchWindow(this.hours, signal, feed.data), this.draw, () => WINDOW_SECONDS);
-		this.window.data = known;
-		this.window.start();
+		this.window = new Feed((signal, feed) => fetchWindow(this.hours, signal, feed.data), this.draw, () => WINDOW_SECONDS, "window").start();
 	}
 
 	/** The runs of the timeline. Those that the list shows too are as new as the list. */
@@ -123,8 +125,8 @@ export class Runs extends Component {
 			html`<div class="notice bad" role="status">
 				<p><strong>Not healthy: ${failing.join(", ")}.</strong> The states below may be old. <a href=${linkTo("health")}>Look at Health</a></p>
 			</div>`}
-			<${Counts} runs=${runs} hours=${hours} query=${query} isKnown=${isKnown} isPart=${this.window.data?.isPart} />
-			<${Timeline} runs=${runs} hours=${hours} now=${Date.now()} isKnown=${isKnown} />
+			<${Counts} runs=${runs} hours=${hours} query=${query} window=${this.window.data} />
+			<${Timeline} runs=${runs} hours=${hours} now=${Date.now()} isKnown=${isKnown} isPart=${this.window.data?.lacksEnded} />
 			<section class="card" aria-label="List of runs">
 				<${Filters} query=${query} workspaces=${workspaces} pipelines=${jobs.names} nameOfPipeline=${this.nameOfPipeline} />
 				<${List} feed=${list} query=${query} showsWorkspace=${workspaces.length > 1} />
@@ -133,7 +135,7 @@ export class Runs extends Component {
 }
 
 /** How many runs of each status, as links to a list of the same runs: what is active now, or ended in the last hours. */
-function Counts({ runs, hours, query, isKnown, isPart }) {
+function Counts({ runs, hours, query, window }) {
 	const counted = runs.filter((run) => belongs(run, query));
 	return html`${isNarrowed(query) && html`<p class="quiet">The filters of the list apply to these numbers too.</p>`}
 	<ul class="counts">
@@ -146,7 +148,7 @@ function Counts({ runs, hours, query, isKnown, isPart }) {
 			const href = linkTo("runs", null, { ...query, after: null, ...(isChosen ? { status: null, active: null, recent: null } : chosen) });
 			return html`<li key=${kind} class=${kind}>
 				<a href=${href} aria-current=${isChosen ? "true" : null} onClick=${() => isChosen || setTimeout(showList)}>
-					<span class="number">${isKnown ? (isPart ? `≥ ${number}` : number) : "–"}</span>
+					<span class="number">${window ? ((isActive ? window.lacksActive : window.lacksEnded) ? `≥ ${number}` : number) : "–"}</span>
 					<span class="word"><${Glyph} kind=${kind} />${word}</span>
 					<span class="quiet">${unknown && `${unknown}, `}${isActive ? "now" : `last ${hours} h`}</span>
 				</a>

@@ -50,7 +50,7 @@ export class Timeline extends Component {
 		if (run) go(runLink(run));
 	};
 
-	render({ runs, hours, now, isKnown }, { width, showsAll }) {
+	render({ runs, hours, now, isKnown, isPart }, { width, showsAll }) {
 		const lanes = lanesOf(runs);
 		const shown = showsAll ? lanes : lanes.filter((lane, index) => index < FEW_LANES || lane.isActive);
 		const [from, height] = [now - hours * 3_600_000, shown.length * LANE + AXIS];
@@ -85,6 +85,7 @@ export class Timeline extends Component {
 			html`<button type="button" class="small" onClick=${() => this.setState({ showsAll: !showsAll })}>
 				${showsAll ? "Show fewer pipelines" : `Show all ${lanes.length} pipelines`}
 			</button>`}
+			${isPart && html`<p class="quiet">More runs ended in this time than are read at once. The oldest are not drawn.</p>`}
 			${!lanes.length && html`<p class="quiet">${isKnown ? "No run in this time." : "Not known yet."}</p>`}
 		</section>`;
 	}

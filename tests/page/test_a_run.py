@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from local.receiver import Receiver
 from tests.functions.app import ServedApp
 from tests.page.browser import Tab
+from tests.page.runs import badge, open_run, see_state
 
 OLDEST_ANSWER_SECONDS = 5
 """The app answers all readers of a run's events with one answer for so long."""
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> <b>&amp; 'orders'"
-
-
-def _badge(page: Page) -> Locator:
-    return page.locator(".big .badge")
-
-
-def _now(tab: Tab, app: ServedApp, pipeline_id: str, state: str) -> None:
-    """Databricks changes the state, the app sees it, and the tab asks the app again."""
-    app.databricks.set_state(pipeline_id, None, state)
-    app.fire("sweep_runs")
-    tab.pass_time(5)
-
-
-def _open(tab: Tab, app: ServedApp, pipeline_id: str, body: object = None) -> Page:
-    run_id = app.start(pipeline_id, body).json["runId"]
-    page = tab.open(f"#/runs/{run_id}")
-    expect(_badge(page)).to_be_visible()
-    return page
 
 
 def test_a_start_is_watched_to_its_end(tab: Tab, app: ServedApp) -> None:
@@ -40,8 +23,8 @@ def test_a_start_is_watched_to_its_end(tab: Tab, app: ServedApp) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("watched")
     words = (("INITIALIZING", "Waiting (Unknown)"), ("RUNNING", "Running"), ("COMPLETED", "Success"))
     for state, word in words:
-        _now(tab, app, pipeline_id, state)
-        expect(_badge(page)).to_have_text(word)
+        see_state(tab, app, pipeline_id, state)
+        expect(badge(page)).to_have_text(word)
         expect(page.locator(".big .state")).to_have_text([state] if "Unknown" in word else [])
         expect(page.get_by_role("status").filter(has_text="watched: ")).to_have_text(f"watched: {word}, {state}")
     expect(page.get_by_role("button", name="Cancel this run …")).to_have_count(0)
@@ -51,7 +34,7 @@ def test_a_start_is_watched_to_its_end(tab: Tab, app: ServedApp) -> None:
 def test_a_cancel_names_what_it_hits_and_stops_that(tab: Tab, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name="to stop")
     app.post("/api/jobs/discover")
-    page = _open(tab, app, pipeline_id)
+    page = open_run(tab, app, pipeline_id)
     update_id = app.databricks.updates_of(pipeline_id)[0].update_id
     page.get_by_role("button", name="Cancel this run …").click()
     dialog = page.get_by_role("dialog")
@@ -67,25 +50,25 @@ def test_a_cancel_names_what_it_hits_and_stops_that(tab: Tab, app: ServedApp) ->
     expect(told).to_be_focused()
     expect(page.get_by_role("button", name="Cancel requested")).to_be_disabled()
     expect(page.locator(".big .tag")).to_have_text("cancel requested")
-    _now(tab, app, pipeline_id, "CANCELED")
-    expect(_badge(page)).to_have_text("Cancelled")
+    see_state(tab, app, pipeline_id, "CANCELED")
+    expect(badge(page)).to_have_text("Cancelled")
     expect(page.locator(".facts")).to_contain_text("Cancelled by")
 
 
 def test_a_failed_run_shows_its_reason_in_full(tab: Tab, app: ServedApp) -> None:
     reason = "\n".join(f"line {number} of a long reason" for number in range(12))
     pipeline_id = app.databricks.add_pipeline(name="failing", failures=[("org.example.Failure", reason)])
-    page = _open(tab, app, pipeline_id)
-    _now(tab, app, pipeline_id, "FAILED")
-    expect(_badge(page)).to_have_text("Failed")
+    page = open_run(tab, app, pipeline_id)
+    see_state(tab, app, pipeline_id, "FAILED")
+    expect(badge(page)).to_have_text("Failed")
     expect(page.locator("section[aria-label=Status] .reason")).to_contain_text("line 11 of a long reason")
 
 
 def test_hostile_names_and_reasons_are_text(tab: Tab, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name=HOSTILE, failures=[("<script>", f"{HOSTILE} is the reason")])
     app.post("/api/jobs/discover")
-    page = _open(tab, app, pipeline_id)
-    _now(tab, app, pipeline_id, "FAILED")
+    page = open_run(tab, app, pipeline_id)
+    see_state(tab, app, pipeline_id, "FAILED")
     expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
     expect(page.locator("section[aria-label=Status] .reason")).to_contain_text(f"{HOSTILE} is the reason")
     for address in ("#/runs", "#/jobs", f"#/jobs/{pipeline_id}"):
@@ -96,7 +79,7 @@ def test_hostile_names_and_reasons_are_text(tab: Tab, app: ServedApp) -> None:
 
 
 def test_only_an_address_of_https_is_a_link_to_databricks(tab: Tab, app: ServedApp) -> None:
-    page = _open(tab, app, app.databricks.add_pipeline())
+    page = open_run(tab, app, app.databricks.add_pipeline())
     expect(page.locator(".facts", has_text=app.databricks.url).first).to_be_visible()
     links = page.locator("a").evaluate_all("all => all.map(a => a.href)")
     assert [link for link in links if not link.startswith(app.base_url)] == [], "the simulated workspace has http"
@@ -108,8 +91,8 @@ def test_only_an_address_of_https_is_a_link_to_databricks(tab: Tab, app: ServedA
 def test_a_full_refresh_starts_only_after_the_name_was_typed(tab: Tab, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name="all of it")
     app.post("/api/jobs/discover")
-    page = _open(tab, app, pipeline_id, {"full_refresh": True})
-    _now(tab, app, pipeline_id, "COMPLETED")
+    page = open_run(tab, app, pipeline_id, {"full_refresh": True})
+    see_state(tab, app, pipeline_id, "COMPLETED")
     page.get_by_role("button", name="Start again …").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_label("Yes: empty the tables")).to_be_checked()
@@ -127,9 +110,9 @@ def test_a_full_refresh_starts_only_after_the_name_was_typed(tab: Tab, app: Serv
 def test_a_run_shows_its_start_options_and_starts_again_with_them(tab: Tab, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name="some tables")
     app.post("/api/jobs/discover")
-    page = _open(tab, app, pipeline_id, {"refresh_selection": ["orders", "lines"]})
+    page = open_run(tab, app, pipeline_id, {"refresh_selection": ["orders", "lines"]})
     expect(page.get_by_text("refresh_selection: orders, lines")).to_be_visible()
-    _now(tab, app, pipeline_id, "FAILED")
+    see_state(tab, app, pipeline_id, "FAILED")
     page.get_by_role("button", name="Start again …").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_label("refresh_selection", exact=False).and_(page.locator("textarea"))).to_have_value(
@@ -151,17 +134,17 @@ def test_a_start_beside_an_active_run_leads_to_that_run(tab: Tab, app: ServedApp
     dialog.get_by_role("button", name="Start taken").click()
     expect(dialog.get_by_role("alert")).to_contain_text("is active")
     dialog.get_by_role("link", name="Open the active run").click()
-    expect(_badge(page)).to_be_visible()
+    expect(badge(page)).to_be_visible()
     assert run_id in page.url
     expect(dialog).to_have_count(0)
 
 
 def test_an_abandoned_run_is_given_up_and_databricks_is_asked_for_nothing(tab: Tab, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name="stuck")
-    page = _open(tab, app, pipeline_id)
+    page = open_run(tab, app, pipeline_id)
     page.get_by_role("button", name="Give up …").click()
     page.get_by_role("dialog").get_by_role("button", name="Give up run").click()
-    expect(_badge(page)).to_have_text("Given up (Unknown)")
+    expect(badge(page)).to_have_text("Given up (Unknown)")
     expect(page.locator("section[aria-label=Status]")).to_contain_text("RunAbandoned")
     assert app.databricks.updates_of(pipeline_id)[0].state == "CREATED"
 
@@ -171,8 +154,8 @@ def test_callbacks_show_their_tries_and_last_error_and_are_sent_again(
 ) -> None:
     pipeline_id = app.databricks.add_pipeline(name="told")
     hooks.status = 410
-    page = _open(tab, app, pipeline_id, {"callbackUrl": hooks.url()})
-    _now(tab, app, pipeline_id, "COMPLETED")
+    page = open_run(tab, app, pipeline_id, {"callbackUrl": hooks.url()})
+    see_state(tab, app, pipeline_id, "COMPLETED")
     app.fire("deliver_callbacks")
     row = page.locator("section", has=page.get_by_role("heading", name="Callbacks")).locator("tbody tr")
     tab.pass_time(5)
@@ -195,7 +178,7 @@ def test_an_unknown_run_says_so_and_what_to_do(tab: Tab) -> None:
 
 def test_the_phases_and_the_event_log_of_a_run_are_followed_live(tab: Tab, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name="logged", failures=[("org.example.Failure", "the whole reason")])
-    page = _open(tab, app, pipeline_id)
+    page = open_run(tab, app, pipeline_id)
     progress = page.locator("section", has=page.get_by_role("heading", name="Progress"))
     for state in ("WAITING_FOR_RESOURCES", "RUNNING"):
         app.databricks.set_state(pipeline_id, None, state)
@@ -207,8 +190,8 @@ def test_the_phases_and_the_event_log_of_a_run_are_followed_live(tab: Tab, app: 
         level="WARN",
         update_id=app.databricks.updates_of(pipeline_id)[0].update_id,
     )
-    _now(tab, app, pipeline_id, "FAILED")
-    expect(_badge(page)).to_have_text("Failed")
+    see_state(tab, app, pipeline_id, "FAILED")
+    expect(badge(page)).to_have_text("Failed")
     tab.pass_time(6)
     page.wait_for_timeout(OLDEST_ANSWER_SECONDS * 1000)
     tab.pass_time(6)

@@ -127,18 +127,18 @@ def test_the_marks_of_a_job_are_right_however_many_other_runs_there_are(
     expect(page.locator("table.jobs tbody tr").filter(has_text="quiet").locator(".mark")).to_have_class("mark failed")
 
 
-def _put_run(rig: Rig, pipeline_id: str, began: timedelta, ended: timedelta) -> None:
+def _put_run(rig: Rig, pipeline_id: str, began: timedelta, ended: timedelta, *, update_id: str = "u") -> None:
     """Write a failed run. Its beginning and its end are given as the time since then."""
     now = rig.clock.now()
     run = Run(
-        run_id=RunId(pipeline_id, "u"),
+        run_id=RunId(pipeline_id, update_id),
         full_refresh=False,
         accepted_at=now - began,
         seen_at=now - ended,
         updated_at=now - ended,
         started_at=now - began,
         finished_at=now - ended,
-        attempts=(Attempt(update_id="u", state="FAILED", created_at=now - began),),
+        attempts=(Attempt(update_id=update_id, state="FAILED", created_at=now - began),),
     )
     put_rows(rig, [(row_keys.recent(run.run_id, run.accepted_at), RUN.encode(run))])
 
@@ -155,3 +155,34 @@ def test_the_list_paints_soon_after_its_address_was_opened(long_tab: Tab) -> Non
         }"""
     )
     assert took < PAINTED_SECONDS
+
+
+def test_more_runs_than_are_read_at_once_are_said_to_be_more(browser: Browser, azurite: str) -> None:
+    with served(azurite) as app, open_tab(browser, app.base_url) as tab:
+        rig = Rig(azurite, {app.name: app.databricks.url}, app.databricks, Clock())
+        put_history(rig, 2100, over=timedelta(minutes=50), failed_every=10)
+        app.start(app.databricks.add_pipeline(name="the only active one"))
+        page = tab.open("#/runs?hours=1")
+        expect(page.locator(".counts .failed .number")).to_have_text(re.compile(r"^≥ \d\d+$"))
+        expect(page.locator(".counts .waiting .number")).to_have_text("1")
+        expect(page.get_by_text("The oldest are not drawn.")).to_be_visible()
+
+
+def test_each_job_gets_its_last_five_runs_however_old(long_tab: Tab, long_history: ServedApp, rig: Rig) -> None:
+    databricks = long_history.databricks
+    often = databricks.add_pipeline(name="often and long ago")
+    rare = [databricks.add_pipeline(name=f"rare {number:02}") for number in range(25)]
+    long_history.post("/api/jobs/discover")
+    for days in range(3, 10):
+        _put_run(rig, often, timedelta(days=days), timedelta(days=days), update_id=f"u{days}")
+    for pipeline_id in rare:
+        _put_run(rig, pipeline_id, timedelta(days=3), timedelta(days=3))
+    long_history.run(often)
+    page = long_tab.open("#/jobs?name=often")
+    marks = page.locator("table.jobs tbody .mark")
+    expect(marks).to_have_count(5)
+    page = long_tab.open("#/jobs?name=rare")
+    expect(marks).to_have_count(20)
+    assert page.get_by_text("no recent run").count() == 0, "the other five are not known yet"
+    long_tab.pass_time(3)
+    expect(marks).to_have_count(25, timeout=8_000)  # before the usual next time

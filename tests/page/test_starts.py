@@ -139,15 +139,18 @@ def test_an_answer_that_a_gateway_made_up_is_said_so(tab: Tab, app: ServedApp) -
     expect(dialog.get_by_role("alert")).to_contain_text("It is not known whether it was done.")
 
 
-def test_what_stands_still_until_a_button_is_pressed_does_not_promise_more(tab: Tab) -> None:
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_a_page_that_could_not_start_starts_by_itself_or_by_its_button(tab: Tab, is_patient: bool) -> None:
     page = tab.page
     page.route("**/page/config.json", lambda route: route.fulfill(status=503))
     tab.open()
     told = page.get_by_role("alert")
-    expect(told).to_contain_text("The app answers with the status 503.")
-    expect(told).not_to_contain_text("by itself")
+    expect(told).to_contain_text("The app answers with the status 503. The page tries again by itself.")
     page.unroute("**/page/config.json")
-    page.get_by_role("button", name="Try again").click()
+    if is_patient:
+        tab.pass_time(16)
+    else:
+        page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from local.host import LocalHost
 from local.workspace import SimulatedWorkspace
-from tests.functions.app import KEY, ROOT, environment, served, settings_of
+from tests.functions.app import KEY, ROOT, environment, send_to, served, settings_of
 from tests.page.browser import NARROW, Tab, open_tab
 
 
@@ -190,3 +190,40 @@ def test_the_page_works_behind_a_gateway_with_another_path(tab: Tab) -> None:
     expect(tab.page.get_by_role("heading", level=1)).to_have_text("Jobs")
     expect(tab.page.get_by_text("Updated")).to_be_visible()
     expect(tab.page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_view_that_is_opened_again_while_the_app_is_away_shows_what_was_last_seen(tab: Tab, movable: Movable) -> None:
+    pipeline_id = movable.databricks.add_pipeline(name="seen before")
+    page = tab.open(f"#/runs?pipelineId={pipeline_id}")
+    headers = {"x-functions-key": KEY, "Content-Type": "application/json"}
+    send_to(movable.host)("POST", f"/api/pipelines/{pipeline_id}/updates", headers, b"{}")
+    tab.pass_time(16)
+    rows = page.locator("table.runs tbody tr")
+    expect(rows).to_have_count(1)
+    page.route("**/api/runs**", lambda route: route.fulfill(status=502))
+    page.route("**/api/jobs**", lambda route: route.fulfill(status=502))
+    rows.get_by_role("link").first.click()
+    expect(page.locator(".big .badge")).to_be_visible()
+    expect(page.get_by_role("alert").first).to_contain_text("What you see is from ")
+    page.get_by_label("Views").get_by_role("link", name="Jobs").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    page.go_back()
+    expect(page.locator(".big .badge")).to_be_visible()
+    page.go_back()
+    expect(rows).to_have_count(1)
+    expect(page.locator(".live").first).to_contain_text("Updated ")
+
+
+def test_what_was_seen_is_forgotten_when_another_reader_comes_in(tab: Tab, movable: Movable) -> None:
+    pipeline_id = movable.databricks.add_pipeline(name="not yours")
+    headers = {"x-functions-key": KEY, "Content-Type": "application/json"}
+    send_to(movable.host)("POST", f"/api/pipelines/{pipeline_id}/updates", headers, b"{}")
+    page = tab.open(f"#/runs?pipelineId={pipeline_id}")
+    rows = page.locator("table.runs tbody tr")
+    expect(rows).to_have_count(1)
+    page.get_by_role("button", name="Sign out").click()
+    page.route("**/api/runs?**pipelineId**", lambda route: route.fulfill(status=502))
+    page.get_by_label("Function key").fill(KEY)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert").first).to_contain_text("502")
+    expect(rows).to_have_count(0)
