@@ -200,6 +200,14 @@ def test_a_role_of_one_workspace_shows_its_buttons_there_alone(tab: Tab, app: Si
     assert _acts(page) == []
 
 
+def test_a_filter_offers_only_the_workspaces_that_the_reader_may_see(tab: Tab, app: SignedApp) -> None:
+    app.entra.sign_in_as(["Polysync.Read.sales"])
+    page = tab.open("#/runs")
+    expect(page.locator("table.runs tbody tr").first).to_contain_text("stock")
+    tab.pass_time(16)
+    expect(page.get_by_label("Workspace")).to_have_count(0)
+
+
 def test_a_person_without_a_role_learns_what_is_missing(tab: Tab, app: SignedApp) -> None:
     app.entra.sign_in_as([])
     page = tab.open()
