@@ -33,15 +33,34 @@ def addresses(stage: Stage) -> Mapping[str, str]:
         "health": "#/health",
         "unknown-run": "#/runs/p1:u1",
         "cancel": f"#/runs/{stage.running}",
+        "abandon": f"#/runs/{stage.running}",
         "start": f"#/jobs/{stage.job}",
+        "options": f"#/jobs/{stage.other_job}",
+        "done": f"#/jobs/{stage.job}",
+        "no-answer": f"#/runs/{stage.running}",
     }
+
+
+def _unfold_options(page: Page) -> None:
+    page.get_by_role("button", name="Start …").click()
+    page.get_by_text("Start options").click()
+    page.get_by_label("full_refresh_selection").fill("main.sales.orders\nmain.sales.order_lines")
+
+
+def _lose_the_app(page: Page) -> None:
+    page.route("**/api/runs/**", lambda route: route.fulfill(status=502))
+    page.clock.fast_forward(10_000)
 
 
 BEFORE: Mapping[str, Callable[[Page], None]] = {
     "cancel": lambda page: page.get_by_role("button", name="Cancel this run …").click(),
+    "abandon": lambda page: page.get_by_role("button", name="Give up …").click(),
     "start": lambda page: page.get_by_role("button", name="Start …").click(),
+    "options": _unfold_options,
+    "done": lambda page: page.get_by_role("button", name="Sync parameters").click(),
+    "no-answer": _lose_the_app,
 }
-"""What is done before the picture is taken."""
+"""What is done before the picture is taken: a dialog opens, or a notice appears. The last one breaks the tab."""
 
 
 def show(tab: Tab, address: str) -> None:
@@ -70,6 +89,7 @@ def main(arguments: list[str]) -> int:
                         show(tab, address)
                         if name in BEFORE:
                             BEFORE[name](tab.page)
+                            tab.page.locator("dialog, .notice").first.wait_for()
                         tab.page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=name not in BEFORE)
     return 0
 

@@ -21,6 +21,7 @@ from polysync_core.values.callback import Callback, CallbackKind, CallbackState
 from polysync_core.values.caller import CallerId
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Attempt, Run, RunError
+from polysync_core.values.start_options import SETTING, START_OPTIONS
 from tests.functions.app import KEY, ROOT, Send, environment, send_to, settings_of
 
 AREAS = (
@@ -59,6 +60,8 @@ class Stage:
     failed: str
     running: str
     job: str
+    """Its stored full_refresh is true. That of `other_job` is not."""
+    other_job: str
 
 
 class _PastClock:
@@ -75,7 +78,7 @@ def working_day(tables: str, *, pipelines: int = 50) -> Iterator[Stage]:
     """Serve the app with a workspace of many pipelines, with runs of the last six hours and some active ones."""
     now = _PastClock()
     with SimulatedWorkspace(now=now) as databricks:
-        settings = settings_of(tables, "finance", databricks)
+        settings = settings_of(tables, "finance", databricks) | {SETTING: ",".join(START_OPTIONS)}
         rig = Rig(tables, {"finance": databricks.url}, databricks, Clock())
         with environment(settings), LocalHost(ROOT, key=KEY, timers=False) as host:
             names = _names(pipelines)
@@ -96,6 +99,7 @@ def working_day(tables: str, *, pipelines: int = 50) -> Iterator[Stage]:
                 failed=str(failed.run_id),
                 running=str(running.run_id),
                 job=min(ids),
+                other_job=max(ids),
             )
 
 
