@@ -32,11 +32,27 @@ export class ApiError extends Error {
 
 let session = null;
 let onRefused = () => {};
+let actions = 0;
+/** Names of the actions that no dialog asks about, by the end of their addresses. */
+const NAMES = {
+	redeliver: "Send its callbacks again",
+	discover: "Import from Databricks",
+	sync: "Sync parameters",
+	full_refresh: "Store full_refresh",
+};
 
-/** Use this session from now on. `refused` is called when the app does not accept its credential any more. */
+/**
+ * Use this session from now on. `refused` is called when the app does not accept its credential any more, with the error
+ * and the name of the action that was not done because of it.
+ */
 export function connect(newSession, refused) {
 	[session, onRefused] = [newSession, refused];
 }
+
+/** Whether a read may leave the page for the sign-in: no dialog would be lost, and no outcome of an action. */
+export const mayLeave = () => !actions && !document.querySelector("dialog, .notice[tabindex]");
+export const hasEnded = () => session.hasEnded;
+export const signInAgain = (undone) => session.start?.(undone) ?? onRefused(new ApiError(401), undone);
 
 export const get = (path, query, signal) => send("GET", path, { query, signal });
 export const post = (path, body, options = {}) => send("POST", path, { ...options, body });
@@ -59,25 +75,37 @@ export async function getConfig() {
 }
 
 async function send(method, path, options) {
+	const isRead = method === "GET";
+	const agree = document.querySelector("dialog button[value]");
+	const action = isRead ? null : (agree?.value ?? NAMES[path.split("/").pop()]);
+	actions += !isRead;
 	try {
-		return await exchange(method, path, options);
+		return await exchange(method, path, options, action);
 	} catch (error) {
-		if (error instanceof ApiError) error.isRead = method === "GET";
+		if (error instanceof ApiError) error.isRead = isRead;
 		throw error;
+	} finally {
+		actions -= !isRead;
 	}
 }
 
-async function exchange(method, path, options) {
+async function exchange(method, path, options, action) {
 	const used = session;
-	let answer = await request(method, path, { ...options, headers: await used.headers() });
-	if (answer.status === 401 && (await used.renew())) {
-		answer = await request(method, path, { ...options, headers: await used.headers() });
+	let answer = await request(method, path, { ...options, headers: await used.headers(action) });
+	if (answer.status === 401 && (await used.renew(action))) {
+		answer = await request(method, path, { ...options, headers: await used.headers(action) });
 	}
 	const document = await readJson(answer);
 	options.signal?.throwIfAborted();
-	if (answer.ok && document !== null) return document;
+	if (answer.ok && document !== null) {
+		used.hasEnded = false;
+		return document;
+	}
 	const error = errorOf(answer, document);
-	if (answer.status === 401 && used === session) onRefused(error);
+	if (answer.status === 401 && used === session) {
+		if (action || mayLeave()) onRefused(error, action);
+		else used.hasEnded = true;
+	}
 	throw error;
 }
 

@@ -7,6 +7,7 @@ import { Health } from "./health.js";
 import { Component, html, render } from "./html.js";
 import { Job } from "./job.js";
 import { Jobs, nameOfJob } from "./jobs.js";
+import { Notice } from "./parts.js";
 import { Run } from "./run.js";
 import { Runs, showList } from "./runs.js";
 import { EntraSession, KeySession } from "./signin.js";
@@ -97,12 +98,14 @@ class App extends Component {
 	}
 
 	enter(session) {
-		connect(session, (error) => {
+		connect(session, (error, undone) => {
 			session.end();
+			session.undone = undone;
 			this.jobs.stop();
-			this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error });
+			this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error, undone });
 		});
-		this.setState({ phase: "ready", session, problem: null });
+		this.setState({ phase: "ready", session, problem: null, undone: session.undone ?? this.state.undone });
+		delete session.undone;
 		this.jobs?.stop();
 		this.jobs = new Feed(fetchJobs, () => this.setState({}), () => Infinity).start();
 		this.health ??= new Feed(getHealth, this.judge, () => HEALTH_SECONDS).start();
@@ -144,7 +147,10 @@ class App extends Component {
 					${isIn && state.session.key !== "" && html`<button type="button" class="small" onClick=${this.signOut}>Sign out</button>`}
 				</span>
 			</header>
-			<main id="main">${this.content(state)}</main>
+			<main id="main">
+				<${Notice} outcome=${state.undone && notDone(state.undone)} onClose=${() => this.setState({ undone: null })} />
+				${this.content(state)}
+			</main>
 			<p class="unseen" role="status" aria-live="polite">${isIn ? state.said : ""}</p>
 			<footer class="quiet">Polysync ${state.config?.version ?? ""} · <a href="openapi.json">API</a> · <a href="page/licenses.txt">Licences</a></footer>`;
 	}
@@ -162,6 +168,12 @@ class App extends Component {
 		return html`<h1 tabindex="-1">There is no such page</h1><p><a href=${linkTo("runs")}>Go to the runs.</a></p>`;
 	}
 }
+
+const notDone = (what) => ({
+	isBad: true,
+	text: `Your sign-in had ended, so this was not done: ${what}.`,
+	advice: "Press again if you still want it.",
+});
 
 function fetchJobs(signal) {
 	return collect((continuation) => get("jobs", { workspace: "*", limit: 200, continuation }, signal), { wanted: Infinity });
