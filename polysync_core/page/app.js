@@ -7,7 +7,7 @@ import { Health } from "./health.js";
 import { Component, html, render } from "./html.js";
 import { Job } from "./job.js";
 import { Jobs, nameOfJob } from "./jobs.js";
-import { Notice } from "./parts.js";
+import { failed, Notice } from "./parts.js";
 import { Run } from "./run.js";
 import { Runs, showList } from "./runs.js";
 import { EntraSession, KeySession } from "./signin.js";
@@ -34,7 +34,7 @@ class App extends Component {
 		if (before.phase !== this.state.phase) {
 			const field = document.querySelector("input[type=password]");
 			if (field) field.focus();
-			else if (before.phase === "key") focusTitle();
+			else if (before.phase === "key" || this.state.phase === "signed-out") focusTitle();
 		}
 		if (moved.view !== view || moved.id !== id) {
 			scrollTo(0, 0);
@@ -148,7 +148,7 @@ class App extends Component {
 				</span>
 			</header>
 			<main id="main">
-				<${Notice} outcome=${state.undone && notDone(state.undone)} onClose=${() => this.setState({ undone: null })} />
+				<${Notice} outcome=${state.undone && failed({ message: `Your sign-in had ended, so this was not done: ${state.undone}. Press again if you still want it.` })} onClose=${() => this.setState({ undone: null })} />
 				${this.content(state)}
 			</main>
 			<p class="unseen" role="status" aria-live="polite">${isIn ? state.said : ""}</p>
@@ -168,12 +168,6 @@ class App extends Component {
 		return html`<h1 tabindex="-1">There is no such page</h1><p><a href=${linkTo("runs")}>Go to the runs.</a></p>`;
 	}
 }
-
-const notDone = (what) => ({
-	isBad: true,
-	text: `Your sign-in had ended, so this was not done: ${what}.`,
-	advice: "Press again if you still want it.",
-});
 
 function fetchJobs(signal) {
 	return collect((continuation) => get("jobs", { workspace: "*", limit: 200, continuation }, signal), { wanted: Infinity });
@@ -215,9 +209,11 @@ function Zone({ onChange }) {
 	</label>`;
 }
 
+const alertOf = ({ message }, advice) => html`<div class="notice bad" role="alert"><p><strong>${message}</strong> ${advice}</p></div>`;
+
 function Broken({ problem, again }) {
 	return html`<h1 tabindex="-1">The page cannot start</h1>
-		<div class="notice bad" role="alert"><p><strong>${problem.message}</strong> ${problem.mayPass ? "" : (problem.advice ?? "")}</p></div>
+		${alertOf(problem, problem.mayPass ? "" : problem.advice)}
 		<p class="buttons">
 			<button type="button" class="primary" onClick=${again}>Try again</button>
 			<a class="button" href=${linkTo("health")}>Look at Health</a>
@@ -231,6 +227,8 @@ class KeyForm extends Component {
 		event.preventDefault();
 		const key = this.input.value.trim();
 		if (!key) return;
+		const odd = /[^ -ÿ]/u.exec(key);
+		if (odd) return this.setState({ problem: new Error(`“${odd}” cannot be part of a key. Copy the key again, and nothing else.`) });
 		this.setState({ isBusy: true, problem: null });
 		try {
 			await this.props.enter(new KeySession(key), new Error("This key is not accepted. Copy a function key of the app again."));
@@ -246,7 +244,7 @@ class KeyForm extends Component {
 		return html`<form class="card sign-in" onSubmit=${this.submit}>
 			<h1 tabindex="-1">Sign in with a function key</h1>
 			<p>You find it in the Azure portal: the Function App, then App keys. It stays in this browser tab only.</p>
-			${shown && html`<div class="notice bad" role="alert"><p><strong>${shown.message}</strong> ${shown.status === 401 ? "Enter a key again." : shown.mayPass ? "Press the button again." : (shown.advice ?? "")}</p></div>`}
+			${shown && alertOf(shown, shown.status === 401 ? "Enter a key again." : shown.mayPass ? "Press the button again." : shown.advice)}
 			<label class="field"><span>Function key</span>
 				<input type="password" required autocomplete="off" spellcheck="false" ref=${(element) => (this.input = element)} />
 			</label>
@@ -258,7 +256,7 @@ class KeyForm extends Component {
 function SignedOut({ problem, session }) {
 	return html`<section class="card sign-in">
 		<h1 tabindex="-1">You are not signed in</h1>
-		${problem && html`<div class="notice bad" role="alert"><p><strong>${problem.message}</strong></p></div>`}
+		${problem && alertOf(problem)}
 		<p class="buttons"><button type="button" class="primary" onClick=${() => session.start()}>Sign in</button></p>
 		<p class="quiet">This page keeps no token. Your session with Microsoft Entra ID is another one, and may go on.</p>
 	</section>`;

@@ -38,7 +38,7 @@ export class Ask extends Component {
 	render({ title, children, agree, disagree = "Go back", isReady = true, isDangerous = false, typed = null, explain, onClose }, state) {
 		const { error } = state;
 		const name = agree + (error?.mayPass ? ", again" : "");
-		const mayAct = isReady && !state.isBusy && (typed === null || same(state.given, typed));
+		const mayAct = isReady && (typed === null || same(state.given, typed));
 		return html`<dialog
 			ref=${(element) => (this.dialog = element)}
 			aria-labelledby="dialog-title"
@@ -65,7 +65,7 @@ export class Ask extends Component {
 				</p>`}
 				<p class="buttons">
 					<button type="button" onClick=${() => this.dialog.close()}>${disagree}</button>
-					<button value=${name} class=${isDangerous ? "danger" : "primary"} disabled=${!mayAct}>
+					<button value=${name} class=${isDangerous ? "danger" : "primary"} disabled=${!mayAct} aria-disabled=${state.isBusy}>
 						${state.isBusy ? "One moment …" : agree}
 					</button>
 				</p>

@@ -69,7 +69,7 @@ export class EntraSession {
 		return this.tokens !== null;
 	}
 
-	/** Leave this page for the sign-in. The address is kept, and the name of the action that is not done because of it. */
+	/** Leave this page for the sign-in. The address is kept, and the action that is not done because of it. */
 	async start(undone = this.undone) {
 		const verifier = randomText();
 		const pending = { verifier, state: randomText(), nonce: randomText(), hash: location.hash, undone };
@@ -92,7 +92,7 @@ export class EntraSession {
 	/** Take the answer of the sign-in out of the address, if it holds one. Raises SignInProblem. */
 	async finish() {
 		const answer = new URLSearchParams(location.hash.slice(1));
-		if (!answer.has("state") || !(answer.has("code") || answer.has("error"))) return;
+		if (location.hash[1] === "/" || !answer.has("state") || !(answer.has("code") || answer.has("error"))) return;
 		const pending = stored(PENDING);
 		sessionStorage.removeItem(PENDING);
 		history.replaceState(null, "", `${location.pathname}${pending?.hash ?? ""}`);
@@ -112,7 +112,7 @@ export class EntraSession {
 		this.keep(given);
 	}
 
-	/** `action` is the name of the action that needs them, if it is not a read. */
+	/** `action` names what needs them, unless it is a read. */
 	async headers(action) {
 		if (Date.now() >= this.tokens?.renewAt) await this.renewOnce(action);
 		if (!this.tokens) throw new SignInProblem("You are signed out.");
@@ -145,7 +145,7 @@ export class EntraSession {
 		}
 	}
 
-	/** Sign in again if an action waits for it, or if nothing gets lost. Otherwise the reader says when. */
+	/** Sign in again if an action waits for it or nothing gets lost. Otherwise the reader says when. */
 	leave() {
 		if (this.waiting || mayLeave()) return this.start(this.waiting ?? undefined);
 		this.hasEnded = true;
