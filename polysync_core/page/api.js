@@ -2,11 +2,13 @@
 
 const TIMEOUT_MS = 60_000;
 const BASE = new URL(".", document.baseURI);
+const FOR_PROGRAMS = / (A discovery imports|Wait for it, cancel it, or send) .*/;
 
 /** What went wrong, and what to do about it. `status` is 0 when no usable answer came. `isRead` is false for actions. */
 export class ApiError extends Error {
 	constructor(status, { code = "", detail = "", retryAfterSeconds = null, active = null } = {}) {
-		super(detail || textOf(status));
+		// The second sentence of these details names what only a program can send.
+		super(detail.replace(FOR_PROGRAMS, "") || textOf(status));
 		Object.assign(this, { status, code, retryAfterSeconds, active, isRead: true });
 	}
 
@@ -17,26 +19,48 @@ export class ApiError extends Error {
 
 	/** What to do. Feeds try again by themselves; an action does not, and its outcome may be unknown. */
 	get advice() {
-		if (this.mayPass && !this.isRead) {
-			if (this.status === 429) return `Press again ${this.retryAfterSeconds ? `in ${this.retryAfterSeconds} s` : "later"}.`;
-			return "It is not known whether it was done. Press again here: a repeat is safe.";
-		}
-		if (this.status === 0) return "Check your network connection. The page tries again by itself.";
-		if (this.status === 429) return "Too many requests were made. The page waits, and tries again by itself.";
-		if (this.status >= 500) return "The page tries again by itself. If this goes on, look at Health.";
-		if (this.status === 403) return "Ask an administrator of Polysync for the role.";
-		if (this.status === 404) return "Check the address, or go back to the list.";
-		return "Correct what is named, and try again.";
+		const { status, code, retryAfterSeconds } = this;
+		const isAgain = status === 429 || (status === 409 && retryAfterSeconds);
+		if (!this.isRead && isAgain) return `Press again ${retryAfterSeconds ? `in ${retryAfterSeconds} s` : "later"}.`;
+		if (!this.isRead && this.mayPass) return "It is not known whether it was done. Press again here: a repeat is safe.";
+		if (status === 0) return "Check your network connection. The page tries again by itself.";
+		if (status === 429) return "Too many requests were made. The page waits, and tries again by itself.";
+		if (status >= 500) return "The page tries again by itself. If this goes on, look at Health.";
+		return ADVICE[code] ?? ADVICE[status] ?? "Correct what is named, and try again.";
 	}
 }
 
+const IN_DATABRICKS = "Look at the pipeline in Databricks.";
+/** What to do, by code or else by status. It is empty where the detail says it. */
+const ADVICE = {
+	ActiveUpdateExists: "Wait for its end, or cancel it.",
+	DatabricksError: IN_DATABRICKS,
+	DatabricksNetworkRefused: "",
+	DatabricksPermissionDenied: "",
+	JobNotFound: "Check the address, or import the pipelines: Jobs has a button for it.",
+	PipelineNotFound: IN_DATABRICKS,
+	RoleMissing: "Ask an administrator of Polysync for the role.",
+	401: "Sign in again.",
+	403: "Ask whoever runs the app.",
+	404: "Check the address, or go back to the list.",
+	409: "",
+};
+
 let session = null;
 let onRefused = () => {};
+let actions = 0;
+/** The actions that no dialog asks about, by the end of their addresses. */
+const NAMES = { redeliver: "Send callbacks again", discover: "Import", sync: "Sync parameters", full_refresh: "Store full_refresh" };
 
-/** Use this session from now on. `refused` is called when the app does not accept its credential any more. */
+/** Use this session from now on. `refused(error, action)` is called when its credential is not accepted any more. */
 export function connect(newSession, refused) {
 	[session, onRefused] = [newSession, refused];
 }
+
+/** Whether a read may leave the page: no dialog would be lost, and no outcome of an action. */
+export const mayLeave = () => !actions && !document.querySelector("dialog, .notice[tabindex]");
+export const hasEnded = () => session.hasEnded;
+export const signInAgain = (undone) => session.start?.(undone) ?? onRefused(new ApiError(401), undone);
 
 export const get = (path, query, signal) => send("GET", path, { query, signal });
 export const post = (path, body, options = {}) => send("POST", path, { ...options, body });
@@ -59,25 +83,36 @@ export async function getConfig() {
 }
 
 async function send(method, path, options) {
+	const isRead = method === "GET";
+	const action = isRead ? null : (document.querySelector("dialog button[value]")?.value ?? NAMES[path.split("/").pop()]);
+	actions += !isRead;
 	try {
-		return await exchange(method, path, options);
+		return await exchange(method, path, options, action);
 	} catch (error) {
-		if (error instanceof ApiError) error.isRead = method === "GET";
+		if (error instanceof ApiError) error.isRead = isRead;
 		throw error;
+	} finally {
+		actions -= !isRead;
 	}
 }
 
-async function exchange(method, path, options) {
+async function exchange(method, path, options, action) {
 	const used = session;
-	let answer = await request(method, path, { ...options, headers: await used.headers() });
-	if (answer.status === 401 && (await used.renew())) {
-		answer = await request(method, path, { ...options, headers: await used.headers() });
+	let answer = await request(method, path, { ...options, headers: await used.headers(action) });
+	if (answer.status === 401 && (await used.renew(action))) {
+		answer = await request(method, path, { ...options, headers: await used.headers(action) });
 	}
 	const document = await readJson(answer);
 	options.signal?.throwIfAborted();
-	if (answer.ok && document !== null) return document;
+	if (answer.ok && document !== null) {
+		used.hasEnded = false;
+		return document;
+	}
 	const error = errorOf(answer, document);
-	if (answer.status === 401 && used === session) onRefused(error);
+	if (answer.status === 401 && used === session) {
+		if (action || mayLeave()) onRefused(error, action);
+		else used.hasEnded = true;
+	}
 	throw error;
 }
 

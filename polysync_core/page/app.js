@@ -7,6 +7,7 @@ import { Health } from "./health.js";
 import { Component, html, render } from "./html.js";
 import { Job } from "./job.js";
 import { Jobs, nameOfJob } from "./jobs.js";
+import { failed, Notice } from "./parts.js";
 import { Run } from "./run.js";
 import { Runs, showList } from "./runs.js";
 import { EntraSession, KeySession } from "./signin.js";
@@ -35,7 +36,7 @@ class App extends Component {
 		if (before.phase !== this.state.phase) {
 			const field = document.querySelector("input[type=password]");
 			if (field) field.focus();
-			else if (before.phase === "key") focusTitle();
+			else if (before.phase === "key" || this.state.phase === "signed-out") focusTitle();
 		}
 		if (moved.view !== view || moved.id !== id) {
 			scrollTo(0, 0);
@@ -100,12 +101,14 @@ class App extends Component {
 
 	enter(session) {
 		forgetKept();
-		connect(session, (error) => {
+		connect(session, (error, undone) => {
 			session.end();
+			session.undone = undone;
 			this.jobs.stop();
-			this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error });
+			this.setState({ phase: session instanceof KeySession ? "key" : "signed-out", problem: error, undone });
 		});
-		this.setState({ phase: "ready", session, problem: null });
+		this.setState({ phase: "ready", session, problem: null, undone: session.undone ?? this.state.undone });
+		delete session.undone;
 		this.jobs?.stop();
 		this.jobs = new Feed(fetchJobs, () => this.setState({}), () => Infinity).start();
 		this.health ??= new Feed(getHealth, this.judge, () => HEALTH_SECONDS).start();
@@ -148,7 +151,10 @@ class App extends Component {
 					${isIn && state.session.key !== "" && html`<button type="button" class="small" onClick=${this.signOut}>Sign out</button>`}
 				</span>
 			</header>
-			<main id="main">${this.content(state)}</main>
+			<main id="main">
+				<${Notice} outcome=${state.undone && failed({ message: `Your sign-in had ended, so this was not done: ${state.undone}. Press again if you still want it.` })} onClose=${() => this.setState({ undone: null })} />
+				${this.content(state)}
+			</main>
 			<p class="unseen" role="status" aria-live="polite">${isIn ? state.said : ""}</p>
 			<footer class="quiet">Polysync ${state.config?.version ?? ""} · <a href="openapi.json">API</a> · <a href="page/licenses.txt">Licences</a></footer>`;
 	}
@@ -209,6 +215,8 @@ function Zone({ onChange }) {
 	</label>`;
 }
 
+const alertOf = ({ message }, advice) => html`<div class="notice bad" role="alert"><p><strong>${message}</strong> ${advice}</p></div>`;
+
 class Broken extends Component {
 	componentDidMount() {
 		if (this.props.problem.mayPass) this.timer = setTimeout(this.props.again, AGAIN_MS);
@@ -220,7 +228,7 @@ class Broken extends Component {
 
 	render({ problem, again }) {
 		return html`<h1 tabindex="-1">The page cannot start</h1>
-			<div class="notice bad" role="alert"><p><strong>${problem.message}</strong> ${problem.advice ?? ""}</p></div>
+			${alertOf(problem, problem.advice)}
 			<p class="buttons">
 				<button type="button" class="primary" onClick=${again}>Try again</button>
 				<a class="button" href=${linkTo("health")}>Look at Health</a>
@@ -235,6 +243,8 @@ class KeyForm extends Component {
 		event.preventDefault();
 		const key = this.input.value.trim();
 		if (!key) return;
+		const odd = /[^ -ÿ]/u.exec(key);
+		if (odd) return this.setState({ problem: new Error(`“${odd}” cannot be part of a key. Copy the key again, and nothing else.`) });
 		this.setState({ isBusy: true, problem: null });
 		try {
 			await this.props.enter(new KeySession(key), new Error("This key is not accepted. Copy a function key of the app again."));
@@ -250,7 +260,7 @@ class KeyForm extends Component {
 		return html`<form class="card sign-in" onSubmit=${this.submit}>
 			<h1 tabindex="-1">Sign in with a function key</h1>
 			<p>You find it in the Azure portal: the Function App, then App keys. It stays in this browser tab only.</p>
-			${shown && html`<div class="notice bad" role="alert"><p><strong>${shown.message}</strong> ${shown.status === 401 ? "Enter a key again." : shown.mayPass ? "Press the button again." : (shown.advice ?? "")}</p></div>`}
+			${shown && alertOf(shown, shown.status === 401 ? "Enter a key again." : shown.mayPass ? "Press the button again." : shown.advice)}
 			<label class="field"><span>Function key</span>
 				<input type="password" required autocomplete="off" spellcheck="false" ref=${(element) => (this.input = element)} />
 			</label>
@@ -262,7 +272,7 @@ class KeyForm extends Component {
 function SignedOut({ problem, session }) {
 	return html`<section class="card sign-in">
 		<h1 tabindex="-1">You are not signed in</h1>
-		${problem && html`<div class="notice bad" role="alert"><p><strong>${problem.message}</strong></p></div>`}
+		${problem && alertOf(problem)}
 		<p class="buttons"><button type="button" class="primary" onClick=${() => session.start()}>Sign in</button></p>
 		<p class="quiet">This page keeps no token. Your session with Microsoft Entra ID is another one, and may go on.</p>
 	</section>`;

@@ -1,4 +1,5 @@
 // Questions before something is done. They use the browser's own dialog: it keeps the focus, and Escape closes it.
+import { hasEnded, signInAgain } from "./api.js";
 import { Component, html } from "./html.js";
 import { failed, Notice } from "./parts.js";
 
@@ -7,7 +8,7 @@ import { failed, Notice } from "./parts.js";
  * `typed` is a text that has to be typed first, for what cannot be undone. Until `isReady`, nobody can agree.
  */
 export class Ask extends Component {
-	state = { isBusy: false, outcome: null, given: "" };
+	state = { isBusy: false, error: null, given: "" };
 
 	componentDidMount() {
 		this.dialog.showModal();
@@ -24,18 +25,20 @@ export class Ask extends Component {
 	agree = async (event) => {
 		event.preventDefault();
 		if (this.state.isBusy || this.props.isReady === false) return;
-		this.setState({ isBusy: true, outcome: null });
+		this.setState({ isBusy: true, error: null });
 		try {
 			await this.props.act();
 			this.isDone = true;
 			this.props.onClose();
 		} catch (error) {
-			this.setState({ isBusy: false, outcome: failed(error, this.props.explain?.(error)) });
+			this.setState({ isBusy: false, error });
 		}
 	};
 
-	render({ title, children, agree, disagree = "Go back", isReady = true, isDangerous = false, typed = null, onClose }, state) {
-		const mayAct = isReady && !state.isBusy && (typed === null || same(state.given, typed));
+	render({ title, children, agree, disagree = "Go back", isReady = true, isDangerous = false, typed = null, explain, onClose }, state) {
+		const { error } = state;
+		const name = agree + (error?.mayPass ? ", again" : "");
+		const mayAct = isReady && (typed === null || same(state.given, typed));
 		return html`<dialog
 			ref=${(element) => (this.dialog = element)}
 			aria-labelledby="dialog-title"
@@ -54,10 +57,15 @@ export class Ask extends Component {
 						spellcheck="false"
 					/>
 				</label>`}
-				<${Notice} outcome=${state.outcome} onClose=${() => this.setState({ outcome: null })} />
+				<${Notice} outcome=${error && failed(error, explain?.(error))} onClose=${() => this.setState({ error: null })} />
+				${hasEnded() &&
+				!state.isBusy &&
+				html`<p class="warning" role="alert">
+					Your sign-in has ended. <button type="button" class="small" onClick=${() => signInAgain(name)}>Sign in again</button>
+				</p>`}
 				<p class="buttons">
 					<button type="button" onClick=${() => this.dialog.close()}>${disagree}</button>
-					<button class=${isDangerous ? "danger" : "primary"} disabled=${!mayAct}>
+					<button value=${name} class=${isDangerous ? "danger" : "primary"} disabled=${!mayAct} aria-disabled=${state.isBusy}>
 						${state.isBusy ? "One moment …" : agree}
 					</button>
 				</p>

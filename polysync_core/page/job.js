@@ -44,6 +44,7 @@ export class Job extends Component {
 
 	/** Call a route of the job, and say what came of it. */
 	async act(work, told) {
+		if (this.state.isSyncing) return;
 		this.setState({ outcome: null, isSyncing: true });
 		try {
 			this.setState({ outcome: told(await work({ query: { workspace: this.feed.data.workspace } })) });
@@ -77,7 +78,7 @@ export class Job extends Component {
 				${(mayStart || isAdmin) &&
 				html`<p class="buttons">
 					${mayStart && html`<button type="button" class="primary" onClick=${() => this.setState({ starts: true })}>Start …</button>`}
-					${isAdmin && html`<button type="button" disabled=${isSyncing} onClick=${this.sync}>Sync parameters</button>`}
+					${isAdmin && html`<button type="button" aria-disabled=${isSyncing} onClick=${this.sync}>Sync parameters</button>`}
 				</p>`}
 				${!job.accessible && html`<p class="warning">Databricks does not let this app read the pipeline. What you see is the last known.</p>`}
 				<${Facts}
@@ -129,6 +130,7 @@ class FullRefresh extends Component {
 
 	submit = (event) => {
 		event.preventDefault();
+		if (event.submitter.ariaDisabled === "true") return;
 		const isTurnedOn = this.state.value === "yes" && this.state.direction !== "Output" && storedFullRefresh(this.props.job) !== true;
 		if (isTurnedOn) this.setState({ asks: true });
 		else this.save();
@@ -150,7 +152,7 @@ class FullRefresh extends Component {
 					set=${(chosen) => this.setState({ value: chosen })}
 				/>
 				<${Choice} label="Direction" value=${direction} options=${Object.entries(DIRECTIONS)} set=${(chosen) => this.setState({ direction: chosen })} />
-				<button disabled=${isBusy || !value || isSame}>Store</button>
+				<button aria-disabled=${isBusy || !value || isSame}>Store</button>
 			</form>
 			<p class="quiet">A stored value can be changed later, but not removed.</p>`}
 			${asks &&

@@ -99,6 +99,7 @@ export class Jobs extends Component {
 	}
 
 	discover = async () => {
+		if (this.state.isDiscovering) return;
 		this.setState({ isDiscovering: true, outcome: null });
 		const sum = { added: 0, changed: 0, removed: 0 };
 		try {
@@ -134,7 +135,7 @@ export class Jobs extends Component {
 		return html`<div class="head">
 				<h1 tabindex="-1">Jobs</h1>
 				<${Live} feed=${this.feed} />
-				${this.importable.length > 0 && html`<button type="button" disabled=${isDiscovering} onClick=${this.discover}>
+				${this.importable.length > 0 && html`<button type="button" aria-disabled=${isDiscovering} onClick=${this.discover}>
 					${isDiscovering ? "Importing …" : "Import from Databricks"}
 				</button>`}
 			</div>

@@ -1,7 +1,7 @@
 // What Databricks logs about an update: its phases with their durations, and the lines of the event log.
 import { get } from "./api.js";
 import { Feed } from "./feed.js";
-import { duration, fullTime, shortTime } from "./format.js";
+import { clock, duration, fullTime, shortTime } from "./format.js";
 import { Component, html } from "./html.js";
 import { FeedError, Live, Ticking } from "./parts.js";
 
@@ -11,6 +11,7 @@ const MOST_LINES = 2000;
 const LIVE_SECONDS = 5;
 const AFTER_THE_END_MS = 30_000;
 const STATE = /\bis ([A-Z][A-Z_]+)\.?$/;
+const UPDATE = /^Update ([\w-]+)/;
 const TERMINAL = ["COMPLETED", "FAILED", "CANCELED"];
 const LEVELS = ["INFO", "WARN", "ERROR", "METRICS"];
 
@@ -20,7 +21,7 @@ const LEVELS = ["INFO", "WARN", "ERROR", "METRICS"];
  */
 export function phasesOf(lines, finishedAt) {
 	const entered = lines
-		.map((line) => ({ state: stateOf(line), began: Date.parse(line.time) }))
+		.map((line) => ({ state: stateOf(line), began: Date.parse(line.time), update: UPDATE.exec(line.message)?.[1] }))
 		.filter(({ state, began }) => state && !Number.isNaN(began))
 		.sort((a, b) => a.began - b.began);
 	const changes = entered.filter((each, index) => index === 0 || each.state !== entered[index - 1].state);
@@ -35,7 +36,9 @@ function stateOf(line) {
 	return line.eventType === "update_progress" ? STATE.exec(line.message ?? "")?.[1] : null;
 }
 
-const keyOf = (line) => `${line.time} ${line.eventType} ${line.message}`;
+const keyOf = (line) => JSON.stringify(line);
+/** The time with its seconds, also on another day. */
+const exactTime = (at) => shortTime(at).replace(/, .*/, `, ${clock(new Date(at))}`);
 const GAP = "(gap)";
 const newestFirst = (a, b) => Date.parse(b.time ?? 0) - Date.parse(a.time ?? 0);
 
@@ -98,9 +101,13 @@ export class Progress extends Component {
 	}
 
 	take(items) {
+		const taken = new Set();
 		for (const line of items) {
-			this.lines.set(keyOf(line), line);
-			if (stateOf(line)) this.phases.set(keyOf(line), line);
+			let key = keyOf(line);
+			while (taken.has(key)) key += "+"; // another line that is equal
+			taken.add(key);
+			this.lines.set(key, line);
+			if (stateOf(line)) this.phases.set(key, line);
 		}
 	}
 
@@ -129,6 +136,7 @@ export class Progress extends Component {
 	}
 
 	loadOlder = async () => {
+		if (this.state.isLoadingOlder) return;
 		this.setState({ isLoadingOlder: true, problem: null });
 		try {
 			const page = await this.fetch(this.older);
@@ -151,8 +159,8 @@ export class Progress extends Component {
 
 	render({ run }, { level, isLoadingOlder, problem }) {
 		if (!this.feed) return null;
-		const lines = [...this.lines.values()].sort(newestFirst);
-		const shown = level ? lines.filter((line) => line.level === level || line.eventType === GAP) : lines;
+		const lines = [...this.lines].sort(([, a], [, b]) => newestFirst(a, b));
+		const shown = level ? lines.filter(([, line]) => line.level === level || line.eventType === GAP) : lines;
 		return html`<section class="card" aria-labelledby="progress-title">
 			<div class="card-head">
 				<h2 id="progress-title">Progress</h2>
@@ -165,14 +173,14 @@ export class Progress extends Component {
 				</label>
 			</div>
 			<${FeedError} feed=${this.feed} />
-			<${Phases} phases=${phasesOf([...this.phases.values()], run.finishedAt)} />
+			<${Phases} phases=${phasesOf([...this.phases.values()], run.finishedAt)} attempts=${run.attempts} />
 			${!this.hasStart && this.phases.size > 0 && html`<p class="quiet">Earlier phases are not known here.</p>`}
 			${this.feed.data && !lines.length && html`<p class="empty">
 				${this.older ? "No line was found so far." : `No events from Databricks for this update${run.isFinished ? "" : " yet"}.`}
 			</p>`}
 			${shown.length > 0 &&
 			html`<div class="log" role="region" aria-label="Event log, newest first" tabindex="0">
-				<ol>${shown.map((line) => html`<${Line} key=${keyOf(line)} line=${line} />`)}</ol>
+				<ol>${shown.map(([key, line]) => html`<${Line} key=${key} line=${line} />`)}</ol>
 			</div>`}
 			${this.isCut && html`<p class="quiet">These are the newest ${MOST_LINES} lines. Databricks has the older ones.</p>`}
 			${problem &&
@@ -180,7 +188,7 @@ export class Progress extends Component {
 				<strong>${problem.message}</strong> ${problem.mayPass ? `Press again${waitOf(problem)}.` : problem.advice}
 			</p>`}
 			${this.older &&
-			html`<button type="button" disabled=${isLoadingOlder} onClick=${this.loadOlder}>
+			html`<button type="button" aria-disabled=${isLoadingOlder} onClick=${this.loadOlder}>
 				${isLoadingOlder && !problem ? "Loading …" : "Load older lines"}
 			</button>`}
 		</section>`;
@@ -189,7 +197,7 @@ export class Progress extends Component {
 
 const waitOf = ({ retryAfterSeconds }) => (retryAfterSeconds ? ` in ${duration(retryAfterSeconds)}` : "");
 
-function Phases({ phases }) {
+function Phases({ phases, attempts }) {
 	if (!phases.length) return null;
 	const draw = (now) => {
 		const length = (phase) => (phase.ended ?? now) - phase.began;
@@ -200,8 +208,8 @@ function Phases({ phases }) {
 			<tbody>
 				${phases.map(
 					(phase) => html`<tr key=${`${phase.state} ${phase.began}`}>
-						<th scope="row">${phase.state}</th>
-						<td>${shortTime(phase.began)}</td>
+						<th scope="row">${phase.state}${attempts.length > 1 && html` <small class="quiet">update ${phase.update}</small>`}</th>
+						<td>${exactTime(phase.began)}</td>
 						<td>${duration(length(phase) / 1000)}</td>
 						<td class="share">
 							<svg width="100%" height="10" aria-hidden="true">
@@ -218,14 +226,16 @@ function Phases({ phases }) {
 
 function Line({ line }) {
 	if (line.eventType === GAP) return html`<li class="quiet">Lines are left out here: too many came at once.</li>`;
-	const errors = (line.errors ?? []).map((error) =>
-		typeof error === "string" ? error : [error.className, error.message].filter(Boolean).join(": "),
-	);
+	const errors = line.errors ?? [];
 	return html`<li class="line ${(line.level ?? "").toLowerCase()}">
-		<span class="when" title=${line.time && fullTime(line.time)}>${line.time ? shortTime(line.time) : "–"}</span>
+		<span class="when" title=${line.time && fullTime(line.time)}>${line.time ? exactTime(line.time) : "–"}</span>
 		<span class="level">${line.level ?? ""}</span>
 		<span class="what">${line.eventType ?? ""}</span>
 		<span class="said">${line.message ?? ""}</span>
-		${errors.length > 0 && html`<pre class="reason">${errors.join("\n\n")}</pre>`}
+		${errors.length > 0 && html`<pre class="reason">
+			${errors.map(
+				({ className, message }, index) => html`${index > 0 && "\n\n"}<bdi>${className}</bdi>${className && message && ": "}<bdi>${message}</bdi>`,
+			)}
+		</pre>`}
 	</li>`;
 }

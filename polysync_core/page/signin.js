@@ -1,6 +1,6 @@
 // How a reader is let in: by a function key, or by signing in with Entra ID. Credentials stay in sessionStorage,
 // so they end with the tab.
-import { ApiError } from "./api.js";
+import { ApiError, mayLeave } from "./api.js";
 import { claimsOf, hasRole } from "./roles.js";
 
 const KEY = "polysync.key";
@@ -61,17 +61,18 @@ export class EntraSession {
 		this.config = config;
 		this.endpoint = `${config.authority}/${config.tenant}/oauth2/v2.0`;
 		this.redirectUri = `${location.origin}${location.pathname}`;
-		this.use(JSON.parse(sessionStorage.getItem(TOKENS)));
+		this.undone = stored(PENDING)?.undone;
+		this.use(stored(TOKENS));
 	}
 
 	get isSignedIn() {
 		return this.tokens !== null;
 	}
 
-	/** Leave this page for the sign-in. The address is kept, and the page goes on there. */
-	async start() {
+	/** Leave this page for the sign-in. The address is kept, and the action that is not done because of it. */
+	async start(undone = this.undone) {
 		const verifier = randomText();
-		const pending = { verifier, state: randomText(), nonce: randomText(), hash: location.hash };
+		const pending = { verifier, state: randomText(), nonce: randomText(), hash: location.hash, undone };
 		sessionStorage.setItem(PENDING, JSON.stringify(pending));
 		const query = new URLSearchParams({
 			client_id: this.config.clientId,
@@ -91,8 +92,8 @@ export class EntraSession {
 	/** Take the answer of the sign-in out of the address, if it holds one. Raises SignInProblem. */
 	async finish() {
 		const answer = new URLSearchParams(location.hash.slice(1));
-		if (!answer.has("state") || !(answer.has("code") || answer.has("error"))) return;
-		const pending = JSON.parse(sessionStorage.getItem(PENDING));
+		if (location.hash[1] === "/" || !answer.has("state") || !(answer.has("code") || answer.has("error"))) return;
+		const pending = stored(PENDING);
 		sessionStorage.removeItem(PENDING);
 		history.replaceState(null, "", `${location.pathname}${pending?.hash ?? ""}`);
 		if (pending === null || answer.get("state") !== pending.state) {
@@ -111,35 +112,44 @@ export class EntraSession {
 		this.keep(given);
 	}
 
-	async headers() {
-		if (Date.now() >= this.tokens?.renewAt) await this.renewOnce();
+	/** `action` names what needs them, unless it is a read. */
+	async headers(action) {
+		if (Date.now() >= this.tokens?.renewAt) await this.renewOnce(action);
 		if (!this.tokens) throw new SignInProblem("You are signed out.");
 		return { Authorization: `Bearer ${this.tokens.accessToken}` };
 	}
 
 	/** Get a new token after the app has refused one. A new one that is refused too is not asked for again. */
-	async renew() {
-		return !this.tokens || Date.now() - this.tokens.gotAt < NEW_MS ? false : this.renewOnce();
+	async renew(action) {
+		return !this.tokens || Date.now() - this.tokens.gotAt < NEW_MS ? false : this.renewOnce(action);
 	}
 
 	/** Get a new token, once for all calls that wait. Signs in again if the refresh token is not accepted any more. */
-	renewOnce() {
-		this.renewing ??= this.refresh().finally(() => (this.renewing = null));
+	renewOnce(action) {
+		this.waiting ??= action;
+		this.renewing ??= this.refresh().finally(() => (this.renewing = this.waiting = null));
 		return this.renewing;
 	}
 
 	async refresh() {
 		const [token, generation] = [this.tokens.refreshToken, this.generation];
-		if (!token) return this.start();
+		if (!token) return this.leave();
 		try {
 			const given = await this.fetchTokens({ grant_type: "refresh_token", refresh_token: token });
 			if (generation !== this.generation) return false; // the reader has signed out meanwhile
 			this.keep(given);
 			return true;
 		} catch (error) {
-			if (error instanceof SignInProblem && generation === this.generation) return this.start();
+			if (error instanceof SignInProblem && generation === this.generation) return this.leave();
 			throw error;
 		}
+	}
+
+	/** Sign in again if an action waits for it or nothing gets lost. Otherwise the reader says when. */
+	leave() {
+		if (this.waiting || mayLeave()) return this.start(this.waiting ?? undefined);
+		this.hasEnded = true;
+		throw new SignInProblem("Your sign-in has ended. Close what is open here to sign in again.");
 	}
 
 	get scope() {
@@ -196,6 +206,16 @@ export class EntraSession {
 		this.generation += 1;
 		sessionStorage.removeItem(TOKENS);
 		this.use(null);
+	}
+}
+
+/** What this tab has stored under a name, or null. What cannot be read is removed. */
+function stored(name) {
+	try {
+		return JSON.parse(sessionStorage.getItem(name));
+	} catch {
+		sessionStorage.removeItem(name);
+		return null;
 	}
 }
 

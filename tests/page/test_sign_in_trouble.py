@@ -125,3 +125,20 @@ def test_a_page_that_comes_back_out_of_the_cache_begins_again(tab: Tab) -> None:
     with page.expect_navigation():
         page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
     expect(page.get_by_text("Updated")).to_be_visible()
+
+
+def test_an_address_of_the_page_is_never_taken_for_the_answer_of_a_sign_in(tab: Tab) -> None:
+    address = "#/runs?text=a&state=1&code=2"
+    page = tab.open(address)
+    expect(page.get_by_text("Updated")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Updated")).to_be_visible()
+    assert page.url.endswith(address)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_what_the_tab_has_stored_and_cannot_be_read_does_not_lock_it(tab: Tab) -> None:
+    page = _open(tab)
+    page.evaluate("['tokens', 'pending'].forEach(name => sessionStorage.setItem(`polysync.${name}`, '{broken'))")
+    page.reload()
+    expect(page.get_by_text("Updated")).to_be_visible()

@@ -88,16 +88,25 @@ def test_the_two_kinds_of_404(status: int, body: bytes, does_not_exist: bool, ro
         ("", None, "empty"),
         ("-1", None, "negative"),
         ("1.5", None, "a fraction"),
-        ("Sun, 22 Nov 2026 12:00:00 GMT", None, "a date: Databricks sends none"),
+        ("Sun, 22 Nov 2026 12:00:40 GMT", 40, "a date"),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", 0, "a date that has passed"),
+        ("Mon, 22 Nov 2027 12:00:00 GMT", None, "a date in a year"),
+        ("Sun, 22 Nov 2026 12:00:40", None, "a date without its zone"),
         ("soon", None, "a word"),
         ("٣", None, "a digit beyond ASCII"),
         ("9999999", None, "months"),
     ],
 )
 def test_retry_after(value: str | None, expected: int | None, reason: str) -> None:
-    error = refused(429, b"{}", {} if value is None else {"Retry-After": value})
+    date = {"Date": "Sun, 22 Nov 2026 12:00:00 GMT"}
+    error = refused(429, b"{}", date if value is None else {**date, "Retry-After": value})
     assert error.retry_after_seconds == expected, reason
     assert error.http_status == 429
+
+
+@pytest.mark.parametrize("date", [{}, {"Date": "today"}])
+def test_a_date_to_retry_at_counts_as_missing_if_nobody_knows_from_when(date: dict[str, str]) -> None:
+    assert refused(429, b"{}", {**date, "Retry-After": "Sun, 22 Nov 2026 12:00:40 GMT"}).retry_after_seconds is None
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -8,8 +8,10 @@ https://docs.databricks.com/api/azure/workspace/pipelines and the official SDK's
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 
 from polysync_core.rules.decisions.parameters import well_formed
@@ -55,7 +57,7 @@ _SIGN_IN_ADDRESS = re.compile(r"/(login|log-in|signin|sign-in|sso|oidc|oauth2|sa
 _SIGN_IN_PAGE = re.compile(
     rb"<title[^>]*>[^<]{0,200}?(sign[ -]?in|log[ -]?in|login)\b|login\.microsoftonline\.|/login\.html", re.IGNORECASE
 )
-_MAX_CODE, _MAX_SAID, _MAX_PAGE = 64, 1000, 20_000
+_MAX_CODE, _MAX_SAID, _MAX_PAGE, _MAX_RETRY_AFTER_SECONDS = 64, 1000, 20_000, 99_999
 
 
 class Refusal(Enum):
@@ -162,6 +164,17 @@ def _said(body: bytes, payload: JsonObject | None) -> str:
 
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> int | None:
-    """Return the Retry-After header in whole seconds, as Databricks sends it. Anything else counts as missing."""
+    """Return the Retry-After header in whole seconds, or None. A date is counted from the Date header.
+
+    Both forms: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    """
     value = headers.get("Retry-After", "").strip()
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 6 else None
+    if value.isascii() and value.isdecimal():
+        seconds = int(value)
+    else:
+        try:
+            wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
+        except (TypeError, ValueError, OverflowError):
+            return None
+        seconds = max(0, math.ceil(wait.total_seconds()))
+    return seconds if seconds <= _MAX_RETRY_AFTER_SECONDS else None
