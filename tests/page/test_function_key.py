@@ -70,6 +70,8 @@ def test_an_app_that_asks_for_no_key_is_entered_without_one(browser: Browser, ap
 def test_a_key_that_cannot_be_sent_is_refused_with_what_is_wrong(stranger: Tab) -> None:
     page = stranger.open()
     _enter(page, f"{KEY}‑x")
-    expect(page.get_by_role("alert")).to_have_text("“‑” cannot be part of a key. Copy the key again, and nothing else. ")
+    expect(page.get_by_role("alert")).to_have_text(
+        "“‑” cannot be part of a key. Copy the key again, and nothing else. "
+    )
     _enter(page, KEY)
     expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
