@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Request, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, ViewportSize, expect, sync_playwright
 
 from tests.functions.app import KEY
 
@@ -109,3 +109,15 @@ def open_tab(
     context.close()
     assert tab.errors == [], tab.errors
     assert tab.origins <= {url, *origins}, tab.origins
+
+
+def change_answers(page: Page, pattern: str, change: Callable[[Any], None]) -> None:
+    """Change the JSON of the app's answers on their way, where a test cannot bring the app itself to answer so."""
+
+    def answer(route: Route) -> None:
+        answered = route.fetch()
+        document = answered.json()
+        change(document)
+        route.fulfill(response=answered, json=document)
+
+    page.route(pattern, answer)
