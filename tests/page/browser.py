@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ def open_tab(
     assert tab.origins <= {url, *origins}, tab.origins
 
 
-def change_answers(page: Page, pattern: str, change: Callable[[Any], None]) -> None:
+def change_answers(page: Page, pattern: str | re.Pattern[str], change: Callable[[Any], None]) -> None:
     """Change the JSON of the app's answers on their way, where a test cannot bring the app itself to answer so."""
 
     def answer(route: Route) -> None:

@@ -145,3 +145,49 @@ def test_what_stands_still_until_a_button_is_pressed_does_not_promise_more(tab: 
     page.unroute("**/page/config.json")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
+
+
+def test_only_the_same_start_is_a_repeat_and_a_refused_one_is_not_repeated(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="in doubt twice")
+    app.post("/api/jobs/discover")
+    page = tab.open(f"#/jobs/{pipeline_id}")
+    page.route("**/updates?*", lambda route: route.fulfill(status=504, json={}), times=1)
+    page.get_by_role("button", name="Start …").click()
+    dialog = page.get_by_role("dialog")
+    repeat = dialog.get_by_text("This one repeats it")
+    dialog.get_by_role("button", name="Start in doubt twice").click()
+    expect(repeat).to_be_visible()
+    dialog.get_by_label("Yes: empty the tables").check()
+    expect(repeat).to_have_count(0)
+    dialog.get_by_label("No: process new data only").check()
+    expect(repeat).to_be_visible()
+    page.route("**/updates?*", lambda route: route.fulfill(status=403, json={"detail": "Not you."}), times=1)
+    dialog.get_by_role("button", name="Start in doubt twice").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Not you.")
+    expect(repeat).to_have_count(0)
+
+
+def test_a_stored_value_of_direction_output_is_not_what_a_start_does(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="output")
+    app.post("/api/jobs/discover")
+    app.put(f"/api/jobs/{pipeline_id}/parameters/full_refresh", {"value": True, "direction": "Output"})
+    page = tab.open(f"#/jobs/{pipeline_id}")
+    page.get_by_role("button", name="Start …").click()
+    expect(page.get_by_role("dialog").get_by_label("As stored in the job: no")).to_be_checked()
+
+
+def test_agreeing_twice_starts_once(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="agreed twice")
+    app.post("/api/jobs/discover")
+    page = tab.open(f"#/jobs/{pipeline_id}")
+    held: list[Route] = []
+    page.route("**/updates?*", lambda route: held.append(route))
+    page.get_by_role("button", name="Start …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Start agreed twice")).to_be_enabled()
+    for _ in range(2):
+        dialog.locator("form").evaluate("form => form.requestSubmit()")
+        page.wait_for_timeout(200)
+    held[0].continue_()
+    expect(page.locator(".big .badge")).to_be_visible()
+    assert len(held) == 1
