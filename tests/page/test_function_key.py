@@ -91,3 +91,11 @@ def test_a_late_refusal_of_the_key_before_does_not_sign_out_the_new_one(stranger
         held[0].fulfill(status=401, json={})
     page.wait_for_timeout(200)
     expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+
+
+def test_an_app_in_trouble_is_not_taken_for_one_that_asks_for_a_key(stranger: Tab) -> None:
+    page = stranger.page
+    page.route("**/api/runs?*", lambda route: route.fulfill(status=503, json={}))
+    stranger.open()
+    expect(page.get_by_role("heading", level=1)).to_have_text("The page cannot start")
+    expect(page.get_by_label(FIELD, exact=True)).to_have_count(0)

@@ -43,3 +43,15 @@ def test_health_is_read_again_and_counts_what_fails(tab: Tab) -> None:
     page.route("**/api/health", lambda route: route.fulfill(status=503, json=ill))
     tab.pass_time(16)
     expect(page.get_by_role("status").filter(has_text="Failing")).to_contain_text("1 of 2 checks fail.")
+
+
+def test_every_view_learns_of_a_failing_check_within_a_minute(tab: Tab) -> None:
+    page = tab.page
+    page.route("**/api/health", lambda route: route.fulfill(json=_health({"storage": (True, "answers")})))
+    tab.open("#/jobs")
+    expect(page.get_by_text("Updated")).to_be_visible()
+    expect(page.get_by_role("link", name="Health failing")).to_have_count(0)
+    page.unroute("**/api/health")
+    page.route("**/api/health", lambda route: route.fulfill(json=_health({"storage": (False, "is silent")})))
+    tab.pass_time(61)
+    expect(page.get_by_role("link", name="Health failing")).to_be_visible()

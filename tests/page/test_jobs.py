@@ -212,3 +212,17 @@ def test_an_import_and_a_sync_that_fail_say_why(tab: Tab, app: ServedApp) -> Non
     page.get_by_role("button", name="Sync parameters").click()
     expect(page.get_by_role("alert")).to_contain_text("Not you.")
     expect(page.get_by_role("button", name="Sync parameters")).to_be_enabled()
+
+
+def test_a_job_whose_runs_are_not_known_yet_is_not_said_to_have_none(tab: Tab, app: ServedApp) -> None:
+    app.databricks.add_pipeline(name="never run")
+    app.post("/api/jobs/discover")
+    tab.page.route("**/api/runs?*", lambda route: route.fulfill(status=503, json={}))
+    page = tab.open("#/jobs?name=never run")
+    row = page.locator("table.jobs tbody tr")
+    expect(row).to_have_count(1)
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(row).not_to_contain_text("no recent run")
+    tab.page.unroute("**/api/runs?*")
+    tab.pass_time(61)
+    expect(row).to_contain_text("no recent run")

@@ -130,3 +130,16 @@ def test_a_run_is_read_again_each_minute_once_nothing_is_owed(tab: Tab, app: Ser
     assert [url for url in asked if "/api/runs/" in url and "/events" not in url] == []
     with page.expect_request("**/api/runs/*"):
         tab.pass_time(15)
+
+
+def test_a_view_at_rest_does_not_draw_itself_again_and_again(tab: Tab, app: ServedApp) -> None:
+    page = _open(tab, app, state="COMPLETED")
+    expect(page.get_by_role("status").filter(has_text="detailed: Success")).to_have_count(1)
+    count = """async () => {
+        const original = setTimeout;
+        let calls = 0;
+        window.setTimeout = (...given) => ((calls += 1), original(...given));
+        await new Promise(go => original(go, 500));
+        return calls;
+    }"""
+    assert page.evaluate(count) < 20

@@ -201,3 +201,8 @@ def test_who_started_a_run_is_named_and_found_by_the_object_id(tab: Tab, app: Se
     expect(page.locator("table.runs tbody tr")).to_have_count(1)
     page = tab.open(f"#/runs/{started['runId']}")
     expect(page.locator(".facts")).to_contain_text(f"Started by{caller}")
+
+
+def test_an_app_without_a_client_for_the_page_names_the_setting(tab: Tab) -> None:
+    change_answers(tab.page, "**/page/config.json", lambda config: config.update(clientId=None))
+    expect(tab.open().get_by_role("alert")).to_contain_text("set POLYSYNC_ENTRA_PAGE_CLIENT")
