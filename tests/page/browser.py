@@ -20,6 +20,8 @@ Scheme = Literal["light", "dark"]
 PATIENCE_MS = 15_000
 """How long a test waits for what it expects. A machine that is shared by many may be slow."""
 expect.set_options(timeout=PATIENCE_MS)
+QUICK = "AbortSignal.timeout = (original => ms => original.call(AbortSignal, ms / 50))(AbortSignal.timeout)"
+"""Lets the time-outs of a browser's requests pass fifty times as fast. The clock of a test does not move them."""
 
 
 def find_chromium() -> str | None:

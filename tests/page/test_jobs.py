@@ -73,6 +73,7 @@ def test_a_full_refresh_is_stored_after_a_question_marks_its_job_and_is_what_a_s
     stored.get_by_role("button", name="Store").click()
     expect(stored).to_contain_text("nothing is stored")
     dialog.get_by_role("button", name="Store the full refresh").click()
+    expect(page.get_by_role("status").filter(has_text="full_refresh is stored: yes")).to_be_focused()
     expect(stored).to_contain_text("Now: yes, Input&Output")
     expect(stored.get_by_role("button", name="Store")).to_be_disabled()
     tab.open("#/jobs")

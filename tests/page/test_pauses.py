@@ -8,10 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.functions.app import ServedApp
-from tests.page.browser import Tab
-
-QUICK = "AbortSignal.timeout = (original => ms => original.call(AbortSignal, ms / 50))(AbortSignal.timeout)"
-"""Lets the browser's time-outs pass fifty times as fast. The clock of a test does not move them."""
+from tests.page.browser import QUICK, Tab
 
 
 def _expect_pause(page: Page, words: str) -> None:
@@ -60,6 +57,23 @@ def test_a_view_that_was_left_asks_for_nothing_more(tab: Tab) -> None:
     with page.expect_request("**/api/runs?*limit=200*"):
         tab.pass_time(31)
     assert [url for url in asked if "limit=50" in url or "active=" in url] == []
+
+
+def test_an_import_that_ends_after_its_view_was_left_loads_the_names_alone(tab: Tab) -> None:
+    held: list[Route] = []
+    tab.page.route("**/discover*", lambda route: held.append(route))
+    page = tab.open("#/jobs")
+    expect(page.get_by_text("Updated")).to_be_visible()
+    with page.expect_request("**/discover*"):
+        page.get_by_role("button", name="Import from Databricks").click()
+    page.get_by_role("link", name="Health").first.click()
+    expect(page.locator("table.checks")).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_request("**/api/jobs?*"):
+        held[0].fulfill(json={"jobs": {"added": 0, "changed": 0, "removed": 0}, "continuation": None})
+    page.wait_for_timeout(200)
+    assert len([url for url in asked if "/api/jobs?" in url]) == 1
 
 
 def test_a_load_that_is_replaced_is_no_error(tab: Tab, app: ServedApp) -> None:

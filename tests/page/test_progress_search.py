@@ -62,7 +62,9 @@ def test_a_search_of_a_log_that_began_again_does_not_count_for_the_new_one(tab: 
     expect(button).to_be_enabled()
     for status in (500, 410):  # first for the search of the new log, which is the later handler's turn
         tab.page.route("**/events?*continuation=52*", partial(_refuse, status), times=1)
-    button.click()
+    with tab.page.expect_response(lambda answer: answer.status == 500):
+        button.click()
+    tab.page.wait_for_timeout(200)
     expect(progress).to_contain_text("Earlier phases are not known here.")
     with tab.page.expect_request_finished(lambda request: "continuation=52" in request.url):
         searches[0].fulfill(json={"items": [], "continuation": None})
@@ -76,3 +78,18 @@ def test_the_log_of_a_finished_run_is_read_once(tab: Tab, app: ServedApp, log: L
     tab.pass_time(120)
     tab.page.wait_for_timeout(200)
     assert log.asked == [0]
+
+
+def test_a_search_ends_with_its_view(tab: Tab, app: ServedApp, log: Log) -> None:
+    log.add_many(1_000)
+    held: list[Route] = []
+    tab.page.route("**/events?*continuation=701*", lambda route: held.append(route), times=1)
+    progress = open_progress(tab, app, is_finished=True)
+    _wait_until(tab, lambda: len(held) == 1)
+    tab.page.get_by_role("link", name="Jobs").first.click()
+    expect(progress).to_have_count(0)
+    log.asked.clear()
+    with tab.page.expect_request_finished(lambda request: "continuation=701" in request.url):
+        log.answer(held[0])
+    tab.page.wait_for_timeout(200)
+    assert len(log.asked) == 1

@@ -46,7 +46,6 @@ def test_facts_that_are_rare_are_shown(tab: Tab, app: ServedApp) -> None:
     expect(_fact(page, "Is cancelled at")).to_have_text("2 Jan 2020, 04:04")
     expect(_fact(page, "Ignored parameters")).to_have_text("colour, size")
     expect(_fact(page, "Started by")).to_have_text("someone outside Polysync")
-    expect(page.get_by_role("button", name="Send its callbacks again")).to_have_count(0)
 
 
 def test_every_attempt_is_a_row(tab: Tab, app: ServedApp) -> None:
@@ -84,6 +83,13 @@ def test_a_finished_run_has_one_reason_a_duration_that_stands_and_no_age(tab: Ta
     expect(status.get_by_text("The only reason.")).to_have_count(1)
     expect(status.get_by_text("It ended.")).to_be_visible()
     expect(status).not_to_contain_text("as of")
+
+
+def test_a_run_that_nobody_waits_for_has_nothing_to_send_again(tab: Tab, app: ServedApp) -> None:
+    page = _open(tab, app, state="COMPLETED")
+    expect(page.get_by_text("No caller asked for one.")).to_be_visible()
+    expect(page.get_by_role("button", name="Start again …")).to_be_visible()
+    expect(page.get_by_role("button", name="Send its callbacks again")).to_have_count(0)
 
 
 def test_a_redelivery_that_fails_says_why(tab: Tab, app: ServedApp) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from local.entra import SimulatedEntra
 from tests.functions.app import ServedApp, served
-from tests.page.browser import Tab, change_answers, open_tab
+from tests.page.browser import QUICK, Tab, change_answers, open_tab
 
 TOKEN = "**/oauth2/v2.0/token"
 JUST_NOW = re.compile(r"Updated \d s ago")
@@ -115,11 +115,12 @@ def test_an_error_that_a_new_sign_in_does_not_mend_begins_none(tab: Tab, entra: 
 
 def test_an_authority_that_hangs_blocks_a_feed_for_ten_seconds_at_most(tab: Tab) -> None:
     page = _open(tab)
+    page.evaluate(QUICK)
     held: list[Route] = []
     page.route(TOKEN, lambda route: held.append(route))
     with page.expect_request(TOKEN):
         tab.pass_time(3600)
-    expect(page.get_by_role("alert").first).to_contain_text("The sign-in service does not answer.")
+    expect(page.get_by_role("alert").first).to_contain_text("The sign-in service does not answer.", timeout=5000)
 
 
 def test_a_page_that_comes_back_out_of_the_cache_begins_again(tab: Tab) -> None:
