@@ -109,6 +109,7 @@ def open_tab(
     tab = Tab(page=context.new_page(), url=url)
     tab.listen()
     yield tab
+    tab.page.unroute_all(behavior="ignoreErrors")  # an answer may still be on its way through a route
     context.close()
     assert tab.errors == [], tab.errors
     assert tab.origins <= {url, *origins}, tab.origins

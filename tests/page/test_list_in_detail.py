@@ -72,6 +72,19 @@ def test_a_count_that_is_chosen_again_shows_all_runs_and_clearing_the_filters_ke
     assert page.url.endswith("#/runs?hours=1")
 
 
+def test_a_page_behind_the_oldest_run_says_so(tab: Tab) -> None:
+    nothing: dict[str, object] = {"items": [], "continuation": None}
+    tab.page.route("**/api/runs?*continuation=x*", lambda route: route.fulfill(json=nothing))
+    page = tab.open("#/runs?after=x")
+    expect(page.get_by_text("There is no older run.")).to_be_visible()
+
+
+def test_an_app_with_one_workspace_offers_no_choice_of_workspaces(tab: Tab) -> None:
+    page = tab.open()
+    expect(page.locator("#pipelines option")).to_have_count(2)
+    expect(page.get_by_label("Workspace")).to_have_count(0)
+
+
 def test_a_click_on_a_row_opens_its_run_unless_text_is_marked(tab: Tab) -> None:
     page = tab.open()
     message = _rows(page).filter(has_text="second").locator(".message")
