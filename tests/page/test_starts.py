@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from playwright.sync_api import Page, Route, expect
 
@@ -147,24 +149,28 @@ def test_what_stands_still_until_a_button_is_pressed_does_not_promise_more(tab: 
     expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
 
 
+def _refuse(status: int, route: Route) -> None:
+    route.fulfill(status=status, json={})
+
+
 def test_only_the_same_start_is_a_repeat_and_a_refused_one_is_not_repeated(tab: Tab, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name="in doubt twice")
     app.post("/api/jobs/discover")
     page = tab.open(f"#/jobs/{pipeline_id}")
-    page.route("**/updates?*", lambda route: route.fulfill(status=504, json={}), times=1)
     page.get_by_role("button", name="Start …").click()
     dialog = page.get_by_role("dialog")
     repeat = dialog.get_by_text("This one repeats it")
-    dialog.get_by_role("button", name="Start in doubt twice").click()
-    expect(repeat).to_be_visible()
-    dialog.get_by_label("Yes: empty the tables").check()
-    expect(repeat).to_have_count(0)
-    dialog.get_by_label("No: process new data only").check()
-    expect(repeat).to_be_visible()
-    page.route("**/updates?*", lambda route: route.fulfill(status=403, json={"detail": "Not you."}), times=1)
-    dialog.get_by_role("button", name="Start in doubt twice").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("Not you.")
-    expect(repeat).to_have_count(0)
+    full, usual = dialog.get_by_label("Yes: empty the tables"), dialog.get_by_label("No: process new data only")
+    for status, is_repeat in ((504, 1), (403, 0)):
+        page.route("**/updates?*", partial(_refuse, status), times=1)
+        dialog.get_by_role("button", name="Start in doubt twice").click()
+        expect(dialog.get_by_role("alert")).to_contain_text(f"The app answers with the status {status}.")
+        full.check()
+        expect(dialog.get_by_label("To confirm")).to_be_visible()
+        expect(repeat).to_have_count(0)
+        usual.check()
+        expect(dialog.get_by_label("To confirm")).to_have_count(0)
+        expect(repeat).to_have_count(is_repeat)
 
 
 def test_a_stored_value_of_direction_output_is_not_what_a_start_does(tab: Tab, app: ServedApp) -> None:
