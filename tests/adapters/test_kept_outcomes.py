@@ -101,6 +101,31 @@ def test_no_more_are_kept_than_allowed_and_the_oldest_goes_first() -> None:
     assert kept.get("a", make, wait_seconds=1) == 5
 
 
+def test_an_outcome_that_was_made_again_is_as_young_as_its_last_call() -> None:
+    clock, made = ManualClock(), list[int]()
+    kept, make = KeptOutcomes[int](clock, 5, most=3), counting(made)
+    kept.get("a", make, wait_seconds=1)
+    clock.pass_time(seconds=4)
+    kept.get("b", make, wait_seconds=1)
+    clock.pass_time(seconds=1)
+    again = [kept.get(key, make, wait_seconds=1) for key in ("a", "c", "d")]
+    assert [kept.get(key, make, wait_seconds=1) for key in ("a", "c", "d")] == again
+    assert kept.get("b", make, wait_seconds=1) == 6, "its call began before the second one of a"
+
+
+def test_the_seconds_begin_when_a_call_ends() -> None:
+    clock, made = ManualClock(), list[int]()
+    kept = KeptOutcomes[int](clock, 5, most=10)
+
+    def make_slowly() -> int:
+        clock.pass_time(seconds=3)
+        return counting(made)()
+
+    kept.get("a", make_slowly, wait_seconds=1)
+    clock.pass_time(seconds=4)
+    assert kept.get("a", make_slowly, wait_seconds=1) == 1
+
+
 def test_a_call_that_is_under_way_is_not_forgotten_for_others() -> None:
     kept, made = KeptOutcomes[int](ManualClock(), 5, most=3), list[int]()
     is_under_way, go_on = threading.Event(), threading.Event()

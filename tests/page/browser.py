@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Request, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, ViewportSize, expect, sync_playwright
 
 from tests.functions.app import KEY
 
@@ -19,6 +20,8 @@ Scheme = Literal["light", "dark"]
 PATIENCE_MS = 15_000
 """How long a test waits for what it expects. A machine that is shared by many may be slow."""
 expect.set_options(timeout=PATIENCE_MS)
+QUICK = "AbortSignal.timeout = (original => ms => original.call(AbortSignal, ms / 50))(AbortSignal.timeout)"
+"""Lets the time-outs of a browser's requests pass fifty times as fast. The clock of a test does not move them."""
 
 
 def find_chromium() -> str | None:
@@ -106,6 +109,19 @@ def open_tab(
     tab = Tab(page=context.new_page(), url=url)
     tab.listen()
     yield tab
+    tab.page.unroute_all(behavior="ignoreErrors")  # an answer may still be on its way through a route
     context.close()
     assert tab.errors == [], tab.errors
     assert tab.origins <= {url, *origins}, tab.origins
+
+
+def change_answers(page: Page, pattern: str | re.Pattern[str], change: Callable[[Any], None]) -> None:
+    """Change the JSON of the app's answers on their way, where a test cannot bring the app itself to answer so."""
+
+    def answer(route: Route) -> None:
+        answered = route.fetch()
+        document = answered.json()
+        change(document)
+        route.fulfill(response=answered, json=document)
+
+    page.route(pattern, answer)

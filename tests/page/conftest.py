@@ -12,6 +12,7 @@ from local.rig import Rig
 from polysync_core.adapters.clock import Clock
 from tests.functions.app import ServedApp, served
 from tests.page.browser import MISSING, Tab, find_chromium, open_tab, running_browser
+from tests.page.event_log import Log
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +55,13 @@ def tab(browser: Browser, app: ServedApp) -> Iterator[Tab]:
     """A tab of a reader who has entered the function key. It has called nothing but the app."""
     with open_tab(browser, app.base_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def log(tab: Tab) -> Log:
+    """The event log of every run, with one line at first."""
+    log = Log()
+    log.add("Update 1 started by API_CALL.", "create_update")
+    tab.page.route("**/events?*", log.answer)
+    tab.page.route("**/events", log.answer)
+    return log

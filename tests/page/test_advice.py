@@ -1,4 +1,4 @@
-"""What an error tells the reader to do: something that a reader of the page can do, and nothing where it is said already."""
+"""What an error tells the reader to do: something that can be done on the page, and nothing that is said already."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from local.host import LocalHost
 from tests.functions.app import KEY, ROOT, ServedApp
@@ -75,3 +75,37 @@ def test_a_key_that_cannot_be_sent_is_refused_with_what_is_wrong(stranger: Tab) 
     )
     _enter(page, KEY)
     expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
+
+
+def test_a_key_that_cannot_be_tried_is_not_said_to_be_wrong(stranger: Tab) -> None:
+    page = stranger.open()
+    expect(page.get_by_label(FIELD, exact=True)).to_be_focused()
+    page.route("**/api/runs?*", lambda route: route.abort(), times=1)
+    _enter(page, KEY)
+    expect(page.get_by_role("alert")).to_contain_text("The app does not answer. Press the button again.")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
+
+
+def test_a_late_refusal_of_the_key_before_does_not_sign_out_the_new_one(stranger: Tab) -> None:
+    page = stranger.open("#/jobs")
+    _enter(page, KEY)
+    held: list[Route] = []
+    page.route("**/discover*", lambda route: held.append(route))
+    with page.expect_request("**/discover*"):
+        page.get_by_role("button", name="Import from Databricks").click()
+    page.get_by_role("button", name="Sign out").click()
+    _enter(page, KEY)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    with page.expect_event("requestfinished", lambda request: "discover" in request.url):
+        held[0].fulfill(status=401, json={})
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+
+
+def test_an_app_in_trouble_is_not_taken_for_one_that_asks_for_a_key(stranger: Tab) -> None:
+    page = stranger.page
+    page.route("**/api/runs?*", lambda route: route.fulfill(status=503, json={}))
+    stranger.open()
+    expect(page.get_by_role("heading", level=1)).to_have_text("The page cannot start")
+    expect(page.get_by_label(FIELD, exact=True)).to_have_count(0)

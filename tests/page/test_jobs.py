@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.functions.app import ServedApp, served
-from tests.page.browser import Tab, open_tab
+from tests.page.browser import Tab, change_answers, open_tab
 
 
 def test_the_last_runs_of_a_job_are_marks_that_lead_to_them(tab: Tab, app: ServedApp) -> None:
@@ -72,6 +73,7 @@ def test_a_full_refresh_is_stored_after_a_question_marks_its_job_and_is_what_a_s
     stored.get_by_role("button", name="Store").click()
     expect(stored).to_contain_text("nothing is stored")
     dialog.get_by_role("button", name="Store the full refresh").click()
+    expect(page.get_by_role("status").filter(has_text="full_refresh is stored: yes")).to_be_focused()
     expect(stored).to_contain_text("Now: yes, Input&Output")
     expect(stored.get_by_role("button", name="Store")).to_be_disabled()
     tab.open("#/jobs")
@@ -135,3 +137,93 @@ def test_an_import_reaches_a_workspace_that_has_no_job_yet(browser: Browser, azu
         page.get_by_role("button", name="Import from Databricks").click()
         expect(page.locator("table.jobs tbody tr")).to_have_count(2)
         expect(page.locator("table.jobs")).to_contain_text("first of its workspace")
+
+
+def test_jobs_come_in_pages_in_the_order_of_their_names_and_every_page_is_offered_as_a_filter(
+    browser: Browser, azurite: str
+) -> None:
+    """The browser's network lets the app answer with pages of two jobs."""
+    with served(azurite) as app, open_tab(browser, app.base_url) as tab:
+        for name, pipeline_id in (("c", "1"), ("a", "2"), ("b", "3")):
+            app.databricks.add_pipeline(pipeline_id, name)
+        app.post("/api/jobs/discover")
+        tab.page.route("**/api/jobs?*", lambda route: route.continue_(url=route.request.url.replace("=200", "=2")))
+        page = tab.open("#/jobs")
+        names = page.locator("table.jobs .name a")
+        expect(names).to_have_text(["a", "c"])
+        page.get_by_role("link", name="More jobs").click()
+        expect(names).to_have_text(["b"])
+        page.get_by_role("link", name="First jobs").click()
+        expect(names).to_have_text(["a", "c"])
+        page.get_by_role("link", name="Runs").first.click()
+        expect(page.locator("#pipelines option")).to_have_count(3)
+        assert [option.get_attribute("value") for option in page.locator("#pipelines option").all()] == ["a", "b", "c"]
+
+
+def test_a_job_is_found_by_its_id_and_shows_its_own_runs_alone(tab: Tab, app: ServedApp) -> None:
+    ids = [app.databricks.add_pipeline(name=f"one of two, {number}") for number in range(2)]
+    app.post("/api/jobs/discover")
+    for pipeline_id in ids:
+        app.run(pipeline_id)
+    page = tab.open(f"#/jobs?name={ids[0]}")
+    page.locator("table.jobs").get_by_role("link", name="one of two, 0").click()
+    expect(page.locator("table.runs tbody tr")).to_have_count(1)
+    expect(page.locator("table.runs")).to_contain_text("one of two, 0")
+
+
+def test_a_job_that_databricks_hides_is_marked(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="hidden from the app")
+    app.post("/api/jobs/discover")
+
+    def hide(document: Any) -> None:
+        for job in document.get("items", [document]):
+            job["accessible"] = False
+
+    change_answers(tab.page, re.compile("/api/jobs[?/]"), hide)
+    page = tab.open("#/jobs?name=hidden from the app")
+    expect(page.locator("table.jobs .tag")).to_have_text("no access")
+    tab.open(f"#/jobs/{pipeline_id}")
+    expect(page.get_by_text("Databricks does not let this app read the pipeline.")).to_be_visible()
+
+
+def test_an_import_goes_on_until_the_app_has_no_more_to_import(tab: Tab) -> None:
+    sent: list[object] = []
+
+    def answer(route: Route) -> None:
+        sent.append(route.request.post_data_json)
+        counts = {"added": 2, "changed": 1, "removed": 0}
+        route.fulfill(json={"jobs": counts, "continuation": "next" if len(sent) < 3 else None})
+
+    tab.page.route("**/api/jobs/discover?*", answer)
+    page = tab.open("#/jobs")
+    page.get_by_role("button", name="Import from Databricks").click()
+    expect(page.get_by_role("status").filter(has_text="Imported: 6 new, 3 changed, 0 removed.")).to_be_visible()
+    assert sent == [{}, {"continuation": "next"}, {"continuation": "next"}]
+
+
+def test_an_import_and_a_sync_that_fail_say_why(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="not synced")
+    app.post("/api/jobs/discover")
+    page = tab.page
+    page.route(re.compile("/discover|/sync"), lambda route: route.fulfill(status=403, json={"detail": "Not you."}))
+    tab.open("#/jobs")
+    page.get_by_role("button", name="Import from Databricks").click()
+    expect(page.get_by_role("alert")).to_contain_text("Not you.")
+    tab.open(f"#/jobs/{pipeline_id}")
+    page.get_by_role("button", name="Sync parameters").click()
+    expect(page.get_by_role("alert")).to_contain_text("Not you.")
+    expect(page.get_by_role("button", name="Sync parameters")).to_be_enabled()
+
+
+def test_a_job_whose_runs_are_not_known_yet_is_not_said_to_have_none(tab: Tab, app: ServedApp) -> None:
+    app.databricks.add_pipeline(name="never run")
+    app.post("/api/jobs/discover")
+    tab.page.route("**/api/runs?*", lambda route: route.fulfill(status=503, json={}))
+    page = tab.open("#/jobs?name=never run")
+    row = page.locator("table.jobs tbody tr")
+    expect(row).to_have_count(1)
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(row).not_to_contain_text("no recent run")
+    tab.page.unroute("**/api/runs?*")
+    tab.pass_time(61)
+    expect(row).to_contain_text("no recent run")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from local.rig import Rig
-from local.seeding import put_history, put_rows
+from local.seeding import delete_row, put_history, put_rows
 from polysync_core.adapters.clock import Clock
 from polysync_core.rules.rows import row_keys
-from polysync_core.rules.rows.run_entity import RUN
+from polysync_core.rules.rows.run_entity import RUN, encode_active
 from polysync_core.values.ids import RunId
 from polysync_core.values.run import Attempt, Run
 from tests.functions.app import ServedApp, served
@@ -55,6 +55,9 @@ def test_thousands_of_runs_come_in_pages_and_are_never_all_in_the_page(long_tab:
     page.get_by_role("link", name="Older runs").click()
     expect(_rows(page).first).not_to_have_text(first)
     expect(_rows(page)).to_have_count(50)
+    page.get_by_label("Status").select_option("success")
+    expect(page).to_have_url(re.compile(r"#/runs\?status=Success$"))
+    page.go_back()
     page.get_by_role("link", name="Newest runs").click()
     expect(_rows(page)).to_have_count(50)
     assert page.locator("svg .bar").count() < SEEDED
@@ -80,6 +83,8 @@ def test_a_count_of_the_last_hours_leads_to_a_list_of_the_same_runs(long_tab: Ta
     expect(page.locator(".chip")).to_contain_text("Ended in the last 6 h")
     expect(page.locator("#found")).to_have_text(re.compile(rf"^(?!{few} )\d+ runs$"))
     expect(number).to_have_text(str(_rows(page).count()))
+    page.get_by_role("link", name="24 h", exact=True).click()
+    expect(page.locator(".counts .success .number")).to_have_text(re.compile(r"^\d{3}$"))
 
 
 def test_an_active_pipeline_is_always_in_the_timeline(long_tab: Tab, long_history: ServedApp) -> None:
@@ -108,6 +113,35 @@ def test_a_long_run_that_failed_just_now_is_in_the_timeline_and_counted(long_tab
     expect(bar).to_have_count(1)
 
 
+def test_a_run_that_ended_before_the_last_hours_is_not_in_the_timeline(long_tab: Tab, rig: Rig) -> None:
+    _put_run(rig, "ended-before", timedelta(minutes=85), timedelta(minutes=75))
+    _put_run(rig, "ended-within", timedelta(minutes=85), timedelta(minutes=45))
+    page = long_tab.open("#/runs?hours=1")
+    lanes = page.locator(".lanes")
+    expect(lanes.get_by_role("link", name="ended-within")).to_be_visible()
+    expect(lanes.get_by_role("link", name="ended-before")).to_have_count(0)
+
+
+def test_a_long_run_is_followed_to_its_end_in_the_timeline_however_many_others_end(long_tab: Tab, rig: Rig) -> None:
+    """The browser's network lets the app answer with one ended run of each status."""
+    names = ("followed", "vanished")
+    for name in names:
+        _put_run(rig, name, timedelta(hours=30), None)
+    ended = re.compile(r"status=\w+&until=")
+    long_tab.page.route(ended, lambda route: route.continue_(url=route.request.url.replace("limit=200", "limit=1")))
+    page = long_tab.open("#/runs?hours=1")
+    bar = page.locator("[data-run$='/followed:u']")
+    expect(bar).to_have_attribute("fill", "url(#fill-running)")
+    expect(page.locator("[data-run$='/vanished:u']")).to_have_count(1)
+    for name in names:
+        delete_row(rig, row_keys.active(RunId(name, "u")))
+        _put_run(rig, name, timedelta(hours=31), timedelta(seconds=1))
+    page.route("**/api/runs/vanished*", lambda route: route.fulfill(status=404, json={}))
+    long_tab.pass_time(31)
+    expect(bar).to_have_attribute("fill", "url(#fill-failed)")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_the_marks_of_a_job_are_right_however_many_other_runs_there_are(
     long_tab: Tab, long_history: ServedApp, rig: Rig
 ) -> None:
@@ -127,20 +161,24 @@ def test_the_marks_of_a_job_are_right_however_many_other_runs_there_are(
     expect(page.locator("table.jobs tbody tr").filter(has_text="quiet").locator(".mark")).to_have_class("mark failed")
 
 
-def _put_run(rig: Rig, pipeline_id: str, began: timedelta, ended: timedelta, *, update_id: str = "u") -> None:
-    """Write a failed run. Its beginning and its end are given as the time since then."""
+def _put_run(rig: Rig, pipeline_id: str, began: timedelta, ended: timedelta | None, *, update_id: str = "u") -> None:
+    """Write a run that failed, or one that is active. Its beginning and its end are given as the time since then."""
     now = rig.clock.now()
+    state = "RUNNING" if ended is None else "FAILED"
     run = Run(
         run_id=RunId(pipeline_id, update_id),
         full_refresh=False,
         accepted_at=now - began,
-        seen_at=now - ended,
-        updated_at=now - ended,
+        seen_at=now - (ended or timedelta(0)),
+        updated_at=now - (ended or timedelta(0)),
         started_at=now - began,
-        finished_at=now - ended,
-        attempts=(Attempt(update_id=update_id, state="FAILED", created_at=now - began),),
+        finished_at=None if ended is None else now - ended,
+        attempts=(Attempt(update_id=update_id, state=state, created_at=now - began),),
     )
-    put_rows(rig, [(row_keys.recent(run.run_id, run.accepted_at), RUN.encode(run))])
+    rows: list[tuple[str, Mapping[str, object]]] = [(row_keys.run(run.run_id), RUN.encode(run))]
+    if ended is None:
+        rows.append((row_keys.active(run.run_id), encode_active(run)))
+    put_rows(rig, [*rows, (row_keys.recent(run.run_id, run.accepted_at), RUN.encode(run))])
 
 
 def test_the_list_paints_soon_after_its_address_was_opened(long_tab: Tab) -> None:

@@ -26,6 +26,14 @@ def test_a_browser_that_refuses_its_local_storage_shows_the_page(tab: Tab) -> No
     expect(page.get_by_label("Times in")).to_have_value("utc")
 
 
+def test_the_zone_of_times_is_remembered(tab: Tab) -> None:
+    page = tab.open("#/health")
+    expect(page.get_by_label("Times in").locator("option:checked")).to_have_text("Local (Europe/Berlin)")
+    page.get_by_label("Times in").select_option("utc")
+    page.reload()
+    expect(page.get_by_label("Times in")).to_have_value("utc")
+
+
 def _call_another_host(browser: Browser, url: str) -> None:
     with open_tab(browser, url) as tab:
         tab.page.route("http://localhost:1/**", lambda route: route.fulfill(body=""))

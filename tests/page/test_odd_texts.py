@@ -1,4 +1,4 @@
-"""Long names and hostile directions of text: a dialog keeps everything in sight, and no text turns its neighbours around."""
+"""Long names and hostile directions of text: a dialog shows all of it, and no text turns its neighbours around."""
 
 from __future__ import annotations
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from functools import partial
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.functions.app import ServedApp, served
-from tests.page.browser import Tab, open_tab
+from tests.functions.app import ServedApp
+from tests.page.browser import Tab
 
 
 def _store(app: ServedApp, pipeline_id: str, *, full: bool) -> None:
@@ -154,79 +152,51 @@ def test_a_page_that_could_not_start_starts_by_itself_or_by_its_button(tab: Tab,
     expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
 
 
-OPTIONS = ("refresh_selection", "full_refresh_selection", "validate_only")
+def _refuse(status: int, route: Route) -> None:
+    route.fulfill(status=status, json={})
 
 
-@pytest.fixture(scope="module")
-def with_options(azurite: str) -> Iterator[ServedApp]:
-    """An app whose callers may send three of the four start options."""
-    with served(azurite, POLYSYNC_START_OPTIONS=",".join(OPTIONS)) as running:
-        yield running
-
-
-@contextmanager
-def _dialog(browser: Browser, app: ServedApp, name: str) -> Iterator[tuple[Locator, str]]:
-    """The dialog that starts a new pipeline of this name, with its start options unfolded. And the pipeline's id."""
-    pipeline_id = app.databricks.add_pipeline(name=name)
+def test_only_the_same_start_is_a_repeat_and_a_refused_one_is_not_repeated(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="in doubt twice")
     app.post("/api/jobs/discover")
-    with open_tab(browser, app.base_url) as tab:
-        tab.open(f"#/jobs/{pipeline_id}").get_by_role("button", name="Start …").click()
-        dialog = tab.page.get_by_role("dialog")
-        dialog.get_by_text("Start options").click()
-        yield dialog, pipeline_id
+    page = tab.open(f"#/jobs/{pipeline_id}")
+    page.get_by_role("button", name="Start …").click()
+    dialog = page.get_by_role("dialog")
+    repeat = dialog.get_by_text("This one repeats it")
+    full, usual = dialog.get_by_label("Yes: empty the tables"), dialog.get_by_label("No: process new data only")
+    for status, is_repeat in ((504, 1), (403, 0)):
+        page.route("**/updates?*", partial(_refuse, status), times=1)
+        dialog.get_by_role("button", name="Start in doubt twice").click()
+        expect(dialog.get_by_role("alert")).to_contain_text(f"The app answers with the status {status}.")
+        full.check()
+        expect(dialog.get_by_label("To confirm")).to_be_visible()
+        expect(repeat).to_have_count(0)
+        usual.check()
+        expect(dialog.get_by_label("To confirm")).to_have_count(0)
+        expect(repeat).to_have_count(is_repeat)
 
 
-def _sent(app: ServedApp, pipeline_id: str) -> list[Any]:
-    return [call.body for call in app.databricks.calls("POST", "/pipelines/{id}/updates") if pipeline_id in call.path]
+def test_a_stored_value_of_direction_output_is_not_what_a_start_does(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="output")
+    app.post("/api/jobs/discover")
+    app.put(f"/api/jobs/{pipeline_id}/parameters/full_refresh", {"value": True, "direction": "Output"})
+    page = tab.open(f"#/jobs/{pipeline_id}")
+    page.get_by_role("button", name="Start …").click()
+    expect(page.get_by_role("dialog").get_by_label("As stored in the job: no")).to_be_checked()
 
 
-def test_a_start_offers_the_options_that_the_app_allows_and_sends_those_that_were_given(
-    browser: Browser, with_options: ServedApp
-) -> None:
-    with _dialog(browser, with_options, "two tables") as (dialog, pipeline_id):
-        expect(dialog.locator("details code")).to_have_text([*OPTIONS])
-        dialog.get_by_label("Yes: empty the tables").check()
-        dialog.get_by_label("refresh_selection").first.fill(" orders \n\nlines\n")
-        expect(dialog.get_by_label("No: process new data only")).to_be_checked()
-        expect(dialog.get_by_label("Yes: empty the tables")).to_be_disabled()
-        dialog.get_by_role("button", name="Start two tables with these options").click()
-        expect(dialog).to_have_count(0)
-        (sent,) = _sent(with_options, pipeline_id)
-        assert (sent["refresh_selection"], sent["full_refresh"]) == (["orders", "lines"], False)
-
-
-def test_options_that_empty_tables_ask_for_the_name(browser: Browser, with_options: ServedApp) -> None:
-    with _dialog(browser, with_options, "one table anew") as (dialog, pipeline_id):
-        dialog.get_by_label("full_refresh_selection").fill("orders")
-        agree = dialog.get_by_role("button", name="Start one table anew with these options")
-        expect(agree).to_be_disabled()
-        expect(dialog).to_contain_text("What the sources no longer hold is lost.")
-        dialog.get_by_label("To confirm").fill("one table anew")
-        agree.click()
-        expect(dialog).to_have_count(0)
-        assert [body["full_refresh_selection"] for body in _sent(with_options, pipeline_id)] == [["orders"]]
-
-
-def test_options_that_contradict_each_other_are_named_and_can_be_corrected(
-    browser: Browser, with_options: ServedApp
-) -> None:
-    with _dialog(browser, with_options, "only checked") as (dialog, pipeline_id):
-        dialog.get_by_label("validate_only").check()
-        dialog.get_by_label("refresh_selection").first.fill("orders")
-        agree = dialog.get_by_role("button", name="Start only checked with these options")
-        agree.click()
-        expect(dialog.get_by_role("alert")).to_contain_text("validate_only: contradicts refresh_selection")
-        dialog.get_by_label("refresh_selection").first.fill("")
-        agree.click()
-        expect(dialog).to_have_count(0)
-        assert [body["validate_only"] for body in _sent(with_options, pipeline_id)] == [True]
-
-
-def test_an_app_that_allows_no_start_options_offers_none(browser: Browser, azurite: str) -> None:
-    with served(azurite) as app, open_tab(browser, app.base_url) as tab:
-        pipeline_id = app.databricks.add_pipeline(name="as the mission has it")
-        app.post("/api/jobs/discover")
-        tab.open(f"#/jobs/{pipeline_id}").get_by_role("button", name="Start …").click()
-        dialog = tab.page.get_by_role("dialog")
-        expect(dialog.get_by_label("Yes: empty the tables")).to_be_enabled()
-        expect(dialog.locator("details")).to_have_count(0)
+def test_agreeing_twice_starts_once(tab: Tab, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="agreed twice")
+    app.post("/api/jobs/discover")
+    page = tab.open(f"#/jobs/{pipeline_id}")
+    held: list[Route] = []
+    page.route("**/updates?*", lambda route: held.append(route))
+    page.get_by_role("button", name="Start …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Start agreed twice")).to_be_enabled()
+    for _ in range(2):
+        dialog.locator("form").evaluate("form => form.requestSubmit()")
+        page.wait_for_timeout(200)
+    held[0].continue_()
+    expect(page.locator(".big .badge")).to_be_visible()
+    assert len(held) == 1

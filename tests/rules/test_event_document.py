@@ -106,6 +106,12 @@ def test_what_is_not_a_continuation_of_this_run_is_refused_by_name(continuation:
     assert problem.field == "continuation", reason
 
 
+def test_the_key_of_continuations_is_not_the_secret_that_other_keys_come_from() -> None:
+    signed = encode_events_continuation(RUN, "t", b"a secret")
+    with pytest.raises(InvalidRequest):
+        decoded(signed)
+
+
 def test_an_empty_page_is_none_also_if_it_is_signed() -> None:
     with pytest.raises(InvalidRequest):
         decoded(encode_events_continuation(RUN, "", KEY))

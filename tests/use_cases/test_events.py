@@ -13,6 +13,7 @@ from local.rig import ManualClock, Rig
 from local.seeding import track_elsewhere, track_running
 from local.workspace import SimulatedWorkspace
 from polysync_core.adapters.clock import Clock
+from polysync_core.adapters.memory import LookGate
 from polysync_core.services import RUNS_TABLE
 from polysync_core.use_cases.events import read_events
 from polysync_core.values.databricks import EventsPage
@@ -292,6 +293,13 @@ def test_no_answer_is_a_503_within_the_time_of_a_read(azurite: str, rig: Rig, wo
         workspace.clear_calls()
         assert max(pool.map(seconds_until_503, readers)) < 2
     assert workspace.calls() == [], "the last look got no answer"
+
+
+def test_a_reader_who_is_done_leaves_its_place_to_the_next(rig: Rig, workspace: SimulatedWorkspace) -> None:
+    run_id = started(rig, workspace)
+    for number in range(LookGate.MOST + 1):
+        with pytest.raises(ContinuationExpired):
+            read(rig, run_id, f"made up {number}")
 
 
 def test_a_connection_that_breaks_is_a_503_too(rig: Rig, workspace: SimulatedWorkspace) -> None:
