@@ -50,7 +50,7 @@ let session = null;
 let onRefused = () => {};
 let actions = 0;
 /** The actions that no dialog asks about, by the end of their addresses. */
-const NAMES = { redeliver: "Send callbacks again", discover: "Import", sync: "Sync parameters", full_refresh: "Store full_refresh" };
+const NAMES = { redeliver: "Send callbacks again", discover: "Import from Databricks", sync: "Sync parameters", full_refresh: "Store full_refresh" };
 
 /** Use this session from now on. `refused(error, action)` is called when its credential is not accepted any more. */
 export function connect(newSession, refused) {

@@ -152,7 +152,7 @@ class App extends Component {
 				</span>
 			</header>
 			<main id="main">
-				<${Notice} outcome=${state.undone && failed({ message: `Your sign-in had ended, so this was not done: ${state.undone}. Press again if you still want it.` })} onClose=${() => this.setState({ undone: null })} />
+				<${Notice} outcome=${state.undone && failed({ message: `Your sign-in had ended, so this was not done: ${state.undone}.`, advice: "Press again if you still want it." })} onClose=${() => this.setState({ undone: null })} />
 				${this.content(state)}
 			</main>
 			<p class="unseen" role="status" aria-live="polite">${isIn ? state.said : ""}</p>
@@ -243,10 +243,10 @@ class KeyForm extends Component {
 		event.preventDefault();
 		const key = this.input.value.trim();
 		if (!key) return;
-		const odd = /[^ -ÿ]/u.exec(key);
-		if (odd) return this.setState({ problem: new Error(`“${odd}” cannot be part of a key. Copy the key again, and nothing else.`) });
 		this.setState({ isBusy: true, problem: null });
 		try {
+			const odd = /[^ -ÿ]/u.exec(key); // beyond what a header can hold
+			if (odd) throw new Error(`“${odd}” cannot be part of a key. Copy the key again, and nothing else.`);
 			await this.props.enter(new KeySession(key), new Error("This key is not accepted. Copy a function key of the app again."));
 		} catch (error) {
 			this.setState({ problem: error });

@@ -65,7 +65,7 @@ def test_phases_are_drawn_on_a_narrow_screen_too(browser: Browser, app: ServedAp
         assert tab.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
 
-def test_phases_of_several_attempts_say_which_attempt_they_are_of(tab: Tab, app: ServedApp) -> None:
+def test_phases_of_several_attempts_say_which_update_they_are_of(tab: Tab, app: ServedApp) -> None:
     """The network of the browser plays Databricks' automatic retry."""
     run_id = _started(app)
     ids = ["11111111-0000-4000-8000-000000000000", "22222222-0000-4000-8000-000000000000"]
@@ -82,4 +82,4 @@ def test_phases_of_several_attempts_say_which_attempt_they_are_of(tab: Tab, app:
         _line("2025-11-27T12:00:05Z", "Update 111111 started by API_CALL.", "create_update"),
     ]
     phases = _open(tab, run_id, lines).get_by_role("rowheader")
-    expect(phases).to_have_text(["CREATED attempt 1", "CREATED attempt 2", "RUNNING attempt 2"])
+    expect(phases).to_have_text(["CREATED update 111111", "CREATED update 222222", "RUNNING update 222222"])
