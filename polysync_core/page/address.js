@@ -1,4 +1,4 @@
-// The part of the address after '#': a view, an id, and the filters. So a link shows the same to someone else.
+// The part of the address after '#': a view, an id and the filters.
 
 /** Read `#/runs/p:u?workspace=x` as {view: "runs", id: "p:u", query: {workspace: "x"}}. */
 export function readAddress(hash) {
@@ -28,7 +28,7 @@ export function go(address) {
 	location.hash = address;
 }
 
-/** The address of a run, of a job: both name their workspace, so that one request finds them. */
+/** The addresses of a run and of a job. They name the workspace, so that one request finds it. */
 export const runLink = (run) => linkTo("runs", run.runId, { workspace: run.workspace });
 export const jobLink = (workspace, pipelineId) => linkTo("jobs", pipelineId, { workspace });
 

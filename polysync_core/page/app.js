@@ -22,7 +22,7 @@ class App extends Component {
 
 	async componentDidMount() {
 		addEventListener("hashchange", () => this.setState({ address: location.hash }));
-		// A page that comes back out of the browser's cache may stand in the middle of a sign-in that was left.
+		// Out of the browser's cache, the page may be in the middle of a sign-in that was left.
 		addEventListener("pageshow", (event) => event.persisted && location.reload());
 		await this.begin();
 	}
@@ -39,7 +39,6 @@ class App extends Component {
 			else if (before.phase === "key" || this.state.phase === "signed-out") focusTitle();
 		}
 		if (moved.view !== view || moved.id !== id) {
-			scrollTo(0, 0);
 			focusTitle();
 		}
 	}
@@ -148,7 +147,7 @@ class App extends Component {
 				<span class="end">
 					<${Zone} onChange=${() => this.setState({})} />
 					${isIn && html`<span class="who" title=${(state.session.roles ?? []).join(", ")}>${state.session.name}</span>`}
-					${isIn && state.session.key !== "" && html`<button type="button" class="small" onClick=${this.signOut}>Sign out</button>`}
+					${isIn && state.session.key !== "" && html`<button class="small" onClick=${this.signOut}>Sign out</button>`}
 				</span>
 			</header>
 			<main id="main">
@@ -230,7 +229,7 @@ class Broken extends Component {
 		return html`<h1 tabindex="-1">The page cannot start</h1>
 			${alertOf(problem, problem.advice)}
 			<p class="buttons">
-				<button type="button" class="primary" onClick=${again}>Try again</button>
+				<button class="primary" onClick=${again}>Try again</button>
 				<a class="button" href=${linkTo("health")}>Look at Health</a>
 			</p>`;
 	}
@@ -273,7 +272,7 @@ function SignedOut({ problem, session }) {
 	return html`<section class="card sign-in">
 		<h1 tabindex="-1">You are not signed in</h1>
 		${problem && alertOf(problem)}
-		<p class="buttons"><button type="button" class="primary" onClick=${() => session.start()}>Sign in</button></p>
+		<p class="buttons"><button class="primary" onClick=${() => session.start()}>Sign in</button></p>
 		<p class="quiet">This page keeps no token. Your session with Microsoft Entra ID is another one, and may go on.</p>
 	</section>`;
 }

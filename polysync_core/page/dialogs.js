@@ -1,4 +1,4 @@
-// Questions before something is done. They use the browser's own dialog: it keeps the focus, and Escape closes it.
+// Questions before something is done, in the browser's own dialog: it keeps the focus, and Escape closes it.
 import { hasEnded, signInAgain } from "./api.js";
 import { Component, html } from "./html.js";
 import { failed, Notice } from "./parts.js";
@@ -17,8 +17,7 @@ export class Ask extends Component {
 	/** The focus goes to what came of it, or where the browser puts it if that is somewhere. */
 	componentWillUnmount() {
 		setTimeout(() => {
-			const isLost = this.isDone || document.activeElement === document.body;
-			if (isLost) (document.querySelector(".notice") ?? document.querySelector("h1"))?.focus();
+			if (document.activeElement === document.body) (document.querySelector(".notice") ?? document.querySelector("h1"))?.focus();
 		});
 	}
 
@@ -28,7 +27,6 @@ export class Ask extends Component {
 		this.setState({ isBusy: true, error: null });
 		try {
 			await this.props.act();
-			this.isDone = true;
 			this.props.onClose();
 		} catch (error) {
 			this.setState({ isBusy: false, error });
@@ -39,23 +37,14 @@ export class Ask extends Component {
 		const { error } = state;
 		const name = agree + (error?.mayPass ? ", again" : "");
 		const mayAct = isReady && (typed === null || same(state.given, typed));
-		return html`<dialog
-			ref=${(element) => (this.dialog = element)}
-			aria-labelledby="dialog-title"
-			onClose=${onClose}
-		>
+		return html`<dialog ref=${(element) => (this.dialog = element)} aria-labelledby="dialog-title" onClose=${onClose}>
 			<form onSubmit=${this.agree}>
 				<h2 id="dialog-title">${title}</h2>
 				${children}
 				${typed !== null &&
 				html`<label class="field">
 					<span>To confirm, type the pipeline's name: <kbd>${typed}</kbd></span>
-					<input
-						value=${state.given}
-						onInput=${(event) => this.setState({ given: event.target.value })}
-						autocomplete="off"
-						spellcheck="false"
-					/>
+					<input value=${state.given} onInput=${(event) => this.setState({ given: event.target.value })} autocomplete="off" spellcheck="false" />
 				</label>`}
 				<${Notice} outcome=${error && failed(error, explain?.(error))} onClose=${() => this.setState({ error: null })} />
 				${hasEnded() &&

@@ -5,7 +5,7 @@ const SLOWEST_SECONDS = 60;
 const MOST_READS = 30;
 const MOST_KEPT = 300;
 
-/** The last good data by what they are of, so that a view which opens again has something to show. The oldest go first. */
+/** The last good data of each key, for a view that opens again. The oldest go first. */
 const kept = new Map();
 
 export const forgetKept = () => kept.clear();
@@ -17,9 +17,9 @@ export function keep(key, data, loadedAt) {
 }
 
 /**
- * Loads again and again. `load(signal, feed)` returns the data. `changed` is called after every attempt.
- * `every(data)` returns the seconds until the next one, or Infinity for none. After a failure the last data stay, and the pauses grow.
- * A request that the app finds wrong is not repeated. With a `key`, it begins with the data that were last loaded for it.
+ * Loads again and again. `load(signal, feed)` returns the data. `changed` is called after every attempt. `every(data)` returns
+ * the seconds until the next one. After a failure the last data stay, and the pauses grow. A request that the app finds wrong
+ * is not repeated. It begins with the data that were last loaded for its `key`.
  */
 export class Feed {
 	constructor(load, changed, every = () => 5, key = null) {
@@ -49,7 +49,6 @@ export class Feed {
 		const controller = (this.controller = new AbortController());
 		try {
 			const data = await this.load(controller.signal, this);
-			if (controller.signal.aborted) return;
 			Object.assign(this, { data, error: null, loadedAt: Date.now(), failures: 0 });
 			if (this.key) keep(this.key, data, this.loadedAt);
 		} catch (error) {

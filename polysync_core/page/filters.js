@@ -64,7 +64,7 @@ function matches(run, { pipeline = "", text = "", active }) {
 	return words.filter(Boolean).join("\n").toLowerCase().includes(text.toLowerCase());
 }
 
-/** A field that filters while the reader types. What is typed stays when something else changes. */
+/** A field that filters while the reader types. */
 export class LiveField extends Component {
 	state = { typed: null };
 

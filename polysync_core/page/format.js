@@ -64,7 +64,7 @@ export const keyOfRun = (run) => `${run.workspace}/${run.runId}`;
 
 const jobNames = new Map();
 
-/** Use the names of these jobs for runs that have none: a pipeline may be imported after its run was started. */
+/** Use the names of these jobs for runs that were started before the import. */
 export function learnNames(jobs) {
 	for (const job of jobs) jobNames.set(`${job.workspace}/${job.externalId}`, job.name);
 }

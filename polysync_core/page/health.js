@@ -3,7 +3,7 @@ import { getHealth } from "./api.js";
 import { Feed } from "./feed.js";
 import { duration } from "./format.js";
 import { Component, html } from "./html.js";
-import { FeedError, Live, Ticking } from "./parts.js";
+import { FeedError, Head, Live, Ticking } from "./parts.js";
 import { Glyph } from "./status.js";
 
 const EVERY_SECONDS = 15;
@@ -41,7 +41,7 @@ export class Health extends Component {
 				</p>
 				<table class="checks stacks">
 					<caption class="unseen">What the app depends on</caption>
-					<thead><tr><th scope="col">Check</th><th scope="col">Result</th><th scope="col">What it says</th></tr></thead>
+					<${Head} of=${["Check", "Result", "What it says"]} />
 					<tbody>
 						${data.checks.map(
 							(check) => html`<tr key=${check.name}>

@@ -6,7 +6,7 @@ import { collect, Feed } from "./feed.js";
 import { Choice } from "./filters.js";
 import { Component, html } from "./html.js";
 import { nameOfJob } from "./jobs.js";
-import { External, Facts, failed, FeedError, Notice, Place, Time } from "./parts.js";
+import { External, Facts, failed, FeedError, Head, Notice, Place, Time } from "./parts.js";
 import { RunTable } from "./runs.js";
 import { fullRefreshOf, StartDialog, storedFullRefresh } from "./start.js";
 
@@ -66,8 +66,7 @@ export class Job extends Component {
 	render({ id, session, query, allowed }, { starts, outcome, isSyncing }) {
 		const job = this.feed?.data;
 		if (!job) {
-			return html`<${Place} list="jobs" word="Jobs" here=${id} title=${`Job ${id}`} feed=${this.feed} />
-				${!this.feed?.error && html`<p class="quiet" role="status">Loading …</p>`}`;
+			return html`<${Place} list="jobs" word="Jobs" here=${id} title=${`Job ${id}`} feed=${this.feed} />`;
 		}
 		const isAdmin = session.can("Polysync.Admin", job.workspace);
 		const mayStart = session.can("Polysync.Operate", job.workspace);
@@ -77,8 +76,8 @@ export class Job extends Component {
 			<section class="card" aria-label="Job">
 				${(mayStart || isAdmin) &&
 				html`<p class="buttons">
-					${mayStart && html`<button type="button" class="primary" onClick=${() => this.setState({ starts: true })}>Start …</button>`}
-					${isAdmin && html`<button type="button" aria-disabled=${isSyncing} onClick=${this.sync}>Sync parameters</button>`}
+					${mayStart && html`<button class="primary" onClick=${() => this.setState({ starts: true })}>Start …</button>`}
+					${isAdmin && html`<button aria-disabled=${isSyncing} onClick=${this.sync}>Sync parameters</button>`}
 				</p>`}
 				${!job.accessible && html`<p class="warning">Databricks does not let this app read the pipeline. What you see is the last known.</p>`}
 				<${Facts}
@@ -180,7 +179,7 @@ function Parameters({ job }) {
 		${others.length > 0 &&
 		html`<table>
 			<caption class="unseen">Parameters of the job</caption>
-			<thead><tr><th scope="col">Name</th><th scope="col">Value</th><th scope="col">Type</th><th scope="col">Direction</th></tr></thead>
+			<${Head} of=${["Name", "Value", "Type", "Direction"]} />
 			<tbody>
 				${others.map(
 					(parameter) => html`<tr key=${parameter.name}>

@@ -5,7 +5,7 @@ import { collect, Feed, fetchEach } from "./feed.js";
 import { Choice, LiveField, WorkspaceChoice } from "./filters.js";
 import { keyOfRun, shortTime } from "./format.js";
 import { Component, html } from "./html.js";
-import { failed, FeedError, Live, Notice, Time } from "./parts.js";
+import { failed, FeedError, Head, Live, Notice, Time } from "./parts.js";
 import { fullRefreshOf, StartDialog, storedFullRefresh } from "./start.js";
 import { Glyph, kindOf, wordOf } from "./status.js";
 
@@ -24,8 +24,8 @@ const keyOf = (job) => keyOfJob(job.workspace, job.externalId);
 
 /**
  * The last runs of each pipeline, the newest first, from the newest 1,000 runs. Later calls read back to a finished run
- * that is known from `former`, and again those that were active. `jobs` with fewer runs are asked for one by one, some in
- * each call. `asked` names those for which all is known.
+ * of the `former` call, and again those that were active. `jobs` with fewer runs are asked for one by one, some in each
+ * call. `asked` names those that are complete.
  */
 async function fetchMarks(signal, former, jobs) {
 	const [marks, asked] = [new Map(former?.marks), new Set(former?.asked)];
@@ -135,7 +135,7 @@ export class Jobs extends Component {
 		return html`<div class="head">
 				<h1 tabindex="-1">Jobs</h1>
 				<${Live} feed=${this.feed} />
-				${this.importable.length > 0 && html`<button type="button" aria-disabled=${isDiscovering} onClick=${this.discover}>
+				${this.importable.length > 0 && html`<button aria-disabled=${isDiscovering} onClick=${this.discover}>
 					${isDiscovering ? "Importing …" : "Import from Databricks"}
 				</button>`}
 			</div>
@@ -168,16 +168,7 @@ function JobTable({ jobs, marks, session, start }) {
 	if (!jobs.length) return null;
 	return html`<table class="jobs stacks">
 		<caption class="unseen">Jobs</caption>
-		<thead>
-			<tr>
-				<th scope="col">Job</th>
-				<th scope="col">Workspace</th>
-				<th scope="col">Last runs, newest right</th>
-				<th scope="col">Full refresh</th>
-				<th scope="col">Synced</th>
-				<th scope="col">Start</th>
-			</tr>
-		</thead>
+		<${Head} of=${["Job", "Workspace", "Last runs, newest right", "Full refresh", "Synced", "Start"]} />
 		<tbody>
 			${[...jobs].sort(byName).map((job) => {
 				const stored = fullRefreshOf(job);
@@ -193,7 +184,7 @@ function JobTable({ jobs, marks, session, start }) {
 					<td class="time" data-label="Synced"><${Time} at=${job.syncedAt} missing="never" /></td>
 					<td>
 						${session.can("Polysync.Operate", job.workspace) &&
-						html`<button type="button" class="small" aria-label=${`Start ${nameOfJob(job)} …`} onClick=${() => start(job)}>Start …</button>`}
+						html`<button class="small" aria-label=${`Start ${nameOfJob(job)} …`} onClick=${() => start(job)}>Start …</button>`}
 					</td>
 				</tr>`;
 			})}

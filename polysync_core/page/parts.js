@@ -68,7 +68,8 @@ export function FeedError({ feed }) {
 export function Place({ list, word, here, title, feed }) {
 	return html`<nav class="crumbs" aria-label="Place"><a href=${listLink(list)}>${word}</a> / <code>${here}</code></nav>
 		<div class="head"><h1 tabindex="-1">${title}</h1>${feed && html`<${Live} feed=${feed} />`}</div>
-		${feed && html`<${FeedError} feed=${feed} />`}`;
+		${feed && html`<${FeedError} feed=${feed} />`}
+		${feed?.data === null && !feed.error && html`<p class="quiet" role="status">Loading …</p>`}`;
 }
 
 /** The outcome of something that the reader did. */
@@ -101,6 +102,11 @@ export class Copy extends Component {
 	render({ of, word = "Copy" }, { said }) {
 		return html`<button type="button" class="small" onClick=${this.copy}><span role="status">${said ?? word}</span><span class="unseen"> ${of}</span></button>`;
 	}
+}
+
+/** The names of the columns of a table. One that is false is left out. */
+export function Head({ of, ...others }) {
+	return html`<thead ...${others}><tr>${of.filter(Boolean).map((name) => html`<th key=${name} scope="col">${name}</th>`)}</tr></thead>`;
 }
 
 /** Pairs of a word and its value, and "long" for a value that needs space. Pairs without a value are left out. */

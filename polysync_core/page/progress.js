@@ -1,9 +1,9 @@
 // What Databricks logs about an update: its phases with their durations, and the lines of the event log.
 import { get } from "./api.js";
 import { Feed } from "./feed.js";
-import { clock, duration, fullTime, shortTime } from "./format.js";
+import { clock, duration, shortTime } from "./format.js";
 import { Component, html } from "./html.js";
-import { FeedError, Live, Ticking } from "./parts.js";
+import { FeedError, Head, Live, Ticking } from "./parts.js";
 
 const MOST_PAGES = 3;
 const MOST_PAGES_TO_THE_START = 10;
@@ -188,7 +188,7 @@ export class Progress extends Component {
 				<strong>${problem.message}</strong> ${problem.mayPass ? `Press again${waitOf(problem)}.` : problem.advice}
 			</p>`}
 			${this.older &&
-			html`<button type="button" aria-disabled=${isLoadingOlder} onClick=${this.loadOlder}>
+			html`<button aria-disabled=${isLoadingOlder} onClick=${this.loadOlder}>
 				${isLoadingOlder && !problem ? "Loading …" : "Load older lines"}
 			</button>`}
 		</section>`;
@@ -204,16 +204,16 @@ function Phases({ phases, attempts }) {
 		const whole = Math.max(1, ...phases.map(length));
 		return html`<table class="phases">
 			<caption class="unseen">Phases of the update, oldest first</caption>
-			<thead class="unseen"><tr><th scope="col">Phase</th><th scope="col">Began</th><th scope="col">Duration</th><th scope="col">Share</th></tr></thead>
+			<${Head} of=${["Phase", "Began", "Duration", "Share"]} class="unseen" />
 			<tbody>
 				${phases.map(
 					(phase) => html`<tr key=${`${phase.state} ${phase.began}`}>
-						<th scope="row">${phase.state}${attempts.length > 1 && html` <small class="quiet">update ${phase.update}</small>`}</th>
+						<th scope="row">${phase.state}${attempts.length > 1 && phase.update && html` <small class="quiet">update ${phase.update}</small>`}</th>
 						<td>${exactTime(phase.began)}</td>
 						<td>${duration(length(phase) / 1000)}</td>
 						<td class="share">
 							<svg width="100%" height="10" aria-hidden="true">
-								<rect width="${Math.max(0.5, (100 * length(phase)) / whole)}%" height="10" rx="2" class=${phase.ended === null ? "ink-running" : "ink-done"} />
+								<rect width="${Math.max(0.5, (100 * length(phase)) / whole)}%" height="10" rx="2" class=${phase.ended === null ? "ink running" : "ink-done"} />
 							</svg>
 						</td>
 					</tr>`,
@@ -228,7 +228,7 @@ function Line({ line }) {
 	if (line.eventType === GAP) return html`<li class="quiet">Lines are left out here: too many came at once.</li>`;
 	const errors = line.errors ?? [];
 	return html`<li class="line ${(line.level ?? "").toLowerCase()}">
-		<span class="when" title=${line.time && fullTime(line.time)}>${line.time ? exactTime(line.time) : "–"}</span>
+		<span class="when">${line.time ? exactTime(line.time) : "–"}</span>
 		<span class="level">${line.level ?? ""}</span>
 		<span class="what">${line.eventType ?? ""}</span>
 		<span class="said">${line.message ?? ""}</span>

@@ -5,7 +5,7 @@ import { Ask } from "./dialogs.js";
 import { Feed } from "./feed.js";
 import { callerText, messageOf, nameOf, shortId } from "./format.js";
 import { Component, html } from "./html.js";
-import { Copy, Elapsed, External, Facts, failed, Notice, Place, Stale, Time } from "./parts.js";
+import { Copy, Elapsed, External, Facts, failed, Head, Notice, Place, Stale, Time } from "./parts.js";
 import { Progress } from "./progress.js";
 import { Options, StartDialog } from "./start.js";
 import { Badge, kindOf, wordOf } from "./status.js";
@@ -51,8 +51,7 @@ export class Run extends Component {
 	render({ id, session, announce, allowed }, { asks, outcome }) {
 		const run = this.feed?.data;
 		if (!run) {
-			return html`<${Place} list="runs" word="Runs" here=${shortId(id)} title=${`Run ${shortId(id)}`} feed=${this.feed} />
-				${!this.feed?.error && html`<p class="quiet" role="status">Loading …</p>`}`;
+			return html`<${Place} list="runs" word="Runs" here=${shortId(id)} title=${`Run ${shortId(id)}`} feed=${this.feed} />`;
 		}
 		announce(`${nameOf(run)}: ${wordOf(kindOf(run))}${run.state ? `, ${run.state}` : ""}`);
 		const close = () => this.setState({ asks: null });
@@ -105,12 +104,12 @@ function Buttons({ run, session, ask, redeliver }) {
 	const isStopping = Boolean(run.cancelRequestedAt) || run.state === "STOPPING";
 	return html`<p class="buttons">
 		${!run.isFinished &&
-		html`<button type="button" class="danger" disabled=${isStopping} onClick=${() => ask("cancel")}>
+		html`<button class="danger" disabled=${isStopping} onClick=${() => ask("cancel")}>
 				${run.cancelRequestedAt ? "Cancel requested" : isStopping ? "Databricks stops it" : "Cancel this run …"}
 			</button>
-			<button type="button" onClick=${() => ask("abandon")}>Give up …</button>`}
-		${run.isFinished && run.callbacks.length > 0 && html`<button type="button" onClick=${redeliver}>Send its callbacks again</button>`}
-		${run.isFinished && html`<button type="button" class="primary" onClick=${() => ask("start")}>Start again …</button>`}
+			<button onClick=${() => ask("abandon")}>Give up …</button>`}
+		${run.isFinished && run.callbacks.length > 0 && html`<button onClick=${redeliver}>Send its callbacks again</button>`}
+		${run.isFinished && html`<button class="primary" onClick=${() => ask("start")}>Start again …</button>`}
 	</p>`;
 }
 
@@ -169,7 +168,7 @@ function RunFacts({ run, session }) {
 			["Full refresh", run.fullRefresh === null ? null : run.fullRefresh ? "yes" : "no"],
 			["Start options", run.options && Object.keys(run.options).length > 0 && html`<${Options} of=${run.options} />`],
 			["Ignored parameters", run.ignoredParameters.length > 0 && run.ignoredParameters.join(", ")],
-						["Run id", html`<code>${run.runId}</code> <${Copy} text=${run.runId} of="the run id" />`, "long"],
+			["Run id", html`<code>${run.runId}</code> <${Copy} text=${run.runId} of="the run id" />`, "long"],
 			["Databricks", links, update ? "" : "long"],
 		]}
 	/>`;
@@ -180,7 +179,7 @@ function Attempts({ run }) {
 		<h2 id="attempts-title">Attempts</h2>
 		<table class="stacks">
 			<caption class="unseen">Updates of this run, oldest first</caption>
-			<thead><tr><th scope="col">Update</th><th scope="col">State</th><th scope="col">Cause</th><th scope="col">Created</th></tr></thead>
+			<${Head} of=${["Update", "State", "Cause", "Created"]} />
 			<tbody>
 				${run.attempts.map(
 					(attempt) => html`<tr key=${attempt.updateId}>
@@ -204,7 +203,7 @@ function Callbacks({ run }) {
 		${run.callbacks.length > 0 &&
 		html`<table class="stacks">
 			<caption class="unseen">Callers that are told how the run ends</caption>
-			<thead><tr><th scope="col">Kind</th><th scope="col">State</th><th scope="col">Tries</th><th scope="col">Next try</th><th scope="col">Last error</th></tr></thead>
+			<${Head} of=${["Kind", "State", "Tries", "Next try", "Last error"]} />
 			<tbody>
 				${run.callbacks.map(
 					(callback, index) => html`<tr key=${index}>

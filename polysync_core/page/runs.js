@@ -5,7 +5,7 @@ import { collect, Feed, fetchEach, keep } from "./feed.js";
 import { beginOf, belongs, fetchRuns, Filters, HOURS, hoursOf, isFiltered, isNarrowed, isoOf, isSearch } from "./filters.js";
 import { keyOfRun, messageOf, nameOf, shortId } from "./format.js";
 import { Component, html } from "./html.js";
-import { Elapsed, External, FeedError, Live, Stale, Time } from "./parts.js";
+import { Elapsed, External, FeedError, Head, Live, Stale, Time } from "./parts.js";
 import { Badge, filterOf, Glyph, kindOf, kindOfFilter, wordOf } from "./status.js";
 import { Timeline } from "./timeline.js";
 
@@ -17,9 +17,9 @@ const LATELY_HOURS = 48;
 const LATE_SECONDS = 120;
 
 /**
- * What the timeline and the counts show: all active runs, and those that ended in the last hours. To find these, the app
- * reads the whole history, so only the first window asks for that. A later one asks what ended since the `former` one,
- * among the runs that began lately. It knows the others: they had ended, or were active. An end may be stored a little late.
+ * What the timeline and the counts show: all active runs, and those that ended in the last hours. For these, the app reads
+ * the whole history once. A later window asks what ended since the `former` one, among the runs that began lately. The
+ * others are known. An end may be stored a little late.
  */
 async function fetchWindow(hours, signal, former) {
 	const isFirst = !(former?.hours >= hours);
@@ -201,17 +201,7 @@ export function RunTable({ runs, showsWorkspace = false, caption = "Runs, newest
 	const open = (run) => (event) => event.target.closest("a, button") || String(getSelection()) || go(runLink(run));
 	return html`<table class="runs stacks">
 		<caption class="unseen">${caption}</caption>
-		<thead>
-			<tr>
-				<th scope="col">Status</th>
-				<th scope="col">Pipeline</th>
-				${showsWorkspace && html`<th scope="col">Workspace</th>`}
-				<th scope="col">Started</th>
-				<th scope="col">Duration</th>
-				<th scope="col">What happens</th>
-				${hasLinks && html`<th scope="col">Databricks</th>`}
-			</tr>
-		</thead>
+		<${Head} of=${["Status", "Pipeline", showsWorkspace && "Workspace", "Started", "Duration", "What happens", hasLinks && "Databricks"]} />
 		<tbody>
 			${runs.map((run) => {
 				const page = safeLink(run.updateUrl);

@@ -1,7 +1,6 @@
 // How a reader is let in: by a function key, or by signing in with Entra ID. Credentials stay in sessionStorage,
 // so they end with the tab.
 import { ApiError, mayLeave } from "./api.js";
-import { claimsOf, hasRole } from "./roles.js";
 
 const KEY = "polysync.key";
 
@@ -244,4 +243,24 @@ async function challengeOf(verifier) {
 
 function base64url(bytes) {
 	return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+const ORDER = ["Polysync.Read", "Polysync.Operate", "Polysync.Admin"];
+
+/** Whether one of `roles` is this role or a higher one, for all workspaces or for this one. The app decides alike (roles.py). */
+export function hasRole(roles, role, workspace) {
+	return ORDER.slice(ORDER.indexOf(role)).some(
+		(each) => roles.includes(each) || (workspace && roles.includes(`${each}.${workspace}`)),
+	);
+}
+
+/** The claims of a token. They are only shown and used for buttons: the app itself checks every token. */
+export function claimsOf(token) {
+	try {
+		const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+		const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
+		return JSON.parse(new TextDecoder().decode(bytes));
+	} catch {
+		return {};
+	}
 }

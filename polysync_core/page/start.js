@@ -17,9 +17,8 @@ const READ_MS = 10_000;
 const REPEAT = "It is not known whether the last start like this was done. This one repeats it, and never starts a second update.";
 
 /**
- * `pipeline` is {pipelineId, name, workspace}. `allowed` names the start options that callers may send. `options` are those
- * of an earlier run, which are sent again unless the reader changes them. With options, a start is no full refresh.
- * `fullRefresh` is the choice at first: "yes", "no" or "stored", which is what the job has stored when the dialog opens.
+ * `pipeline` is {pipelineId, name, workspace}. `allowed` names the start options that the app takes. `options` are those of
+ * an earlier run. `fullRefresh` is the first choice: "yes", "no" or "stored", which is what the job has stored now.
  * The start sends the full_refresh that the dialog shows, so nothing that is stored later can make it a full one.
  * While the outcome of a start is not known, the same start is a repeat with the same key, also from a later dialog.
  */
@@ -71,6 +70,7 @@ export class StartDialog extends Component {
 			go(runLink(run));
 		} catch (error) {
 			if (!error.mayPass) sessionStorage.removeItem(place);
+			this.setState({}); // what is said about a repeat
 			throw error;
 		}
 	};

@@ -43,7 +43,7 @@ export function Badge({ run }) {
 	const kind = kindOf(run);
 	const isAsked = !run.isFinished && run.cancelRequestedAt;
 	return html`<span class="badge ${kind}"><${Glyph} kind=${kind} />${wordOf(kind)}</span>
-		${run.state && run.state !== KINDS[kind].same && html`<span class="state" title="Databricks' own word for the state">${run.state}</span>`}
+		${run.state && run.state !== KINDS[kind].same && html`<span class="state">${run.state}</span>`}
 		${isAsked && html` <span class="tag">cancel requested</span>`}`;
 }
 
@@ -52,12 +52,12 @@ export function Patterns() {
 	const pattern = (kind, size, over, isTurned) => html`<pattern
 		id="fill-${kind}" width=${size} height=${size} patternUnits="userSpaceOnUse" patternTransform=${isTurned ? "rotate(45)" : null}
 	>
-		<rect width=${size} height=${size} class="ink-${["waiting", "lost"].includes(kind) ? "pale" : kind}" />${over}
+		<rect width=${size} height=${size} class=${["waiting", "lost"].includes(kind) ? "ink-pale" : `ink ${kind}`} />${over}
 	</pattern>`;
 	const gap = (width, height) => html`<rect width=${width} height=${height} class="ink-gap" />`;
 	return html`<defs>
 		${pattern("failed", 6, gap(2, 6), true)} ${pattern("running", 8, gap(1.5, 8))} ${pattern("cancelled", 5, gap(5, 1.5))}
-		${pattern("waiting", 5, html`<circle cx="2.5" cy="2.5" r="1.3" class="ink-waiting" />`)}
+		${pattern("waiting", 5, html`<circle cx="2.5" cy="2.5" r="1.3" class="ink waiting" />`)}
 		${pattern("lost", 6, html`<path d="M0 3h6M3 0v6" class="stroke-lost" />`, true)} ${pattern("success", 8, null)}
 	</defs>`;
 }

@@ -82,7 +82,7 @@ export class Timeline extends Component {
 				</div>
 			</div>
 			${(showsAll ? lanes.length > FEW_LANES : shown.length < lanes.length) &&
-			html`<button type="button" class="small" onClick=${() => this.setState({ showsAll: !showsAll })}>
+			html`<button class="small" onClick=${() => this.setState({ showsAll: !showsAll })}>
 				${showsAll ? "Show fewer pipelines" : `Show all ${lanes.length} pipelines`}
 			</button>`}
 			${isPart && html`<p class="quiet">More runs ended in this time than are read at once. The oldest are not drawn.</p>`}
@@ -103,7 +103,7 @@ function Lane({ lane, top, x, now }) {
 			return html`<rect
 				key=${keyOfRun(run)}
 				data-run=${keyOfRun(run)}
-				class="bar bar-${kind}"
+				class="bar ${kind}"
 				x=${Math.min(left, x(now) - NARROWEST_BAR)}
 				y=${top + (LANE - BAR) / 2}
 				width=${wide}
@@ -121,7 +121,7 @@ function Legend() {
 	return html`<ul class="legend">
 		${KIND_NAMES.map(
 			(kind) => html`<li key=${kind} class=${kind}>
-				<svg width="18" height="10" aria-hidden="true"><rect width="18" height="10" rx="2" class="bar-${kind}" fill="url(#fill-${kind})" /></svg>
+				<svg width="18" height="10" aria-hidden="true"><rect width="18" height="10" rx="2" class=${kind} fill="url(#fill-${kind})" /></svg>
 				<${Glyph} kind=${kind} />${wordOf(kind)}
 			</li>`,
 		)}

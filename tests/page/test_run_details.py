@@ -94,7 +94,9 @@ def test_a_run_that_nobody_waits_for_has_nothing_to_send_again(tab: Tab, app: Se
 
 def test_a_redelivery_that_fails_says_why(tab: Tab, app: ServedApp) -> None:
     page = _open(tab, app, state="COMPLETED", callbacks=[WEBHOOK])
-    page.route("**/redeliver?*", lambda route: route.fulfill(status=403, json={"detail": "Not you."}))
+    page.route(
+        "**/redeliver?*", lambda route: route.fulfill(status=403, json={"code": "RoleMissing", "detail": "Not you."})
+    )
     page.get_by_role("button", name="Send its callbacks again").click()
     expect(page.get_by_role("alert")).to_contain_text("Not you. Ask an administrator of Polysync for the role.")
 

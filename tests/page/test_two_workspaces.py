@@ -71,7 +71,7 @@ def test_runs_of_one_id_are_two_rows_two_bars_and_two_counts(tab: Tab, app: Serv
     expect(_of(_rows(page), OTHER)).to_contain_text("Success")
     for kind in ("failed", "success"):
         expect(page.locator(f".counts .{kind} .number")).to_have_text("1")
-        expect(page.locator(f".bar-{kind}.bar")).to_have_count(1)
+        expect(page.locator(f".bar.{kind}")).to_have_count(1)
     expect(page.locator(".lanes li")).to_have_count(2)
 
 

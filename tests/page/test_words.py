@@ -134,14 +134,14 @@ def test_a_role_includes_the_lower_ones_in_its_workspace_or_in_all(tab: Tab) -> 
         (["Polysync.Admin.a"], "Polysync.Admin", None, False),
         ([], "Polysync.Read", "a", False),
     ]
-    assert _call(tab, "roles.js", allowed, [row[:3] for row in table]) == [row[3] for row in table]
+    assert _call(tab, "signin.js", allowed, [row[:3] for row in table]) == [row[3] for row in table]
 
 
 def test_the_claims_of_a_token_are_read_as_utf_8_and_a_broken_token_has_none(tab: Tab) -> None:
     claims = {"name": "Jörg Öztürk 注文??>>"}
     payload = base64.urlsafe_b64encode(json.dumps(claims, ensure_ascii=False).encode()).decode().rstrip("=")
     tokens = [f"x.{payload}.y", "", "x", "x.!.y", "x.bm8.y"]
-    assert _call(tab, "roles.js", "given.map(m.claimsOf)", tokens) == [claims, {}, {}, {}, {}]
+    assert _call(tab, "signin.js", "given.map(m.claimsOf)", tokens) == [claims, {}, {}, {}, {}]
 
 
 def test_an_address_that_is_not_well_formed_is_read_all_the_same(tab: Tab) -> None:
