@@ -1,7 +1,7 @@
 // Questions before something is done, in the browser's own dialog: it keeps the focus, and Escape closes it.
 import { hasEnded, signInAgain } from "./api.js";
 import { Component, html } from "./html.js";
-import { failed, Notice } from "./parts.js";
+import { failed, Notice, refocus } from "./parts.js";
 
 /**
  * Asks before an action. `act` is called when the reader agrees, and may fail: the dialog then shows why.
@@ -14,11 +14,8 @@ export class Ask extends Component {
 		this.dialog.showModal();
 	}
 
-	/** The focus goes to what came of it, or where the browser puts it if that is somewhere. */
 	componentWillUnmount() {
-		setTimeout(() => {
-			if (document.activeElement === document.body) (document.querySelector(".notice") ?? document.querySelector("h1"))?.focus();
-		});
+		refocus();
 	}
 
 	agree = async (event) => {

@@ -59,7 +59,7 @@ export function FeedError({ feed }) {
 		<p>
 			${loadedAt && `What you see is from ${clock(loadedAt)}. `}
 			${Number.isFinite(feed.nextAt) && html`<span aria-hidden="true"><${Ticking} show=${next} /></span>`}
-			<button type="button" class="small" onClick=${() => feed.now()}>Try now</button>
+			<button type="button" class="small" onClick=${() => feed.now().then(refocus)}>Try now</button>
 		</p>
 	</div>`;
 }
@@ -72,12 +72,20 @@ export function Place({ list, word, here, title, feed }) {
 		${feed?.data === null && !feed.error && html`<p class="quiet" role="status">Loading …</p>`}`;
 }
 
+/** Give the focus a place if what had it is gone. */
+export function refocus() {
+	setTimeout(() => {
+		if (document.activeElement !== document.body) return;
+		(document.querySelector("dialog button, .notice[tabindex]") ?? document.querySelector("h1"))?.focus();
+	});
+}
+
 /** The outcome of something that the reader did. */
 export function Notice({ outcome, onClose }) {
 	if (!outcome) return null;
 	return html`<div class="notice ${outcome.isBad ? "bad" : "good"}" tabindex="-1" role=${outcome.isBad ? "alert" : "status"}>
 		<p><strong>${outcome.text}</strong> ${outcome.advice ?? ""} ${outcome.more}</p>
-		<button type="button" class="small" onClick=${onClose}>Close</button>
+		<button type="button" class="small" onClick=${() => refocus(onClose())}>Close</button>
 	</div>`;
 }
 
@@ -100,7 +108,8 @@ export class Copy extends Component {
 	};
 
 	render({ of, word = "Copy" }, { said }) {
-		return html`<button type="button" class="small" onClick=${this.copy}><span role="status">${said ?? word}</span><span class="unseen"> ${of}</span></button>`;
+		return html`<button type="button" class="small" onClick=${this.copy}>${said ?? word}<span class="unseen"> ${of}</span></button>
+			<span class="unseen" role="status">${said}</span>`;
 	}
 }
 

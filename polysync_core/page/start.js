@@ -136,7 +136,7 @@ export class StartDialog extends Component {
 			html`<details open=${Object.keys(before).length > 0}>
 				<summary>Start options</summary>
 				${offered.map((each) => option(each, typed[each], (value) => this.setState({ typed: { ...typed, [each]: value } })))}
-				${hasOptions && html`<p class="quiet">With them, the start is not a full refresh of the whole pipeline.</p>`}
+				${hasOptions && html`<p class="quiet">A start with options is not a full refresh of the whole pipeline.</p>`}
 			</details>`}
 			${isReady && sessionStorage.getItem(this.place) && html`<p class="warning">${REPEAT}</p>`}
 			${this.isFull &&

@@ -85,3 +85,21 @@ def test_a_sign_out_moves_the_focus_to_the_title(browser: Browser, azurite: str)
         with open_tab(browser, app.base_url, key=None, origins={entra.url}) as tab:
             tab.open().get_by_role("button", name="Sign out").click()
             expect(tab.page.get_by_role("heading", name="You are not signed in")).to_be_focused()
+
+
+def test_a_notice_that_is_closed_and_an_error_that_has_passed_leave_the_focus_on_the_title(tab: Tab) -> None:
+    page = tab.open("#/jobs")
+    title = page.get_by_role("heading", level=1)
+    page.get_by_role("button", name="Import from Databricks").click()
+    page.get_by_role("status").get_by_role("button", name="Close").press("Enter")
+    expect(title).to_be_focused()
+    page.locator(".brand").click()
+    page.route("**/api/jobs?*", lambda route: route.fulfill(status=503))
+    tab.pass_time(61)
+    again = page.get_by_role("button", name="Try now")
+    again.press("Enter")
+    expect(again).to_be_focused()
+    page.unroute("**/api/jobs?*")
+    again.press("Enter")
+    expect(again).to_have_count(0)
+    expect(title).to_be_focused()

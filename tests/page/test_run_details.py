@@ -108,7 +108,7 @@ def test_the_run_id_and_the_reason_are_copied(tab: Tab, app: ServedApp) -> None:
         ("the reason", "A reason\nof two lines."),
         ("the run id", _fact(page, "Run id").locator("code").inner_text()),
     ):
-        page.locator("button", has_text=f"Copy {name}").click()
+        page.get_by_role("button", name=f"Copy {name}").click()
         expect(page.locator("button", has_text=f"Copied {name}")).to_be_visible()
         assert page.evaluate("navigator.clipboard.readText()") == text
 
