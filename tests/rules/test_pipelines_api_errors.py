@@ -95,6 +95,7 @@ def test_the_two_kinds_of_404(status: int, body: bytes, does_not_exist: bool, ro
         ("soon", None, "a word"),
         ("٣", None, "a digit beyond ASCII"),
         ("9999999", None, "months"),
+        ("9" * 5000, None, "more digits than Python reads"),
     ],
 )
 def test_retry_after(value: str | None, expected: int | None, reason: str) -> None:

@@ -57,7 +57,8 @@ _SIGN_IN_ADDRESS = re.compile(r"/(login|log-in|signin|sign-in|sso|oidc|oauth2|sa
 _SIGN_IN_PAGE = re.compile(
     rb"<title[^>]*>[^<]{0,200}?(sign[ -]?in|log[ -]?in|login)\b|login\.microsoftonline\.|/login\.html", re.IGNORECASE
 )
-_MAX_CODE, _MAX_SAID, _MAX_PAGE, _MAX_RETRY_AFTER_SECONDS = 64, 1000, 20_000, 99_999
+_MAX_CODE, _MAX_SAID, _MAX_PAGE = 64, 1000, 20_000
+_MAX_RETRY_AFTER_SECONDS, _MOST_DIGITS = 99_999, 6
 
 
 class Refusal(Enum):
@@ -170,6 +171,8 @@ def _retry_after_seconds(headers: Mapping[str, str]) -> int | None:
     """
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdecimal():
+        if len(value) > _MOST_DIGITS:  # int() raises ValueError for thousands of them
+            return None
         seconds = int(value)
     else:
         try:
