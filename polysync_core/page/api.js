@@ -1,4 +1,4 @@
-// Calls of the app's own routes. Their addresses are relative: a gateway may offer the app under another path.
+// Calls of the app's own routes. Their addresses are relative, for a gateway with its own path.
 
 const TIMEOUT_MS = 60_000;
 const BASE = new URL(".", document.baseURI);
@@ -7,7 +7,7 @@ const FOR_PROGRAMS = / (A discovery imports|Wait for it, cancel it, or send) .*/
 /** What went wrong, and what to do about it. `status` is 0 when no usable answer came. `isRead` is false for actions. */
 export class ApiError extends Error {
 	constructor(status, { code = "", detail = "", retryAfterSeconds = null, active = null } = {}) {
-		// The second sentence of these details names what only a program can send.
+		// What only a program can send is left out.
 		super(detail.replace(FOR_PROGRAMS, "") || textOf(status));
 		Object.assign(this, { status, code, retryAfterSeconds, active, isRead: true });
 	}

@@ -22,7 +22,7 @@ class App extends Component {
 
 	async componentDidMount() {
 		addEventListener("hashchange", () => this.setState({ address: location.hash }));
-		// Out of the browser's cache, the page may be in the middle of a sign-in that was left.
+		// Out of the browser's cache, the page may be in a sign-in that was left.
 		addEventListener("pageshow", (event) => event.persisted && location.reload());
 		await this.begin();
 	}
@@ -39,6 +39,7 @@ class App extends Component {
 			else if (before.phase === "key" || this.state.phase === "signed-out") focusTitle();
 		}
 		if (moved.view !== view || moved.id !== id) {
+			scrollTo(0, 0);
 			focusTitle();
 		}
 	}
@@ -152,20 +153,24 @@ class App extends Component {
 			</header>
 			<main id="main">
 				<${Notice} outcome=${state.undone && failed({ message: `Your sign-in had ended, so this was not done: ${state.undone}.`, advice: "Press again if you still want it." })} onClose=${() => this.setState({ undone: null })} />
+				${isIn && here.view === "runs" && state.failing.length > 0 &&
+				html`<div class="notice bad" role="status">
+					<p><strong>Not healthy: ${state.failing.join(", ")}.</strong> The states below may be old. <a href=${linkTo("health")}>Look at Health</a></p>
+				</div>`}
 				${this.content(state)}
 			</main>
 			<p class="unseen" role="status" aria-live="polite">${isIn ? state.said : ""}</p>
 			<footer class="quiet">Polysync ${state.config?.version ?? ""} · <a href="openapi.json">API</a> · <a href="page/licenses.txt">Licences</a></footer>`;
 	}
 
-	content({ phase, problem, config, session, address, failing }) {
+	content({ phase, problem, config, session, address }) {
 		const { view, id, query } = readAddress(address);
 		if (view === "health") return html`<${Health} />`;
 		if (phase === "starting") return html`<p class="quiet" role="status">One moment …</p>`;
 		if (phase === "broken") return html`<${Broken} problem=${problem} again=${this.begin} />`;
 		if (phase === "key") return html`<${KeyForm} problem=${problem} enter=${this.tryKey} />`;
 		if (phase === "signed-out") return html`<${SignedOut} problem=${problem} session=${session} />`;
-		const given = { id, query, address, session, jobs: this.names, failing, announce: this.announce, allowed: config.startOptions };
+		const given = { id, query, address, session, jobs: this.names, announce: this.announce, allowed: config.startOptions };
 		if (view === "runs") return id ? html`<${Run} key=${`${id}?${query.workspace}`} ...${given} />` : html`<${Runs} ...${given} />`;
 		if (view === "jobs") return id ? html`<${Job} key=${`${id}?${query.workspace}`} ...${given} />` : html`<${Jobs} ...${given} />`;
 		return html`<h1 tabindex="-1">There is no such page</h1><p><a href=${linkTo("runs")}>Go to the runs.</a></p>`;

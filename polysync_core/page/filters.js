@@ -126,11 +126,7 @@ export function Filters({ query, workspaces, pipelines, nameOfPipeline }) {
 	const kinds = chosen === "unknown" ? [...KIND_NAMES, "unknown"] : KIND_NAMES;
 	const time = (name, label) => html`<label class="field">
 		<span>${label}</span>
-		<input
-			type="datetime-local"
-			value=${isoToTyped(query[name])}
-			onChange=${(event) => set(name, event.target.value && typedToIso(event.target.value))}
-		/>
+		<input type="datetime-local" value=${isoToTyped(query[name])} onChange=${(event) => set(name, event.target.value && typedToIso(event.target.value))} />
 	</label>`;
 	return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${(event) => event.preventDefault()}>
 		${field("text", "Text", { placeholder: "reason, id …" })}

@@ -43,7 +43,7 @@ export class Health extends Component {
 					<caption class="unseen">What the app depends on</caption>
 					<${Head} of=${["Check", "Result", "What it says"]} />
 					<tbody>
-						${data.checks.map(
+						${[...data.checks].sort((a, b) => a.ok - b.ok).map(
 							(check) => html`<tr key=${check.name}>
 								<th scope="row">${check.name}<br /><small class="quiet">${MEANINGS[check.name.split(" ")[0]]}</small></th>
 								<td><span class="badge ${check.ok ? "success" : "failed"}"><${Glyph} kind=${check.ok ? "success" : "failed"} />${check.ok ? "OK" : "Failing"}</span></td>

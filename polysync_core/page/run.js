@@ -1,4 +1,4 @@
-// One run: its status in words, why it failed, its callbacks, what an operator can do, and its progress.
+// One run: its status, why it failed, its callbacks, what an operator can do, and its progress.
 import { get, post } from "./api.js";
 import { jobLink, safeLink } from "./address.js";
 import { Ask } from "./dialogs.js";

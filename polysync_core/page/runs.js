@@ -18,8 +18,8 @@ const LATE_SECONDS = 120;
 
 /**
  * What the timeline and the counts show: all active runs, and those that ended in the last hours. For these, the app reads
- * the whole history once. A later window asks what ended since the `former` one, among the runs that began lately. The
- * others are known. An end may be stored a little late.
+ * the whole history once. A later window asks what ended since the `former` one, among the runs that began lately, and
+ * knows the others. An end may be stored a little late.
  */
 async function fetchWindow(hours, signal, former) {
 	const isFirst = !(former?.hours >= hours);
@@ -104,7 +104,7 @@ export class Runs extends Component {
 		return [...runs.values()].filter((run) => !run.isFinished || Date.parse(run.finishedAt) >= from);
 	}
 
-	render({ query, jobs, failing }) {
+	render({ query, jobs }) {
 		if (!this.window) return null;
 		const { list, hours } = this;
 		const runs = this.known;
@@ -121,10 +121,6 @@ export class Runs extends Component {
 				</nav>
 			</div>
 			<${FeedError} feed=${list.error ? list : this.window} />
-			${failing.length > 0 &&
-			html`<div class="notice bad" role="status">
-				<p><strong>Not healthy: ${failing.join(", ")}.</strong> The states below may be old. <a href=${linkTo("health")}>Look at Health</a></p>
-			</div>`}
 			<${Counts} runs=${runs} hours=${hours} query=${query} window=${this.window.data} />
 			<${Timeline} runs=${runs} hours=${hours} now=${Date.now()} isKnown=${isKnown} isPart=${this.window.data?.lacksEnded} />
 			<section class="card" aria-label="List of runs">
@@ -137,7 +133,7 @@ export class Runs extends Component {
 /** How many runs of each status, as links to a list of the same runs: what is active now, or ended in the last hours. */
 function Counts({ runs, hours, query, window }) {
 	const counted = runs.filter((run) => belongs(run, query));
-	return html`${isNarrowed(query) && html`<p class="quiet">The filters of the list apply to these numbers too.</p>`}
+	return html`${isNarrowed(query) && html`<p class="quiet">The filters of the list apply to these numbers, and not to the timeline.</p>`}
 	<ul class="counts">
 		${["running", "waiting", "failed", "success", "cancelled", "lost"].map((kind) => {
 			const isActive = kind === "running" || kind === "waiting";

@@ -8,9 +8,9 @@ const STORED = { true: "yes", false: "no", nothing: "nothing is stored, so no" }
 const DESTRUCTIVE = ["full_refresh_selection", "reset_checkpoint_selection"];
 const VALIDATE = "validate_only";
 const OPTIONS = {
-	refresh_selection: "Refresh only these tables, one in a line",
-	full_refresh_selection: "Full refresh of only these tables, one in a line",
-	reset_checkpoint_selection: "Reset the checkpoints of these flows, one in a line",
+	refresh_selection: "Refresh only these tables, one per line",
+	full_refresh_selection: "Full refresh of only these tables, one per line",
+	reset_checkpoint_selection: "Reset the checkpoints of these flows, one per line",
 	[VALIDATE]: "Only check the pipeline's code, and change no table",
 };
 const READ_MS = 10_000;

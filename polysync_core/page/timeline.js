@@ -22,6 +22,7 @@ export function lanesOf(runs) {
 		lane.name = run.pipelineName || lane.name;
 	}
 	for (const lane of lanes.values()) {
+		lane.runs.sort((a, b) => beganAt(a) - beganAt(b)); // the later one on top
 		const last = lane.runs.reduce((a, b) => (beganAt(a) > beganAt(b) ? a : b));
 		const group = ["failed", "lost"].includes(kindOf(last)) ? 0 : last.isFinished ? 2 : 1;
 		lane.isActive = lane.runs.some((run) => !run.isFinished);

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from local.receiver import Receiver
 from tests.functions.app import ServedApp
-from tests.page.browser import Tab
+from tests.page.browser import NARROW, Tab, open_tab
 from tests.page.runs import open_run, see_state
 
 
@@ -46,3 +46,28 @@ def test_a_run_that_began_before_its_pipeline_was_imported_has_the_name_of_the_j
     expect(page.get_by_role("heading", level=1)).to_have_text("imported later")
     page.get_by_label("Place").get_by_role("link", name="Runs").click()
     expect(page).to_have_url(f"{tab.url}/api/page#/runs?pipeline=ed%20later")
+
+
+def test_a_run_that_is_opened_from_deep_in_the_list_begins_at_its_top(browser: Browser, app: ServedApp) -> None:
+    pipeline_id = app.databricks.add_pipeline(name="far down")
+    for _ in range(8):
+        app.run(pipeline_id)
+        app.databricks.set_state(pipeline_id, None, "COMPLETED")
+        app.fire("sweep_runs")
+    with open_tab(browser, app.base_url, viewport=NARROW) as tab:
+        page = tab.open(f"#/runs?pipelineId={pipeline_id}")
+        last = page.locator("table.runs tbody tr").nth(7)
+        last.scroll_into_view_if_needed()
+        assert page.evaluate("scrollY") > 300
+        last.get_by_role("link").first.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("far down")
+        expect(page.get_by_role("heading", level=1)).to_be_in_viewport()
+        assert page.evaluate("scrollY") == 0
+
+
+def test_a_run_says_that_the_app_is_not_healthy(tab: Tab, app: ServedApp) -> None:
+    run_id = app.start(app.databricks.add_pipeline()).json["runId"]
+    sick = {"status": "failing", "checks": [{"name": "sweep finance", "ok": False, "message": "too old"}]}
+    tab.page.route("**/api/health", lambda route: route.fulfill(status=503, json=sick))
+    page = tab.open(f"#/runs/{run_id}")
+    expect(page.get_by_text("Not healthy: sweep finance.")).to_be_visible()

@@ -172,6 +172,11 @@ def test_the_message_says_what_databricks_is_doing(state: str) -> None:
             "The update is running. A stop was requested at 2026-11-22T11:55:00.000Z; the app asks Databricks for it.",
         ),
         (
+            {"cancel_requested_at": BEFORE, "state": "STOPPING"},
+            None,
+            f"{SENTENCES['STOPPING']} A stop was requested at 2026-11-22T11:55:00.000Z.",
+        ),
+        (
             {},
             BEFORE,
             (

@@ -198,7 +198,8 @@ def message_of(run: Run, now: datetime, stale_since: datetime | None) -> str:
         if run.missing_since is not None:
             parts = [f"Databricks answers since {iso(run.missing_since)} that this update does not exist."]
         if run.cancel_requested_at is not None:
-            parts.append(f"A stop was requested at {iso(run.cancel_requested_at)}; the app asks Databricks for it.")
+            asks = "" if run.state == "STOPPING" else "; the app asks Databricks for it"
+            parts.append(f"A stop was requested at {iso(run.cancel_requested_at)}{asks}.")
         if stale_since is not None:
             parts.append(
                 f"This is how it stood at {iso(stale_since)}; Databricks has not been asked successfully since."
