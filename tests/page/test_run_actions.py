@@ -50,6 +50,7 @@ def test_a_run_that_began_before_its_pipeline_was_imported_has_the_name_of_the_j
 
 def test_a_run_that_is_opened_from_deep_in_the_list_begins_at_its_top(browser: Browser, app: ServedApp) -> None:
     pipeline_id = app.databricks.add_pipeline(name="far down")
+    app.post("/api/jobs/discover")
     for _ in range(8):
         app.run(pipeline_id)
         app.databricks.set_state(pipeline_id, None, "COMPLETED")
