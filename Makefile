@@ -26,7 +26,7 @@ setup:
 	exit 1
 
 test: lint types
-	@echo "Left out: the short forms of make chaos, which take some minutes (make check-all plays them)"
+	@echo "Left out: the short forms of make chaos and details of the page, which take some minutes (make check-all plays them)"
 	@$(run) pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 check-all: lint types

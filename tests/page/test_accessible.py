@@ -32,7 +32,11 @@ def _findings(page: Page) -> list[str]:
     return [f"{rule['id']}: {node['html']}" for rule in found for node in rule["nodes"]]
 
 
-@pytest.mark.parametrize(("viewport", "scheme"), LOOKS, ids=["wide-light", "narrow-dark"])
+@pytest.mark.parametrize(
+    ("viewport", "scheme"),
+    [LOOKS[0], pytest.param(*LOOKS[1], marks=pytest.mark.slow)],
+    ids=["wide-light", "narrow-dark"],
+)
 def test_axe_finds_nothing_on_any_view(browser: Browser, stage: Stage, viewport: ViewportSize, scheme: Scheme) -> None:
     if not AXE.exists():
         pytest.skip("make setup has not installed the npm packages")

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.functions.app import ServedApp, served
 from tests.page.browser import Tab, open_tab
 
+pytestmark = pytest.mark.slow
+
 
 def _rows(page: Page) -> Locator:
     return page.locator("table.runs tbody tr")

@@ -195,6 +195,7 @@ def test_the_list_paints_soon_after_its_address_was_opened(long_tab: Tab) -> Non
     assert took < PAINTED_SECONDS
 
 
+@pytest.mark.slow
 def test_more_runs_than_are_read_at_once_are_said_to_be_more(browser: Browser, azurite: str) -> None:
     with served(azurite) as app, open_tab(browser, app.base_url) as tab:
         rig = Rig(azurite, {app.name: app.databricks.url}, app.databricks, Clock())

@@ -10,6 +10,8 @@ from playwright.sync_api import Page, Route, expect
 from tests.functions.app import ServedApp
 from tests.page.browser import QUICK, Tab
 
+pytestmark = pytest.mark.slow
+
 
 def _expect_pause(page: Page, words: str) -> None:
     """The alert counts down to the next try. A busy machine may be some seconds late."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.functions.app import ServedApp
@@ -11,6 +12,7 @@ from tests.page.browser import Tab
 from tests.page.event_log import Log, open_progress
 
 
+@pytest.mark.slow
 def test_a_log_that_grows_beyond_the_bound_drops_its_oldest_lines(tab: Tab, app: ServedApp, log: Log) -> None:
     log.page_size = 700
     log.add_many(2_199)

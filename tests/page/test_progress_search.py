@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+import pytest
 from playwright.sync_api import Route, expect
 
 from tests.functions.app import ServedApp
 from tests.page.browser import PATIENCE_MS, Tab
 from tests.page.event_log import Log, open_progress
+
+pytestmark = pytest.mark.slow
 
 
 def _refuse(status: int, route: Route) -> None:

@@ -10,6 +10,8 @@ from playwright.sync_api import Locator, Page, expect
 from tests.functions.app import ServedApp
 from tests.page.browser import Tab, change_answers
 
+pytestmark = pytest.mark.slow
+
 WEBHOOK = {"kind": "webhook", "state": "delivered", "tries": 2, "nextAttemptAt": None, "lastError": None}
 
 
