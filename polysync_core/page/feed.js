@@ -19,7 +19,7 @@ export function keep(key, data, loadedAt) {
 /**
  * Loads again and again. `load(signal, feed)` returns the data. `changed` is called after every attempt. `every(data)` returns
  * the seconds until the next one. After a failure the last data stay, and the pauses grow. A request that the app finds wrong
- * is not repeated. It begins with the data that were last loaded for its `key`.
+ * is not repeated. It begins with the last data of its `key`.
  */
 export class Feed {
 	constructor(load, changed, every = () => 5, key = null) {
@@ -28,6 +28,7 @@ export class Feed {
 	}
 
 	start() {
+		this.isStarted = true;
 		document.addEventListener("visibilitychange", this.onVisible);
 		this.now();
 		return this;
@@ -49,6 +50,7 @@ export class Feed {
 		const controller = (this.controller = new AbortController());
 		try {
 			const data = await this.load(controller.signal, this);
+			if (controller.signal.aborted) return;
 			Object.assign(this, { data, error: null, loadedAt: Date.now(), failures: 0 });
 			if (this.key) keep(this.key, data, this.loadedAt);
 		} catch (error) {

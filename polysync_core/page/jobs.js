@@ -25,18 +25,20 @@ const keyOf = (job) => keyOfJob(job.workspace, job.externalId);
 /**
  * The last runs of each pipeline, the newest first, from the newest 1,000 runs. Later calls read back to a finished run
  * of the `former` call, and again those that were active. `jobs` with fewer runs are asked for one by one, some in each
- * call. `asked` names those that are complete.
+ * call. `asked` names these.
  */
 async function fetchMarks(signal, former, jobs) {
 	const [marks, asked] = [new Map(former?.marks), new Set(former?.asked)];
 	const isKnown = (run) => marks.get(keyOfJob(run.workspace, run.pipelineId))?.some((each) => each.isFinished && each.runId === run.runId);
 	const found = [];
-	for (let call = 0, continuation = null; call < 5; call += 1) {
+	let continuation = null;
+	for (let call = 0; call < 5; call += 1) {
 		const page = await get("runs", { workspace: "*", limit: 200, continuation }, signal);
 		found.push(...page.items);
 		continuation = page.continuation;
 		if (!continuation || page.items.some(isKnown)) break;
 	}
+	if (continuation && !found.some(isKnown)) [marks, asked].forEach((each) => each.clear()); // too much was missed
 	const seen = new Set(found.map(keyOfRun));
 	const isOpen = (run) => !run.isFinished && !seen.has(keyOfRun(run));
 	const again = new Map((await fetchEach([...marks.values()].flat().filter(isOpen), signal)).map((run) => [keyOfRun(run), run]));
@@ -46,8 +48,7 @@ async function fetchMarks(signal, former, jobs) {
 		const others = (marks.get(key) ?? []).filter((each) => each.runId !== run.runId);
 		marks.set(key, [run, ...others].slice(0, MARKS));
 	}
-	const isShort = (job) => !asked.has(keyOf(job)) && (marks.get(keyOf(job))?.length ?? 0) < MARKS;
-	const short = jobs.filter(isShort);
+	const short = jobs.filter((job) => !asked.has(keyOf(job)) && (marks.get(keyOf(job))?.length ?? 0) < MARKS);
 	const last = ({ workspace, externalId: pipelineId }) =>
 		collect((continuation) => get("runs", { workspace, pipelineId, limit: MARKS, continuation }, signal), { wanted: MARKS, calls: 2 });
 	const now = short.slice(0, MOST_ASKED);
@@ -88,10 +89,8 @@ export class Jobs extends Component {
 		const draw = () => this.setState({});
 		const every = (data) => (data?.hasMore ? SOON_SECONDS : EVERY_SECONDS);
 		this.marks = new Feed((signal, feed) => fetchMarks(signal, feed.data, this.feed.data.items), draw, every, "marks");
-		let isWaiting = true;
 		const loaded = () => {
-			if (this.feed.data && isWaiting) this.marks.start();
-			isWaiting &&= !this.feed.data;
+			if (this.feed.data && !this.marks.isStarted) this.marks.start();
 			draw();
 		};
 		this.feed = new Feed(load, loaded, () => 4 * EVERY_SECONDS, `jobs ${JSON.stringify(query)}`).start();

@@ -6,7 +6,7 @@ import { beginOf, belongs, fetchRuns, Filters, HOURS, hoursOf, isFiltered, isNar
 import { keyOfRun, messageOf, nameOf, shortId } from "./format.js";
 import { Component, html } from "./html.js";
 import { Elapsed, External, FeedError, Head, Live, Stale, Time } from "./parts.js";
-import { Badge, filterOf, Glyph, kindOf, kindOfFilter, wordOf } from "./status.js";
+import { Badge, filterOf, Glyph, KIND_NAMES, kindOf, kindOfFilter, wordOf } from "./status.js";
 import { Timeline } from "./timeline.js";
 
 const MOST_PAGES = 10;
@@ -19,14 +19,14 @@ const LATE_SECONDS = 120;
 /**
  * What the timeline and the counts show: all active runs, and those that ended in the last hours. For these, the app reads
  * the whole history once. A later window asks what ended since the `former` one, among the runs that began lately, and
- * knows the others. An end may be stored a little late.
+ * knows the others. An end may be stored late.
  */
 async function fetchWindow(hours, signal, former) {
 	const isFirst = !(former?.hours >= hours);
 	const [from, readAt] = [beginOf(hours), Date.now()];
 	const page = (query) => (continuation) => get("runs", { workspace: "*", limit: 200, ...query, continuation }, signal);
 	const finishedSince = isoOf(isFirst ? from : Math.max(from, former.readAt - LATE_SECONDS * 1000));
-	const since = isFirst ? null : isoOf(beginOf(hours + LATELY_HOURS));
+	const since = isFirst ? null : isoOf(Math.min(beginOf(hours + LATELY_HOURS), former.readAt));
 	const [active, ended] = await Promise.all([
 		collect(page({ active: true }), { wanted: Infinity, calls: 1 }),
 		collect(page({ finishedSince, since }), { wanted: Infinity, calls: MOST_PAGES }),
@@ -108,7 +108,6 @@ export class Runs extends Component {
 		if (!this.window) return null;
 		const { list, hours } = this;
 		const runs = this.known;
-		const isKnown = this.window.data !== null;
 		const workspaces = [...new Set([...jobs.workspaces, ...runs.map((run) => run.workspace)])].sort();
 		return html`<div class="head">
 				<h1 tabindex="-1">Runs</h1>
@@ -122,7 +121,7 @@ export class Runs extends Component {
 			</div>
 			<${FeedError} feed=${list.error ? list : this.window} />
 			<${Counts} runs=${runs} hours=${hours} query=${query} window=${this.window.data} />
-			<${Timeline} runs=${runs} hours=${hours} now=${Date.now()} isKnown=${isKnown} isPart=${this.window.data?.lacksEnded} />
+			<${Timeline} runs=${runs} hours=${hours} now=${Date.now()} isKnown=${this.window.data} isPart=${this.window.data?.lacksEnded} />
 			<section class="card" aria-label="List of runs">
 				<${Filters} query=${query} workspaces=${workspaces} pipelines=${jobs.names} nameOfPipeline=${this.nameOfPipeline} />
 				<${List} feed=${list} query=${query} showsWorkspace=${workspaces.length > 1} />
@@ -135,7 +134,7 @@ function Counts({ runs, hours, query, window }) {
 	const counted = runs.filter((run) => belongs(run, query));
 	return html`${isNarrowed(query) && html`<p class="quiet">The filters of the list apply to these numbers, and not to the timeline.</p>`}
 	<ul class="counts">
-		${["running", "waiting", "failed", "success", "cancelled", "lost"].map((kind) => {
+		${KIND_NAMES.map((kind) => {
 			const isActive = kind === "running" || kind === "waiting";
 			const isChosen = kindOfFilter(query) === kind && Boolean(query.recent) !== isActive;
 			const [word, unknown] = wordOf(kind).split(/ \(|\)/);

@@ -225,3 +225,17 @@ def test_each_job_gets_its_last_five_runs_however_old(long_tab: Tab, long_histor
     assert page.get_by_text("no recent run").count() == 0, "the other five are not known yet"
     long_tab.pass_time(3)
     expect(marks).to_have_count(25, timeout=8_000)  # before the usual next time
+
+
+def test_the_marks_of_a_job_begin_anew_after_more_runs_than_are_read_at_once(browser: Browser, azurite: str) -> None:
+    with served(azurite) as app, open_tab(browser, app.base_url) as tab:
+        rig = Rig(azurite, {app.name: app.databricks.url}, app.databricks, Clock())
+        pipeline_id = app.databricks.add_pipeline(name="missed")
+        app.post("/api/jobs/discover")
+        _put_run(rig, pipeline_id, timedelta(days=9), timedelta(days=9), update_id="before")
+        marks = tab.open("#/jobs").locator("table.jobs tbody .mark")
+        expect(marks).to_have_count(1)
+        _put_run(rig, pipeline_id, timedelta(0), timedelta(0), update_id="missed")
+        put_history(rig, 1001, over=timedelta(milliseconds=1), failed_every=10)
+        tab.pass_time(16)
+        expect(marks).to_have_count(2)

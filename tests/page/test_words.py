@@ -147,3 +147,15 @@ def test_the_claims_of_a_token_are_read_as_utf_8_and_a_broken_token_has_none(tab
 def test_an_address_that_is_not_well_formed_is_read_all_the_same(tab: Tab) -> None:
     read = "m.readAddress('#/runs/100%?text=%zz')"
     assert _call(tab, "address.js", read) == {"view": "runs", "id": "100%", "query": {"text": "%zz"}}
+
+
+def test_a_load_that_was_replaced_changes_nothing_however_it_ends(tab: Tab) -> None:
+    ends = """new Promise(async done => {
+        const waiting = [], seen = [];
+        const load = () => new Promise(end => waiting.push(end));
+        const feed = new m.Feed(load, () => seen.push(feed.data), () => Infinity);
+        feed.start(), feed.now();
+        waiting[0]('of the first load'), waiting[1]('of the second load');
+        setTimeout(() => { feed.stop(); done(seen); }, 100);
+    })"""
+    assert _call(tab, "feed.js", ends) == ["of the second load"]
